@@ -1,0 +1,1 @@
+"""Helpers that know no word of this domain: files, names, images, logs."""
