@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from errors import ErrorKind
+from errors import ErrorKind, StopReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +95,14 @@ class Attempt:
     prompt: Prompt
     timeout_s: float
     kind: ErrorKind | None = None
-    """None when the call was answered."""
+    """None when the call was answered, or ended the run."""
     detail: str = ""
     http_status: int | None = None
     api_status: str | None = None
     unavailable: bool = False
     """True when the service was not to be had (429, 503, no connection)."""
+    ended_run: StopReason | None = None
+    """The reason when this call showed that the whole run cannot go on (a refused key, …)."""
     quota_ids: tuple[str, ...] = ()
     usage: Usage = Usage()
 

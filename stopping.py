@@ -1,0 +1,41 @@
+"""How does a run end before its time?
+
+Somebody asks: a worker that met a refused key, a signal, a limit. Everybody who waits hears of it at
+once; everybody who is about to spend money checks first. This file knows neither why nor what for.
+"""
+
+import asyncio
+
+from errors import FatalError
+
+
+class RunStoppedError(Exception):
+    """A wait ended because the run stops."""
+
+
+class Stop:
+    """The one way to end a run early; everybody may ask for it, the first reason counts."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.cause: FatalError | None = None
+
+    def ask(self, cause: FatalError) -> None:
+        """Take no new work from now on."""
+        if self.cause is None:
+            self.cause = cause
+            self._asked.set()
+
+    def check(self) -> None:
+        """Raise RunStoppedError once a stop was asked for."""
+        if self.cause is not None:
+            raise RunStoppedError
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait so many seconds; raise RunStoppedError as soon as a stop is asked for."""
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._asked.wait()
+        except TimeoutError:
+            return
+        raise RunStoppedError

@@ -1,0 +1,97 @@
+"""What has happened to one image so far, and to which outcome does it amount?
+
+A ``Story`` is the one mutable thing about an image: it grows by an ``Attempt`` with every call and
+ends as one ``Outcome``. No decision about retries or words is taken here, and nothing is awaited.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from errors import ApiFailure, ErrorKind, FatalError
+from models import (
+    Attempt,
+    Deferred,
+    Failed,
+    Generation,
+    ImageContent,
+    ImageJob,
+    Prompt,
+    Succeeded,
+    Usage,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """One image on its way; owned by one worker."""
+
+    job: ImageJob
+    prompt: Prompt
+    """The words of the next call."""
+    content: ImageContent | None = None
+    """None until the image was read."""
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def answered(self, begun: Attempt, *, seconds: float, usage: Usage) -> None:
+        """Write down a call that was answered."""
+        self.attempts.append(replace(begun, seconds=seconds, usage=usage))
+
+    def refused(self, begun: Attempt, *, seconds: float, failure: ApiFailure) -> None:
+        """Write down a call that failed."""
+        attempt = replace(
+            begun,
+            seconds=seconds,
+            kind=failure.kind,
+            detail=failure.detail,
+            http_status=failure.http_status,
+            api_status=failure.api_status,
+            unavailable=failure.is_unavailability,
+            quota_ids=failure.quota_ids,
+            usage=Usage(input_tokens=failure.input_tokens, output_tokens=failure.output_tokens),
+        )
+        self.attempts.append(attempt)
+
+    def ended_run(self, begun: Attempt, *, seconds: float, error: FatalError) -> None:
+        """Write down a call that showed that the run cannot go on."""
+        attempt = replace(begun, seconds=seconds, detail=error.detail, ended_run=error.reason)
+        self.attempts.append(attempt)
+
+    def succeeded(self, content: ImageContent, generation: Generation) -> Succeeded:
+        """End with the answer."""
+        return Succeeded(
+            job=self.job,
+            content=content,
+            prompt=self.prompt,
+            generation=generation,
+            attempts=tuple(self.attempts),
+        )
+
+    def given_up(self, failure: ApiFailure) -> Failed | Deferred:
+        """End after a last failure: the image's, or only that of a service that was not to be had."""
+        if self.attempts and all(attempt.unavailable for attempt in self.attempts):
+            return self.deferred(failure.detail)
+        return self._failed(failure.kind, failure.detail, failure.partial_text)
+
+    def unreadable(self, sentence: str) -> Failed:
+        """End because the image itself cannot be used."""
+        return self._failed(ErrorKind.INVALID_REQUEST, sentence, "")
+
+    def deferred(self, detail: str) -> Deferred:
+        """End without a verdict: the next run does the image."""
+        return Deferred(
+            job=self.job,
+            prompt=self.prompt,
+            detail=detail,
+            kind=self.attempts[-1].kind if self.attempts else None,
+            attempts=tuple(self.attempts),
+        )
+
+    def _failed(self, kind: ErrorKind, detail: str, partial_text: str) -> Failed:
+        return Failed(
+            job=self.job,
+            content=self.content,
+            prompt=self.prompt,
+            kind=kind,
+            detail=detail,
+            attempts=tuple(self.attempts),
+            partial_text=partial_text,
+        )

@@ -1,0 +1,102 @@
+"""How is a file written so that a crash leaves the old one or the new one, and never half of one?
+
+This file knows nothing of what the bytes mean. It also opens input files in the one way that can
+neither hang on a pipe nor follow a file that turned into something else.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_TEMPORARY = re.compile(r"\.atomic-[0-9a-f]{16}\.tmp")
+
+# Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
+# writable without being readable; the file itself is safe in all these cases.
+_CANNOT_SYNC_DIRECTORY = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR})
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether ``name`` (no folder) is one of our unfinished files, safe to remove when no run is on."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` for writing bytes; it appears, whole, only when the block ends without an error.
+
+    The bytes go to a hidden file in the same folder, reach the disk, and take the name in one step.
+    The file gets the permissions that the umask allows. A link called ``path`` is replaced, not followed.
+
+    Raises:
+        OSError: when the folder is missing or not writable, the disk is full, or the name is too
+            long; nothing is left behind, and an earlier file called ``path`` stands as it was.
+
+    """
+    temporary = path.with_name(f".atomic-{secrets.token_hex(8)}.tmp")
+    # Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        # Outside the inner block: Windows cannot rename an open file.
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` in one step; see :func:`open_atomic`.
+
+    Raises:
+        OSError: as :func:`open_atomic` does.
+
+    """
+    with open_atomic(path) as handle:
+        handle.write(data)
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file for reading; links are followed.
+
+    Raises:
+        OSError: when it cannot be opened, or is a pipe, a socket, a device or a directory.
+
+    """
+    # Without O_NONBLOCK, opening a pipe waits for a writer for ever; a regular file ignores the flag.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut, where the file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as exc:
+        if exc.errno in _CANNOT_SYNC_DIRECTORY:
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_SYNC_DIRECTORY:
+            raise
+    finally:
+        os.close(descriptor)
