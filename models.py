@@ -158,9 +158,6 @@ class Deferred:
     attempts: tuple[Attempt, ...]
 
 
-Outcome = Succeeded | Failed | Deferred
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
     """One file of an answer, as it stands in the output directory."""
@@ -189,6 +186,18 @@ class StoredAnswer:
     response_id: str
     answered_at: datetime
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reused:
+    """The image's very bytes were answered before, under another name or earlier in this run: no call."""
+
+    job: ImageJob
+    answer: StoredAnswer
+
+
+Outcome = Succeeded | Reused | Failed | Deferred
+"""How an image ended in this run; exactly one of these for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

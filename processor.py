@@ -17,14 +17,25 @@ become ``Deferred``. What this file needs from outside it names as a Protocol; i
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 import retry_handler
 from errors import ApiFailure, FatalError
-from models import Attempt, Generation, GenerationRequest, ImageContent, ImageJob, Outcome, Prompt
+from models import (
+    Attempt,
+    Generation,
+    GenerationRequest,
+    ImageContent,
+    ImageJob,
+    Outcome,
+    Prompt,
+    Reused,
+    StoredAnswer,
+)
 from retry_handler import RetryBudget, RetryEvent
 from stopping import RunStoppedError, Stop
 from story import Story
@@ -74,6 +85,12 @@ class CallSettings:
     max_timeout_s: float = 600.0
 
 
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
 class Processor:
     """Takes images to their outcomes, many at a time.
 
@@ -81,6 +98,7 @@ class Processor:
         model: answers a request.
         limiter: says when a request may start.
         reviser: chooses other words after a failure that waiting cannot cure.
+        recall: finds an answer that is already paid for, by the SHA-256 of the image's bytes.
         keep: stores an outcome; an image counts as finished when it returned.
         stop: ends the run early.
         calls: the user's settings.
@@ -94,6 +112,7 @@ class Processor:
         model: Model,
         limiter: Limiter,
         reviser: Reviser,
+        recall: Callable[[str], Awaitable[StoredAnswer | None]],
         keep: Callable[[Outcome], Awaitable[None]],
         stop: Stop,
         calls: CallSettings,
@@ -103,11 +122,13 @@ class Processor:
         self._model = model
         self._limiter = limiter
         self._reviser = reviser
+        self._recall = recall
         self._keep = keep
         self._stop = stop
         self._calls = calls
         self._rng = rng
         self._utcnow = utcnow
+        self._turns: dict[str, _Turn] = {}
         self._slots = asyncio.Semaphore(calls.max_concurrent)
         self.in_flight = 0
         """Requests that were sent and not yet answered."""
@@ -126,16 +147,26 @@ class Processor:
 
     async def _work(self, jobs: Iterator[ImageJob]) -> None:
         while self._stop.cause is None and (job := next(jobs, None)) is not None:
-            await self._keep(await self.process(job))
+            await self.process(job)
 
-    async def process(self, job: ImageJob) -> Outcome:
-        """Take one image to its one outcome; raises nothing that concerns the image or the service."""
+    async def process(self, job: ImageJob) -> None:
+        """Take one image to its one outcome and keep that; raises nothing that the image or service did."""
         story = Story(job=job, prompt=self._calls.prompt)
         try:
             facts = await asyncio.to_thread(inspect_image, job.path)
-            story.content = _content(facts)
-            return await self._answer(story, facts, story.content)
         except UnreadableImage as error:
+            await self._keep(story.unreadable(str(error)))
+            return
+        # Copies of one image wait for the first to be kept, so that they find its answer.
+        async with self._one_at_a_time(facts.sha256):
+            await self._keep(await self._outcome(story, facts))
+
+    async def _outcome(self, story: Story, facts: ImageFacts) -> Outcome:
+        story.content = _content(facts)
+        try:
+            known = await self._recall(facts.sha256)
+            return Reused(job=story.job, answer=known) if known else await self._answer(story, facts)
+        except UnreadableImage as error:  # it changed or vanished since it was inspected
             return story.unreadable(str(error))
         except RunStoppedError:
             return story.deferred("the run stopped before this image was answered")
@@ -143,12 +174,12 @@ class Processor:
             self._stop.ask(error)
             return story.deferred(error.detail)
 
-    async def _answer(self, story: Story, facts: ImageFacts, content: ImageContent) -> Outcome:
+    async def _answer(self, story: Story, facts: ImageFacts) -> Outcome:
         """Ask, with other words after a failure that words may cure, until there is nothing left to try."""
         budget = self._new_budget()
         while True:
             try:
-                return story.succeeded(content, await self._ask(story, facts, budget))
+                return story.succeeded(_content(facts), await self._ask(story, facts, budget))
             except ApiFailure as failure:
                 revised = self._reviser.revise(story.prompt, story.attempts)
                 if revised is None:
@@ -207,6 +238,19 @@ class Processor:
             raise
         story.answered(begun, seconds=clock() - start_s, usage=generation.usage)
         return generation
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, sha256: str) -> AsyncIterator[None]:
+        """Hold the turn of an image's bytes; entries live as long as somebody holds or awaits them."""
+        turn = self._turns.setdefault(sha256, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[sha256]
 
     async def _back_off(self, delay_s: float) -> None:
         self.backing_off += 1

@@ -9,27 +9,47 @@ import pytest
 from PIL import Image
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from models import Deferred, Failed, ImageJob, Outcome, Prompt, Succeeded
+from models import Attempt, Deferred, Failed, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
 from processor import WORKERS_PER_SLOT, CallSettings, Processor
 from prompt_optimizer import AskAgain, PromptOptimizer
 from rate_limiter import RateLimiter
 from stopping import Stop
-from tests.fakes import MostJitter, ScriptedModel, utcnow
+from tests.fakes import START, MostJitter, ScriptedModel, utcnow
 from tests.virtual_loop import run_virtual
 
 BASE = Prompt(text="Describe the picture")
 
 
 def limited(hint_s: float) -> ApiFailure:
+    """Return a 429 with a hint."""
     return ApiFailure(kind=ErrorKind.RATE_LIMITED, detail="quota", http_status=429, retry_after_s=hint_s)
 
 
 def unavailable() -> ApiFailure:
+    """Return a 503."""
     return ApiFailure(kind=ErrorKind.SERVER, detail="overloaded", http_status=503)
 
 
 def failure(kind: ErrorKind) -> ApiFailure:
+    """Return a failure of this kind."""
     return ApiFailure(kind=kind, detail=f"scripted {kind}")
+
+
+def stored(outcome: Succeeded) -> StoredAnswer:
+    """Return the record of an answer."""
+    return StoredAnswer(
+        key=outcome.job.key,
+        size_bytes=outcome.job.size_bytes,
+        mtime_ns=outcome.job.mtime_ns,
+        sha256=outcome.content.sha256,
+        fingerprint="today",
+        artefacts=(),
+        prompt=outcome.prompt,
+        usage=outcome.generation.usage,
+        model_version="",
+        response_id="",
+        answered_at=START,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +84,7 @@ class Scenario:
             model=self.model,
             limiter=RateLimiter(rpm=self.rpm, sleep=stop.sleep),
             reviser=PromptOptimizer(BASE) if self.optimize else AskAgain(),
+            recall=self._recall,
             keep=self._keep,
             stop=stop,
             calls=calls,
@@ -76,6 +97,12 @@ class Scenario:
     async def _keep(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
+
+    async def _recall(self, sha256: str) -> StoredAnswer | None:
+        for outcome in self.outcomes:
+            if isinstance(outcome, Succeeded) and outcome.content.sha256 == sha256:
+                return stored(outcome)
+        return None
 
     def _jobs(self) -> Iterator[ImageJob]:
         for number, name in enumerate(self.names):
@@ -90,17 +117,23 @@ class Scenario:
         (outcome,) = [outcome for outcome in self.outcomes if outcome.job.key == key]
         return outcome
 
+    def attempts(self, key: str) -> tuple[Attempt, ...]:
+        """Return the calls made for an image that was not reused."""
+        outcome = self.of(key)
+        assert not isinstance(outcome, Reused)
+        return outcome.attempts
+
 
 def test_a_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
     """While one image waits out its backoff, the only slot serves the others; the 503 is retried in time."""
-    model = ScriptedModel(script={"a.png": [(0.5, unavailable())]})
+    model = ScriptedModel(script={"a.png": [(0.5, unavailable())], "b.png": [(0.75, "fine")]})
 
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png", "c.png"], model=model).play()
 
-    assert model.times("a.png") == [0.0, 2.5]
+    assert model.times("a.png") == [0.0, 2.25]
     assert model.times("b.png") == [0.5]
-    assert model.times("c.png") == [1.5]
-    assert scenario.finished_at == {"b.png": 1.5, "c.png": 2.5, "a.png": 3.5}
+    assert model.times("c.png") == [1.25]
+    assert scenario.finished_at == {"b.png": 1.25, "c.png": 2.25, "a.png": 3.25}
 
 
 def test_a_429_pauses_everybody_until_the_moment_the_server_named(tmp_path: Path) -> None:
@@ -196,7 +229,7 @@ def test_every_attempt_is_on_record_with_its_time(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model).play()
 
-    first, second = scenario.of("a.png").attempts
+    first, second = scenario.attempts("a.png")
     assert (first.number, first.seconds, first.timeout_s) == (1, 0.5, 180.0)
     assert (second.number, second.seconds, second.timeout_s) == (2, 2.0, 288.0)
     assert (second.started_at - first.started_at).total_seconds() == 1.5
@@ -236,7 +269,8 @@ def test_a_refused_key_stops_the_run_within_the_slots(tmp_path: Path) -> None:
     assert len(model.calls) <= 3
     assert scenario.taken <= 3 * WORKERS_PER_SLOT
     assert all(isinstance(outcome, Deferred) for outcome in scenario.outcomes)
-    ended = [attempt.ended_run for outcome in scenario.outcomes for attempt in outcome.attempts]
+    keys = [outcome.job.key for outcome in scenario.outcomes]
+    ended = [attempt.ended_run for key in keys for attempt in scenario.attempts(key)]
     assert ended == [StopReason.KEY_INVALID] * len(model.calls)
 
 
@@ -261,7 +295,7 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     """What ``keep`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
-        async def _keep(self, outcome: Outcome) -> None:
+        async def _keep(self, outcome: Outcome) -> None:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -284,3 +318,26 @@ def test_images_are_taken_lazily(tmp_path: Path) -> None:
     Watching(folder=tmp_path, names=names, model=model, slots=3).play()
 
     assert max(ahead) <= 3 * WORKERS_PER_SLOT
+
+
+def test_the_same_bytes_cost_one_call(tmp_path: Path) -> None:
+    """Copies of one image in one run wait for the first answer and take it over, whatever their number."""
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (2, 2), "red").save(tmp_path / name)
+    model = ScriptedModel()
+
+    scenario = Scenario(folder=tmp_path, names=["a.png", "b.png", "c.png"], model=model, slots=3).play()
+
+    assert len(model.calls) == 1
+    assert [type(scenario.of(name)) for name in ("a.png", "b.png", "c.png")] == [Succeeded, Reused, Reused]
+
+
+def test_a_copy_of_a_failed_image_is_asked_about_itself(tmp_path: Path) -> None:
+    """Only an answer can be taken over: where the first copy failed, the next is tried."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (2, 2), "red").save(tmp_path / name)
+    model = ScriptedModel(script={"a.png": [(1.0, failure(ErrorKind.INVALID_REQUEST))]})
+
+    scenario = Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model, slots=2).play()
+
+    assert [type(scenario.of(name)) for name in ("a.png", "b.png")] == [Failed, Succeeded]

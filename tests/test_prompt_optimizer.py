@@ -24,6 +24,7 @@ BASE = Prompt(text="Please convert this photo to anime style. Use bright colours
 
 
 def failed(kind: ErrorKind | None, prompt: Prompt = BASE, number: int = 1) -> Attempt:
+    """Return a call that failed in this way."""
     return Attempt(number=number, started_at=START, seconds=1.0, prompt=prompt, timeout_s=180.0, kind=kind)
 
 
@@ -139,12 +140,20 @@ def test_anime_style_becomes_specific() -> None:
     """The edit asked for by name: short words become a concrete picture."""
     specify = next(edit for edit in EDITS if edit.name == "specify")
 
-    assert specify.apply("anime style") == "anime style: one simple illustration, clean lines, minimal background"
+    assert (
+        specify.apply("anime style")
+        == "anime style: one simple illustration, clean lines, minimal background"
+    )
 
 
 @pytest.mark.parametrize(
     "prompt",
-    ["Convert this to anime style", "anime style illustration", "Turn the dog into a knight", "draw it as a comic"],
+    [
+        "Convert this to anime style",
+        "anime style illustration",
+        "Turn the dog into a knight",
+        "draw it as a comic",
+    ],
 )
 def test_prompts_for_pictures_are_recognised(prompt: str) -> None:
     """Words that ask for a picture are seen, so that the user can be told about text-only models."""

@@ -15,6 +15,7 @@ PER_MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
 
 
 def limited(hint_s: float | None = None, *quota_ids: str) -> ApiFailure:
+    """Return a 429 that names these quotas."""
     return ApiFailure(
         kind=ErrorKind.RATE_LIMITED, detail="quota", retry_after_s=hint_s, quota_ids=tuple(quota_ids)
     )

@@ -17,10 +17,12 @@ NEVER = {ErrorKind.PROHIBITED, ErrorKind.INVALID_REQUEST}
 
 
 def failure(kind: ErrorKind, hint_s: float | None = None) -> ApiFailure:
+    """Return a failure of this kind."""
     return ApiFailure(kind=kind, detail=f"scripted {kind}", retry_after_s=hint_s)
 
 
 def budget(max_retries: int = 5, timeout_s: float = 100.0) -> RetryBudget:
+    """Return what an image may spend."""
     return RetryBudget(max_retries=max_retries, timeout_s=timeout_s, max_timeout_s=600.0)
 
 

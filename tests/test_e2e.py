@@ -1,0 +1,228 @@
+"""The real program as a process of its own, over real HTTP, on real files."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli import KEY, document, files_below, run_cli
+from tests.emulator import Emulator, Fault, FaultPlan
+
+pytestmark = pytest.mark.e2e
+
+PROMPT = "Describe this picture"
+FAULTS = {
+    Fault.RATE_LIMIT: 0.05,
+    Fault.UNAVAILABLE: 0.05,
+    Fault.RESET: 0.05,
+    Fault.CUT_BODY: 0.05,
+}
+
+
+def make_images(folder: Path, count: int) -> dict[str, str]:
+    """Make so many different images in three nested folders; return sha256 by key."""
+    hashes = {}
+    for number in range(count):
+        key = f"{('', 'trip/', 'trip/day 2/')[number % 3]}photo{number:03}.png"
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (number % 256, number // 256, 77)).save(path)
+        hashes[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
+
+
+def text_of(output: Path, key: str) -> str:
+    """Return the answer that stands for an image."""
+    return (output / "successful" / f"{key}_result.txt").read_text(encoding="utf-8")
+
+
+def test_every_image_is_answered_once_through_all_faults(tmp_path: Path) -> None:
+    """100 images, 5 % each of 429, 503, reset, cut body, and one hang: 100 right results, none bought twice."""
+    hashes = make_images(tmp_path / "photos", 100)
+    plan = FaultPlan(rates=FAULTS, max_random_per_image=3, counted={Fault.HANG: 1}, seed=7)
+
+    async def scenario() -> tuple[int, Emulator]:
+        async with Emulator(plan=plan, latency_s=(0.01, 0.05)) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / "out"),
+                *("--api-base-url", emulator.base_url, "--max-concurrent", "10", "--max-retries", "8"),
+                *("--timeout", "3"),
+            )
+            assert done.code == 0, done.stderr
+            return done.code, emulator
+
+    _, emulator = asyncio.run(scenario())
+
+    outcomes = Counter(request.outcome for request in emulator.requests)
+    assert outcomes["hang"] == 1
+    assert sum(outcomes[str(fault)] for fault in FAULTS) >= 10
+    assert emulator.max_in_flight <= 10
+    for key, sha256 in hashes.items():
+        assert sha256 in text_of(tmp_path / "out", key)
+        assert emulator.answered(sha256) == 1
+    assert files_below(tmp_path / "out" / "successful") == {f"{key}_result.txt" for key in hashes}
+    assert not files_below(tmp_path / "out" / "failed")
+
+
+def test_a_bad_request_fails_one_image_and_no_other(tmp_path: Path) -> None:
+    """A 400 for one image: one request, one error log, exit code 3, the rest done."""
+    hashes = make_images(tmp_path / "photos", 7)
+    bad = "trip/photo001.png"
+    plan = FaultPlan(per_image={hashes[bad]: [Fault.INVALID_ARGUMENT] * 5})
+
+    async def scenario() -> Emulator:
+        async with Emulator(plan=plan) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / "out"),
+                *("--api-base-url", emulator.base_url),
+            )
+            assert done.code == 3, done.stderr
+            return emulator
+
+    emulator = asyncio.run(scenario())
+
+    assert sum(request.image_sha256 == hashes[bad] for request in emulator.requests) == 1
+    assert files_below(tmp_path / "out" / "failed") == {f"{bad}_error.log"}
+    assert len(files_below(tmp_path / "out" / "successful")) == 6
+    log = (tmp_path / "out" / "failed" / f"{bad}_error.log").read_text(encoding="utf-8")
+    assert "invalid_request" in log
+    assert PROMPT in log
+
+
+def test_a_refused_key_stops_the_run(tmp_path: Path) -> None:
+    """A bad key: at most ``--max-concurrent`` requests, exit code 5, nothing failed, the key nowhere."""
+    make_images(tmp_path / "photos", 30)
+    secret = "AIzaSy-this-is-not-a-real-key-0123456789"  # noqa: S105 - made up
+
+    async def scenario() -> tuple[str, Emulator]:
+        async with Emulator(keys=[KEY]) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / "out"),
+                *("--api-base-url", emulator.base_url, "--max-concurrent", "4", "--verbose"),
+                *("--log-file", tmp_path / "run.log"),
+                key=secret,
+            )
+            assert done.code == 5, done.stderr
+            return done.stdout + done.stderr, emulator
+
+    said, emulator = asyncio.run(scenario())
+
+    assert 1 <= len(emulator.requests) <= 4
+    assert not files_below(tmp_path / "out" / "failed")
+    assert document(tmp_path / "out", "processing_stats.json")["exit_code"] == 5
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(secret.encode() in content for content in [said.encode(), *written])
+
+
+def test_an_image_model_leaves_pictures(tmp_path: Path) -> None:
+    """A model with picture output: the picture lies beside the text, with the extension of its bytes."""
+    hashes = make_images(tmp_path / "photos", 3)
+    several = next(iter(hashes.values()))
+    plan = FaultPlan(per_image={several: [Fault.SEVERAL_PICTURES]})
+
+    async def scenario() -> None:
+        async with Emulator(plan=plan) as emulator:
+            done = await run_cli(
+                *(
+                    "--input-dir",
+                    tmp_path / "photos",
+                    "--prompt",
+                    "anime style",
+                    "--output-dir",
+                    tmp_path / "out",
+                ),
+                *("--api-base-url", emulator.base_url, "--model", "gemini-nano-banana-2.1"),
+            )
+            assert done.code == 0, done.stderr
+
+    asyncio.run(scenario())
+
+    written = files_below(tmp_path / "out" / "successful")
+    assert {f"{key}_result.txt" for key in hashes} <= written
+    assert "photo000.png_result_2.png" in written
+    for name in written:
+        if not name.endswith(".txt"):
+            with Image.open(tmp_path / "out" / "successful" / name) as picture:
+                picture.load()
+
+
+def test_a_dry_run_needs_no_key_and_no_network(tmp_path: Path) -> None:
+    """The whole tree is there, every file says that it is a dry run, and a bad image is refused as ever."""
+    make_images(tmp_path / "photos", 4)
+    (tmp_path / "photos" / "bad.jpg").write_text("no image")
+
+    async def scenario() -> str:
+        done = await run_cli(
+            *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / "out"),
+            *("--dry-run", "--archive-format", "zip"),
+            key=None,
+        )
+        assert done.code == 3, done.stderr
+        return done.stdout
+
+    said = asyncio.run(scenario())
+
+    assert "dry run" in said.lower()
+    for name in files_below(tmp_path / "out"):
+        if name.endswith((".txt", ".log")):
+            assert "DRY RUN" in (tmp_path / "out" / name).read_text(encoding="utf-8").splitlines()[0]
+    for name in ("processing_stats.json", "prompt_evolution.json", "error_analysis.json"):
+        assert document(tmp_path / "out", name)["dry_run"] is True
+    assert (tmp_path / "out" / "archive.zip").is_file()
+
+
+def test_optimization_rescues_what_is_blocked_by_its_words(tmp_path: Path) -> None:
+    """With optimization an image blocked for its wording is rescued, and the whole chain is on record."""
+    from tests.emulator import ContentRule  # noqa: PLC0415 - only this test speaks of hidden rules
+
+    hashes = make_images(tmp_path / "photos", 6)
+    touchy = sorted(hashes.values())[:2]
+    plan = FaultPlan(
+        rules=[ContentRule(fault=Fault.SAFETY, images=touchy, needs=["illustration", "neutral"])]
+    )
+
+    async def scenario(output: str, *more: str) -> int:
+        async with Emulator(plan=plan) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / output),
+                *("--api-base-url", emulator.base_url, *more),
+            )
+            return done.code
+
+    assert asyncio.run(scenario("without")) == 3
+    assert asyncio.run(scenario("with", "--enable-prompt-optimization")) == 0
+
+    evolution = document(tmp_path / "with", "prompt_evolution.json")
+    assert len(evolution["images"]) == 2
+    for entry in evolution["images"]:
+        assert [attempt["prompt"] for attempt in entry["attempts"]][:2] == [PROMPT, PROMPT]
+        assert entry["attempts"][-1]["prompt"] != PROMPT
+
+
+def test_nothing_found_is_said_clearly(tmp_path: Path) -> None:
+    """A directory without images: clear words and exit code 4."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("no images here")
+
+    async def scenario() -> tuple[int, str]:
+        done = await run_cli(
+            *(
+                "--input-dir",
+                tmp_path / "photos",
+                "--prompt",
+                PROMPT,
+                "--output-dir",
+                tmp_path / "out",
+                "--dry-run",
+            )
+        )
+        return done.code, done.stderr
+
+    code, said = asyncio.run(scenario())
+
+    assert code == 4
+    assert "no image" in said.lower()
+    assert "Traceback" not in said
