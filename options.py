@@ -1,21 +1,13 @@
-"""Which options are there, and how does the command line spell them?
+"""Which options are there, what may each be, and what holds when nobody sets it?
 
-``OPTIONS`` is the one table: flags, variables, defaults, what is allowed and the words of ``--help``
-all come from it. This file must not know where a value comes from, nor what is done with it, and
-imports nothing heavy, so that ``--help`` is quick.
+``OPTIONS`` is the one table: flags, variables, defaults, bounds and the words of ``--help`` all come
+from it. This file must not know how a value is read, nor what is done with it.
 """
 
-import argparse
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn, Self
-
-from errors import ExitCode, UsageError
-
-_HELP_COLUMNS = 80
+from typing import Self
 
 
 class _Word(StrEnum):
@@ -69,6 +61,12 @@ class Group(StrEnum):
     OTHER = "Other"
 
 
+class SecretText(str):
+    """Marks a text that is a credential as a whole."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takes:
     """What an option's value may be: its type, its bounds, and a sentence's end that says so."""
@@ -103,7 +101,9 @@ _URL = Takes(
     secret=True,
     allowed="an http:// or https:// address with a host and without user, password, query or fragment",
 )
-_KEY = Takes(type=str, secret=True, allowed="one word of printable ASCII characters, as Google issued it")
+_KEY = Takes(
+    type=SecretText, secret=True, allowed="one word of printable ASCII characters, as Google issued it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +120,8 @@ class Option:
     variable: str | None = None
     """None: only a flag sets it."""
     default: str | float | None = None
+    unset: str = ""
+    """What holds without a value, in words, where there is no default to print."""
     required: bool = False
     help: str = ""
 
@@ -146,7 +148,7 @@ OPTIONS = (
     ),
     Option(
         name="model", flag="--model", metavar="NAME", group=Group.CALLS, takes=_MODEL,
-        variable="GEMINI_MODEL", default="gemini-3.5-flash-lite", help="the Gemini model to ask",
+        variable="GEMINI_MODEL", default="gemini-3.5-flash-lite", help="Gemini model",
     ),
     Option(
         name="max_concurrent", flag="--max-concurrent", metavar="N", group=Group.CALLS, takes=_whole(1, 1000),
@@ -164,16 +166,16 @@ OPTIONS = (
     ),
     Option(
         name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, takes=_number(0.01, 100_000, "requests"),
-        variable="REQUESTS_PER_MINUTE", help="most requests per minute, evenly spaced (default: no limit)",
+        variable="REQUESTS_PER_MINUTE", help="most requests per minute, evenly spaced", unset="no limit",
     ),
     Option(
         name="enable_prompt_optimization", flag="--enable-prompt-optimization", group=Group.CALLS,
-        takes=_SWITCH, variable="ENABLE_PROMPT_OPTIMIZATION", default=False,
+        takes=_SWITCH, variable="ENABLE_PROMPT_OPTIMIZATION", default=False, unset="off",
         help="repair the prompt for images that keep failing",
     ),
     Option(
         name="api_base_url", flag="--api-base-url", metavar="URL", group=Group.CALLS, takes=_URL,
-        variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy (default: Google's)",
+        variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy", unset="Google's",
     ),
     Option(
         name="log_level", takes=Takes(type=Loudness, allowed="quiet, normal or verbose"), group=Group.SAID,
@@ -184,130 +186,10 @@ OPTIONS = (
         variable="LOG_FILE", help="also append what happens to this file, with times in UTC",
     ),
     Option(
-        name="dry_run", flag="--dry-run", group=Group.OTHER, takes=_SWITCH, variable="DRY_RUN", default=False,
+        name="dry_run", flag="--dry-run", group=Group.OTHER, takes=_SWITCH,
+        variable="DRY_RUN", default=False, unset="off",
         help="the whole pipeline without any API call; needs no key",
     ),
     Option(name="gemini_api_key", takes=_KEY, variable="GEMINI_API_KEY"),
     Option(name="google_api_key", takes=_KEY, variable="GOOGLE_API_KEY"),
 )  # fmt: skip
-
-_KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
-_KEY_FLAG_REFUSED = (
-    "{flag} does not exist, because other users and the shell's history can read a key on a command line: "
-    "set GEMINI_API_KEY in the environment or in .env"
-)
-
-
-def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
-    """Return the values that ``argv`` gives, as they were typed, by the option's name.
-
-    Raises:
-        UsageError: for an unknown flag, a flag without its value, or a missing required one.
-        SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
-
-    """
-    known, rest = build_parser(version=version).parse_known_args(argv)
-    if rest:
-        raise UsageError(_unknown(rest))
-    values: dict[str, str | bool] = vars(known)
-    missing = [str(option.flag) for option in OPTIONS if option.required and option.name not in values]
-    if missing:
-        raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
-    return values
-
-
-def build_parser(*, version: str) -> argparse.ArgumentParser:
-    """Return the parser of the command line; it knows no default, so that other sources can speak."""
-    parser = _Parser(
-        prog="python main.py",
-        usage="%(prog)s --input-dir DIR --prompt TEXT [options]",
-        description="Send every image of a directory with one prompt to Google's Gemini API.",
-        epilog=_epilog(),
-        formatter_class=_Formatter,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    groups = {group: parser.add_argument_group(group.value) for group in Group}
-    for option in OPTIONS:
-        if option.flag:
-            _add(option, groups[option.group])
-    _add_loudness(groups[Group.SAID])
-    groups[Group.OTHER].add_argument("--version", action="version", version=f"gemini-batch-processor {version}",
-                                     help="print the version and end")  # fmt: skip
-    groups[Group.OTHER].add_argument("-h", "--help", action="help", help="print this page and end")
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of ending the process: ``main`` alone decides on exit codes."""
-        sentence = message.removeprefix("argument ")
-        if sentence.endswith("expected one argument"):
-            flag = sentence.split(":")[0]
-            sentence = f"{flag} needs a value (write {flag}=VALUE when the value begins with a dash)"
-        raise UsageError(f"{sentence} (see --help)")
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=_HELP_COLUMNS)
-
-
-def _add(option: Option, group: "argparse._ArgumentGroup") -> None:
-    flag = str(option.flag)
-    if option.takes.type is bool:
-        group.add_argument(
-            flag, action=argparse.BooleanOptionalAction, dest=option.name, default=argparse.SUPPRESS,
-            help=_help(option),
-        )  # fmt: skip
-    else:
-        group.add_argument(flag, dest=option.name, metavar=option.metavar, help=_help(option))
-
-
-def _add_loudness(group: "argparse._ArgumentGroup") -> None:
-    variable = "env: LOG_LEVEL={word}"
-    either = group.add_mutually_exclusive_group()
-    for short, word, meaning in (
-        ("-q", Loudness.QUIET, "say only what went wrong"),
-        ("-v", Loudness.VERBOSE, "say every step"),
-    ):
-        either.add_argument(
-            short, f"--{word}", dest="log_level", action="store_const", const=word.value,
-            help=f"{meaning} ({variable.format(word=word)})",
-        )  # fmt: skip
-
-
-def _help(option: Option) -> str:
-    remarks = []
-    if option.required:
-        remarks.append("required")
-    if option.default is not None:
-        remarks.append(f"default: {'off' if option.default is False else option.default}")
-    if option.variable:
-        remarks.append(f"env: {option.variable}")
-    return f"{option.help} ({', '.join(remarks)})".replace("%", "%%")
-
-
-def _epilog() -> str:
-    codes = "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
-    return (
-        "The key is read from GEMINI_API_KEY (or GOOGLE_API_KEY), in the environment or\n"
-        "in .env. A flag goes before the environment, which goes before .env.\n\n"
-        f"Exit codes:\n{codes}\n\n"
-        "Examples:\n"
-        '  python main.py --input-dir photos --prompt "Describe this image" --dry-run\n'
-        "  python main.py --input-dir photos --prompt @prompt.txt --archive-format zip\n"
-    )
-
-
-def _unknown(rest: Sequence[str]) -> str:
-    """Say what is wrong with words that belong to no option; their values may be secret."""
-    flag = next((word.split("=")[0] for word in rest if word.startswith("-")), None)
-    if flag is None:
-        return f"{rest[0]!r} belongs to no option; a prompt of several words needs quotes around it"
-    if flag in _KEY_FLAGS:
-        return _KEY_FLAG_REFUSED.format(flag=flag)
-    flags = [option.flag for option in OPTIONS if option.flag]
-    near = difflib.get_close_matches(flag, [*flags, "--quiet", "--verbose", "--version", "--help"], n=1)
-    return f"there is no option {flag!r}" + (f"; did you mean {near[0]}?" if near else " (see --help)")

@@ -40,7 +40,7 @@ def text_of(output: Path, key: str) -> str:
 
 
 def test_every_image_is_answered_once_through_all_faults(tmp_path: Path) -> None:
-    """100 images, 5 % each of 429, 503, reset, cut body, and one hang: 100 right results, none bought twice."""
+    """100 images, 5 % each of 429, 503, reset, cut body, one hang: 100 right results, none bought twice."""
     hashes = make_images(tmp_path / "photos", 100)
     plan = FaultPlan(rates=FAULTS, max_random_per_image=3, counted={Fault.HANG: 1}, seed=7)
 

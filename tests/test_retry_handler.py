@@ -36,6 +36,7 @@ class Calls:
         self.events: list[RetryEvent] = []
 
     async def __call__(self, timeout_s: float) -> str:
+        """Fail or answer, as scripted."""
         self.times.append(asyncio.get_running_loop().time())
         self.deadlines.append(timeout_s)
         if self.failures:
@@ -43,6 +44,7 @@ class Calls:
         return "answer"
 
     async def run(self, spend: RetryBudget, rng: random.Random | None = None) -> str:
+        """Go through the retry handler."""
         return await run(
             self, budget=spend, rng=rng or MostJitter(), sleep=asyncio.sleep, announce=self.events.append
         )
@@ -69,7 +71,7 @@ def test_only_transient_kinds_are_called_again(kind: ErrorKind) -> None:
 
 
 def test_waits_double_and_are_exact() -> None:
-    """Standard backoff waits at most 1, 2, 4, … seconds; 429s without a hint at most 8, 16, …"""
+    """Standard backoff waits at most 1, 2, 4, … seconds; 429s without a hint at most 8, 16, 32."""
     standard = Calls(*[failure(ErrorKind.SERVER)] * 4)
     limited = Calls(*[failure(ErrorKind.RATE_LIMITED)] * 3)
 

@@ -22,7 +22,10 @@ _CANNOT_SYNC_DIRECTORY = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, e
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether ``name`` (no folder) is one of our unfinished files, safe to remove when no run is on."""
+    """Return whether ``name`` (no folder) is one of our unfinished files.
+
+    A process that was killed leaves them; they may go when no other is writing.
+    """
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -47,7 +50,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         # Outside the inner block: Windows cannot rename an open file.
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -77,12 +80,16 @@ def open_regular(path: Path | str) -> BinaryIO:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+        _require_regular(descriptor)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _require_regular(descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
 
 
 def _sync_directory(folder: Path) -> None:

@@ -26,7 +26,7 @@ def printable_key(relative: PurePath | str) -> str:
 
     Almost every path is its own key. A component with a line feed or other control characters, or
     with bytes that are not UTF-8, has these written as ``%0A`` and a short hash put before its suffix,
-    ``a<line feed>b.jpg`` becoming ``a%0Ab~5d61c02b2b53.jpg``, so that it cannot be taken for another file.
+    ``a<line feed>b.jpg`` becoming ``a%0Ab~98e67617010d.jpg``, so that it cannot be taken for another file.
     """
     parts = relative.split("/") if isinstance(relative, str) else relative.parts
     return "/".join(_printable(part) for part in parts if part not in {"", "."})
@@ -61,14 +61,18 @@ def _printable(part: str) -> str:
     """Return one component as it is, or escaped and marked with a hash of its bytes."""
     if not _UNPRINTABLE.search(part) and not _ends_with(_ESCAPED, part):
         return part
-    raw = os.fsencode(part)
     stem, suffix = os.path.splitext(_UNPRINTABLE.sub(_percent, part.replace("%", "%25")))  # noqa: PTH122 -- of a name, not of a path
-    return f"{stem}~{_digest(raw)}{suffix}"
+    return f"{stem}~{_digest(_raw(part))}{suffix}"
 
 
 def _percent(match: re.Match[str]) -> str:
     """Return one unprintable character as its bytes in ``%XX``."""
-    return "".join(f"%{byte:02X}" for byte in os.fsencode(match.group()))
+    return "".join(f"%{byte:02X}" for byte in _raw(match.group()))
+
+
+def _raw(text: str) -> bytes:
+    """Return the bytes that a name stands for: those the file system has, on Windows as near as can be."""
+    return text.encode(errors="surrogateescape" if os.name == "posix" else "surrogatepass")
 
 
 def _ends_with(pattern: re.Pattern[str], name: str) -> bool:
