@@ -1,0 +1,86 @@
+"""How are files uploaded, listed and deleted over HTTP?
+
+The resumable upload as google-genai 3.4.0 performs it (`_api_client._async_upload_fd`): a start
+request that returns an upload URL, then chunks at offsets, the last with `finalize`. Must not
+know what the files are for.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import web
+
+from tests.emulator import bodies
+from tests.emulator.files import Upload
+from tests.emulator.replies import Refused, json_reply
+from tests.emulator.service import Service
+from tests.emulator.transport import as_response
+from tests.emulator.wire import UnknownFile, camel_keys
+
+
+class FilesApi:
+    """The routes of the Files API over a service's file store."""
+
+    def __init__(self, service: Service, utcnow: Callable[[], datetime]) -> None:
+        self._service = service
+        self._utcnow = utcnow
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Add the routes."""
+        router.add_route("POST", "/upload/v1beta/files", self._upload, name="files.upload")
+        router.add_route("GET", "/v1beta/files", self._list, name="files.list")
+        router.add_route("GET", "/v1beta/{name:files/[^/:]+}", self._get, name="files.get")
+        router.add_route("DELETE", "/v1beta/{name:files/[^/:]+}", self._delete, name="files.delete")
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        if "upload_id" in request.query:
+            # The SDK sends no key with the chunks: the upload's URL is the permission.
+            return await self._chunk(request, self._found(request.query["upload_id"], complete=False))
+        self._check_key(request)
+        if request.headers.get("X-Goog-Upload-Protocol") != "resumable":
+            raise Refused(bodies.not_spoken("uploads other than X-Goog-Upload-Protocol: resumable"))
+        return await self._start(request)
+
+    async def _start(self, request: web.Request) -> web.StreamResponse:
+        wanted = camel_keys(json.loads(await request.read() or b"{}")).get("file", {})
+        wanted.setdefault("mimeType", request.headers.get("X-Goog-Upload-Header-Content-Type"))
+        base_url = str(request.url.origin())
+        upload = self._service.files.begin(base_url, wanted, self._utcnow())
+        url = f"{base_url}/upload/v1beta/files?upload_id={upload.name}&upload_protocol=resumable"
+        headers = {"X-Goog-Upload-URL": url, "X-Goog-Upload-Status": "active"}
+        return as_response(json_reply({}, headers=headers))
+
+    async def _chunk(self, request: web.Request, upload: Upload) -> web.StreamResponse:
+        if request.headers.get("X-Goog-Upload-Offset") != str(len(upload.content)):
+            raise Refused(bodies.invalid_argument(f"The upload goes on at {len(upload.content)}."))
+        async for piece in request.content.iter_any():
+            upload.content += piece
+        upload.complete = "finalize" in request.headers.get("X-Goog-Upload-Command", "")
+        status = "final" if upload.complete else "active"
+        document = {"file": upload.document()} if upload.complete else {}
+        return as_response(json_reply(document, headers={"X-Goog-Upload-Status": status}))
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        self._check_key(request)
+        files = [upload.document() for upload in self._service.files.listed()]
+        return as_response(json_reply({"files": files}))
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        self._check_key(request)
+        return as_response(json_reply(self._found(request.match_info["name"]).document()))
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self._check_key(request)
+        self._service.files.delete(self._found(request.match_info["name"]).name)
+        return as_response(json_reply({}))
+
+    def _found(self, name: str, *, complete: bool = True) -> Upload:
+        files = self._service.files
+        try:
+            return files.get(name) if complete else files.uploading(name)
+        except UnknownFile as error:
+            raise Refused(bodies.file_not_found(name)) from error
+
+    def _check_key(self, request: web.Request) -> None:
+        self._service.check_key(request.headers.get("x-goog-api-key") or request.query.get("key"))
