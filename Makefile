@@ -1,0 +1,80 @@
+# Every target sets up what it needs in .venv, and again only when a requirements file changes.
+
+PYTHON ?= python3
+INPUT_DIR ?= examples/images
+PROMPT ?= Describe this image in two sentences.
+OUTPUT_DIR ?=
+ARGS ?=
+
+# Prompts and paths reach the program through the environment, as they were typed: pasted into a
+# recipe, or expanded by make, a quote, a dollar sign or a newline would not survive.
+RUN_INPUT_DIR := $(value INPUT_DIR)
+RUN_PROMPT := $(value PROMPT)
+RUN_OUTPUT_DIR := $(value OUTPUT_DIR)
+export RUN_INPUT_DIR RUN_PROMPT RUN_OUTPUT_DIR
+unexport INPUT_DIR PROMPT OUTPUT_DIR ARGS
+
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
+KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint type format clean
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  make run INPUT_DIR=photos PROMPT="..." [OUTPUT_DIR=results] [ARGS="--archive-format zip"]'
+
+run: $(VENV)/.run ## process the samples, or your own images; a dry run where there is no key
+	@dry_run=; \
+	if [ -z "$$GEMINI_API_KEY$$GOOGLE_API_KEY" ] && ! grep -Eqs "$$KEY_LINE" .env; then \
+		echo "No GEMINI_API_KEY in the environment or in .env: this is a dry run (--dry-run)." >&2; \
+		dry_run=--dry-run; \
+	fi; \
+	exec $(IN_VENV) main.py --input-dir="$$RUN_INPUT_DIR" --prompt="$$RUN_PROMPT" \
+		$${RUN_OUTPUT_DIR:+--output-dir="$$RUN_OUTPUT_DIR"} $$dry_run $(value ARGS)
+run: export KEY_LINE := $(KEY_LINE)
+
+test: $(VENV)/.dev ## run all tests
+	@$(IN_VENV) -m pytest -n auto
+
+check: lint type test ## all that must hold before a commit: lint, format, types, tests
+
+lint: $(VENV)/.dev ## check style and format
+	@$(IN_VENV) -m ruff check .
+	@$(IN_VENV) -m ruff format --check .
+
+type: $(VENV)/.dev ## check types
+	@$(IN_VENV) -m mypy .
+
+format: $(VENV)/.dev ## put the code into its format
+	@$(IN_VENV) -m ruff check --fix .
+	@$(IN_VENV) -m ruff format .
+
+clean: ## remove .venv and caches, never results
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "There is no $(PYTHON): install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) lacks the venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) ..." >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements.txt $(VENV)/.made
+	@echo "Installing what the program needs ..." >&2
+	@$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt $(VENV)/.made
+	@echo "Installing what the work on it needs ..." >&2
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,135 @@
+"""How are the options spelled on the command line, and what does ``--help`` say?
+
+Only argparse's part: it returns the words that were typed, by option, and must not know defaults,
+other sources, or what a value means. It imports nothing heavy, so that ``--help`` is quick.
+"""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from errors import ExitCode, UsageError
+from options import OPTIONS, Group, Loudness, Option
+
+_HELP_COLUMNS = 80
+_KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
+
+
+def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
+    """Return the values that ``argv`` gives, as they were typed, by the option's name.
+
+    Raises:
+        UsageError: for an unknown flag, a flag without its value, or a missing required one.
+        SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
+
+    """
+    known, rest = build_parser(version=version).parse_known_args(argv)
+    if rest:
+        raise UsageError(_unknown(rest))
+    values: dict[str, str | bool] = vars(known)
+    missing = [str(option.flag) for option in OPTIONS if option.required and option.name not in values]
+    if missing:
+        raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
+    return values
+
+
+def build_parser(*, version: str) -> argparse.ArgumentParser:
+    """Return the parser of the command line; it knows no default, so that other sources can speak."""
+    parser = _Parser(
+        prog="python main.py",
+        usage="%(prog)s --input-dir DIR --prompt TEXT [options]",
+        description="Send every image of a directory with one prompt to Google's Gemini API.",
+        epilog=_epilog(),
+        formatter_class=_Formatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    groups = {group: parser.add_argument_group(group.value) for group in Group}
+    for option in OPTIONS:
+        if option.flag:
+            groups[option.group].add_argument(option.flag, **_arguments(option))  # type: ignore[arg-type]
+    _add_loudness(groups[Group.SAID])
+    version_line = f"gemini-batch-processor {version}"
+    other = groups[Group.OTHER]
+    other.add_argument("--version", action="version", version=version_line, help="print the version and end")
+    other.add_argument("-h", "--help", action="help", help="print this page and end")
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of ending the process: ``main`` alone decides on exit codes."""
+        flag, _, trouble = message.removeprefix("argument ").partition(": ")
+        if trouble == "expected one argument":
+            raise UsageError(f"{flag} needs a value (write {flag}=VALUE when the value begins with a dash)")
+        if trouble.startswith("ignored explicit argument"):
+            raise UsageError(f"{flag} takes no value")
+        raise UsageError(f"{flag}: {trouble} (see --help)")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=_HELP_COLUMNS)
+
+
+def _arguments(option: Option) -> dict[str, object]:
+    common: dict[str, object] = {"dest": option.name, "help": _help(option), "default": argparse.SUPPRESS}
+    if option.takes.type is bool:
+        return common | {"action": argparse.BooleanOptionalAction}
+    return common | {"metavar": option.metavar}
+
+
+def _add_loudness(group: "argparse._ArgumentGroup") -> None:
+    """Add the two short ways to say ``LOG_LEVEL``."""
+    either = group.add_mutually_exclusive_group()
+    for short, word, meaning in (
+        ("-q", Loudness.QUIET, "say only what went wrong"),
+        ("-v", Loudness.VERBOSE, "say every step"),
+    ):
+        either.add_argument(
+            short,
+            f"--{word}",
+            dest="log_level",
+            action="store_const",
+            const=word.value,
+            help=f"{meaning} (env: LOG_LEVEL={word})",
+        )
+
+
+def _help(option: Option) -> str:
+    remarks = ["required"] if option.required else []
+    if option.unset or option.default is not None:
+        remarks.append(f"default: {option.unset or option.default}")
+    if option.variable:
+        remarks.append(f"env: {option.variable}")
+    return f"{option.help} ({', '.join(remarks)})".replace("%", "%%")
+
+
+def _epilog() -> str:
+    codes = "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
+    return (
+        "The key is read from GEMINI_API_KEY (or GOOGLE_API_KEY), in the environment or\n"
+        "in .env. A flag goes before the environment, which goes before .env.\n\n"
+        f"Exit codes:\n{codes}\n\n"
+        "Examples:\n"
+        '  python main.py --input-dir photos --prompt "Describe this image" --dry-run\n'
+        "  python main.py --input-dir photos --prompt @prompt.txt --archive-format zip\n"
+    )
+
+
+def _unknown(rest: Sequence[str]) -> str:
+    """Say what is wrong with words that belong to no option, without repeating one that may be a key."""
+    word = next((word for word in rest if word.startswith("-")), None)
+    if word is None:
+        return "there is a word that belongs to no option; a prompt of several words needs quotes around it"
+    flag = word.split("=")[0] if word.startswith("--") else word[:2]
+    if flag in _KEY_FLAGS:
+        return (
+            f"{flag} does not exist, because a key on a command line can be read by others and stays in the "
+            "shell's history: set GEMINI_API_KEY in the environment or in .env"
+        )
+    known = [option.flag for option in OPTIONS if option.flag]
+    near = difflib.get_close_matches(flag, [*known, "--quiet", "--verbose", "--version", "--help"], n=1)
+    return f"there is no option {flag!r}" + (f"; did you mean {near[0]}?" if near else " (see --help)")

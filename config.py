@@ -1,0 +1,225 @@
+"""Which settings are in force, and do they make sense together?
+
+``options`` says which there are, ``command_line`` and ``sources`` what the user set; this file turns
+that into one ``Settings`` that is complete and possible. It must not know what they are used for.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import command_line
+from errors import UsageError
+from options import ArchiveFormat, Loudness
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from sources import Sources
+
+__all__ = ["VERSION", "ArchiveFormat", "Settings", "load"]
+
+VERSION = "0.1.0"
+
+_REAL_HOST = "generativelanguage.googleapis.com"
+_REAL_HOST_MIN_TIMEOUT_S = 10
+"""Source: "400 … Minimum allowed deadline is 10s", github.com/livekit/agents/issues/3723, 2026-11."""
+_Values = Mapping[str, Any]
+_LEVELS = {Loudness.QUIET: "WARNING", Loudness.NORMAL: "INFO", Loudness.VERBOSE: "DEBUG"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the user decided, complete and valid; the bounds stand in ``options.OPTIONS``."""
+
+    input_dir: Path
+    prompt: str
+    """The text itself, also where ``@file`` was given."""
+    output_dir: Path
+    archive_format: ArchiveFormat
+    model: str
+    max_concurrent: int
+    max_retries: int
+    timeout_s: float
+    rpm: float | None
+    """Requests per minute; None is without limit."""
+    enable_prompt_optimization: bool
+    api_base_url: str | None
+    """Without a slash at its end; None is Google's own."""
+    log_level: str
+    """``WARNING``, ``INFO`` or ``DEBUG``."""
+    quiet: bool
+    log_file: Path | None
+    dry_run: bool
+    api_key: "SecretStr | None" = field(repr=False)
+    """None only in a dry run."""
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256, in hex, of what decides an answer: the model and the prompt."""
+        deciding = {"model": self.model, "prompt": self.prompt}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    def public_options(self) -> dict[str, str | int | float | bool | None]:
+        """Return what was decided, by option, for the reader of the metadata.
+
+        Without the key, and without the prompt, which stands there on its own.
+        """
+        shown = [one.name for one in fields(self) if one.name not in {"api_key", "prompt"}]
+        return {name: _plain(getattr(self, name)) for name in shown}
+
+
+def load(argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path]) -> Settings:
+    """Read and check the settings.
+
+    Args:
+        argv: the command line without the program's name.
+        env: the environment; the process's own is neither asked nor changed.
+        dotenv_paths: ``.env`` files that need not exist; where two set a variable, the first wins.
+
+    Raises:
+        UsageError: one sentence that names the flag or the variable and what is allowed.
+        SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
+
+    """
+    typed = command_line.parse(argv, version=VERSION)
+    # Only now, since --help and a wrong flag have ended already and must not pay for pydantic.
+    from sources import Source, Sources, dotenv_file, variables  # noqa: PLC0415
+
+    dotenv = [dotenv_file(path) for path in dotenv_paths]
+    environment = variables(env, where="the environment")
+    sources = Sources((Source(where="", values=typed), environment, *dotenv))
+    try:
+        return _settings(sources)
+    except UsageError as error:
+        raise UsageError(sources.without_keys(str(error))) from error.__cause__
+
+
+def _settings(sources: "Sources") -> Settings:
+    values = sources.merged()
+    loudness = values.pop("log_level")
+    keys = {name: values.pop(name) for name in ("gemini_api_key", "google_api_key")}
+    checked = {
+        "input_dir": _input_dir(values, sources),
+        "output_dir": _output_dir(values, sources),
+        "log_file": _log_file(values, sources),
+        "prompt": _prompt(values, sources),
+        "api_base_url": _api_base_url(values, sources),
+        "timeout_s": _timeout_s(values, sources),
+        "api_key": _api_key(keys, sources, needed=not values["dry_run"]),
+        "log_level": _LEVELS[loudness],
+        "quiet": loudness is Loudness.QUIET,
+    }
+    return Settings(**(values | checked))
+
+
+def _input_dir(values: _Values, sources: "Sources") -> Path:
+    path = Path(values["input_dir"]).expanduser()
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        raise sources.wrong("input_dir", f"a directory that can be read ({error.strerror})") from error
+    return path
+
+
+def _output_dir(values: _Values, sources: "Sources") -> Path:
+    path = Path(values["output_dir"]).expanduser()
+    if not _can_be_directory(path):
+        raise sources.wrong("output_dir", "a directory, or a path where one can be made")
+    if path.exists() and path.samefile(Path(values["input_dir"]).expanduser()):
+        raise sources.wrong("output_dir", "another directory than --input-dir")
+    return path
+
+
+def _log_file(values: _Values, sources: "Sources") -> Path | None:
+    if values["log_file"] is None:
+        return None
+    path = Path(values["log_file"]).expanduser()
+    if path.is_dir() or not _can_be_directory(path.parent):
+        raise sources.wrong("log_file", "a file, or a path where one can be made")
+    return path
+
+
+def _can_be_directory(path: Path) -> bool:
+    """Whether ``path`` is a directory, or the nearest thing above it that exists is one."""
+    try:
+        return next(one for one in (path, *path.parents) if one.is_symlink() or one.exists()).is_dir()
+    except OSError:
+        return False
+
+
+def _prompt(values: _Values, sources: "Sources") -> str:
+    said = str(values["prompt"])
+    if said.startswith("@@"):
+        text = said[1:]
+    elif said.startswith("@"):
+        text = _prompt_file(Path(said[1:]).expanduser())
+    else:
+        text = said
+    # A byte of the command line that is no UTF-8 arrives as a lone surrogate.
+    if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
+        raise sources.wrong("prompt")
+    return text
+
+
+def _prompt_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").rstrip("\n")
+    except OSError as error:
+        raise UsageError(
+            f"--prompt names a file that cannot be read: {str(path)!r} ({error.strerror})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--prompt names a file that is not UTF-8 text: {str(path)!r}") from error
+
+
+def _api_base_url(values: _Values, sources: "Sources") -> str | None:
+    url = values["api_base_url"]
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed or not url.isprintable() or any(mark in url for mark in "@?# \\"):
+        raise sources.wrong("api_base_url")
+    return str(url).rstrip("/")
+
+
+def _timeout_s(values: _Values, sources: "Sources") -> float:
+    timeout_s, url = values["timeout_s"], values["api_base_url"]
+    host = (urlsplit(url).hostname if url else None) or _REAL_HOST
+    if host == _REAL_HOST and timeout_s < _REAL_HOST_MIN_TIMEOUT_S:
+        raise sources.wrong(
+            "timeout_s", f"at least {_REAL_HOST_MIN_TIMEOUT_S} seconds, as Google's own host asks"
+        )
+    return float(timeout_s)
+
+
+def _api_key(
+    keys: "Mapping[str, SecretStr | None]", sources: "Sources", *, needed: bool
+) -> "SecretStr | None":
+    for name, key in keys.items():
+        if key is not None:
+            text = key.get_secret_value()
+            if not text.isascii() or not text.isprintable() or " " in text:
+                raise sources.wrong(name)
+            return key
+    if needed:
+        raise UsageError(
+            "there is no API key: set GEMINI_API_KEY in the environment or in .env "
+            "(make one at https://aistudio.google.com/apikey), or try --dry-run, which needs none"
+        )
+    return None
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()

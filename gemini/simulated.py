@@ -1,0 +1,85 @@
+"""What does a dry run ask instead of the service?
+
+A model inside this process that says in every answer that it is one. The same image and prompt give
+the same answer. It knows no network, no key and no delay.
+"""
+
+import hashlib
+import struct
+import zlib
+from types import TracebackType
+from typing import Self
+
+from models import GeneratedImage, Generation, GenerationRequest, Usage
+
+IMAGE_TOKENS = 1120
+"""Tokens of one image. Source: Google's page on media resolution for Gemini 3 and 4, November 2026."""
+
+_CHARACTERS_PER_TOKEN = 4
+_PICTURE_PX = 64
+_STRIPE_PX = 8
+
+
+class SimulatedModel:
+    """Answers at once and for nothing.
+
+    Args:
+        model: the model it stands in for.
+        wants_images: add a picture to every answer.
+    """
+
+    def __init__(self, *, model: str, wants_images: bool) -> None:
+        self._model = model
+        self._wants_images = wants_images
+
+    async def __aenter__(self) -> Self:
+        """Do nothing: there is nothing to open."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Return the answer of a dry run; never fails."""
+        sha256 = hashlib.sha256(request.image).hexdigest()
+        text = (
+            f"Simulated answer of a dry run: {self._model} was not asked.\n"
+            f"image {sha256} ({request.mime_type}, {len(request.image)} bytes)\n"
+            f"prompt {request.prompt}"
+        )
+        return Generation(
+            text=text,
+            images=(_picture(sha256 + request.prompt),) if self._wants_images else (),
+            usage=Usage(
+                input_tokens=IMAGE_TOKENS + len(request.prompt) // _CHARACTERS_PER_TOKEN,
+                output_tokens=len(text) // _CHARACTERS_PER_TOKEN,
+            ),
+            finish_reason="STOP",
+            model_version=f"{self._model} (simulated)",
+            response_id=f"simulated-{sha256[:16]}",
+        )
+
+
+def _picture(seed: str) -> GeneratedImage:
+    """Return a small PNG of diagonal stripes in a colour of its own that says what it is."""
+    red, green, blue = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:3]
+    colours = bytes((red, green, blue)), b"\xff\xff\xff"
+    rows = (
+        b"\0" + b"".join(colours[(x + y) // _STRIPE_PX % 2] for x in range(_PICTURE_PX))
+        for y in range(_PICTURE_PX)
+    )
+    header = struct.pack(">IIBBBBB", _PICTURE_PX, _PICTURE_PX, 8, 2, 0, 0, 0)
+    chunks = (
+        (b"IHDR", header),
+        (b"tEXt", b"Comment\0dry run: simulated picture"),
+        (b"IDAT", zlib.compress(b"".join(rows), 9)),
+        (b"IEND", b""),
+    )
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in chunks)
+    return GeneratedImage(data=data, mime_type="image/png")
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,0 +1,187 @@
+"""What kind of file do these first bytes belong to, and what can be done with that kind?
+
+This file decodes nothing and knows no imaging library: discovery asks it about every file.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+HEAD_BYTES = 64
+"""How many of a file's first bytes :func:`sniff` needs."""
+
+
+class UnreadableImage(ValueError):
+    """The image cannot be used; the message is one sentence for the user, without the path."""
+
+
+class ImageFormat(StrEnum):
+    """A kind of image that can be sent, as it is or converted; the value is its mime type."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+    WEBP = "image/webp"
+    HEIC = "image/heic"
+    HEIF = "image/heif"
+    HEIF_SEQUENCE = "image/heif-sequence"
+    GIF = "image/gif"
+    BMP = "image/bmp"
+    TIFF = "image/tiff"
+    AVIF = "image/avif"
+    JPEG_2000 = "image/jp2"
+
+    @property
+    def label(self) -> str:
+        """The name that people use, with its article: "an AVIF"."""
+        article = "an" if self is ImageFormat.AVIF else "a"
+        return f"{article} {self.name.replace('_', ' ')}"
+
+
+class Conversion(StrEnum):
+    """What an image is made into before it is sent; the value is the mime type it is then sent as."""
+
+    TO_JPEG = "image/jpeg"
+    TO_PNG = "image/png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What decoding showed."""
+
+    width: int
+    """In pixels, seen upright."""
+    height: int
+    mode: str
+    """The kind of pixels, in Pillow's word, such as ``CMYK``."""
+    is_turned: bool
+    """True when the camera noted that the picture must be turned or mirrored to be upright."""
+    has_more_frames: bool
+    has_transparency: bool
+
+
+SENT_AS_IS = frozenset(
+    {ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.HEIC, ImageFormat.HEIF}
+)
+"""Source: https://ai.google.dev/gemini-api/docs/image-understanding, November 2026."""
+
+SUFFIXES = {
+    ".jpg": ImageFormat.JPEG,
+    ".jpeg": ImageFormat.JPEG,
+    ".jpe": ImageFormat.JPEG,
+    ".jfif": ImageFormat.JPEG,
+    ".png": ImageFormat.PNG,
+    ".apng": ImageFormat.PNG,
+    ".webp": ImageFormat.WEBP,
+    ".heic": ImageFormat.HEIC,
+    ".heif": ImageFormat.HEIF,
+    ".hif": ImageFormat.HEIF,
+    ".gif": ImageFormat.GIF,
+    ".bmp": ImageFormat.BMP,
+    ".dib": ImageFormat.BMP,
+    ".tif": ImageFormat.TIFF,
+    ".tiff": ImageFormat.TIFF,
+    ".avif": ImageFormat.AVIF,
+    ".jp2": ImageFormat.JPEG_2000,
+}
+"""What a file of each suffix (in small letters) says that it is."""
+
+_CAMERA_RAW = (
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw"
+    " .rw2 .rwl .sr2 .srf .srw .x3f"
+)
+_DRAWINGS_AND_RARITIES = (
+    ".ai .cdr .dds .emf .eps .exr .hdr .ico .jxl .pcx .psb .psd .svg .svgz .tga .wmf .xcf"
+)
+
+# Most raw data look like a TIFF inside, whose only readable picture is a thumbnail: never by content.
+UNSUPPORTED_SUFFIXES = frozenset(f"{_CAMERA_RAW} {_DRAWINGS_AND_RARITIES}".split())
+"""Files that people call pictures but that cannot be sent."""
+
+_HEIF_BRANDS = {
+    b"heic": ImageFormat.HEIC,
+    b"heix": ImageFormat.HEIC,
+    b"heim": ImageFormat.HEIC,
+    b"heis": ImageFormat.HEIC,
+    b"hevc": ImageFormat.HEIF_SEQUENCE,
+    b"hevx": ImageFormat.HEIF_SEQUENCE,
+    b"avif": ImageFormat.AVIF,
+    b"avis": ImageFormat.AVIF,
+}
+_CONTAINER_BRANDS = {b"mif1": ImageFormat.HEIF, b"msf1": ImageFormat.HEIF_SEQUENCE}
+
+_MAGIC = (
+    (b"\xff\xd8\xff", ImageFormat.JPEG),
+    (b"\x89PNG\r\n\x1a\n", ImageFormat.PNG),
+    (b"GIF87a", ImageFormat.GIF),
+    (b"GIF89a", ImageFormat.GIF),
+    (b"II*\0", ImageFormat.TIFF),
+    (b"MM\0*", ImageFormat.TIFF),
+    (b"II+\0\x08\0", ImageFormat.TIFF),
+    (b"MM\0+\0\x08", ImageFormat.TIFF),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", ImageFormat.JPEG_2000),
+)
+
+# The sizes that the second header of a BMP can have. "BM" alone would claim every text that begins so.
+_BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+
+
+def sniff(head: bytes) -> ImageFormat | None:
+    """Return the kind of image that begins with ``head`` (``HEAD_BYTES`` or more), or None."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ImageFormat.WEBP
+    if head[4:8] == b"ftyp":
+        return _heif_kind(head)
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return ImageFormat.BMP
+    if head[:4] == b"II*\0" and head[8:10] == b"CR":
+        return None  # Canon's raw data in a TIFF's clothes
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+
+
+def lacks_its_end(data: bytes, kind: ImageFormat) -> bool:
+    """Return whether a file of this kind was cut off after the picture that a decoder would show.
+
+    Decoders notice every other cut; PNG and GIF alone can lose their last bytes, or their later
+    frames, without one.
+    """
+    if kind is ImageFormat.PNG:
+        # The last chunk's name is followed by four bytes of checksum.
+        position = data.rfind(b"IEND")
+        return position < 0 or position + 8 > len(data)
+    return kind is ImageFormat.GIF and not _gif_is_whole(data)
+
+
+def _heif_kind(head: bytes) -> ImageFormat | None:
+    """Read the brands in the first box of a HEIF or AVIF file; other films and containers give None."""
+    major = head[8:12]
+    if major in _HEIF_BRANDS:
+        return _HEIF_BRANDS[major]
+    if major not in _CONTAINER_BRANDS:
+        return None
+    end = int.from_bytes(head[:4], "big")
+    compatible = (head[start : start + 4] for start in range(16, min(end, len(head)), 4))
+    is_avif = any(brand in {b"avif", b"avis"} for brand in compatible)
+    return ImageFormat.AVIF if is_avif else _CONTAINER_BRANDS[major]
+
+
+def _gif_is_whole(data: bytes) -> bool:
+    """Walk over the blocks of a GIF, up to its trailer."""
+    try:
+        position = 13 + _gif_table_bytes(data[10])
+        while (block := data[position]) != 0x3B:
+            position += 1
+            if block == 0x2C:  # a frame: descriptor, palette, code size
+                position += 10 + _gif_table_bytes(data[position + 8])
+            elif block == 0x21:  # an extension: its kind
+                position += 1
+            else:
+                continue  # stray bytes between blocks, which every reader skips
+            while data[position]:
+                position += data[position] + 1
+    except IndexError:
+        return False
+    return True
+
+
+def _gif_table_bytes(flags: int) -> int:
+    """Return the size of the palette that these flags announce."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0

@@ -1,0 +1,177 @@
+"""Is this file a whole image, what is it truly, and which bytes of it are sent?
+
+This file knows paths, limits and what the service takes; it knows no pixels (see
+``image_conversion``) and nothing of requests. Its functions block: call them in a thread.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from utils.files import open_regular
+from utils.image_formats import (
+    SENT_AS_IS,
+    SUFFIXES,
+    Conversion,
+    ImageFormat,
+    Traits,
+    UnreadableImage,
+    lacks_its_end,
+    sniff,
+)
+from utils.image_strangers import LOOK_BYTES, describe_stranger
+
+__all__ = ["Conversion", "ImageFacts", "UnreadableImage", "inspect_image", "load_for_upload"]
+
+MAX_PIXELS: Final = 100_000_000
+"""The default limit, 100 megapixels: 400 MB when decoded, and more than all but a few cameras make."""
+
+MAX_FILE_BYTES: Final = 200_000_000
+"""Larger files are refused unread; one request to the service takes half of that at most.
+
+Source: https://ai.google.dev/gemini-api/docs/file-input-methods (100 MB a request), January 2026.
+"""
+
+_PAGED = frozenset({ImageFormat.TIFF})
+_ANIMATED = frozenset({ImageFormat.GIF, ImageFormat.WEBP, ImageFormat.AVIF, ImageFormat.HEIF_SEQUENCE})
+_ONE_FAMILY = frozenset({ImageFormat.HEIC, ImageFormat.HEIF, ImageFormat.HEIF_SEQUENCE})
+_MEASUREMENT_MODES = frozenset({"I", "F"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What a whole image turned out to be."""
+
+    sha256: str
+    """Of the file's bytes as they lie on the disk, in hexadecimal digits."""
+    mime_type: str
+    """The true type, by content."""
+    send_mime_type: str
+    """The type of the bytes that :func:`load_for_upload` returns."""
+    width: int
+    """In pixels, seen upright."""
+    height: int
+    conversion: Conversion | None
+    """None when the file's own bytes are sent."""
+    notes: tuple[str, ...]
+    """What is done before sending, or is worth knowing, each a few words for people."""
+
+
+def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+    """Read and decode the image at ``path`` wholly; return what it is.
+
+    ``max_pixels`` bounds width times height as the file declares it, before anything is decoded;
+    above 178 million Pillow's own limit holds. The file is read once. Blocking: up to about a
+    second for a 25 MB file, nearly all of it without the interpreter's lock.
+
+    Raises:
+        UnreadableImage: when the file is gone, unreadable, empty, too large, not an image, damaged or
+            cut off; the message is one sentence for the user.
+
+    """
+    # Pillow is imported with the first image, so that --help does not pay for it.
+    from utils.image_conversion import examine  # noqa: PLC0415
+
+    data = _read(path)
+    kind = sniff(data)
+    if kind is None:
+        raise UnreadableImage(describe_stranger(data[:LOOK_BYTES]))
+    traits = examine(data, kind, max_pixels=max_pixels)
+    if lacks_its_end(data, kind):
+        raise UnreadableImage("The image is cut off: the end of the file is missing.")
+    conversion = _conversion(kind, traits)
+    return ImageFacts(
+        sha256=hashlib.sha256(data).hexdigest(),
+        mime_type=kind.value,
+        send_mime_type=kind.value if conversion is None else conversion.value,
+        width=traits.width,
+        height=traits.height,
+        conversion=conversion,
+        notes=tuple(_notes(path, kind, traits, conversion)),
+    )
+
+
+def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
+    """Return the bytes to send, of the type ``facts.send_mime_type``; the same for the same file.
+
+    Raises:
+        UnreadableImage: when the file is gone or is not the one that ``facts`` describes any more,
+            so that nothing is ever sent that was not checked.
+
+    """
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise UnreadableImage("The file changed after it was checked; run again to send it as it is now.")
+    if facts.conversion is None:
+        return data
+    from utils.image_conversion import convert  # noqa: PLC0415 -- as above
+
+    return convert(data, ImageFormat(facts.mime_type), facts.conversion)
+
+
+def _read(path: Path) -> bytes:
+    """Return the whole file, every failure as a sentence."""
+    try:
+        with open_regular(path) as handle:
+            size = handle.seek(0, io.SEEK_END)
+            handle.seek(0)
+            # One byte more than announced is enough to notice a file that grows meanwhile.
+            data = handle.read(size + 1) if size <= MAX_FILE_BYTES else b""
+    except FileNotFoundError as exc:
+        raise UnreadableImage("The file is no longer there.") from exc
+    except PermissionError as exc:
+        raise UnreadableImage("The file may not be read: permission denied.") from exc
+    except MemoryError as exc:
+        raise UnreadableImage("There is not enough memory to read the file.") from exc
+    except OSError as exc:
+        raise UnreadableImage(f"The file cannot be read: {exc.strerror or exc}.") from exc
+    _check_length(size, data)
+    return data
+
+
+def _check_length(size: int, data: bytes) -> None:
+    if size == 0:
+        raise UnreadableImage("The file is empty (0 bytes).")
+    if size > MAX_FILE_BYTES:
+        limit = MAX_FILE_BYTES // 1_000_000
+        raise UnreadableImage(
+            f"The file has {size / 1_000_000:,.0f} MB; images of up to {limit} MB can be sent."
+        )
+    if len(data) != size:
+        raise UnreadableImage("The file changed while it was read; run again when it is complete.")
+
+
+def _conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
+    """Decide what must be done so that the model sees the picture as a person does."""
+    is_moving = kind in _ANIMATED and traits.has_more_frames
+    if kind not in SENT_AS_IS or is_moving:
+        return Conversion.TO_PNG
+    if kind is ImageFormat.JPEG and (traits.is_turned or traits.mode == "CMYK"):
+        return Conversion.TO_JPEG
+    if traits.is_turned:
+        keeps_all = kind is ImageFormat.PNG or traits.has_transparency
+        return Conversion.TO_PNG if keeps_all else Conversion.TO_JPEG
+    return None
+
+
+def _notes(path: Path, kind: ImageFormat, traits: Traits, conversion: Conversion | None) -> Iterator[str]:
+    """Say what is unusual, and what is done about it."""
+    suffix = path.suffix.lower()
+    named = SUFFIXES.get(suffix, kind)
+    if named is not kind and not {named, kind} <= _ONE_FAMILY:
+        yield f"{kind.label} named {suffix}"
+    if traits.has_more_frames and kind in _ANIMATED:
+        yield "animated: only the first frame is sent"
+    if traits.has_more_frames and kind in _PAGED:
+        yield "several pages: only the first is sent"
+    if traits.is_turned:
+        yield "turned upright"
+    if conversion is not None and traits.mode == "CMYK":
+        yield "colours converted from CMYK to RGB"
+    if conversion is not None and traits.mode in _MEASUREMENT_MODES:
+        yield "brightness stretched to 256 shades of grey"
+    if conversion is not None and conversion.value != kind.value:
+        yield f"sent as {ImageFormat(conversion.value).label}"

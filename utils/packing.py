@@ -1,0 +1,139 @@
+"""How do some folders become one archive, the same bytes for the same files, in constant memory?
+
+Names are sorted and times, owners and modes are fixed, so that two archives of the same tree are
+equal. Contents are streamed; only a short entry for each file of a zip is kept until its end. This
+file must not know what lies in the folders.
+"""
+
+import gzip
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_MODE = 0o644
+_LEVEL = 6
+_PIECE_BYTES = 1 << 20
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can hold."""
+_UNIX = 3
+"""The system whose modes an entry of a zip has."""
+_COMPRESSED_ALREADY = frozenset(
+    {".7z", ".avif", ".bz2", ".gif", ".gz", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mp4", ".png"}
+    | {".webp", ".xz", ".zip", ".zst"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file to be packed."""
+
+    name: str
+    """Its name in the archive, with ``/``."""
+    path: Path
+
+
+def members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bool]) -> Iterator[Member]:
+    """Yield the regular files in these folders of ``root``, sorted by name, one folder's list at a time.
+
+    Missing folders, links, pipes and names that are not UTF-8 are passed over.
+
+    Args:
+        root: the folder that names are relative to.
+        folders: names directly in ``root``.
+        skip: is asked about the name of every file and folder, relative to ``root``.
+
+    Raises:
+        OSError: when a folder cannot be read.
+
+    """
+    for folder in sorted(folders):
+        if (root / folder).is_dir():
+            yield from _members(root / folder, folder, skip)
+
+
+def _members(directory: Path, prefix: str, skip: Callable[[str], bool]) -> Iterator[Member]:
+    with os.scandir(directory) as entries:
+        # A folder sorts as its name with a slash: then the whole names come out sorted.
+        listed = sorted(
+            (entry.name + "/" * entry.is_dir(follow_symlinks=False), _is_file(entry)) for entry in entries
+        )
+    for name, is_file in listed:
+        whole = f"{prefix}/{name.removesuffix('/')}"
+        if skip(whole) or not _is_utf8(name):
+            continue
+        if name.endswith("/"):
+            yield from _members(directory / name, whole, skip)
+        elif is_file:
+            yield Member(whole, directory / name)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def write_zip(target: BinaryIO, files: Iterable[Member]) -> None:
+    """Write a zip, of any size, to ``target``, which can seek; pictures are stored, the rest deflated.
+
+    Raises:
+        OSError: when a file cannot be read or ``target`` not be written.
+
+    """
+    with zipfile.ZipFile(target, "w") as archive:
+        for member in files:
+            with member.path.open("rb") as source, archive.open(_zip_entry(member, source), "w") as entry:
+                shutil.copyfileobj(source, entry, _PIECE_BYTES)
+
+
+def _zip_entry(member: Member, source: BinaryIO) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(member.name, date_time=_EARLIEST)
+    entry.create_system = _UNIX
+    entry.external_attr = (stat.S_IFREG | _MODE) << 16
+    # Decides whether the entry gets the form for files above 2 GiB.
+    entry.file_size = _size(source)
+    is_small_already = member.path.suffix.lower() in _COMPRESSED_ALREADY
+    entry.compress_type = zipfile.ZIP_STORED if is_small_already else zipfile.ZIP_DEFLATED
+    return entry
+
+
+def write_tar_gz(target: BinaryIO, files: Iterable[Member]) -> None:
+    """Write a gzipped tar (POSIX pax) to ``target``.
+
+    Raises:
+        OSError: when a file cannot be read, shrinks meanwhile, or ``target`` cannot be written.
+
+    """
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=target, mtime=0) as packed,
+        tarfile.open(mode="w|", fileobj=packed, format=tarfile.PAX_FORMAT, encoding="utf-8") as archive,
+    ):
+        for member in files:
+            with member.path.open("rb") as source:
+                archive.addfile(_tar_entry(member, source), source)
+            # tarfile keeps every entry, for methods that a stream does not have.
+            archive.getmembers().clear()
+
+
+def _tar_entry(member: Member, source: BinaryIO) -> tarfile.TarInfo:
+    """Return an entry with mtime, uid and gid 0 and without names of users."""
+    entry = tarfile.TarInfo(member.name)
+    entry.size = _size(source)
+    entry.mode = _MODE
+    return entry
+
+
+def _size(source: BinaryIO) -> int:
+    return os.fstat(source.fileno()).st_size

@@ -1,0 +1,143 @@
+"""How does the program show how far it is?
+
+On a terminal one bar, elsewhere a plain line now and then, or nothing. This file must not know what
+is counted: it gets numbers and the words that belong to them.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import RLock
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LINE_EVERY_S = 30.0
+
+_BAR = "{n_fmt}/{total_fmt} |{bar}| {desc}  {rate_noinv_fmt}, {remaining} left"
+_log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """What watches a piece of work that has a known size."""
+
+    def start(self, total: int) -> None:
+        """Begin: there are ``total`` things to do."""
+
+    def show(self, counts: Mapping[str, int], done: int) -> None:
+        """Tell that ``done`` of them are finished, and how many there are of what, in words."""
+
+    def note(self, text: str) -> None:
+        """Tell something besides, as one line of the log."""
+
+    def close(self) -> None:
+        """End; a second call does nothing."""
+
+
+class SilentProgress:
+    """Shows nothing; a note still reaches the log."""
+
+    def start(self, total: int) -> None:
+        """Do nothing."""
+
+    def show(self, counts: Mapping[str, int], done: int) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        """Log ``text``, so that it is redacted, tears no bar and is in the log file too."""
+        _log.info("%s", text)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class LineProgress(SilentProgress):
+    """A plain line at the start, at most every ``every_s`` seconds, and at the end."""
+
+    def __init__(self, stream: TextIO, every_s: float, clock: Callable[[], float]) -> None:
+        self._stream, self._every_s, self._clock = stream, every_s, clock
+        self._total = self._done = 0
+        self._counts: Mapping[str, int] = {}
+        self._begun_at = self._said_at = 0.0
+        self._said: str | None = None
+
+    def start(self, total: int) -> None:
+        """Write the first line."""
+        self._total, self._begun_at = total, self._clock()
+        self._say()
+
+    def show(self, counts: Mapping[str, int], done: int) -> None:
+        """Write a line when the last one is old enough."""
+        self._counts, self._done = dict(counts), done
+        if self._clock() - self._said_at >= self._every_s:
+            self._say()
+
+    def close(self) -> None:
+        """Write the last line, unless it stands there already."""
+        if self._said not in {None, self._state()}:
+            self._say()
+
+    def _say(self) -> None:
+        self._said, self._said_at = self._state(), self._clock()
+        self._stream.write(f"{self._said}{self._pace()}\n")
+        self._stream.flush()
+
+    def _state(self) -> str:
+        return f"{self._done} of {self._total}" + "".join(
+            f", {self._counts[word]} {word}" for word in self._counts
+        )
+
+    def _pace(self) -> str:
+        elapsed_s = self._clock() - self._begun_at
+        if not self._done or elapsed_s <= 0:
+            return ""
+        left = timedelta(seconds=round((self._total - self._done) * elapsed_s / self._done))
+        return f" ({self._done / elapsed_s * 60:.1f} a minute, {left} left)"
+
+
+class BarProgress(SilentProgress):
+    """One bar on the last line of a terminal; nothing at all on anything else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: tqdm[NoReturn] | None = None
+
+    def start(self, total: int) -> None:
+        """Draw the empty bar."""
+        from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
+
+        if not self._stream.isatty():
+            return
+        tqdm.set_lock(RLock())  # its own would open semaphores for processes that we do not have
+        tqdm.monitor_interval = 0  # nor is a thread of its own needed
+        sized = os.get_terminal_size(self._stream.fileno()).columns > 0  # some terminals do not say
+        self._bar = tqdm(
+            total=total,
+            file=self._stream,
+            bar_format=_BAR,
+            unit="",
+            dynamic_ncols=sized,
+            ncols=None if sized else 80,
+            nrows=None if sized else 24,
+        )
+
+    def show(self, counts: Mapping[str, int], done: int) -> None:
+        """Draw the bar anew, at most ten times a second."""
+        if self._bar is not None:
+            words = " ".join(f"{word} {number}" for word, number in counts.items())
+            self._bar.set_description_str(words, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it stands last."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def choose_progress(*, quiet: bool, stream: TextIO, clock: Callable[[], float]) -> Progress:
+    """Return what fits ``stream``: a bar on a terminal, else a line every 30 s, nothing when ``quiet``."""
+    if quiet:
+        return SilentProgress()
+    return BarProgress(stream) if stream.isatty() else LineProgress(stream, LINE_EVERY_S, clock)
