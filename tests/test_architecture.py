@@ -63,7 +63,8 @@ TABLE = {
     "rate_limiter": row(2),
     "gemini": row(2),
     "processor": row(3, "retry_handler", "prompt_optimizer", "story"),
-    "batch": row(4, "processor", "archiver", "journal", "report"),
+    "batch": row(4, "processor", "archiver", "journal", "tally"),
+    "epilogue": row(4, "archiver", "journal", "report", "documents", "tally"),
 }
 TABLE["main"] = Row(5, frozenset(TABLE))
 

@@ -136,6 +136,7 @@ def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float 
 
 def ask(
     emulator: Emulator,
+    *,
     model: str = TEXT_MODEL,
     key: str = KEY,
     url: Callable[[str], str] = str,
@@ -177,6 +178,7 @@ def test_a_fault_is_taken_for_what_it_is(fault: Fault) -> None:
         ask(emulator, asked=asked)
 
     error = caught.value
+    assert isinstance(error, ApiFailure | FatalError)
     assert (error.kind if isinstance(error, ApiFailure) else error.reason) is EXPECTED[fault]
     assert error.detail
     assert "\n" not in error.detail

@@ -1,0 +1,101 @@
+"""What does a class of failure mean to the user, and what can be done about it?
+
+One table, from which the error logs, ``error_analysis.json`` and the summary all take their words, so
+that they cannot disagree. It must not know how often something happened, nor how it is retried.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from errors import ErrorKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What to tell the user about one class of failure."""
+
+    cause: str
+    """Why it happens, one sentence."""
+    remedy: str
+    """What to do now, one sentence."""
+    flags: str = ""
+    """What to add to the command for the remedy; empty when the command is good as it is."""
+    worth_repeating: bool = True
+    """False when the same image must fail again, whatever the flags."""
+
+
+_REPAIR = "--enable-prompt-optimization"
+
+ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
+    {
+        ErrorKind.RATE_LIMITED: Advice(
+            cause="The project's quota per minute was used up.",
+            remedy="Run the command again later, or slower with --rpm.",
+        ),
+        ErrorKind.SERVER: Advice(
+            cause="Google's service was broken or overloaded.",
+            remedy="Run the command again later.",
+        ),
+        ErrorKind.NETWORK: Advice(
+            cause="No whole answer came through the network.",
+            remedy="Check the connection (and the proxy or --api-base-url), then run the command again.",
+        ),
+        ErrorKind.TIMEOUT: Advice(
+            cause="The answer did not come within the time allowed.",
+            remedy="Run the command again with a larger --timeout, or with fewer calls at once.",
+            flags="--timeout 600",
+        ),
+        ErrorKind.BLOCKED: Advice(
+            cause="Google's safety filter withheld the answer.",
+            remedy="Put the prompt in milder words, or let --enable-prompt-optimization try some.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.RECITATION: Advice(
+            cause="The answer was withheld because it repeats protected text or pictures.",
+            remedy="Ask for the model's own words or design, or let --enable-prompt-optimization do so.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.TRUNCATED: Advice(
+            cause="The answer reached the longest length there is and was cut off.",
+            remedy="Ask for a shorter answer, or let --enable-prompt-optimization do so.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.EMPTY: Advice(
+            cause="The model finished without saying anything.",
+            remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.NO_IMAGE: Advice(
+            cause="A picture was asked for and none came.",
+            remedy="Ask for the picture in plain words, or let --enable-prompt-optimization try some.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.MALFORMED: Advice(
+            cause="The model returned something that is not an answer.",
+            remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.SCHEMA: Advice(
+            cause="The answer does not have the form that was asked for.",
+            remedy="State the form more simply, or let --enable-prompt-optimization insist on it.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.REFUSED: Advice(
+            cause="The model declined the task in a sentence.",
+            remedy="Say what the result is for, or let --enable-prompt-optimization try other words.",
+            flags=_REPAIR,
+        ),
+        ErrorKind.PROHIBITED: Advice(
+            cause="Google's rules forbid this content.",
+            remedy="Leave this image out; other words will not help.",
+            worth_repeating=False,
+        ),
+        ErrorKind.INVALID_REQUEST: Advice(
+            cause="The image cannot be read, or the service does not take it.",
+            remedy="Repair the image by what is said about it, or remove it, then run the command again.",
+            worth_repeating=False,
+        ),
+    }
+)
+"""Total: every class has its advice (a test holds it)."""

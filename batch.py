@@ -1,0 +1,171 @@
+"""What is one run of the program, from the first look at the directory to the last document?
+
+Plan once, before any task exists; put in place what is already paid for; process the rest; keep
+every outcome the moment it is there; tell. The parts are composed elsewhere (``main.compose``); this
+file knows neither flags nor the environment.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import assert_never
+
+from archiver import Archiver
+from errors import FatalError, StopReason, StorageError
+from journal import Journal, Plan, Selection
+from models import ImageJob, Outcome, Reused, StoredAnswer
+from processor import Processor
+from stopping import Stop
+from tally import Tally
+from utils.discovery import FoundImage, PassedOver, discover
+from utils.progress import Progress
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 0.5
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Where a run reads and writes."""
+
+    input_dir: Path
+    output_dir: Path
+
+
+class Batch:
+    """One run over one input directory.
+
+    Args:
+        folders: where to read and write.
+        journal: opened for this run.
+        archiver: of this run.
+        tally: counts what happens.
+        progress: shows it.
+        stop: ends the run early.
+        utcnow: the wall clock, for the record.
+    """
+
+    def __init__(
+        self,
+        *,
+        folders: Folders,
+        journal: Journal,
+        archiver: Archiver,
+        tally: Tally,
+        progress: Progress,
+        stop: Stop,
+        utcnow: Callable[[], datetime],
+    ) -> None:
+        self._folders = folders
+        self._journal = journal
+        self._archiver = archiver
+        self._tally = tally
+        self._progress = progress
+        self._stop = stop
+        self._utcnow = utcnow
+
+    def plan(self, selection: Selection) -> Plan:
+        """Look at every file once and split the images into what is answered and what is to do; blocks."""
+        return self._journal.plan(self._found(), selection=selection, hash_file=_sha256)
+
+    def place_copies(self) -> None:
+        """Put answers that are already paid for in place under the images' new names; blocks."""
+        for job, answer in self._journal.copies():
+            outcome = Reused(job=job, answer=answer)
+            if self._put_in_place(outcome):
+                self._tally.add(outcome)
+            else:
+                self._journal.ask_after_all(job)
+
+    async def process(self, processor: Processor, plan: Plan) -> None:
+        """Take every image that is to do to its outcome, showing the progress."""
+        self._progress.start(plan.todo + plan.copyable)
+        try:
+            async with self._shown(processor):
+                await processor.run(self._journal.jobs())
+        finally:
+            self._progress.close()
+
+    async def recall(self, sha256: str) -> StoredAnswer | None:
+        """Find an answer to these bytes that is already paid for."""
+        return await asyncio.to_thread(self._journal.find_answer, sha256)
+
+    async def keep(self, outcome: Outcome) -> None:
+        """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
+
+        An outcome that cannot be stored stops the run; whose it was is told at the end.
+        """
+        now = self._utcnow()
+        # Shielded: a second Ctrl-C cancels waits and calls, but never a write that has begun.
+        try:
+            await asyncio.shield(asyncio.to_thread(self._store, outcome, now))
+        except StorageError as error:
+            self._stop.ask(FatalError(StopReason.STORAGE, str(error)))
+            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            return
+        self._tally.add(outcome)
+
+    def _store(self, outcome: Outcome, now: datetime) -> None:
+        if isinstance(outcome, Reused):
+            self._put_in_place(outcome)
+            return
+        replaces = self._journal.replaced(outcome.job.key)
+        artefacts = self._archiver.store(outcome, replaces=replaces)
+        kept = self._archiver.kept(replaces)
+        self._journal.record(outcome, artefacts, finished_at=now, kept=kept)
+
+    def _put_in_place(self, outcome: Reused) -> bool:
+        replaces = self._journal.replaced(outcome.job.key)
+        artefacts = self._archiver.put_copy(outcome.job, outcome.answer, replaces=replaces)
+        if not artefacts:
+            return False
+        kept = self._archiver.kept(replaces)
+        self._journal.record_copy(outcome.job, outcome.answer, artefacts, kept=kept)
+        return True
+
+    def _found(self) -> Iterator[ImageJob]:
+        for item in discover(self._folders.input_dir, exclude=[self._folders.output_dir]):
+            match item:
+                case FoundImage():
+                    yield ImageJob(
+                        key=item.relative, path=item.path, size_bytes=item.size_bytes, mtime_ns=item.mtime_ns
+                    )
+                case PassedOver():
+                    self._tally.pass_over(item.reason)
+                case _:
+                    assert_never(item)
+
+    @asynccontextmanager
+    async def _shown(self, processor: Processor) -> AsyncIterator[None]:
+        async def refresh() -> None:
+            while True:
+                self._show(processor)
+                await asyncio.sleep(PROGRESS_EVERY_S)
+
+        task = asyncio.create_task(refresh())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self._show(processor)
+
+    def _show(self, processor: Processor) -> None:
+        counts = {**self._tally.counts(), "retrying": processor.backing_off}
+        self._progress.show(counts, self._tally.finished)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

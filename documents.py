@@ -1,0 +1,240 @@
+"""Which documents does a run leave in ``metadata/``, and what stands in each?
+
+The types here are the documents, field by field; ``docs/schema/`` says the same for other programs, and
+a test holds the two together. The head that all of them share (schema version, program, run, dry run) is
+the writer's. No number is worked out here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from errors import ErrorKind, StopReason
+
+Option = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A total, and what it is made of."""
+
+    total: int
+    by: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """Files that are no input."""
+
+    total: int
+    by: Mapping[str, int]
+    """By reason."""
+    examples: Mapping[str, Sequence[str]]
+    """The paths of the first few of each reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounting:
+    """Where every file of the input directory went. Two sums hold, and ``adds_up`` says so.
+
+    files_seen = passed_over + found; found = already_answered + known_failures + not_selected +
+    answered + reused + failed + deferred + lost + not_started.
+    """
+
+    files_seen: int
+    passed_over: int
+    """No input: hidden, another kind of file, a broken link, …"""
+    found: int
+    """Images."""
+    already_answered: int
+    """By an earlier run, under the same settings."""
+    known_failures: int
+    """Failed in an earlier run, in a way that asking again is not expected to help."""
+    not_selected: int
+    """Left alone because the user selected others."""
+    answered: int
+    """By a call of this run."""
+    reused: int
+    """Their very bytes were answered before, under another name: no call."""
+    failed: int
+    deferred: int
+    """Nothing is wrong with them: the next run does them."""
+    lost: int
+    """Their outcome could not be written."""
+    not_started: int
+    """The run stopped before their turn: the next run does them."""
+    adds_up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why the run ended before every image was tried."""
+
+    reason: StopReason
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """The calls of this run."""
+
+    total: int
+    by_result: Mapping[str, int]
+    """``answered``, a class of failure, or the reason that ended the run."""
+    refused_by_http_status: Mapping[int, int]
+    retries: Counted
+    """Calls made again, by the class of the failure before."""
+    upload_bytes: int
+    """Sizes of the images on disk, once for each call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What the calls of this run were billed for."""
+
+    input: int
+    output: int
+    """Answers and thoughts."""
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeTotals:
+    """The output directory as it stands now, whatever run filled it; of this run's kind, real or dry."""
+
+    answered: int
+    failed: int
+    deferred: int
+    input_tokens: int
+    """All that was ever billed for it."""
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessingStats:
+    """``processing_stats.json``: what this run did, and how it ended."""
+
+    exit_code: int
+    exit_meaning: str
+    stopped: Stopped | None
+    """None when every image had its turn."""
+    started_at: datetime
+    ended_at: datetime
+    seconds: float
+    model: str
+    prompt: str
+    fingerprint: str
+    options: Mapping[str, Option]
+    accounting: Accounting
+    passed_over: PassedOver
+    failed: Counted
+    """By class."""
+    deferred: Counted
+    """By the class of the last failure, or ``not_tried``."""
+    lost: tuple[str, ...]
+    """Keys of images whose outcome could not be written."""
+    requests: Requests
+    tokens: Tokens
+    notes: Mapping[str, int]
+    """What was done to images before sending, and to how many."""
+    tree: TreeTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One image of a group of failures."""
+
+    key: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorGroup:
+    """All failures of one class."""
+
+    kind: ErrorKind
+    count: int
+    cause: str
+    remedy: str
+    command: str | None
+    """What to type for the remedy; None when the same images would fail again."""
+    examples: tuple[Example, ...]
+    """The first few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorAnalysis:
+    """``error_analysis.json`` without its list ``failures``: why images have no answer."""
+
+    failed: int
+    deferred: Mapping[str, int]
+    groups: tuple[ErrorGroup, ...]
+    """The largest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureEntry:
+    """One line of ``failures``."""
+
+    key: str
+    kind: ErrorKind
+    detail: str
+    attempts: int
+    revision: int
+    """Of the last prompt; 0 is the user's own."""
+    log: str | None
+    """The report, relative to the output directory."""
+    failed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditCount:
+    """What one edit of the prompt came to in this run."""
+
+    tried: int
+    """Images."""
+    rescued: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptEvolution:
+    """``prompt_evolution.json`` without its list ``images``: what other words have achieved."""
+
+    prompt: str
+    """The user's own."""
+    reworded: int
+    """Images of this run that were asked about in other words."""
+    rescued: int
+    """Of these, answered."""
+    edits: Mapping[str, EditCount]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvolutionStep:
+    """One call, and the words it carried."""
+
+    number: int
+    started_at: datetime
+    seconds: float
+    prompt: str
+    revision: int
+    edits: tuple[str, ...]
+    result: str
+    """``answered``, a class of failure, or the reason that ended the run."""
+    detail: str
+    http_status: int | None
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvolutionEntry:
+    """One line of ``images``: every call for an image that was asked about in more than one wording."""
+
+    key: str
+    outcome: str
+    """``succeeded``, ``failed`` or ``deferred``."""
+    kind: ErrorKind | None
+    """The class of the failure; None when it succeeded."""
+    attempts: tuple[EvolutionStep, ...]

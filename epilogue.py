@@ -1,0 +1,155 @@
+"""What does a run leave behind for its reader, once the last image is done or the run was stopped?
+
+The three documents, the end in the journal, the archive: all of them also after a stop, and each even
+when another could not be written. This file decides no number: it carries them from tally and journal
+to the archiver.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import report
+from archiver import Archiver
+from documents import EvolutionEntry, Example, FailureEntry, ProcessingStats, TreeTotals
+from errors import FatalError, StopReason, StorageError
+from journal import FailureRow, Journal, Plan
+from layout import FAILED
+from models import RunInfo
+from tally import Tally
+
+log = logging.getLogger(__name__)
+
+
+class Epilogue:
+    """Writes the end of one run; blocks.
+
+    Args:
+        run: the run.
+        journal: knows the tree as it stands now.
+        archiver: writes.
+        archive_format: ``zip``, ``tar`` or ``none``.
+        command: what the user typed, for the advice to run it again.
+        utcnow: the wall clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: RunInfo,
+        journal: Journal,
+        archiver: Archiver,
+        archive_format: str,
+        command: str,
+        utcnow: Callable[[], datetime],
+    ) -> None:
+        self._run = run
+        self._journal = journal
+        self._archiver = archiver
+        self._archive_format = archive_format
+        self._command = command
+        self._utcnow = utcnow
+
+    def write(self, tally: Tally, plan: Plan, stop: FatalError | None) -> tuple[ProcessingStats, Path | None]:
+        """Write everything; return the document about the run, and where the archive lies, if any.
+
+        What cannot be written is said, and becomes the reason of the run's end unless it had one.
+        """
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self._write_evolution(tally),
+            lambda: self._write_analysis(tally),
+            lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, stop)),
+        )
+        for step in steps:
+            stop = self._attempted(step) or stop
+        archive, refusal = self._packed()
+        if refusal and not stop:
+            # Said once more in the document, which stands outside the archive that does not.
+            self._attempted(
+                lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, refusal))
+            )
+        stats = self._stats(tally, plan, stop or refusal)
+        self._attempted(lambda: self._journal.end_run(exit_code=stats.exit_code, ended_at=self._utcnow()))
+        return stats, archive
+
+    def _packed(self) -> tuple[Path | None, FatalError | None]:
+        try:
+            return self._archiver.pack(self._archive_format), None
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            return None, FatalError(StopReason.STORAGE, str(error))
+
+    @staticmethod
+    def _attempted(step: Callable[[], object]) -> FatalError | None:
+        try:
+            step()
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            return FatalError(StopReason.STORAGE, str(error))
+        return None
+
+    def _stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
+        return report.processing_stats(
+            run=self._run,
+            ended_at=self._utcnow(),
+            tally=tally,
+            plan=report.PlanCounts(
+                found=plan.found,
+                already_answered=plan.answered,
+                known_failures=sum(plan.known_failures.values()),
+                not_selected=plan.not_selected,
+                to_do=plan.todo + plan.copyable,
+            ),
+            tree=self._tree(),
+            stop=stop,
+        )
+
+    def _tree(self) -> TreeTotals:
+        counts = self._journal.tree_counts()
+        mine = counts.dry if self._run.dry_run else counts.real
+        spent = self._journal.spending().usage
+        return TreeTotals(
+            answered=mine.succeeded,
+            failed=sum(mine.failed.values()),
+            deferred=mine.deferred,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+        )
+
+    def _write_evolution(self, tally: Tally) -> None:
+        head = report.prompt_evolution(self._run, tally)
+        self._archiver.write_stream("prompt_evolution", head, "images", self._evolved())
+
+    def _evolved(self) -> Iterator[EvolutionEntry]:
+        for chain in self._journal.evolved(dry_run=self._run.dry_run):
+            yield report.evolution_entry(
+                chain.key, chain.attempts, succeeded=chain.succeeded, kind=chain.kind
+            )
+
+    def _write_analysis(self, tally: Tally) -> None:
+        groups = [
+            report.error_group(
+                group.kind,
+                count=group.images,
+                examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
+                command=self._command,
+            )
+            for group in self._journal.failure_groups(examples=report.EXAMPLES, dry_run=self._run.dry_run)
+        ]
+        failures = map(_failure, self._journal.failures(dry_run=self._run.dry_run))
+        head = report.error_analysis(groups, deferred=tally.deferred)
+        self._archiver.write_stream("error_analysis", head, "failures", failures)
+
+
+def _failure(row: FailureRow) -> FailureEntry:
+    logs = [artefact.path for artefact in row.artefacts if artefact.path.startswith(f"{FAILED}/")]
+    return FailureEntry(
+        key=row.key,
+        kind=row.kind,
+        detail=row.detail,
+        attempts=row.attempts,
+        revision=row.prompt.revision,
+        log=logs[0] if logs else None,
+        failed_at=row.finished_at,
+    )

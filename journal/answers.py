@@ -1,0 +1,118 @@
+"""Which answers were paid for, and where does each of them stand?
+
+At most one answer stands under an image's own name; earlier ones may be kept in the history, from
+where they serve again when the same bytes turn up under the same settings. Dry answers serve nobody.
+This file must not know why an answer is wanted or how it is copied.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from journal import schema
+from models import Artefact, Prompt, StoredAnswer
+
+Stands = Callable[[Artefact], bool]
+"""Says whether an artefact is still there as it was written."""
+
+_CANDIDATES = 20
+"""Copies of the same bytes to look at before the search for one that still stands is given up."""
+
+
+def all_stand(artefacts: Iterable[Artefact], stands: Stands) -> bool:
+    """Say whether an answer is in the tree; one without artefacts is not."""
+    listed = tuple(artefacts)
+    return bool(listed) and all(map(stands, listed))
+
+
+def find_answers(
+    connection: sqlite3.Connection, *, sha256: str, fingerprint: str, run_id: str | None
+) -> Iterator[StoredAnswer]:
+    """Yield the real answers to these bytes under these settings, those in their place first.
+
+    With ``run_id`` only those that this run has obtained.
+    """
+    rows = connection.execute(
+        f"SELECT {schema.ANSWER} WHERE a.sha256 = ?1 AND a.fingerprint = ?2 AND a.dry_run = 0"
+        " AND (?3 IS NULL OR a.run_id = ?3) ORDER BY a.standing DESC, a.answered_at DESC"
+        f" LIMIT {_CANDIDATES}",
+        (sha256, fingerprint, run_id),
+    ).fetchall()
+    return map(schema.answer_from, rows)
+
+
+def answer_in_place(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
+    """Return the answer, real or dry, that stands under this key."""
+    row = connection.execute(
+        f"SELECT {schema.ANSWER} WHERE a.key = ? AND a.standing = 1",
+        (key,),
+    ).fetchone()
+    return row and schema.answer_from(row)
+
+
+def place_answer(
+    connection: sqlite3.Connection, answer: StoredAnswer, *, run_id: str | None, kept: Sequence[Artefact]
+) -> None:
+    """Let the answer be the one that stands under its key, unless a dry one would replace a real one."""
+    present = answer_in_place(connection, answer.key)
+    if answer.dry_run and present and not present.dry_run:
+        return
+    retire_answer(connection, answer.key, kept=kept, given_up=True)
+    _insert_answer(connection, answer, standing=True, run_id=run_id)
+
+
+def retire_answer(
+    connection: sqlite3.Connection, key: str, *, kept: Sequence[Artefact], given_up: bool = False
+) -> None:
+    """Note that the answer under this key has moved to where ``kept`` says.
+
+    With nothing kept it stands where it stood, unless it is ``given_up``: then it is forgotten.
+    """
+    row = connection.execute(
+        f"SELECT a.run_id, {schema.ANSWER} WHERE a.key = ? AND a.standing = 1",
+        (key,),
+    ).fetchone()
+    if row is None or not (kept or given_up):
+        return
+    connection.execute("DELETE FROM answers WHERE key = ? AND standing = 1", (key,))
+    answer = schema.answer_from(row[1:])
+    if kept and not answer.dry_run:
+        moved = replace(answer, artefacts=tuple(kept))
+        _insert_answer(connection, moved, standing=False, run_id=row[0])
+
+
+def _insert_answer(
+    connection: sqlite3.Connection, answer: StoredAnswer, *, standing: bool, run_id: str | None
+) -> None:
+    sealed: tuple[schema.Value, ...] = (
+        answer.key,
+        int(standing),
+        answer.size_bytes,
+        answer.sha256,
+        answer.fingerprint,
+        schema.pack_artefacts(answer.artefacts),
+        keep_prompt(connection, answer.prompt),
+        answer.usage.input_tokens,
+        answer.usage.output_tokens,
+        schema.plain(answer.model_version),
+        schema.plain(answer.response_id),
+        schema.instant(answer.answered_at),
+        int(answer.dry_run),
+    )
+    row = (*sealed, schema.time_stamp(answer.mtime_ns), run_id, schema.seal(sealed))
+    connection.execute(
+        f"INSERT INTO answers ({schema.SEALED}, mtime, run_id, seal) VALUES ({marks(row)})",  # noqa: S608
+        row,
+    )
+
+
+def keep_prompt(connection: sqlite3.Connection, prompt: Prompt) -> str:
+    """Return the id of the prompt's row, which is made when it is the first of its kind."""
+    row = schema.prompt_row(prompt)
+    connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", row)
+    return row[0]
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return as many placeholders as there are values."""
+    return ", ".join("?" * len(values))

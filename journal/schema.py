@@ -1,0 +1,228 @@
+"""Which tables has the journal, and how do values lie in them?
+
+``images`` says how the last look at every image ended, ``answers`` which answers were paid for and
+where they stand (under their own name, or kept in the history). They are two tables because an image
+that fails under today's prompt may still have its answer to yesterday's. It must not know who asks.
+
+Every answer carries a seal, a checksum of its own row: SQLite finds a broken page by itself, but not
+a flipped bit inside a value, and a wrong value here is an answer bought twice. The CHECKs serve the
+same end, since ``PRAGMA integrity_check`` evaluates them.
+"""
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from errors import ErrorKind, StopReason
+from models import Artefact, Prompt, StoredAnswer, Usage
+
+VERSION = 1
+"""Of the tables below; ``PRAGMA user_version``."""
+
+Value = str | int | float | bytes | None
+Row = tuple[Value, ...]
+
+_KINDS = ", ".join(f"'{kind}'" for kind in ErrorKind)
+_REASONS = ", ".join(f"'{reason}'" for reason in StopReason)
+
+
+def _is_time(column: str) -> str:
+    """A time as ``instant`` writes it, so that ``datetime.fromisoformat`` cannot fail on it."""
+    return f"({column} GLOB '????-??-??T??:??:??*+00:00' AND julianday({column}) IS NOT NULL)"
+
+
+_STATEMENTS = (
+    f"""
+    CREATE TABLE runs (
+        run_id TEXT NOT NULL PRIMARY KEY,
+        state TEXT NOT NULL CHECK (state IN ('running', 'ended', 'cut')),
+        started_at TEXT NOT NULL CHECK {_is_time("started_at")},
+        ended_at TEXT CHECK (ended_at IS NULL OR {_is_time("ended_at")}),
+        exit_code INTEGER,
+        version TEXT NOT NULL,
+        model TEXT NOT NULL,
+        prompt TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        dry_run INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+        options TEXT NOT NULL CHECK (json_valid(options)),
+        found INTEGER,
+        todo INTEGER
+    ) WITHOUT ROWID""",
+    """
+    CREATE TABLE prompts (
+        prompt_id TEXT NOT NULL PRIMARY KEY,
+        text TEXT NOT NULL,
+        revision INTEGER NOT NULL CHECK (typeof(revision) = 'integer'),
+        edits TEXT NOT NULL CHECK (json_valid(edits))
+    ) WITHOUT ROWID""",
+    f"""
+    CREATE TABLE images (
+        key TEXT NOT NULL PRIMARY KEY,
+        size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
+        mtime INTEGER NOT NULL CHECK (typeof(mtime) = 'integer'),
+        sha256 TEXT,
+        fingerprint TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'deferred')),
+        kind TEXT CHECK (kind IN ({_KINDS})),
+        detail TEXT NOT NULL,
+        artefacts TEXT NOT NULL CHECK (json_valid(artefacts)),
+        prompt_id TEXT NOT NULL,
+        attempts INTEGER NOT NULL CHECK (typeof(attempts) = 'integer'),
+        input_tokens INTEGER NOT NULL CHECK (typeof(input_tokens) = 'integer'),
+        output_tokens INTEGER NOT NULL CHECK (typeof(output_tokens) = 'integer'),
+        dry_run INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+        run_id TEXT,
+        finished_at TEXT NOT NULL CHECK {_is_time("finished_at")},
+        CHECK (outcome <> 'failed' OR kind IS NOT NULL)
+    ) WITHOUT ROWID""",
+    """
+    CREATE TABLE answers (
+        answer_id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        standing INTEGER NOT NULL CHECK (standing IN (0, 1)),
+        size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
+        mtime INTEGER NOT NULL CHECK (typeof(mtime) = 'integer'),
+        sha256 TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        artefacts TEXT NOT NULL,
+        prompt_id TEXT NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        model_version TEXT NOT NULL,
+        response_id TEXT NOT NULL,
+        answered_at TEXT NOT NULL,
+        dry_run INTEGER NOT NULL,
+        run_id TEXT,
+        seal INTEGER NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX answers_in_place ON answers (key) WHERE standing = 1",
+    "CREATE INDEX answers_by_bytes ON answers (sha256, fingerprint)",
+    "CREATE INDEX answers_by_size ON answers (fingerprint, size)",
+    f"""
+    CREATE TABLE attempts (
+        key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        number INTEGER NOT NULL CHECK (typeof(number) = 'integer'),
+        started_at TEXT NOT NULL CHECK {_is_time("started_at")},
+        seconds REAL NOT NULL CHECK (typeof(seconds) = 'real'),
+        prompt_id TEXT NOT NULL,
+        timeout_s REAL NOT NULL CHECK (typeof(timeout_s) = 'real'),
+        kind TEXT CHECK (kind IN ({_KINDS})),
+        detail TEXT NOT NULL,
+        http_status INTEGER CHECK (typeof(http_status) IN ('integer', 'null')),
+        api_status TEXT,
+        unavailable INTEGER NOT NULL CHECK (unavailable IN (0, 1)),
+        ended_run TEXT CHECK (ended_run IN ({_REASONS})),
+        quota_ids TEXT NOT NULL CHECK (json_valid(quota_ids)),
+        input_tokens INTEGER NOT NULL CHECK (typeof(input_tokens) = 'integer'),
+        output_tokens INTEGER NOT NULL CHECK (typeof(output_tokens) = 'integer'),
+        PRIMARY KEY (key, run_id, number)
+    ) WITHOUT ROWID""",
+)
+
+SEALED = (
+    "key, standing, size, sha256, fingerprint, artefacts, prompt_id,"
+    " input_tokens, output_tokens, model_version, response_id, answered_at, dry_run"
+)
+"""What the seal covers: all of an answer but the time stamp of its image, which ``touch`` moves."""
+
+ANSWER = (
+    "a.key, a.size, a.mtime, a.sha256, a.fingerprint, a.artefacts, p.text, p.revision, p.edits,"
+    " a.input_tokens, a.output_tokens, a.model_version, a.response_id, a.answered_at, a.dry_run"
+    " FROM answers AS a JOIN prompts AS p USING (prompt_id)"
+)
+"""The columns and tables that ``answer_from`` reads."""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay all tables into an empty database; the caller holds a transaction."""
+    for statement in _STATEMENTS:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def layout(connection: sqlite3.Connection) -> list[Row]:
+    """Return the tables as SQLite has written them down, to compare with those of a sound file."""
+    return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def sound_layout() -> list[Row]:
+    """Return what ``layout`` gives for a journal as this version makes it."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        create(connection)
+        return layout(connection)
+    finally:
+        connection.close()
+
+
+def seal(row: Iterable[Value]) -> int:
+    """Return the checksum over the ``SEALED`` columns of an answer."""
+    return zlib.crc32("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
+
+
+def plain(text: str) -> str:
+    """Return text that SQLite can hold: lone surrogates (broken escapes, odd file names) spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def time_stamp(mtime_ns: int) -> int:
+    """Return a modification time that fits SQLite's 64 bits; file systems can say the year 2400."""
+    return max(-(2**63), min(mtime_ns, 2**63 - 1))
+
+
+def instant(moment: datetime) -> str:
+    """Return a UTC time as text that sorts as the times do."""
+    return moment.astimezone(UTC).isoformat()
+
+
+def pack_artefacts(artefacts: Iterable[Artefact]) -> str:
+    """Return artefacts as JSON: a list of [path, bytes, sha256]."""
+    return json.dumps([[artefact.path, artefact.size_bytes, artefact.sha256] for artefact in artefacts])
+
+
+def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
+    """Return what ``pack_artefacts`` packed."""
+    return tuple(
+        Artefact(path=path, size_bytes=size_bytes, sha256=sha256)
+        for path, size_bytes, sha256 in json.loads(packed)
+    )
+
+
+def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
+    """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
+    text, edits = plain(prompt.text), json.dumps(prompt.edits)
+    return prompt_id(text, prompt.revision, edits), text, prompt.revision, edits
+
+
+def prompt_id(text: str, revision: int, edits: str) -> str:
+    """Return the id that belongs to a row of ``prompts``."""
+    return hashlib.sha256(json.dumps([text, revision, edits]).encode()).hexdigest()[:24]
+
+
+def prompt_from(text: str, revision: int, edits: str) -> Prompt:
+    """Return the prompt in a row of ``prompts``."""
+    return Prompt(text=text, revision=revision, edits=tuple(json.loads(edits)))
+
+
+def answer_from(
+    row: tuple[str, int, int, str, str, str, str, int, str, int, int, str, str, str, int],
+) -> StoredAnswer:
+    """Return the answer in a row of the ``ANSWER`` columns."""
+    return StoredAnswer(
+        key=row[0],
+        size_bytes=row[1],
+        mtime_ns=row[2],
+        sha256=row[3],
+        fingerprint=row[4],
+        artefacts=unpack_artefacts(row[5]),
+        prompt=prompt_from(*row[6:9]),
+        usage=Usage(input_tokens=row[9], output_tokens=row[10]),
+        model_version=row[11],
+        response_id=row[12],
+        answered_at=datetime.fromisoformat(row[13]),
+        dry_run=bool(row[14]),
+    )

@@ -1,0 +1,244 @@
+"""What is to be told about a run: as documents for programs, and in a few lines for people?
+
+Pure: counts and records in, documents and text out. This file must not know where anything is written,
+what time it is, or how the counts came about.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from advice import ADVICE
+from closing import Where, last_line, summary
+from documents import (
+    Accounting,
+    Counted,
+    EditCount,
+    ErrorAnalysis,
+    ErrorGroup,
+    EvolutionEntry,
+    EvolutionStep,
+    Example,
+    FailureEntry,
+    PassedOver,
+    ProcessingStats,
+    PromptEvolution,
+    Requests,
+    Stopped,
+    Tokens,
+    TreeTotals,
+)
+from errors import ErrorKind, FatalError
+from models import Attempt, RunInfo
+from tally import EXAMPLES, Tally, result_of
+
+__all__ = [
+    "ErrorAnalysis",
+    "ErrorGroup",
+    "EvolutionEntry",
+    "Example",
+    "FailureEntry",
+    "PlanCounts",
+    "ProcessingStats",
+    "PromptEvolution",
+    "Tally",
+    "TreeTotals",
+    "Where",
+    "error_analysis",
+    "error_group",
+    "evolution_entry",
+    "last_line",
+    "processing_stats",
+    "prompt_evolution",
+    "summary",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCounts:
+    """The split of the images that was made before the first call; the parts add up to ``found``."""
+
+    found: int
+    already_answered: int
+    known_failures: int
+    not_selected: int
+    to_do: int
+    """To be asked about, or their answer to be copied."""
+
+
+def processing_stats(
+    *,
+    run: RunInfo,
+    ended_at: datetime,
+    tally: Tally,
+    plan: PlanCounts,
+    tree: TreeTotals,
+    stop: FatalError | None,
+) -> ProcessingStats:
+    """Return the document about the run as a whole.
+
+    Args:
+        run: the run.
+        ended_at: UTC.
+        tally: every outcome and every file passed over.
+        plan: how the images were split.
+        tree: what the output directory holds now.
+        stop: what ended the run early, if anything did.
+
+    """
+    code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found)
+    return ProcessingStats(
+        exit_code=code,
+        exit_meaning=code.meaning,
+        stopped=_stopped(stop) if stop else None,
+        started_at=run.started_at,
+        ended_at=ended_at,
+        seconds=max(0.0, (ended_at - run.started_at).total_seconds()),
+        model=run.model,
+        prompt=run.prompt,
+        fingerprint=run.fingerprint,
+        options=run.options,
+        accounting=_accounting(tally, plan),
+        passed_over=_passed_over(tally),
+        failed=_counted(tally.failed),
+        deferred=_counted(tally.deferred),
+        lost=tuple(tally.lost),
+        requests=_requests(tally),
+        tokens=_tokens(tally),
+        notes=_largest_first(tally.notes),
+        tree=tree,
+    )
+
+
+def _stopped(stop: FatalError) -> Stopped:
+    return Stopped(reason=stop.reason, detail=stop.detail, remedy=stop.reason.remedy)
+
+
+def _accounting(tally: Tally, plan: PlanCounts) -> Accounting:
+    passed_over = tally.passed_over.total()
+    not_started = plan.to_do - tally.finished
+    left_alone = plan.already_answered + plan.known_failures + plan.not_selected
+    return Accounting(
+        files_seen=passed_over + plan.found,
+        passed_over=passed_over,
+        found=plan.found,
+        already_answered=plan.already_answered,
+        known_failures=plan.known_failures,
+        not_selected=plan.not_selected,
+        answered=tally.succeeded,
+        reused=tally.reused,
+        failed=tally.failed.total(),
+        deferred=tally.deferred.total(),
+        lost=len(tally.lost),
+        not_started=not_started,
+        adds_up=not_started >= 0 and plan.found == left_alone + tally.finished + not_started,
+    )
+
+
+def _passed_over(tally: Tally) -> PassedOver:
+    reasons = _largest_first(tally.passed_over)
+    examples = {reason: tuple(tally.passed_over_examples[reason]) for reason in reasons}
+    return PassedOver(total=sum(reasons.values()), by=reasons, examples=examples)
+
+
+def _requests(tally: Tally) -> Requests:
+    return Requests(
+        total=tally.requests,
+        by_result=_largest_first(tally.results),
+        refused_by_http_status=dict(sorted(tally.http_statuses.items())),
+        retries=_counted(tally.retries),
+        upload_bytes=tally.upload_bytes,
+    )
+
+
+def _tokens(tally: Tally) -> Tokens:
+    used = tally.usage
+    return Tokens(
+        input=used.input_tokens, output=used.output_tokens, total=used.input_tokens + used.output_tokens
+    )
+
+
+def _counted(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> Counted:
+    return Counted(total=sum(counts.values()), by=_largest_first(counts))
+
+
+def _largest_first(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> dict[str, int]:
+    plain = {str(name): count for name, count in counts.items()}
+    return dict(sorted(plain.items(), key=lambda item: (-item[1], item[0])))
+
+
+def error_group(kind: ErrorKind, *, count: int, examples: Iterable[Example], command: str) -> ErrorGroup:
+    """Return the group of all failures of one class.
+
+    Args:
+        kind: the class.
+        count: images.
+        examples: the first ``EXAMPLES`` of these are shown.
+        command: what the user types to run again with the same settings.
+
+    """
+    advice = ADVICE[kind]
+    return ErrorGroup(
+        kind=kind,
+        count=count,
+        cause=advice.cause,
+        remedy=advice.remedy,
+        command=f"{command} {advice.flags}".rstrip() if advice.worth_repeating else None,
+        examples=tuple(islice(examples, EXAMPLES)),
+    )
+
+
+def error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int]) -> ErrorAnalysis:
+    """Return the head of the document about failures; its list of all failures is streamed."""
+    ordered = sorted(groups, key=lambda group: (-group.count, group.kind))
+    return ErrorAnalysis(
+        failed=sum(group.count for group in ordered),
+        deferred=_largest_first(deferred),
+        groups=tuple(ordered),
+    )
+
+
+def prompt_evolution(run: RunInfo, tally: Tally) -> PromptEvolution:
+    """Return the head of the document about other words; its list of images is streamed."""
+    edits = {
+        name: EditCount(tried=tried, rescued=tally.edits_rescued[name])
+        for name, tried in _largest_first(tally.edits_tried).items()
+    }
+    return PromptEvolution(prompt=run.prompt, reworded=tally.reworded, rescued=tally.rescued, edits=edits)
+
+
+def evolution_entry(
+    key: str, attempts: Sequence[Attempt], *, succeeded: bool, kind: ErrorKind | None
+) -> EvolutionEntry:
+    """Return every call for an image, in order, with its words and how it ended.
+
+    Args:
+        key: the image.
+        attempts: all calls of one run.
+        succeeded: the image was answered in the end.
+        kind: the class of failure when it failed; None when it was deferred before any.
+
+    """
+    return EvolutionEntry(
+        key=key,
+        outcome="succeeded" if succeeded else "failed" if kind else "deferred",
+        kind=kind,
+        attempts=tuple(map(_step, attempts)),
+    )
+
+
+def _step(attempt: Attempt) -> EvolutionStep:
+    return EvolutionStep(
+        number=attempt.number,
+        started_at=attempt.started_at,
+        seconds=attempt.seconds,
+        prompt=attempt.prompt.text,
+        revision=attempt.prompt.revision,
+        edits=attempt.prompt.edits,
+        result=result_of(attempt),
+        detail=attempt.detail,
+        http_status=attempt.http_status,
+        input_tokens=attempt.usage.input_tokens,
+        output_tokens=attempt.usage.output_tokens,
+    )

@@ -1,0 +1,150 @@
+"""What has come of the run so far, and which exit code does that amount to?
+
+Every outcome is added once; what is counted and what the exit code says can therefore not disagree.
+Memory does not grow with the number of images. This file must not know how anything is shown.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import PurePath
+from typing import assert_never
+
+from errors import ErrorKind, ExitCode, StopReason
+from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
+
+EXAMPLES = 5
+
+NOT_TRIED = "not_tried"
+"""Deferred because the run stopped before any call ended."""
+
+ANSWERED = "answered"
+"""How a call ended that was answered."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of one run; owned by one thread."""
+
+    succeeded: int = 0
+    """Images answered by a call."""
+    reused: int = 0
+    """Images whose very bytes were answered before: no call."""
+    failed: Counter[ErrorKind] = field(default_factory=Counter)
+    deferred: Counter[str] = field(default_factory=Counter)
+    """By the class of the last failure, or ``NOT_TRIED``."""
+    rescued: int = 0
+    """Images answered in other words than the user's own."""
+    reworded: int = 0
+    """Images asked about in other words, whatever came of it."""
+    edits_tried: Counter[str] = field(default_factory=Counter)
+    """Images that each edit was tried on."""
+    edits_rescued: Counter[str] = field(default_factory=Counter)
+    """Images that were answered with this edit."""
+    lost: list[str] = field(default_factory=list)
+    """Keys of images whose outcome could not be written; the first ends the run, so they are few."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Files that are no input, by reason."""
+    passed_over_examples: dict[str, list[str]] = field(default_factory=dict)
+    """The paths of the first ``EXAMPLES`` of each reason."""
+    requests: int = 0
+    """Calls made."""
+    results: Counter[str] = field(default_factory=Counter)
+    """How the calls ended: ``ANSWERED``, a class of failure, or the reason that ended the run."""
+    http_statuses: Counter[int] = field(default_factory=Counter)
+    """Of the calls that were refused with one."""
+    retries: Counter[ErrorKind] = field(default_factory=Counter)
+    """Calls made again, by the class of the failure before."""
+    usage: Usage = field(default_factory=Usage)
+    upload_bytes: int = 0
+    """The image's size on disk, once for each call."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """What was done to images before sending, or is worth knowing about them."""
+
+    @property
+    def answered(self) -> int:
+        """Images that have their answer, paid for now or before."""
+        return self.succeeded + self.reused
+
+    @property
+    def finished(self) -> int:
+        """Images with an outcome of any kind."""
+        return self.answered + self.failed.total() + self.deferred.total() + len(self.lost)
+
+    def progress_counts(self) -> dict[str, int]:
+        """Return what a progress display shows."""
+        return {"done": self.answered, "failed": self.failed.total(), "deferred": self.deferred.total()}
+
+    def pass_over(self, reason: str, path: PurePath) -> None:
+        """Count a file that is no input."""
+        self.passed_over[reason] += 1
+        examples = self.passed_over_examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(str(path))
+
+    def lose(self, outcome: Outcome) -> None:
+        """Count an image whose outcome could not be written; its calls were made all the same."""
+        self.lost.append(outcome.job.key)
+        if not isinstance(outcome, Reused):
+            self._add_calls(outcome.attempts, outcome.job.size_bytes)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an image's one outcome, with all its calls."""
+        match outcome:
+            case Succeeded(prompt=prompt, content=content):
+                self.succeeded += 1
+                self.rescued += prompt.revision > 0
+                self.edits_rescued.update(prompt.edits[-1:])
+                self.notes.update(content.notes)
+            case Reused():
+                self.reused += 1
+                return
+            case Failed(kind=kind, content=content):
+                self.failed[kind] += 1
+                self.notes.update(content.notes if content else ())
+            case Deferred(kind=kind):
+                self.deferred[kind or NOT_TRIED] += 1
+            case _:
+                assert_never(outcome)
+        self._add_calls(outcome.attempts, outcome.job.size_bytes)
+
+    def exit_code(self, *, stop: StopReason | None, found: int) -> ExitCode:
+        """Return what the process ends with; the first of these that is true.
+
+        1. The run was stopped: the reason's own code, since the rest is not known.
+        2. No image was found: ``NO_INPUT``.
+        3. An image failed: ``SOME_FAILED``.
+        4. An image was deferred, because the service was not to be had: ``TRY_LATER``.
+        5. ``DONE``, also when there was nothing to do.
+
+        Args:
+            stop: why the run ended early, if it did.
+            found: images in the input directory, answered before or not.
+
+        """
+        if stop is not None:
+            return stop.exit_code
+        if found == 0:
+            return ExitCode.NO_INPUT
+        if self.failed:
+            return ExitCode.SOME_FAILED
+        return ExitCode.TRY_LATER if self.deferred else ExitCode.DONE
+
+    def _add_calls(self, attempts: Sequence[Attempt], size_bytes: int) -> None:
+        self.requests += len(attempts)
+        self.upload_bytes += len(attempts) * size_bytes
+        self.retries.update(earlier.kind for earlier, _ in pairwise(attempts) if earlier.kind)
+        for attempt in attempts:
+            self.results[result_of(attempt)] += 1
+            self.usage += attempt.usage
+            if attempt.http_status is not None:
+                self.http_statuses[attempt.http_status] += 1
+        tried = {edit for attempt in attempts for edit in attempt.prompt.edits[-1:]}
+        self.edits_tried.update(tried)
+        self.reworded += bool(tried)
+
+
+def result_of(attempt: Attempt) -> str:
+    """Return in one word how a call ended."""
+    return attempt.kind or attempt.ended_run or ANSWERED

@@ -1,0 +1,351 @@
+"""Does a damaged, cut or foreign journal ever cost an answer, or money?"""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from errors import ErrorKind, StorageError, UsageError
+from journal import Journal, JournalReader
+from tests.journal_world import START, World, a_job, failed, run_info
+
+IMAGES = 40
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world with answered and failed images; tests work on copies of its journal."""
+    world = World(tmp_path_factory.mktemp("sound"))
+    for number in range(IMAGES):
+        world.put(f"folder {number % 3}/image {number}.png", f"bytes {number}".encode())
+    world.verdicts["folder 1/image 1.png"] = ErrorKind.BLOCKED
+    world.night()
+    return world
+
+
+@pytest.fixture
+def world(sound: World, tmp_path: Path) -> World:
+    """The sound world, ready to be damaged."""
+    copy = World(tmp_path)
+    shutil.copytree(sound.images, copy.images, dirs_exist_ok=True)
+    shutil.copytree(sound.output, copy.output)
+    copy.ledger, copy.nights = list(sound.ledger), sound.nights
+    return copy
+
+
+def _flip(path: Path, positions: list[int], rng: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    for position in positions:
+        data[position] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _cut_by_a_page(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+def _cut_to_the_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(random.Random(1).randbytes(path.stat().st_size))
+
+
+def _zeros(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _foreign(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE somebody (elses)")
+    connection.close()
+
+
+def _wipe_a_page(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:8192] + bytes(4096) + data[12288:])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _empty,
+        _cut_in_half,
+        _cut_by_a_page,
+        _cut_to_the_header,
+        _garbage,
+        _zeros,
+        _foreign,
+        _wipe_a_page,
+    ],
+)
+def test_a_damaged_journal_is_put_aside_and_rebuilt(world: World, damage: Callable[[Path], None]) -> None:
+    """Whatever is wrong with the file, it is kept under another name and no answer is bought again."""
+    damage(world.journal_path)
+    damaged = world.journal_path.read_bytes()
+
+    with world.open(run_info(5)) as journal:
+        assert journal.was_rebuilt
+        (notice,) = journal.notices
+
+    aside = world.journal_path.with_name("journal.damaged-20261123T220000Z.db")
+    assert aside.name in notice
+    assert aside.read_bytes() == damaged
+    night = world.night()
+    assert night.calls == ["folder 1/image 1.png"]
+    assert night.plan.answered == IMAGES - 1
+
+
+def test_two_damages_in_one_second_keep_both_files(world: World) -> None:
+    """A file put aside never overwrites another one."""
+    for _ in range(2):
+        _garbage(world.journal_path)
+        world.open(run_info(5)).close()
+
+    assert len(list(world.journal_path.parent.glob("journal.damaged-*.db"))) == 2
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_flipped_bits_never_cost_a_call(world: World, seed: int) -> None:
+    """Up to four flipped bits anywhere in the file: no crash, and no answered image is asked about."""
+    rng = random.Random(seed)
+    size = world.journal_path.stat().st_size
+    _flip(world.journal_path, [rng.randrange(size) for _ in range(rng.choice([1, 2, 4]))], rng)
+
+    try:
+        night = world.night()
+    except UsageError:
+        assert int.from_bytes(world.journal_path.read_bytes()[60:64], "big") > 1
+        return
+
+    assert set(night.calls) <= {"folder 1/image 1.png"}
+    with JournalReader.read_only(world.journal_path) as reader:
+        list(reader.failures())
+        list(reader.evolved())
+        reader.runs()
+        reader.spending()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.37, 0.62, 0.9, 0.99, 0.9999])
+def test_a_cut_file_never_costs_a_call(world: World, share: float) -> None:
+    """However much of the file is left, in whole pages or not, no answered image is asked about."""
+    data = world.journal_path.read_bytes()
+    world.journal_path.write_bytes(data[: int(len(data) * share)])
+
+    assert set(world.night().calls) <= {"folder 1/image 1.png"}
+
+
+@pytest.mark.parametrize("position", [*range(16, 24), 28, 40, 44, 47, 52, 56, 59, 60, 62, 68, 100, 103, 105])
+def test_a_flipped_bit_in_the_header_never_costs_a_call(world: World, position: int) -> None:
+    """The header decides how everything else is read: each of its fields may be wrong."""
+    _flip(world.journal_path, [position], random.Random(3))
+
+    try:
+        night = world.night()
+    except UsageError:
+        assert position in range(60, 64)
+        return
+
+    assert set(night.calls) <= {"folder 1/image 1.png"}
+
+
+@pytest.mark.parametrize("column", ["key", "sha256", "fingerprint", "artefacts", "size", "standing"])
+def test_a_wrong_value_in_an_answer_is_noticed(world: World, column: str) -> None:
+    """A value that changed inside a sound page breaks the answer's seal."""
+    with sqlite3.connect(world.journal_path) as connection:
+        new = "0" if column in {"size", "standing"} else f"replace({column}, '1', 'x')"
+        connection.execute(f"UPDATE answers SET {column} = {new} WHERE key LIKE '%1%'")  # noqa: S608
+    connection.close()
+
+    with world.open(run_info(5)) as journal:
+        assert journal.was_rebuilt
+
+    assert world.night().calls == ["folder 1/image 1.png"]
+
+
+def test_a_newer_journal_is_left_alone(world: World) -> None:
+    """A newer version's file is refused in words that name the way out, and not one byte changes."""
+    with sqlite3.connect(world.journal_path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    before = world.journal_path.read_bytes()
+
+    with pytest.raises(UsageError, match=r"format 7.* up to 1.*newer version"):
+        world.open(run_info(5))
+    with pytest.raises(UsageError, match="format 7"):
+        JournalReader.read_only(world.journal_path)
+
+    assert world.journal_path.read_bytes() == before
+    assert [path.name for path in world.journal_path.parent.glob("journal*")] == ["journal.db"]
+
+
+def test_a_deleted_journal_is_rebuilt_from_the_ledger(world: World) -> None:
+    """Without any file at all the ledger proves what the tree holds."""
+    world.journal_path.unlink()
+
+    assert world.night().calls == ["folder 1/image 1.png"]
+
+
+def test_a_side_file_without_its_main_file_is_put_aside(world: World) -> None:
+    """The changes of a lost file are never applied to a fresh one."""
+    world.journal_path.unlink()
+    side = world.journal_path.with_name("journal.db-wal")
+    side.write_bytes(b"changes to a file that is gone")
+
+    with world.open(run_info(5)) as journal:
+        assert journal.was_rebuilt
+
+    assert [path.name for path in side.parent.glob("*-wal")] == ["journal.damaged-20261123T220000Z.db-wal"]
+
+
+def _killed(world: World, tmp_path: Path, work: Callable[[Journal], None]) -> World:
+    """Return the world as a kill would leave it after ``work``: all files copied, nothing closed."""
+    journal = world.open(run_info(5))
+    journal.begin_run()
+    work(journal)
+    left = World(tmp_path / "left")
+    shutil.copytree(world.images, left.images, dirs_exist_ok=True)
+    shutil.copytree(world.output, left.output)
+    left.ledger, left.nights = list(world.ledger), 5
+    journal.close()
+    return left
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A place for what the killed run leaves."""
+    (tmp_path / "left").mkdir()
+    return tmp_path
+
+
+def test_what_was_recorded_survives_a_kill(world: World, folder: Path) -> None:
+    """Every outcome that ``record`` returned for is there after the process died at once."""
+    world.put("new.png", b"new")
+    job = next(job for job in world.found() if job.key == "new.png")
+
+    left = _killed(world, folder, lambda journal: world.finish(journal, run_info(5), world.succeeded(job)))
+
+    assert left.journal_path.with_name("journal.db-wal").exists()
+    assert left.night().calls == []
+
+
+def test_a_kill_between_artefact_and_row_costs_nothing(world: World, folder: Path) -> None:
+    """The ledger's line proves an answer whose row was never written."""
+    world.put("new.png", b"new")
+    job = next(job for job in world.found() if job.key == "new.png")
+
+    left = _killed(
+        world, folder, lambda journal: world.store(journal, run_info(5), world.succeeded(job), START) and None
+    )
+
+    assert left.night().calls == []
+
+
+def test_a_ledger_line_without_its_artefact_proves_nothing(world: World, folder: Path) -> None:
+    """Killed after the ledger line and before the artefact, the image is asked about again."""
+    world.put("new.png", b"new")
+    job = next(job for job in world.found() if job.key == "new.png")
+
+    def store_then_lose(journal: Journal) -> None:
+        world.store(journal, run_info(5), world.succeeded(job), START)
+        (world.output / "successful/new.png_result.txt").unlink()
+
+    left = _killed(world, folder, store_then_lose)
+
+    assert left.night().calls == ["new.png"]
+
+
+def test_torn_changes_at_the_end_of_the_wal_are_made_good(world: World, folder: Path) -> None:
+    """When the last commits are unreadable, the unfinished run sends us to the ledger."""
+    world.put("new.png", b"new")
+    job = next(job for job in world.found() if job.key == "new.png")
+    left = _killed(world, folder, lambda journal: world.finish(journal, run_info(5), world.succeeded(job)))
+    wal = left.journal_path.with_name("journal.db-wal")
+    frame = 4096 + 24
+    wal.write_bytes(wal.read_bytes()[: 32 + frame * 3 + 100])
+
+    assert left.night().calls == []
+
+
+def test_a_run_that_was_cut_is_told_apart(world: World, folder: Path) -> None:
+    """A later run finds the killed one unfinished, reads the ledger once, and remembers it as cut."""
+    left = _killed(world, folder, lambda _: None)
+
+    with left.open(run_info(6)) as journal:
+        assert journal.needs_ledger
+        journal.begin_run()
+        journal.end_run(exit_code=3, ended_at=START)
+        latest, cut, _ = journal.runs()
+    with left.open(run_info(7)) as journal:
+        assert not journal.needs_ledger
+
+    assert (cut.was_cut, cut.ended_at, latest.was_cut, latest.exit_code) == (True, None, False, 3)
+
+
+def test_a_file_without_tables_is_a_first_run_that_was_killed(tmp_path: Path) -> None:
+    """A journal whose first run died before its tables were made is simply made now."""
+    world = World(tmp_path)
+    world.journal_path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(world.journal_path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+
+    with world.open(run_info()) as journal:
+        assert (journal.was_rebuilt, journal.notices, journal.needs_ledger) == (False, (), True)
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_nothing_half(world: World) -> None:
+    """When SQLite finds no room, the sentence names the file and the record is not there at all."""
+    with world.open(run_info(5)) as journal:
+        before = journal.tree_counts()
+        (pages,) = journal._rows("PRAGMA page_count")[0]
+        journal._rows(f"PRAGMA max_page_count = {pages}")
+
+        def fill() -> None:
+            for number in range(1000):
+                journal.record(failed(a_job(f"{number}.png"), ErrorKind.EMPTY), (), finished_at=START)
+
+        with pytest.raises(StorageError, match=r"journal\.db.*full"):
+            fill()
+
+        counts = journal.tree_counts().real.failed[ErrorKind.EMPTY]
+        journal._rows("PRAGMA max_page_count = 100000")
+        journal.record(failed(a_job("last.png"), ErrorKind.EMPTY), (), finished_at=START)
+
+        assert journal.tree_counts().real.failed[ErrorKind.EMPTY] == counts + 1
+        assert before.real.failed == {ErrorKind.BLOCKED: 1}
+
+
+@pytest.mark.parametrize("obstacle", ["a directory", "a file for a parent"])
+def test_a_path_that_cannot_be_a_journal_is_a_storage_error(tmp_path: Path, obstacle: str) -> None:
+    """An output directory that cannot hold the file is said in words, and nothing is put aside."""
+    path = tmp_path / "metadata" / "journal.db"
+    if obstacle == "a directory":
+        path.mkdir(parents=True)
+    else:
+        path.parent.write_text("in the way")
+
+    with pytest.raises(StorageError, match=r"journal\.db cannot be opened"):
+        Journal.open(path, run=run_info(), stands=lambda _: True, utcnow=lambda: START)
+
+
+@pytest.mark.parametrize("damage", [_empty, _cut_in_half, _garbage])
+def test_a_reader_of_a_damaged_journal_is_told_so(world: World, damage: Callable[[Path], None]) -> None:
+    """``--status`` neither repairs nor crashes."""
+    damage(world.journal_path)
+
+    with pytest.raises(StorageError, match=r"journal\.db"):
+        JournalReader.read_only(world.journal_path).close()

@@ -1,0 +1,481 @@
+"""Rules of report.py, tally.py, documents.py and closing.py: told as growing stories, checked by schema."""
+
+import json
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from errors import ErrorKind, ExitCode, FatalError, StopReason
+from models import Outcome, Reused, StoredAnswer, Usage
+from report import (
+    ErrorGroup,
+    EvolutionEntry,
+    Example,
+    FailureEntry,
+    PlanCounts,
+    ProcessingStats,
+    Tally,
+    TreeTotals,
+    Where,
+    error_analysis,
+    error_group,
+    evolution_entry,
+    last_line,
+    processing_stats,
+    prompt_evolution,
+    summary,
+)
+from tests.outcomes import (
+    BASE,
+    SOFT,
+    START,
+    archiver,
+    attempt,
+    deferred,
+    failed,
+    job,
+    only_answer,
+    run_info,
+    stopped_attempt,
+    succeeded,
+)
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schema"
+TREE = TreeTotals(answered=7, failed=2, deferred=1, input_tokens=9000, output_tokens=80)
+WHERE = Where(output_dir="out", metadata="out/metadata")
+KIND = ErrorKind
+
+
+def schema(name: str) -> Any:
+    """Return a schema, itself checked."""
+    document = json.loads((SCHEMAS / f"{name}.schema.json").read_bytes())
+    Draft202012Validator.check_schema(document)
+    return document
+
+
+def check(path: Path) -> Any:
+    """Validate a document on the disk by the schema of its name; return it."""
+    document = json.loads(path.read_bytes())
+    Draft202012Validator(schema(path.stem)).validate(document)
+    return document
+
+
+def stored_answer() -> StoredAnswer:
+    """Return an answer that stands somewhere."""
+    return StoredAnswer(
+        key="old.jpg", size_bytes=1, mtime_ns=1, sha256="0" * 64, fingerprint="f", artefacts=(), prompt=BASE,
+        usage=Usage(), model_version="", response_id="", answered_at=START,
+    )  # fmt: skip
+
+
+def tallied(*outcomes: Outcome) -> Tally:
+    """Return the tally of these outcomes."""
+    tally = Tally()
+    for outcome in outcomes:
+        tally.add(outcome)
+    return tally
+
+
+def plan_for(tally: Tally, *, not_started: int = 0, answered: int = 0, known: int = 0) -> PlanCounts:
+    """Return the plan that this tally would come from."""
+    to_do = tally.finished + not_started
+    return PlanCounts(
+        found=to_do + answered + known,
+        already_answered=answered,
+        known_failures=known,
+        not_selected=0,
+        to_do=to_do,
+    )
+
+
+def stats_of(tally: Tally, plan: PlanCounts | None = None, stop: FatalError | None = None) -> ProcessingStats:
+    """Return the document about a run of 90 seconds."""
+    return processing_stats(
+        run=run_info(),
+        ended_at=START + timedelta(seconds=90),
+        tally=tally,
+        plan=plan or plan_for(tally),
+        tree=TREE,
+        stop=stop,
+    )
+
+
+def mixed() -> Tally:
+    """Return the tally of a run in which everything happened that can."""
+    tally = tallied(
+        succeeded("a.jpg"),
+        succeeded("b.jpg", kinds=(KIND.SERVER, KIND.SERVER, KIND.TIMEOUT)),
+        succeeded("c.jpg", kinds=(KIND.BLOCKED, KIND.BLOCKED), prompt=SOFT),
+        Reused(job=job("d.jpg"), answer=stored_answer()),
+        failed("e.jpg", KIND.BLOCKED),
+        failed("f.jpg"),
+        deferred("g.jpg", KIND.RATE_LIMITED, KIND.RATE_LIMITED),
+        deferred("h.jpg"),
+    )
+    tally.lose(succeeded("i.jpg"))
+    for number in range(9):
+        tally.pass_over("hidden", Path(f"photos/.{number}"))
+    tally.pass_over("link_loop", Path("photos/\udcff"))
+    return tally
+
+
+# The tally and the exit code
+
+
+def test_the_tally_tells_what_happened() -> None:
+    """Every outcome, call, retry, token and note is counted where it belongs."""
+    tally = mixed()
+
+    assert (tally.succeeded, tally.reused, tally.answered, tally.finished) == (3, 1, 4, 9)
+    assert tally.failed == {KIND.BLOCKED: 1, KIND.INVALID_REQUEST: 1}
+    assert tally.deferred == {"rate_limited": 1, "not_tried": 1}
+    assert tally.requests == 1 + 4 + 3 + 1 + 2 + 1
+    assert tally.results == {
+        "answered": 4, "server": 2, "timeout": 1, "blocked": 3, "rate_limited": 2,
+    }  # fmt: skip
+    assert tally.http_statuses == {503: 2}
+    assert tally.retries == {KIND.SERVER: 2, KIND.TIMEOUT: 1, KIND.BLOCKED: 2, KIND.RATE_LIMITED: 1}
+    assert tally.usage == Usage(input_tokens=4 * 1120, output_tokens=40)
+    assert tally.upload_bytes == 12 * 1000
+    assert tally.notes == {"turned upright": 3}
+    assert tally.lost == ["i.jpg"]
+    assert tally.progress_counts() == {"done": 4, "failed": 2, "deferred": 2}
+
+
+def test_what_other_words_achieved() -> None:
+    """An edit counts once for each image it was tried on, and once for each image answered with it."""
+    tried_in_vain = failed("b.jpg", KIND.BLOCKED, KIND.BLOCKED)
+    last_in_vain = tuple(attempt(number, KIND.BLOCKED, prompt=SOFT) for number in (2, 3))
+    tally = tallied(
+        succeeded("a.jpg", kinds=(KIND.BLOCKED,), prompt=SOFT),
+        type(tried_in_vain)(
+            **{field.name: getattr(tried_in_vain, field.name) for field in fields(tried_in_vain)}
+            | {"attempts": (attempt(1, KIND.BLOCKED), *last_in_vain)}
+        ),
+        succeeded("c.jpg"),
+    )
+
+    assert (tally.reworded, tally.rescued) == (2, 1)
+    assert tally.edits_tried == {"soften": 2}
+    assert tally.edits_rescued == {"soften": 1}
+
+
+def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
+    """It counts under the reason of the run's end."""
+    outcome = deferred("a.jpg", KIND.SERVER)
+    put_off = type(outcome)(
+        job=outcome.job,
+        prompt=BASE,
+        detail="x",
+        kind=None,
+        attempts=(*outcome.attempts, stopped_attempt(StopReason.KEY_INVALID)),
+    )
+
+    assert tallied(put_off).results == {"server": 1, "key_invalid": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stop", "found", "code"),
+    [
+        ([], None, 0, ExitCode.NO_INPUT),
+        ([], None, 5, ExitCode.DONE),
+        ([succeeded()], None, 1, ExitCode.DONE),
+        ([succeeded(), failed()], None, 2, ExitCode.SOME_FAILED),
+        ([failed(), deferred()], None, 2, ExitCode.SOME_FAILED),
+        ([succeeded(), deferred()], None, 2, ExitCode.TRY_LATER),
+        ([failed(), deferred()], StopReason.KEY_INVALID, 2, ExitCode.KEY_REFUSED),
+        ([failed()], StopReason.STORAGE, 2, ExitCode.UNEXPECTED),
+        ([succeeded()], StopReason.INTERRUPTED, 2, ExitCode.INTERRUPTED),
+        ([], StopReason.TERMINATED, 0, ExitCode.TERMINATED),
+    ],
+)
+def test_the_exit_code(outcomes: list[Outcome], stop: StopReason | None, found: int, code: ExitCode) -> None:
+    """A stop goes first, then nothing found, then failures, then what was put off."""
+    assert tallied(*outcomes).exit_code(stop=stop, found=found) is code
+
+
+# The documents
+
+
+def test_every_file_is_accounted_for() -> None:
+    """Both sums hold, for a run in which everything happened and which was stopped as well."""
+    tally = mixed()
+    went = stats_of(tally, plan_for(tally, not_started=4, answered=20, known=3)).accounting
+
+    assert went.adds_up
+    assert (went.found, went.not_started, went.lost, went.files_seen) == (36, 4, 1, 46)
+    parts = (
+        went.already_answered, went.known_failures, went.not_selected, went.answered, went.reused, went.failed,
+        went.deferred, went.lost, went.not_started,
+    )  # fmt: skip
+    assert went.found == sum(parts)
+    assert went.files_seen == went.passed_over + went.found
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        PlanCounts(found=9, already_answered=1, known_failures=0, not_selected=0, to_do=9),
+        PlanCounts(found=8, already_answered=0, known_failures=0, not_selected=0, to_do=8),
+    ],
+    ids=["parts-overlap", "more-outcomes-than-images"],
+)
+def test_an_account_that_does_not_add_up_says_so(plan: PlanCounts) -> None:
+    """A bug in counting shows in the document, it is never smoothed over."""
+    assert not stats_of(mixed(), plan).accounting.adds_up
+
+
+@given(st.lists(st.sampled_from([succeeded(), failed(), deferred(), failed("x", KIND.EMPTY)]), max_size=9))
+def test_totals_are_the_sums_of_their_parts(outcomes: list[Outcome]) -> None:
+    """Whatever the outcomes are, every total in the document is the sum of its parts."""
+    stats = stats_of(tallied(*outcomes))
+
+    for counted in (stats.passed_over, stats.failed, stats.deferred, stats.requests.retries):
+        assert counted.total == sum(counted.by.values())
+    assert stats.requests.total == sum(stats.requests.by_result.values())
+    assert (stats.failed.total, stats.deferred.total) == (stats.accounting.failed, stats.accounting.deferred)
+    assert stats.accounting.adds_up
+    assert stats.tokens.total == stats.tokens.input + stats.tokens.output
+
+
+@pytest.mark.parametrize("stop", [None, FatalError(StopReason.DAILY_QUOTA, "The day's quota is spent.")])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_processing_stats_fits_its_schema(tmp_path: Path, *, stop: FatalError | None, dry_run: bool) -> None:
+    """The document of a run in which everything happened is valid, stopped or not, dry or not."""
+    stats = stats_of(mixed(), stop=stop)
+    document = check(archiver(tmp_path, dry_run=dry_run).write_document("processing_stats", stats))
+
+    assert document["dry_run"] is dry_run
+    assert document["exit_code"] == (75 if stop else 3)
+    assert (document["stopped"] or {}).get("reason") == (stop and "daily_quota")
+    assert document["options"] == dict(run_info().options)
+    assert document["passed_over"]["by"] == {"hidden": 9, "link_loop": 1}
+    assert [len(paths) for paths in document["passed_over"]["examples"].values()] == [5, 1]
+    assert document["lost"] == ["i.jpg"]
+    assert document["seconds"] == 90.0
+
+
+def group(kind: ErrorKind, count: int = 1) -> ErrorGroup:
+    """Return a group of more images than are named."""
+    examples = (Example(key=f"{number}.jpg", detail=f"Detail {number}.") for number in range(count))
+    return error_group(kind, count=count, examples=examples, command="python main.py --prompt x")
+
+
+def test_error_analysis_fits_its_schema(tmp_path: Path) -> None:
+    """All classes: each has a cause, a remedy, at most five examples; every failure has its line."""
+    groups = [group(kind, count) for count, kind in enumerate(KIND, start=1)]
+    failures = (
+        FailureEntry(
+            key="a.jpg",
+            kind=kind,
+            detail="x",
+            attempts=2,
+            revision=1,
+            log="failed/a.jpg_error.log",
+            failed_at=START,
+        )
+        for kind in KIND
+    )
+    head = error_analysis(groups, deferred={"rate_limited": 2, "not_tried": 3})
+    document = check(archiver(tmp_path).write_stream("error_analysis", head, "failures", failures))
+
+    assert document["failed"] == sum(range(1, len(KIND) + 1))
+    assert [one["count"] for one in document["groups"]] == list(range(len(KIND), 0, -1))
+    assert max(len(one["examples"]) for one in document["groups"]) == 5
+    assert list(document["deferred"]) == ["not_tried", "rate_limited"]
+    assert len(document["failures"]) == len(KIND)
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        (KIND.SERVER, "python main.py --prompt x"),
+        (KIND.TIMEOUT, "python main.py --prompt x --timeout 600"),
+        (KIND.BLOCKED, "python main.py --prompt x --enable-prompt-optimization"),
+        (KIND.PROHIBITED, None),
+        (KIND.INVALID_REQUEST, None),
+    ],
+)
+def test_the_ready_command_of_a_group(kind: ErrorKind, command: str | None) -> None:
+    """It is the user's own with what the remedy needs; there is none where repeating is of no use."""
+    assert group(kind).command == command
+
+
+def entry(*, succeeded_at_last: bool) -> EvolutionEntry:
+    """Return an image that was blocked twice and then asked about in softer words."""
+    last = None if succeeded_at_last else KIND.BLOCKED
+    attempts = [attempt(1, KIND.BLOCKED), attempt(2, KIND.BLOCKED), attempt(3, last, prompt=SOFT)]
+    return evolution_entry("a.jpg", attempts, succeeded=succeeded_at_last, kind=last)
+
+
+def test_prompt_evolution_fits_its_schema(tmp_path: Path) -> None:
+    """The whole chain: every call with its words in full, how it ended, and what came of it all."""
+    stopped = [attempt(1, KIND.BLOCKED), stopped_attempt(StopReason.CREDIT_SPENT)]
+    entries = (
+        entry(succeeded_at_last=True),
+        entry(succeeded_at_last=False),
+        evolution_entry("b.jpg", stopped, succeeded=False, kind=None),
+    )
+    head = prompt_evolution(run_info(), mixed())
+    document = check(archiver(tmp_path).write_stream("prompt_evolution", head, "images", entries))
+
+    assert document["edits"] == {"soften": {"tried": 1, "rescued": 1}}
+    rescued, lost, put_off = document["images"]
+    assert [call["prompt"] for call in rescued["attempts"]] == [BASE.text, BASE.text, SOFT.text]
+    assert [call["result"] for call in rescued["attempts"]] == ["blocked", "blocked", "answered"]
+    assert (rescued["outcome"], lost["outcome"], put_off["outcome"]) == ("succeeded", "failed", "deferred")
+    assert put_off["attempts"][-1]["result"] == "credit_spent"
+
+
+def test_documents_of_a_run_without_any_image_are_valid(tmp_path: Path) -> None:
+    """Nothing found, nothing failed, nothing reworded: the three documents are there all the same."""
+    store, tally = archiver(tmp_path), Tally()
+    assert check(store.write_document("processing_stats", stats_of(tally)))["exit_code"] == 4
+    check(store.write_stream("error_analysis", error_analysis([], deferred={}), "failures", ()))
+    check(store.write_stream("prompt_evolution", prompt_evolution(run_info(), tally), "images", ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("processing_stats", ("exit_code",)),
+        ("error_analysis", ("groups",)),
+        ("prompt_evolution", ("images",)),
+    ],
+)
+def test_the_schemas_can_fail(tmp_path: Path, name: str, path: tuple[str, ...]) -> None:
+    """A member too few, or one too many, is found."""
+    store = archiver(tmp_path)
+    store.write_document("processing_stats", stats_of(mixed()))
+    store.write_stream("error_analysis", error_analysis([], deferred={}), "failures", ())
+    store.write_stream("prompt_evolution", prompt_evolution(run_info(), mixed()), "images", ())
+    document = json.loads((tmp_path / f"metadata/{name}.json").read_bytes())
+    validator = Draft202012Validator(schema(name))
+
+    assert validator.is_valid(document)
+    assert not validator.is_valid({**document, "more": 1})
+    assert not validator.is_valid({key: value for key, value in document.items() if key not in path})
+
+
+def test_the_page_about_the_output_names_every_member() -> None:
+    """``docs/output.md`` speaks of each top-level member of each document."""
+    page = (SCHEMAS.parent / "output.md").read_text(encoding="utf-8")
+    members = {
+        member
+        for name in ("processing_stats", "error_analysis", "prompt_evolution", "results")
+        for member in schema(name)["properties"]
+    }
+
+    assert {member for member in members if f"`{member}`" not in page} == set()
+
+
+# The closing words
+
+
+def test_the_summary_tells_the_story() -> None:
+    """Counts, failures by class with their remedies, calls, tokens, and where everything lies."""
+    text = summary(
+        stats_of(mixed(), plan_for(mixed(), answered=20)),
+        Where(**vars_of(WHERE, "out/archive.zip")),
+        dry_run=False,
+    )
+
+    assert text.splitlines()[:3] == [
+        "29 images found in 1 min 30 s",
+        "      3  answered",
+        "      1  answered without a call: their bytes were answered before",
+    ]
+    for said in (
+        "     20  answered by an earlier run",
+        "      1  lost, could not be written: i.jpg",
+        "      1  blocked: Google's safety filter withheld the answer.",
+        "Passed over  9 hidden, 1 link_loop",
+        "Calls        12, 6 of them retries",
+        "Tokens       4,480 in, 40 out",
+        "Results      out/successful",
+        "Reports      out/failed",
+        "Metadata     out/metadata",
+        "Archive      out/archive.zip",
+    ):
+        assert said in text
+    assert text.endswith("out/archive.zip\n")
+
+
+def vars_of(where: Where, archive: str) -> dict[str, str]:
+    """Return the fields of ``where`` with an archive."""
+    return {"output_dir": where.output_dir, "metadata": where.metadata, "archive": archive}
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
+    """79 columns, no colour, whatever failed."""
+    tally = tallied(*(failed(f"{number}.jpg", kind) for number in range(3)))
+    for number in range(12):
+        tally.pass_over(f"a_rather_long_reason_{number}", Path("x"))
+    text = summary(stats_of(tally), WHERE, dry_run=True)
+
+    assert max(map(len, text.splitlines())) <= 79
+    assert text.replace("\n", "").isprintable()
+
+
+def test_a_dry_run_says_so_first() -> None:
+    """Nobody can take a dry run's numbers for real ones."""
+    text = summary(stats_of(tallied(succeeded())), WHERE, dry_run=True)
+
+    assert text.splitlines()[0].startswith("[DRY RUN] No call was made")
+    assert "Calls        1, simulated" in text
+    assert "Tokens" not in text
+
+
+@pytest.mark.parametrize(
+    ("tally", "plan", "stop", "line"),
+    [
+        (
+            Tally(), None, None,
+            "No image was found: check --input-dir. (exit code 4: no usable image in the input directory)",
+        ),
+        (
+            Tally(), PlanCounts(found=3, already_answered=3, known_failures=0, not_selected=0, to_do=0), None,
+            "Nothing new: 3 images, all answered before, no call made."
+            " (exit code 0: everything done, or nothing to do)",
+        ),
+        (
+            tallied(succeeded()), None, None,
+            "Done: 1 image answered. (exit code 0: everything done, or nothing to do)",
+        ),
+        (
+            tallied(succeeded(), failed()), None, None,
+            "1 image failed. Next: read the reports, then run again. (exit code 3: finished, but some images failed)",
+        ),
+        (
+            tallied(deferred(), deferred()), None, None,
+            "2 images put off. Next: run the same command again later."
+            " (exit code 75: quota, credit or outage: run again later)",
+        ),
+        (
+            tallied(failed()), None, FatalError(StopReason.KEY_INVALID, "The key was\nrefused."),
+            "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY (make a key at"
+            " https://aistudio.google.com/apikey). (exit code 5: the key or its permission was refused)",
+        ),
+    ],
+    ids=["no-input", "nothing-new", "done", "failed", "put-off", "stopped"],
+)  # fmt: skip
+def test_the_last_line(tally: Tally, plan: PlanCounts | None, stop: FatalError | None, line: str) -> None:
+    """It says the reason, the next step and the exit code, on one line."""
+    assert last_line(stats_of(tally, plan, stop)) == line
+
+
+def test_a_stored_answer_is_what_the_ledger_says(tmp_path: Path) -> None:
+    """The tokens of an answer's own call go to the ledger, those of its failed calls to the tally."""
+    store = archiver(tmp_path)
+    outcome = succeeded("a.jpg", kinds=(KIND.SERVER,))
+    store.store(outcome)
+
+    assert only_answer(store).usage == outcome.generation.usage
+    assert only_answer(store).answered_at == outcome.attempts[-1].started_at + timedelta(seconds=1.5)

@@ -1,0 +1,117 @@
+"""In which words do an answer and a failure stand in their files?
+
+Text in, text out: this file never touches the disk and must not know where a file will lie.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from advice import ADVICE
+from models import Attempt, Failed, Prompt, RunInfo
+from utils.logger import one_line
+from utils.plain import instant
+
+DRY_RUN_LINE = "[DRY RUN] No call was made: what follows is simulated and no answer of the model.\n"
+"""The first line of every text that a dry run writes."""
+
+DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
+"""The last bytes of every picture that a dry run writes; no viewer minds them."""
+
+_INDENT = "    "
+
+
+def answer_text(text: str, pictures: Sequence[str]) -> str:
+    """Return what stands in the answer's text file: the answer as it is, ending with one line feed.
+
+    An answer of pictures alone gives one line that names them.
+    """
+    if text.strip() or not pictures:
+        return text.rstrip("\r\n") + "\n"
+    said = "this picture" if len(pictures) == 1 else f"these {len(pictures)} pictures"
+    return f"The answer has no text, only {said}: {', '.join(pictures)}\n"
+
+
+def utf8(text: str) -> bytes:
+    """Return ``text`` in UTF-8, with U+FFFD for halves of surrogate pairs, which UTF-8 cannot hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def error_log(failed: Failed, run: RunInfo) -> str:
+    """Return the report of a failure, for people."""
+    return "\n".join(_report(failed, run)) + "\n"
+
+
+def _report(failed: Failed, run: RunInfo) -> Iterator[str]:
+    advice = ADVICE[failed.kind]
+    yield f"{one_line(failed.job.key)} has no answer: {failed.kind}"
+    yield ""
+    yield f"What happened   {one_line(failed.detail)}"
+    yield f"Why             {advice.cause}"
+    yield f"What to do      {advice.remedy}"
+    yield ""
+    yield from _facts(failed, run)
+    yield ""
+    yield from _attempts(failed.attempts)
+    yield from _prompts(failed)
+    if failed.partial_text:
+        yield ""
+        yield "What came of the answer"
+        yield from _block(failed.partial_text)
+
+
+def _facts(failed: Failed, run: RunInfo) -> Iterator[str]:
+    content = failed.content
+    yield f"Image           {one_line(failed.job.key)}"
+    yield f"                {failed.job.size_bytes:,} bytes" + (
+        f", {content.mime_type}, {content.width} x {content.height} pixels" if content else ""
+    )
+    if content:
+        yield f"                SHA-256 {content.sha256}"
+        yield from (f"                {one_line(note)}" for note in content.notes)
+    yield f"Model           {one_line(run.model)}"
+    yield f"Run             {run.run_id}, version {run.version}"
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Iterator[str]:
+    if not attempts:
+        yield "No call was made."
+        return
+    yield f"Calls           {len(attempts)}, times in UTC"
+    yield f"{'no.':>7}  {'started':<24}  {'seconds':>7}  {'class':<15}  {'HTTP':>4}  prompt"
+    for attempt in attempts:
+        ended = attempt.kind or attempt.ended_run or "answered"
+        yield (
+            f"{attempt.number:>7}  {instant(attempt.started_at):<24}  {attempt.seconds:>7.1f}"
+            f"  {ended:<15}  {attempt.http_status or '-':>4}  {_name(attempt.prompt)}"
+        )
+        if attempt.detail:
+            yield f"{'':>9}{one_line(attempt.detail)}{_status(attempt)}"
+
+
+def _status(attempt: Attempt) -> str:
+    words = (attempt.api_status or "", *attempt.quota_ids)
+    said = ", ".join(one_line(word) for word in words if word)
+    return f" [{said}]" if said else ""
+
+
+def _prompts(failed: Failed) -> Iterator[str]:
+    """Yield every wording once, in the order of the calls that carried it."""
+    for prompt in _each_once([*(attempt.prompt for attempt in failed.attempts), failed.prompt]):
+        yield ""
+        yield f"Prompt {_name(prompt)}"
+        yield from _block(prompt.text)
+
+
+def _each_once(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+    return iter(dict.fromkeys(prompt for prompt, _ in groupby(prompts)))
+
+
+def _name(prompt: Prompt) -> str:
+    """Return a prompt's revision and edits: ``1 (soften)``."""
+    return f"{prompt.revision} ({' + '.join(prompt.edits) if prompt.edits else 'as given'})"
+
+
+def _block(text: str) -> Iterator[str]:
+    """Yield the lines of a text, indented, with control characters shown and not obeyed."""
+    for line in text.rstrip("\n").split("\n"):
+        yield (_INDENT + one_line(line.removesuffix("\r").expandtabs())).rstrip()
