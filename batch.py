@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import assert_never
 
 from archiver import Archiver
@@ -107,6 +107,7 @@ class Batch:
         try:
             await asyncio.shield(asyncio.to_thread(self._store, outcome, now))
         except StorageError as error:
+            self._tally.lose(outcome)
             self._stop.ask(FatalError(StopReason.STORAGE, str(error)))
             log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
             return
@@ -138,7 +139,7 @@ class Batch:
                         key=item.relative, path=item.path, size_bytes=item.size_bytes, mtime_ns=item.mtime_ns
                     )
                 case PassedOver():
-                    self._tally.pass_over(item.reason)
+                    self._tally.pass_over(item.reason, PurePath(item.relative))
                 case _:
                     assert_never(item)
 
@@ -159,7 +160,7 @@ class Batch:
             self._show(processor)
 
     def _show(self, processor: Processor) -> None:
-        counts = {**self._tally.counts(), "retrying": processor.backing_off}
+        counts = {**self._tally.progress_counts(), "retrying": processor.backing_off}
         self._progress.show(counts, self._tally.finished)
 
 

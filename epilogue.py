@@ -17,7 +17,7 @@ from errors import FatalError, StopReason, StorageError
 from journal import FailureRow, Journal, Plan
 from layout import FAILED
 from models import RunInfo
-from tally import Tally
+from tally import EXAMPLES, Tally
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Epilogue:
                 examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
                 command=self._command,
             )
-            for group in self._journal.failure_groups(examples=report.EXAMPLES, dry_run=self._run.dry_run)
+            for group in self._journal.failure_groups(examples=EXAMPLES, dry_run=self._run.dry_run)
         ]
         failures = map(_failure, self._journal.failures(dry_run=self._run.dry_run))
         head = report.error_analysis(groups, deferred=tally.deferred)

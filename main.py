@@ -8,8 +8,6 @@ pay for nothing.
 import asyncio
 import logging
 import os
-import random
-import secrets
 import shlex
 import signal
 import sys
@@ -26,10 +24,7 @@ if TYPE_CHECKING:
     from batch import Batch
     from config import Settings
     from documents import ProcessingStats
-    from gemini.client import GeminiClient
-    from gemini.simulated import SimulatedModel
     from journal import Journal, Plan
-    from models import RunInfo
     from stopping import Stop
 
 log = logging.getLogger(__name__)
@@ -67,96 +62,43 @@ def console() -> None:
 
 async def run(settings: "Settings", command: str) -> int:
     """Do one run, from the first look at the input to the last document; return its exit code."""
-    from archiver import Archiver, holds_real_run
-    from batch import Batch, Folders
-    from epilogue import Epilogue
-    from journal import Journal, Selection
-    from layout import JOURNAL
+    import compose
+    from journal import Selection
     from stopping import Stop
     from tally import Tally
-    from utils.progress import choose_progress
 
-    stop, tally, info = Stop(), Tally(), _run_info(settings)
-    beside_real = settings.dry_run and holds_real_run(settings.output_dir)
-    archiver = Archiver(output_dir=settings.output_dir, run=info, beside_real=beside_real)
+    stop, tally, info = Stop(), Tally(), compose.run_info(settings, _utcnow)
+    archiver = compose.archiver(settings, info)
     archiver.check_writable()
     archiver.sweep()
-    with Journal.open(
-        settings.output_dir / JOURNAL, run=info, stands=archiver.stands, utcnow=_utcnow
-    ) as journal:
+    with compose.journal(settings, info, archiver, _utcnow) as journal:
         _reconcile(journal, archiver)
         clock = asyncio.get_running_loop().time
-        batch = Batch(
-            folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
-            journal=journal,
-            archiver=archiver,
+        batch = compose.batch(
+            settings,
+            journal,
+            archiver,
             tally=tally,
-            progress=choose_progress(quiet=settings.quiet, stream=sys.stderr, clock=clock),
             stop=stop,
+            stderr=sys.stderr,
+            clock=clock,
             utcnow=_utcnow,
         )
         plan = await asyncio.to_thread(batch.plan, Selection())
-        _announce(settings, plan, beside_real=beside_real)
+        _announce(settings, plan)
         await _until_signalled(_process(settings, batch, plan, stop), stop)
-        epilogue = Epilogue(
-            run=info,
-            journal=journal,
-            archiver=archiver,
-            archive_format=settings.archive_format,
-            command=command,
-            utcnow=_utcnow,
-        )
+        epilogue = compose.epilogue(settings, info, journal, archiver, command=command, utcnow=_utcnow)
         stats, archive = await asyncio.to_thread(epilogue.write, tally, plan, stop.cause)
     return _tell(settings, archiver, stats, archive)
 
 
 async def _process(settings: "Settings", batch: "Batch", plan: "Plan", stop: "Stop") -> None:
-    """Compose what asks the model, and let it take every image to its outcome."""
-    from models import Prompt
-    from processor import CallSettings, Processor
-    from prompt_optimizer import AskAgain, PromptOptimizer
-    from rate_limiter import RateLimiter
+    import compose
 
     await asyncio.to_thread(batch.place_copies)
-    if not plan.todo and not plan.copyable:
-        return
-    prompt = Prompt(text=settings.prompt)
-    async with _model(settings) as model:
-        processor = Processor(
-            model=model,
-            limiter=RateLimiter(rpm=settings.rpm, sleep=stop.sleep),
-            reviser=PromptOptimizer(prompt) if settings.enable_prompt_optimization else AskAgain(),
-            recall=batch.recall,
-            keep=batch.keep,
-            stop=stop,
-            calls=CallSettings(
-                prompt=prompt,
-                max_concurrent=settings.max_concurrent,
-                max_retries=settings.max_retries,
-                timeout_s=settings.timeout_s,
-            ),
-            rng=random.Random(),  # noqa: S311 - jitter, not secrets
-            utcnow=_utcnow,
-        )
-        await batch.process(processor, plan)
-
-
-def _model(settings: "Settings") -> "GeminiClient | SimulatedModel":
-    from gemini import produces_images
-
-    wants_images = produces_images(settings.model)
-    if settings.dry_run or settings.api_key is None:
-        from gemini.simulated import SimulatedModel
-
-        return SimulatedModel(model=settings.model, wants_images=wants_images)
-    from gemini.client import GeminiClient
-
-    return GeminiClient(
-        api_key=settings.api_key.get_secret_value(),
-        model=settings.model,
-        base_url=settings.api_base_url,
-        wants_images=wants_images,
-    )
+    if plan.todo or plan.copyable:
+        async with compose.model(settings) as model:
+            await batch.process(compose.processor(settings, model, batch, stop=stop, utcnow=_utcnow), plan)
 
 
 async def _until_signalled(work: Coroutine[None, None, None], stop: "Stop") -> None:
@@ -193,15 +135,13 @@ def _reconcile(journal: "Journal", archiver: "Archiver") -> None:
     journal.begin_run()
 
 
-def _announce(settings: "Settings", plan: "Plan", *, beside_real: bool) -> None:
+def _announce(settings: "Settings", plan: "Plan") -> None:
     """Say what is about to happen, before anything is paid for."""
     from gemini import produces_images
     from prompt_optimizer import asks_for_picture
 
     if settings.dry_run:
         log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
-    if beside_real:
-        log.info("there are real results in %s: they are left as they are", settings.output_dir)
     log.info(
         "%d images in %s: %d to ask %s about, %d answered already, %d known to fail",
         plan.found,
@@ -234,22 +174,6 @@ def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", 
     sys.stdout.write(summary(stats, where, dry_run=settings.dry_run))
     sys.stdout.flush()
     return _end(ExitCode(stats.exit_code), last_line(stats))
-
-
-def _run_info(settings: "Settings") -> "RunInfo":
-    from models import RunInfo
-
-    now = _utcnow()
-    return RunInfo(
-        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-        started_at=now,
-        version=config.VERSION,
-        model=settings.model,
-        prompt=settings.prompt,
-        fingerprint=settings.fingerprint(),
-        dry_run=settings.dry_run,
-        options=settings.public_options(),
-    )
 
 
 def _set_up_logging(settings: "Settings") -> None:

@@ -146,30 +146,14 @@ async def run(
         ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
         FatalError: at once, as the call raised it.
     """
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        return backoff_s(_failure_of(state), budget.failures, rng)
-
-    def before_sleep(state: tenacity.RetryCallState) -> None:
-        failure = _failure_of(state)
-        announce(
-            RetryEvent(
-                kind=failure.kind,
-                detail=failure.detail,
-                wait_s=state.upcoming_sleep,
-                failures=budget.failures,
-                next_timeout_s=budget.timeout_s,
-            )
-        )
-
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
         stop=tenacity.stop_never,
         retry=tenacity.retry_if_exception(
             lambda error: isinstance(error, ApiFailure) and budget.admits(error)
         ),
-        wait=wait,
-        before_sleep=before_sleep,
+        wait=lambda state: backoff_s(_failure_of(state), budget.failures, rng),
+        before_sleep=lambda state: announce(_event(state, budget)),
         reraise=True,
     )
 
@@ -177,6 +161,17 @@ async def run(
         return await call(budget.timeout_s)
 
     return await retrying(attempt)
+
+
+def _event(state: tenacity.RetryCallState, budget: RetryBudget) -> RetryEvent:
+    failure = _failure_of(state)
+    return RetryEvent(
+        kind=failure.kind,
+        detail=failure.detail,
+        wait_s=state.upcoming_sleep,
+        failures=budget.failures,
+        next_timeout_s=budget.timeout_s,
+    )
 
 
 def _failure_of(state: tenacity.RetryCallState) -> ApiFailure:

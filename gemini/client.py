@@ -97,24 +97,26 @@ class GeminiClient:
             ApiFailure: this image got no answer.
             FatalError: no image will get one.
         """
-        async with self._translated(request.timeout_s):
+        async with _translated(request.timeout_s):
             if len(request.image) > MAX_INLINE_BYTES:
-                return await self._generate_from_file(request)
-            return await self._generate(request, self._inline_part(request))
+                body = await self._ask_about_file(request)
+            else:
+                body = await self._ask(request, self._inline_part(request))
+        return read_answer(body, wants_images=self._wants_images)
 
-    async def _generate(self, request: GenerationRequest, image: "types.Part") -> Generation:
+    async def _ask(self, request: GenerationRequest, image: "types.Part") -> Any:
+        """Return the reply's body as parsed JSON of any shape."""
         response = await self._open_client.models.generate_content(
             model=self._model,
             contents=[self._content(image, request.prompt)],
             config=self._config(request.timeout_s),
         )
         raw = response.sdk_http_response
-        body = _parsed(raw.body if raw else None)
-        return read_answer(body, wants_images=self._wants_images)
+        return _parsed(raw.body if raw else None)
 
-    async def _generate_from_file(self, request: GenerationRequest) -> Generation:
+    async def _ask_about_file(self, request: GenerationRequest) -> Any:
         async with self._uploaded(request) as image:
-            return await self._generate(request, image)
+            return await self._ask(request, image)
 
     @asynccontextmanager
     async def _uploaded(self, request: GenerationRequest) -> AsyncIterator["types.Part"]:
@@ -176,30 +178,29 @@ class GeminiClient:
             raise RuntimeError("the client is not open")
         return self._client
 
-    @asynccontextmanager
-    async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
-        """Turn everything the SDK and its transport raise into ours, most specific first."""
-        import aiohttp  # noqa: PLC0415
-        import pydantic_core  # noqa: PLC0415
-        from google.genai import errors  # noqa: PLC0415
 
-        try:
-            async with asyncio.timeout(timeout_s + OUTER_GRACE_S):
-                yield
-        except errors.APIError as error:
-            raise exception_for(_http_error(error)) from error
-        except TimeoutError as error:
-            detail = f"no answer within {timeout_s:.0f} s"
-            raise ApiFailure(kind=ErrorKind.TIMEOUT, detail=detail) from error
-        except aiohttp.ClientConnectorError as error:
-            raise _network(f"no connection: {error}", reached=False) from error
-        except (aiohttp.ClientError, OSError) as error:
-            words = str(error) or type(error).__name__
-            raise _network(f"the connection was lost: {words}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise _network("the reply is not JSON (a proxy or a portal may have answered)") from error
-        except pydantic_core.ValidationError as error:
-            raise _network("the reply does not have the form of an answer") from error
+@asynccontextmanager
+async def _translated(timeout_s: float) -> AsyncIterator[None]:
+    """Turn everything the SDK and its transport raise into ours, most specific first."""
+    import aiohttp  # noqa: PLC0415
+    from google.genai import errors  # noqa: PLC0415
+
+    try:
+        async with asyncio.timeout(timeout_s + OUTER_GRACE_S):
+            yield
+    except errors.APIError as error:
+        raise exception_for(_http_error(error)) from error
+    except TimeoutError as error:
+        detail = f"no answer within {timeout_s:.0f} s"
+        raise ApiFailure(kind=ErrorKind.TIMEOUT, detail=detail) from error
+    except aiohttp.ClientConnectorError as error:
+        raise _network(f"no connection: {error}", reached=False) from error
+    except (aiohttp.ClientError, OSError) as error:
+        words = str(error) or type(error).__name__
+        raise _network(f"the connection was lost: {words}") from error
+    except (ValueError, KeyError) as error:
+        # Not JSON, not UTF-8, or JSON that the SDK cannot make sense of: its three ways to say so.
+        raise _network("the reply is not what the service would send (a proxy may have answered)") from error
 
 
 def _network(detail: str, *, reached: bool = True) -> ApiFailure:

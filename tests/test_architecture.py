@@ -66,7 +66,8 @@ TABLE = {
     "batch": row(4, "processor", "archiver", "journal", "tally"),
     "epilogue": row(4, "archiver", "journal", "report", "documents", "tally"),
 }
-TABLE["main"] = Row(5, frozenset(TABLE))
+TABLE["compose"] = Row(5, frozenset(TABLE))
+TABLE["main"] = Row(6, frozenset(TABLE))
 
 # Where each foreign library, and each part of the standard library that reaches the world, may be named.
 ONLY_IN = {

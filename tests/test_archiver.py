@@ -221,6 +221,18 @@ def test_an_earlier_answer_moves_to_the_history(tmp_path: Path, *, is_known: boo
     assert names(tmp_path) == {artefact.path for artefact in (*kept, *stored)}
 
 
+def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
+    """A picture that was lost hides none of the later ones from the journal's list."""
+    pictures = [picture(shade=number) for number in range(3)]
+    earlier = archiver(tmp_path, 1).store(succeeded("a.jpg", "old", *pictures))
+    (tmp_path / earlier[1].path).unlink()
+    second = archiver(tmp_path, 2)
+    second.store(succeeded("a.jpg", "new"), replaces=earlier)
+
+    assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
+    assert [kept.sha256 for kept in second.kept(earlier)] == [earlier[number].sha256 for number in (0, 2, 3)]
+
+
 def test_a_failure_leaves_an_earlier_answer_unless_it_replaces_it(tmp_path: Path) -> None:
     """Only the journal knows whether an answer still holds."""
     answer = archiver(tmp_path, 1).store(succeeded("a.jpg", "old"))

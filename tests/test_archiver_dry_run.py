@@ -63,6 +63,14 @@ def test_a_dry_run_changes_nothing_real(tmp_path: Path, *, real_fails: bool, dry
     assert files(tmp_path) == before
 
 
+def test_a_dry_run_moves_nothing_real_it_is_told_to_replace(tmp_path: Path) -> None:
+    """Not even when the list it is given is of another image."""
+    real = archiver(tmp_path, 1).store(succeeded("a.jpg"))
+    archiver(tmp_path, 2, dry_run=True).store(succeeded("b.jpg"), replaces=real)
+
+    assert all(map(archiver(tmp_path, 3).proves, real))
+
+
 def test_a_dry_run_leaves_a_stray_real_picture(tmp_path: Path) -> None:
     """Also a file that no answer claims any more may have been paid for."""
     (tmp_path / "successful").mkdir()

@@ -94,6 +94,7 @@ def test_an_archive_holds_results_and_metadata_and_nothing_else(tmp_path: Path, 
     make(tmp_path, "archive.zip", "archive.tar.gz", "archive.dry-run.zip", "mine.txt", ".lock")
     make(tmp_path, "successful/.atomic-0123456789abcdef.tmp", "failed/.write-test")
     (tmp_path / "successful/link").symlink_to(tmp_path / "mine.txt")
+    (tmp_path / "successful/loop").symlink_to(tmp_path / "successful")
     os.mkfifo(tmp_path / "successful/pipe")
 
     archive = packed(store, fmt)
@@ -142,8 +143,11 @@ def test_the_fixed_facts_of_a_tar(tmp_path: Path) -> None:
 
     facts = {(entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode) for entry in entries}
     assert facts == {(0, 0, 0, "", "", 0o644)}
-    magic, _, flags, mtime = struct.unpack("<HBBI", archive.read_bytes()[:8])
-    assert (magic, flags, mtime) == (0x8B1F, 0, 0)
+    with (tmp_path / "named.tar").open("wb") as named:
+        write_tar_gz(named, [])
+    for path in (archive, tmp_path / "named.tar"):
+        magic, _, flags, mtime = struct.unpack("<HBBI", path.read_bytes()[:8])
+        assert (magic, flags, mtime) == (0x8B1F, 0, 0)
 
 
 @both

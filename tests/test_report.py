@@ -1,7 +1,7 @@
 """Rules of report.py, tally.py, documents.py and closing.py: told as growing stories, checked by schema."""
 
 import json
-from dataclasses import fields
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,10 @@ def test_the_tally_tells_what_happened() -> None:
 
 def test_what_other_words_achieved() -> None:
     """An edit counts once for each image it was tried on, and once for each image answered with it."""
-    tried_in_vain = failed("b.jpg", KIND.BLOCKED, KIND.BLOCKED)
-    last_in_vain = tuple(attempt(number, KIND.BLOCKED, prompt=SOFT) for number in (2, 3))
+    vain = (attempt(1, KIND.BLOCKED), *(attempt(number, KIND.BLOCKED, prompt=SOFT) for number in (2, 3)))
     tally = tallied(
         succeeded("a.jpg", kinds=(KIND.BLOCKED,), prompt=SOFT),
-        type(tried_in_vain)(
-            **{field.name: getattr(tried_in_vain, field.name) for field in fields(tried_in_vain)}
-            | {"attempts": (attempt(1, KIND.BLOCKED), *last_in_vain)}
-        ),
+        replace(failed("b.jpg", KIND.BLOCKED), attempts=vain, prompt=SOFT),
         succeeded("c.jpg"),
     )
 
@@ -169,13 +165,7 @@ def test_what_other_words_achieved() -> None:
 def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
     """It counts under the reason of the run's end."""
     outcome = deferred("a.jpg", KIND.SERVER)
-    put_off = type(outcome)(
-        job=outcome.job,
-        prompt=BASE,
-        detail="x",
-        kind=None,
-        attempts=(*outcome.attempts, stopped_attempt(StopReason.KEY_INVALID)),
-    )
+    put_off = replace(outcome, attempts=(*outcome.attempts, stopped_attempt(StopReason.KEY_INVALID)))
 
     assert tallied(put_off).results == {"server": 1, "key_invalid": 1}
 
@@ -211,8 +201,8 @@ def test_every_file_is_accounted_for() -> None:
     assert went.adds_up
     assert (went.found, went.not_started, went.lost, went.files_seen) == (36, 4, 1, 46)
     parts = (
-        went.already_answered, went.known_failures, went.not_selected, went.answered, went.reused, went.failed,
-        went.deferred, went.lost, went.not_started,
+        went.already_answered, went.known_failures, went.not_selected, went.answered, went.reused,
+        went.failed, went.deferred, went.lost, went.not_started,
     )  # fmt: skip
     assert went.found == sum(parts)
     assert went.files_seen == went.passed_over + went.found
@@ -380,11 +370,8 @@ def test_the_page_about_the_output_names_every_member() -> None:
 
 def test_the_summary_tells_the_story() -> None:
     """Counts, failures by class with their remedies, calls, tokens, and where everything lies."""
-    text = summary(
-        stats_of(mixed(), plan_for(mixed(), answered=20)),
-        Where(**vars_of(WHERE, "out/archive.zip")),
-        dry_run=False,
-    )
+    where = replace(WHERE, archive="out/archive.zip")
+    text = summary(stats_of(mixed(), plan_for(mixed(), answered=20)), where, dry_run=False)
 
     assert text.splitlines()[:3] == [
         "29 images found in 1 min 30 s",
@@ -407,11 +394,6 @@ def test_the_summary_tells_the_story() -> None:
     assert text.endswith("out/archive.zip\n")
 
 
-def vars_of(where: Where, archive: str) -> dict[str, str]:
-    """Return the fields of ``where`` with an archive."""
-    return {"output_dir": where.output_dir, "metadata": where.metadata, "archive": archive}
-
-
 @pytest.mark.parametrize("kind", KIND)
 def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
     """79 columns, no colour, whatever failed."""
@@ -424,6 +406,14 @@ def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
     assert text.replace("\n", "").isprintable()
 
 
+def test_a_path_is_never_broken() -> None:
+    """It is there to be copied, however long it is."""
+    long = "/somewhere/" + "x" * 100
+    text = summary(stats_of(tallied(succeeded())), replace(WHERE, metadata=long), dry_run=False)
+
+    assert long in text
+
+
 def test_a_dry_run_says_so_first() -> None:
     """Nobody can take a dry run's numbers for real ones."""
     text = summary(stats_of(tallied(succeeded())), WHERE, dry_run=True)
@@ -433,42 +423,37 @@ def test_a_dry_run_says_so_first() -> None:
     assert "Tokens" not in text
 
 
+NOTHING_NEW = PlanCounts(found=3, already_answered=3, known_failures=0, not_selected=0, to_do=0)
+REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
+
+
 @pytest.mark.parametrize(
-    ("tally", "plan", "stop", "line"),
+    ("tally", "plan", "stop", "end", "code"),
     [
+        (Tally(), None, None, "No image was found: check --input-dir.", 4),
+        (Tally(), NOTHING_NEW, None, "Nothing new: 3 images, all answered before, no call made.", 0),
+        (tallied(succeeded()), None, None, "Done: 1 image answered.", 0),
         (
-            Tally(), None, None,
-            "No image was found: check --input-dir. (exit code 4: no usable image in the input directory)",
+            tallied(succeeded(), failed()),
+            None,
+            None,
+            "1 image failed. Next: read the reports, then run again.",
+            3,
         ),
-        (
-            Tally(), PlanCounts(found=3, already_answered=3, known_failures=0, not_selected=0, to_do=0), None,
-            "Nothing new: 3 images, all answered before, no call made."
-            " (exit code 0: everything done, or nothing to do)",
-        ),
-        (
-            tallied(succeeded()), None, None,
-            "Done: 1 image answered. (exit code 0: everything done, or nothing to do)",
-        ),
-        (
-            tallied(succeeded(), failed()), None, None,
-            "1 image failed. Next: read the reports, then run again. (exit code 3: finished, but some images failed)",
-        ),
-        (
-            tallied(deferred(), deferred()), None, None,
-            "2 images put off. Next: run the same command again later."
-            " (exit code 75: quota, credit or outage: run again later)",
-        ),
-        (
-            tallied(failed()), None, FatalError(StopReason.KEY_INVALID, "The key was\nrefused."),
-            "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY (make a key at"
-            " https://aistudio.google.com/apikey). (exit code 5: the key or its permission was refused)",
-        ),
+        (tallied(deferred()), None, None, "1 image put off. Next: run the same command again later.", 75),
+        (tallied(failed()), None, REFUSED, "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY", 5),
     ],
     ids=["no-input", "nothing-new", "done", "failed", "put-off", "stopped"],
-)  # fmt: skip
-def test_the_last_line(tally: Tally, plan: PlanCounts | None, stop: FatalError | None, line: str) -> None:
+)
+def test_the_last_line(
+    *, tally: Tally, plan: PlanCounts | None, stop: FatalError | None, end: str, code: int
+) -> None:
     """It says the reason, the next step and the exit code, on one line."""
-    assert last_line(stats_of(tally, plan, stop)) == line
+    line = last_line(stats_of(tally, plan, stop))
+
+    assert line.startswith(end)
+    assert line.endswith(f" (exit code {code}: {ExitCode(code).meaning})")
+    assert line.isprintable()
 
 
 def test_a_stored_answer_is_what_the_ledger_says(tmp_path: Path) -> None:

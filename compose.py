@@ -1,0 +1,129 @@
+"""How do the user's settings become the parts of one run?
+
+Each function takes ``Settings`` apart and hands plain values to one constructor; nobody else holds
+them. Heavy parts are imported when they are made: the SDK only for a live run. Nothing is done here.
+"""
+
+import random
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import TextIO
+
+from archiver import Archiver, holds_real_run
+from batch import Batch, Folders
+from config import VERSION, Settings
+from epilogue import Epilogue
+from gemini import produces_images
+from gemini.client import GeminiClient
+from gemini.simulated import SimulatedModel
+from journal import Journal
+from layout import JOURNAL
+from models import Prompt, RunInfo
+from processor import CallSettings, Processor
+from prompt_optimizer import AskAgain, PromptOptimizer
+from rate_limiter import RateLimiter
+from stopping import Stop
+from tally import Tally
+from utils.progress import choose_progress
+
+Clock = Callable[[], datetime]
+
+
+def run_info(settings: Settings, utcnow: Clock) -> RunInfo:
+    """Name the run and note what is the same for all its images."""
+    now = utcnow()
+    return RunInfo(
+        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+        started_at=now,
+        version=VERSION,
+        model=settings.model,
+        prompt=settings.prompt,
+        fingerprint=settings.fingerprint(),
+        dry_run=settings.dry_run,
+        options=settings.public_options(),
+    )
+
+
+def archiver(settings: Settings, run: RunInfo) -> Archiver:
+    """Return what writes the output tree."""
+    beside_real = run.dry_run and holds_real_run(settings.output_dir)
+    return Archiver(output_dir=settings.output_dir, run=run, beside_real=beside_real)
+
+
+def journal(settings: Settings, run: RunInfo, writes: Archiver, utcnow: Clock) -> Journal:
+    """Open the journal of the output directory."""
+    return Journal.open(settings.output_dir / JOURNAL, run=run, stands=writes.stands, utcnow=utcnow)
+
+
+def batch(
+    settings: Settings,
+    knows: Journal,
+    writes: Archiver,
+    *,
+    tally: Tally,
+    stop: Stop,
+    stderr: TextIO,
+    clock: Callable[[], float],
+    utcnow: Clock,
+) -> Batch:
+    """Return the run over the input directory."""
+    return Batch(
+        folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
+        journal=knows,
+        archiver=writes,
+        tally=tally,
+        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock),
+        stop=stop,
+        utcnow=utcnow,
+    )
+
+
+def model(settings: Settings) -> GeminiClient | SimulatedModel:
+    """Return what answers: the service, or the stand-in of a dry run."""
+    wants_images = produces_images(settings.model)
+    if settings.dry_run or settings.api_key is None:
+        return SimulatedModel(model=settings.model, wants_images=wants_images)
+    return GeminiClient(
+        api_key=settings.api_key.get_secret_value(),
+        model=settings.model,
+        base_url=settings.api_base_url,
+        wants_images=wants_images,
+    )
+
+
+def processor(
+    settings: Settings, asks: GeminiClient | SimulatedModel, run: Batch, *, stop: Stop, utcnow: Clock
+) -> Processor:
+    """Return what takes images to their outcomes."""
+    prompt = Prompt(text=settings.prompt)
+    return Processor(
+        model=asks,
+        limiter=RateLimiter(rpm=settings.rpm, sleep=stop.sleep),
+        reviser=PromptOptimizer(prompt) if settings.enable_prompt_optimization else AskAgain(),
+        recall=run.recall,
+        keep=run.keep,
+        stop=stop,
+        calls=CallSettings(
+            prompt=prompt,
+            max_concurrent=settings.max_concurrent,
+            max_retries=settings.max_retries,
+            timeout_s=settings.timeout_s,
+        ),
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        utcnow=utcnow,
+    )
+
+
+def epilogue(
+    settings: Settings, run: RunInfo, knows: Journal, writes: Archiver, *, command: str, utcnow: Clock
+) -> Epilogue:
+    """Return what writes the end of the run."""
+    return Epilogue(
+        run=run,
+        journal=knows,
+        archiver=writes,
+        archive_format=settings.archive_format,
+        command=command,
+        utcnow=utcnow,
+    )
