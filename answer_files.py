@@ -6,12 +6,12 @@ files are written, nor what stands there already.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from layout import Place, is_text, picture_suffix, result_ending
-from models import Artefact, Failed, Generation, RunInfo, StoredAnswer, Succeeded
+from models import Artefact, Failed, Generation, ImageJob, RunInfo, StoredAnswer, Succeeded
 from wording import DRY_RUN_LINE, DRY_RUN_TRAILER, answer_text, error_log, utf8
 
 
@@ -49,6 +49,17 @@ def failure_file(place: Place, failed: Failed, run: RunInfo) -> ResultFile:
 def copied_files(place: Place, stored: Sequence[ResultFile]) -> tuple[ResultFile, ...]:
     """Return the same answer's files under the name of another image."""
     return tuple(_copied_files(place, stored))
+
+
+def copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[ResultFile]) -> StoredAnswer:
+    """Return what the ledger notes about the same answer under the name of another image."""
+    return replace(
+        answer,
+        key=job.key,
+        size_bytes=job.size_bytes,
+        mtime_ns=job.mtime_ns,
+        artefacts=tuple(file.artefact for file in files),
+    )
 
 
 def stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile]) -> StoredAnswer:

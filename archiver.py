@@ -8,11 +8,17 @@ This file must not know how an answer was obtained, nor what the journal thinks 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from answer_files import ResultFile, answer_files, copied_files, failure_file, stored_answer
+from answer_files import (
+    ResultFile,
+    answer_files,
+    copied_answer,
+    copied_files,
+    failure_file,
+    stored_answer,
+)
 from layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place, stays_out_of_archive
 from ledger import Ledger
 from models import Artefact, Deferred, Failed, ImageJob, Outcome, Reused, RunInfo, StoredAnswer, Succeeded
@@ -130,14 +136,7 @@ class Archiver:
                 return ()
             place = Place.of(job.key)
             files = copied_files(place, stored)
-            copied = replace(
-                answer,
-                key=job.key,
-                size_bytes=job.size_bytes,
-                mtime_ns=job.mtime_ns,
-                artefacts=tuple(file.artefact for file in files),
-            )
-            return self._put_answer(place, copied, files, replaces)
+            return self._put_answer(place, copied_answer(job, answer, files), files, replaces)
 
     def kept(self, replaces: Iterable[Artefact]) -> tuple[Artefact, ...]:
         """Return where files that this run replaced stand now; files that did not stand are left out."""

@@ -18,7 +18,7 @@ from typing import assert_never
 from archiver import Archiver
 from errors import FatalError, StopReason, StorageError
 from journal import Journal, Plan, Selection
-from models import ImageJob, Outcome, Reused, StoredAnswer
+from models import Failed, ImageJob, Outcome, Reused, StoredAnswer
 from processor import Processor
 from stopping import Stop
 from tally import Tally
@@ -112,6 +112,8 @@ class Batch:
             log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
             return
         self._tally.add(outcome)
+        if isinstance(outcome, Failed):
+            log.warning("%s failed: %s", outcome.job.key, outcome.detail)
 
     def _store(self, outcome: Outcome, now: datetime) -> None:
         if isinstance(outcome, Reused):

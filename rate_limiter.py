@@ -59,7 +59,8 @@ class RateLimiter:
             self._meet_daily_quota(failure, now_s, pause_s)
         if now_s + pause_s > self._paused_until_s:
             if self._paused_until_s <= now_s:
-                log.info("the service limits requests: everybody waits %.0f s (%s)", pause_s, failure.detail)
+                quotas = ", ".join(failure.quota_ids) or failure.detail
+                log.info("the service limits requests: everybody waits %.0f s (%s)", pause_s, quotas)
             self._paused_until_s = now_s + pause_s
 
     def paused_s(self) -> float:

@@ -76,16 +76,10 @@ def processing_stats(
     tree: TreeTotals,
     stop: FatalError | None,
 ) -> ProcessingStats:
-    """Return the document about the run as a whole.
+    """Return the document about the run as a whole, which ended at ``ended_at`` (UTC).
 
-    Args:
-        run: the run.
-        ended_at: UTC.
-        tally: every outcome and every file passed over.
-        plan: how the images were split.
-        tree: what the output directory holds now.
-        stop: what ended the run early, if anything did.
-
+    ``plan`` says how the images were split and ``tally`` what came of them, ``tree`` what the output
+    directory holds now, and ``stop`` what ended the run early, if anything did.
     """
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found)
     return ProcessingStats(

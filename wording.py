@@ -11,7 +11,7 @@ from models import Attempt, Failed, Prompt, RunInfo
 from utils.logger import one_line
 from utils.plain import instant
 
-DRY_RUN_LINE = "[DRY RUN] No call was made: what follows is simulated and no answer of the model.\n"
+DRY_RUN_LINE = "[DRY RUN] No call was made: this file shows what a real run would leave in its place.\n"
 """The first line of every text that a dry run writes."""
 
 DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
@@ -62,7 +62,8 @@ def _report(failed: Failed, run: RunInfo) -> Iterator[str]:
 def _facts(failed: Failed, run: RunInfo) -> Iterator[str]:
     content = failed.content
     yield f"Image           {one_line(failed.job.key)}"
-    yield f"                {failed.job.size_bytes:,} bytes" + (
+    unit = "byte" if failed.job.size_bytes == 1 else "bytes"
+    yield f"                {failed.job.size_bytes:,} {unit}" + (
         f", {content.mime_type}, {content.width} x {content.height} pixels" if content else ""
     )
     if content:

@@ -34,7 +34,7 @@ def find_answers(
     """
     rows = connection.execute(
         f"SELECT {schema.ANSWER} WHERE a.sha256 = ?1 AND a.fingerprint = ?2 AND a.dry_run = 0"
-        " AND (?3 IS NULL OR a.run_id = ?3) ORDER BY a.standing DESC, a.answered_at DESC"
+        " AND (?3 IS NULL OR a.run_id = ?3) ORDER BY a.standing DESC"
         f" LIMIT {_CANDIDATES}",
         (sha256, fingerprint, run_id),
     ).fetchall()
@@ -75,9 +75,8 @@ def retire_answer(
     if row is None or not (kept or given_up):
         return
     connection.execute("DELETE FROM answers WHERE key = ? AND standing = 1", (key,))
-    answer = schema.answer_from(row[1:])
-    if kept and not answer.dry_run:
-        moved = replace(answer, artefacts=tuple(kept))
+    if kept:
+        moved = replace(schema.answer_from(row[1:]), artefacts=tuple(kept))
         _insert_answer(connection, moved, standing=False, run_id=row[0])
 
 

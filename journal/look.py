@@ -49,7 +49,7 @@ class Look:
         """Say whether the image still has the bytes that it had then."""
         if self._stat_equals(past):
             return True
-        return past.size == self.job.size_bytes and past.sha256 is not None and past.sha256 == self.sha256()
+        return past.size == self.job.size_bytes and past.sha256 == self.sha256()
 
     def sha256(self) -> str:
         """Return the hash of the bytes; "" when they cannot be read, which equals no other."""

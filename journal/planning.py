@@ -110,7 +110,7 @@ class Planner:
 
     def _is_selected(self, look: Look) -> bool:
         known = look.known
-        return known is not None and known.outcome != "succeeded" and known.kind in self.selection.only
+        return known is not None and known.kind in self.selection.only
 
     def _is_copyable(self, look: Look) -> bool:
         found = find_answers(
@@ -154,15 +154,10 @@ class Planner:
     def _refresh_answer(self, look: Look) -> None:
         """After ``touch``, or when the image's row tells of a later try that came to nothing."""
         known, answer = look.known, look.answer
-        mtime = schema.time_stamp(look.job.mtime_ns)
-        if answer and answer.mtime != mtime:
-            self.connection.execute(
-                "UPDATE answers SET mtime = ? WHERE key = ? AND standing = 1", (mtime, look.job.key)
-            )
-        if not (known and answer and agree(known, answer)):
-            image_from_answer(self.connection, look.job.key)
-        else:
+        if known and answer and agree(known, answer):
             self._refresh_image(look, known)
+        else:
+            image_from_answer(self.connection, look.job.key)
 
     def _pass_over(self, look: Look) -> None:
         if look.known and look.known.kind:

@@ -38,16 +38,12 @@ _IMAGE_COLUMNS = (
 
 _REPLACE_IMAGE = (
     "ON CONFLICT (key) DO UPDATE SET size = excluded.size, mtime = excluded.mtime,"
-    " sha256 = coalesce(excluded.sha256,"
-    " CASE WHEN size = excluded.size AND mtime = excluded.mtime THEN sha256 END),"
-    " fingerprint = excluded.fingerprint, outcome = excluded.outcome, kind = excluded.kind,"
+    " sha256 = excluded.sha256, fingerprint = excluded.fingerprint, outcome = excluded.outcome, kind = excluded.kind,"
     " detail = excluded.detail, artefacts = excluded.artefacts, prompt_id = excluded.prompt_id,"
     " attempts = excluded.attempts, input_tokens = excluded.input_tokens,"
     " output_tokens = excluded.output_tokens, dry_run = excluded.dry_run, run_id = excluded.run_id,"
     " finished_at = excluded.finished_at WHERE excluded.dry_run <= images.dry_run"
 )
-"""An outcome without a hash (the run stopped before the bytes were read) keeps what was known of them."""
-
 _KEEP_IMAGE = "ON CONFLICT (key) DO NOTHING"
 
 _IMAGE_FROM_ANSWER = (

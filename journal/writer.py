@@ -223,9 +223,7 @@ class Journal(JournalReader):
 
     def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
         present = answer_in_place(self._connection, answer.key)
-        is_known = present is not None and (
-            (answer.dry_run and not present.dry_run) or _same_answer(present, answer)
-        )
+        is_known = present is not None and _same_answer(present, answer)
         if is_known or not all_stand(answer.artefacts, proves):
             return False
         records.write_ledger_line(self._connection, answer)
@@ -240,6 +238,7 @@ class Journal(JournalReader):
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
+                # Some errors (a full disk) may have ended the transaction already.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise

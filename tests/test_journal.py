@@ -209,6 +209,22 @@ def test_adopting_is_idempotent_and_needs_proof(world: World) -> None:
     assert asked == ["x"]
 
 
+def test_an_old_ledger_line_does_not_undo_a_later_failure(world: World) -> None:
+    """Rebuilt knowledge of an answer to another question leaves a known failure known."""
+    world.night()
+    world.journal_path.unlink()
+    today = run_info(5, prompt="another")
+    with Journal.open(world.journal_path, run=today, stands=world.stands, utcnow=lambda: START) as journal:
+        for job in _jobs(world):
+            outcome = failed(job, ErrorKind.BLOCKED, data=job.path.read_bytes())
+            journal.record(outcome, (), finished_at=START + timedelta(days=5))
+
+        assert journal.adopt(world.ledger, world.proves) == 3
+        plan = journal.plan(world.found(), selection=Selection(), hash_file=lambda _: "")
+
+    assert plan.known_failures == {ErrorKind.BLOCKED: 3}
+
+
 def test_the_later_of_two_proven_ledger_lines_counts(world: World) -> None:
     """Changed bytes may have the very same answer text: the line written last says whose it is."""
     world.night()

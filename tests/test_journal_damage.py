@@ -74,6 +74,12 @@ def _foreign(path: Path) -> None:
     connection.close()
 
 
+def _other_tables(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX answers_by_size")
+    connection.close()
+
+
 def _wipe_a_page(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[:8192] + bytes(4096) + data[12288:])
@@ -89,6 +95,7 @@ def _wipe_a_page(path: Path) -> None:
         _garbage,
         _zeros,
         _foreign,
+        _other_tables,
         _wipe_a_page,
     ],
 )

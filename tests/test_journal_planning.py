@@ -7,7 +7,7 @@ import pytest
 
 from errors import ErrorKind
 from journal import Selection, TodoReason
-from tests.journal_world import START, World, a_job, deferred, failed, run_info
+from tests.journal_world import START, World, a_job, deferred, failed, run_info, sha256_of
 
 
 @pytest.fixture
@@ -18,6 +18,10 @@ def world(tmp_path: Path) -> World:
         world.put(name, f"bytes of {name}".encode())
     assert len(world.night().calls) == 4
     return world
+
+
+def _hash(path: Path) -> str:
+    return sha256_of(path.read_bytes())
 
 
 def test_nothing_new_costs_nothing(world: World) -> None:
@@ -35,7 +39,7 @@ def test_one_more_image_anywhere_is_one_more_call(world: World, name: str) -> No
 
     night = world.night()
 
-    assert night.calls == [name]
+    assert (night.calls, night.hashed) == ([name], [])
     assert (night.plan.todo, night.plan.new, night.plan.answered) == (1, 1, 4)
 
 
@@ -47,7 +51,7 @@ def test_changed_bytes_under_the_same_name_are_one_call(world: World, data: byte
 
     night = world.night()
 
-    assert night.calls == ["b.png"]
+    assert (night.calls, night.hashed) == (["b.png"], ["b.png"] if len(data) == 14 else [])
     assert (night.plan.changed, night.plan.answered) == (1, 3)
     kept = next((world.output / "metadata/history").rglob("b.png_result.txt"))
     assert kept.read_text() == earlier
@@ -185,6 +189,28 @@ def test_a_lost_answer_is_copied_where_the_same_bytes_are_answered(world: World)
     assert (night.calls, night.copied) == ([], ["d.png"])
 
 
+def test_a_copy_whose_source_vanished_is_asked_about_after_all(world: World) -> None:
+    """Between the plan and the copying the tree may change; the image is then simply to do."""
+    world.put("twin.png", b"bytes of d.png")
+    with world.open(run_info(9)) as journal:
+        assert journal.plan(world.found(), selection=Selection(), hash_file=_hash).copyable == 1
+        (world.output / "successful/d.png_result.txt").unlink()
+
+        assert list(journal.copies()) == []
+        assert [job.key for job in journal.jobs()] == ["twin.png"]
+
+
+def test_an_answer_in_its_place_is_preferred_to_one_in_the_history(world: World) -> None:
+    """After a forced night the history holds an answer to the same question; the new one serves."""
+    world.night(selection=Selection(force=True))
+
+    with world.open(run_info(9)) as journal:
+        answer = journal.find_answer(sha256_of(b"bytes of b.png"))
+
+    assert answer
+    assert answer.artefacts[0].path == "successful/b.png_result.txt"
+
+
 def test_force_asks_about_everything_again(world: World) -> None:
     """``force`` takes no earlier answer for any image, but still asks only once about the same bytes."""
     world.put("twin.png", b"bytes of b.png")
@@ -304,6 +330,8 @@ def test_a_dry_run_neither_replaces_nor_copies_real_answers(world: World) -> Non
     with world.open(run_info(7, dry_run=True)) as journal:
         journal.plan(world.found(), selection=Selection(), hash_file=lambda _: "")
         assert list(journal.copies()) == []
+        assert list(journal.jobs()) == []
+        assert journal.find_answer(sha256_of(b"bytes of b.png")) is None
 
     with world.open(run_info(8, prompt="another", dry_run=True)) as journal:
         job = next(world.found())
