@@ -94,8 +94,8 @@ class Batch:
             self._progress.close()
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
-        """Find an answer to these bytes that is already paid for."""
-        return await asyncio.to_thread(self._journal.find_answer, sha256)
+        """Find an answer to these bytes that is already paid for, and whose files are what they were."""
+        return await asyncio.to_thread(self._proven_answer, sha256)
 
     async def keep(self, outcome: Outcome) -> None:
         """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
@@ -117,12 +117,17 @@ class Batch:
 
     def _store(self, outcome: Outcome, now: datetime) -> None:
         if isinstance(outcome, Reused):
-            self._put_in_place(outcome)
+            if not self._put_in_place(outcome):
+                raise StorageError(f"the answer for {outcome.job.key} changed while it was copied")
             return
         replaces = self._journal.replaced(outcome.job.key)
         artefacts = self._archiver.store(outcome, replaces=replaces)
         kept = self._archiver.kept(replaces)
         self._journal.record(outcome, artefacts, finished_at=now, kept=kept)
+
+    def _proven_answer(self, sha256: str) -> StoredAnswer | None:
+        answer = self._journal.find_answer(sha256)
+        return answer if answer and all(map(self._archiver.proves, answer.artefacts)) else None
 
     def _put_in_place(self, outcome: Reused) -> bool:
         replaces = self._journal.replaced(outcome.job.key)
