@@ -7,6 +7,7 @@ whose files stand with their hashes proves an answer, and a line without its fil
 This file must not know how an answer was obtained, nor what the journal thinks of it.
 """
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -74,6 +75,16 @@ class Archiver:
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / WRITE_TEST).write_bytes(b"writable\n")
                     (folder / WRITE_TEST).unlink()
+
+    def free_bytes(self) -> int:
+        """Return how much room is left for an ordinary user where the results go.
+
+        Raises:
+            StorageError: the file system does not say.
+
+        """
+        with storing("nothing was asked yet"):
+            return shutil.disk_usage(self._root).free
 
     def sweep(self) -> int:
         """Remove unfinished files that a killed run left; return how many. Only while no other run is on."""

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import assert_never
 
 from archiver import Archiver
+from canary import Canary
 from errors import FatalError, StopReason, StorageError
 from journal import Journal, Plan, Selection
 from models import Failed, ImageJob, Outcome, Reused, StoredAnswer
@@ -27,6 +28,7 @@ from utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
+NOTHING_PLANNED = Plan(found=0, answered=0, copyable=0, todo=0, known_failures={}, not_selected=0, reasons={})
 PROGRESS_EVERY_S = 0.5
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -70,34 +72,76 @@ class Batch:
         self._progress = progress
         self._stop = stop
         self._utcnow = utcnow
+        self._canary = Canary()
+        self._retrying = 0
+        self.planned = NOTHING_PLANNED
+        """The split of the images; empty until it is made."""
 
     def plan(self, selection: Selection) -> Plan:
         """Look at every file once and split the images into what is answered and what is to do; blocks."""
-        return self._journal.plan(self._found(), selection=selection, hash_file=_sha256)
+        self.planned = self._journal.plan(self._found(), selection=selection, hash_file=_sha256)
+        return self.planned
+
+    def has_space(self, bytes_per_answer: int) -> bool:
+        """Compare the room on the disk with what the answers may take, before the first is paid for.
+
+        With less than a tenth of that the run is stopped, with less than all of it there is a warning.
+        """
+        needed, free = self.planned.todo * bytes_per_answer, self._archiver.free_bytes()
+        if free >= needed:
+            return True
+        said = (
+            f"{free / 1e6:,.0f} MB are free in {self._folders.output_dir}, "
+            f"the answers may take {needed / 1e6:,.0f} MB"
+        )
+        if free < needed / 10:
+            self._stop.ask(FatalError(StopReason.STORAGE, said))
+            return False
+        log.warning("%s", said)
+        return True
+
+    def state(self) -> str:
+        """Return in one line how far the run is."""
+        counts = ", ".join(f"{number} {word}" for word, number in self._counts().items())
+        return f"{self._tally.finished} of {self.planned.todo + self.planned.copyable}: {counts}"
 
     def place_copies(self) -> None:
         """Put answers that are already paid for in place under the images' new names; blocks."""
-        for job, answer in self._journal.copies():
-            outcome = Reused(job=job, answer=answer)
-            if self._put_in_place(outcome):
-                self._tally.add(outcome)
-            else:
-                self._journal.ask_after_all(job)
+        try:
+            for job, answer in self._journal.copies():
+                if self._stop.cause is not None:
+                    return
+                self._place_copy(Reused(job=job, answer=answer))
+        except StorageError as error:
+            self._stop_for(error)
 
     async def process(self, processor: Processor, plan: Plan) -> None:
         """Take every image that is to do to its outcome, showing the progress."""
         self._progress.start(plan.todo + plan.copyable)
         try:
             async with self._shown(processor):
-                await processor.run(self._journal.jobs())
+                await processor.run(self._jobs())
+                for held in self._canary.release():
+                    await self._keep(held)
         finally:
             self._progress.close()
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Find an answer to these bytes that is already paid for, and whose files are what they were."""
-        return await asyncio.to_thread(self._proven_answer, sha256)
+        try:
+            return await asyncio.to_thread(self._proven_answer, sha256)
+        except StorageError as error:
+            self._stop_for(error)  # and so this image is not asked about either
+            return None
 
     async def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome, unless it is one of the first failures, which wait for a verdict."""
+        for ready in self._canary.judge(outcome):
+            await self._keep(ready)
+        if self._canary.cause is not None:
+            self._stop.ask(self._canary.cause)
+
+    async def _keep(self, outcome: Outcome) -> None:
         """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
 
         An outcome that cannot be stored stops the run; whose it was is told at the end.
@@ -108,8 +152,7 @@ class Batch:
             await asyncio.shield(asyncio.to_thread(self._store, outcome, now))
         except StorageError as error:
             self._tally.lose(outcome)
-            self._stop.ask(FatalError(StopReason.STORAGE, str(error)))
-            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            self._stop_for(error)
             return
         self._tally.add(outcome)
         if isinstance(outcome, Failed):
@@ -128,6 +171,28 @@ class Batch:
     def _proven_answer(self, sha256: str) -> StoredAnswer | None:
         answer = self._journal.find_answer(sha256)
         return answer if answer and all(map(self._archiver.proves, answer.artefacts)) else None
+
+    def _jobs(self) -> Iterator[ImageJob]:
+        # An exception here would cancel all workers, and with them the calls in flight, which are paid for.
+        try:
+            yield from self._journal.jobs()
+        except StorageError as error:
+            self._stop_for(error)
+
+    def _place_copy(self, outcome: Reused) -> None:
+        try:
+            is_placed = self._put_in_place(outcome)
+        except StorageError:
+            self._tally.lose(outcome)
+            raise
+        if is_placed:
+            self._tally.add(outcome)
+        else:
+            self._journal.ask_after_all(outcome.job)
+
+    def _stop_for(self, error: StorageError) -> None:
+        self._stop.ask(FatalError(StopReason.STORAGE, str(error)))
+        log.error("%s", error)
 
     def _put_in_place(self, outcome: Reused) -> bool:
         replaces = self._journal.replaced(outcome.job.key)
@@ -167,8 +232,11 @@ class Batch:
             self._show(processor)
 
     def _show(self, processor: Processor) -> None:
-        counts = {**self._tally.progress_counts(), "retrying": processor.backing_off}
-        self._progress.show(counts, self._tally.finished)
+        self._retrying = processor.backing_off
+        self._progress.show(self._counts(), self._tally.finished)
+
+    def _counts(self) -> dict[str, int]:
+        return {**self._tally.progress_counts(), "retrying": self._retrying}
 
 
 def _sha256(path: Path) -> str:

@@ -39,6 +39,12 @@ def last_line(stats: ProcessingStats) -> str:
     return said[:1].upper() + said[1:]
 
 
+def is_nothing_new(stats: ProcessingStats) -> bool:
+    """Tell a run that went well and found every image answered already."""
+    went = stats.accounting
+    return stats.exit_code == ExitCode.DONE and went.found == went.already_answered
+
+
 def _summary(stats: ProcessingStats, where: Where, *, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield "[DRY RUN] No call was made and nothing was paid: the results are simulated."
@@ -111,7 +117,7 @@ def _end(stats: ProcessingStats) -> str:
             return f"{_images_word(went.failed)} failed. Next: read the reports, then run again."
         case ExitCode.TRY_LATER:
             return f"{_images_word(went.deferred)} put off. Next: run the same command again later."
-        case _ if went.found == went.already_answered:
+        case _ if is_nothing_new(stats):
             return f"nothing new: {_images_word(went.found)}, all answered before, no call made."
         case _:
             return f"done: {_images_word(went.answered + went.reused)} answered."

@@ -12,6 +12,9 @@ from typing import NoReturn
 from errors import ExitCode, UsageError
 from options import OPTIONS, Group, Loudness, Option
 
+STATUS = "status"
+"""The name of the flag that asks for the state of an output directory instead of a run."""
+
 _HELP_COLUMNS = 80
 _KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 
@@ -29,7 +32,7 @@ def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
         raise UsageError(_unknown(rest))
     values: dict[str, str | bool] = vars(known)
     missing = [str(option.flag) for option in OPTIONS if option.required and option.name not in values]
-    if missing:
+    if missing and STATUS not in values:
         raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
     return values
 
@@ -53,6 +56,14 @@ def build_parser(*, version: str) -> argparse.ArgumentParser:
     _add_loudness(groups[Group.SAID])
     version_line = f"gemini-batch-processor {version}"
     other = groups[Group.OTHER]
+    other.add_argument(
+        "--status",
+        action="store_const",
+        const=True,
+        dest=STATUS,
+        default=argparse.SUPPRESS,
+        help="say how far the results in --output-dir are and end; needs nothing else",
+    )
     other.add_argument("--version", action="version", version=version_line, help="print the version and end")
     other.add_argument("-h", "--help", action="help", help="print this page and end")
     return parser
@@ -116,6 +127,7 @@ def _epilog() -> str:
         "Examples:\n"
         '  python main.py --input-dir photos --prompt "Describe this image" --dry-run\n'
         "  python main.py --input-dir photos --prompt @prompt.txt --archive-format zip\n"
+        "  python main.py --status --output-dir results\n"
     )
 
 

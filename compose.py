@@ -12,12 +12,12 @@ from typing import TextIO
 
 from archiver import Archiver, holds_real_run
 from batch import Batch, Folders
-from config import VERSION, Settings
+from config import VERSION, ArchiveFormat, Settings
 from epilogue import Epilogue
 from gemini import produces_images
 from gemini.client import GeminiClient
 from gemini.simulated import SimulatedModel
-from journal import Journal
+from journal import Journal, Selection
 from layout import JOURNAL
 from models import Prompt, RunInfo
 from processor import CallSettings, Processor
@@ -79,6 +79,21 @@ def batch(
     )
 
 
+def selection(settings: Settings) -> Selection:
+    """Return which images are to be asked about."""
+    return Selection(retry_failed=settings.retry_failed, only=settings.only, force=settings.force)
+
+
+def bytes_per_answer(settings: Settings) -> int:
+    """Return about how much room an answer takes, twice where it is packed as well.
+
+    Pictures of 1K were seen with 0.6 to 2 MB (November 2026); an answer in words takes a block of the
+    disk, a line in the ledger and a row in the journal.
+    """
+    each = 2_000_000 if produces_images(settings.model) else 8_000
+    return each * (1 if settings.archive_format is ArchiveFormat.NONE else 2)
+
+
 def model(settings: Settings) -> GeminiClient | SimulatedModel:
     """Return what answers: the service, or the stand-in of a dry run."""
     wants_images = produces_images(settings.model)
@@ -124,6 +139,7 @@ def epilogue(
         journal=knows,
         archiver=writes,
         archive_format=settings.archive_format,
+        fail_on=settings.fail_on,
         command=command,
         utcnow=utcnow,
     )

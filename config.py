@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import command_line
-from errors import UsageError
-from options import ArchiveFormat, Loudness
+from errors import ErrorKind, UsageError
+from options import ArchiveFormat, FailOn, Loudness
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from sources import Sources
 
-__all__ = ["VERSION", "ArchiveFormat", "Settings", "load"]
+__all__ = ["VERSION", "ArchiveFormat", "FailOn", "Settings", "StatusRequest", "load"]
 
 VERSION = "0.1.0"
 
@@ -55,6 +55,16 @@ class Settings:
     """``WARNING``, ``INFO`` or ``DEBUG``."""
     quiet: bool
     log_file: Path | None
+    log_json: bool
+    retry_failed: bool
+    only: frozenset[ErrorKind]
+    """Empty: no such limit."""
+    force: bool
+    fail_on: FailOn
+    grace_s: float
+    wait_lock_s: float
+    ping_url: str | None = field(repr=False)
+    """A credential of its own: who knows it can report success."""
     dry_run: bool
     api_key: "SecretStr | None" = field(repr=False)
     """None only in a dry run."""
@@ -69,11 +79,20 @@ class Settings:
 
         Without the key, and without the prompt, which stands there on its own.
         """
-        shown = [one.name for one in fields(self) if one.name not in {"api_key", "prompt"}]
+        shown = [one.name for one in fields(self) if one.name not in {"api_key", "prompt", "ping_url"}]
         return {name: _plain(getattr(self, name)) for name in shown}
 
 
-def load(argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path]) -> Settings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRequest:
+    """The user does not want a run, only to know how far the results are."""
+
+    output_dir: Path
+
+
+def load(
+    argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path]
+) -> Settings | StatusRequest:
     """Read and check the settings.
 
     Args:
@@ -92,11 +111,18 @@ def load(argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[
 
     dotenv = [dotenv_file(path) for path in dotenv_paths]
     environment = variables(env, where="the environment")
+    asks_for_status = typed.pop(command_line.STATUS, False)
+    if asks_for_status:  # what a run must be given is not asked for
+        typed = {"input_dir": ".", "prompt": "-", **typed}
     sources = Sources((Source(where="", values=typed), environment, *dotenv))
     try:
-        return _settings(sources)
+        return _status_request(sources) if asks_for_status else _settings(sources)
     except UsageError as error:
         raise UsageError(sources.without_keys(str(error))) from error.__cause__
+
+
+def _status_request(sources: "Sources") -> StatusRequest:
+    return StatusRequest(output_dir=Path(sources.merged()["output_dir"]).expanduser())
 
 
 def _settings(sources: "Sources") -> Settings:
@@ -110,6 +136,9 @@ def _settings(sources: "Sources") -> Settings:
         "prompt": _prompt(values, sources),
         "api_base_url": _api_base_url(values, sources),
         "timeout_s": _timeout_s(values, sources),
+        "ping_url": _ping_url(values, sources),
+        "only": _only(values, sources),
+        "fail_on": FailOn.of(values["fail_on"]),
         "api_key": _api_key(keys, sources, needed=not values["dry_run"]),
         "log_level": _LEVELS[loudness],
         "quiet": loudness is Loudness.QUIET,
@@ -177,16 +206,34 @@ def _prompt_file(path: Path) -> str:
         raise UsageError(f"--prompt names a file that is not UTF-8 text: {str(path)!r}") from error
 
 
+def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
+    words = [word.strip().lower() for word in (values["only"] or "").split(",")]
+    try:
+        return frozenset(ErrorKind(word) for word in words if word)
+    except ValueError as error:
+        raise sources.wrong("only", f"of these, with commas between: {', '.join(ErrorKind)}") from error
+
+
+def _ping_url(values: _Values, sources: "Sources") -> str | None:
+    url = values["ping_url"]
+    if url is not None and not _is_web_address(url):
+        raise sources.wrong("ping_url")
+    return None if url is None else str(url)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _api_base_url(values: _Values, sources: "Sources") -> str | None:
     url = values["api_base_url"]
     if url is None:
         return None
-    try:
-        parts = urlsplit(url)
-        well_formed = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed or not url.isprintable() or any(mark in url for mark in "@?# \\"):
+    if not _is_web_address(url) or not url.isprintable() or any(mark in url for mark in "@?# \\"):
         raise sources.wrong("api_base_url")
     return str(url).rstrip("/")
 
@@ -222,4 +269,8 @@ def _plain(value: object) -> str | int | float | bool | None:
     """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
     if value is None or isinstance(value, int | float):
         return value
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value)) or None
+    if isinstance(value, FailOn):
+        return f"{value.at_least:g}{'%' if value.is_percent else ''}"
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -17,6 +17,7 @@ from errors import FatalError, StopReason, StorageError
 from journal import FailureRow, Journal, Plan
 from layout import FAILED
 from models import RunInfo
+from options import FailOn
 from tally import EXAMPLES, Tally
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Epilogue:
         journal: knows the tree as it stands now.
         archiver: writes.
         archive_format: ``zip``, ``tar`` or ``none``.
+        fail_on: how many failures the user minds.
         command: what the user typed, for the advice to run it again.
         utcnow: the wall clock.
     """
@@ -41,6 +43,7 @@ class Epilogue:
         journal: Journal,
         archiver: Archiver,
         archive_format: str,
+        fail_on: FailOn,
         command: str,
         utcnow: Callable[[], datetime],
     ) -> None:
@@ -48,6 +51,7 @@ class Epilogue:
         self._journal = journal
         self._archiver = archiver
         self._archive_format = archive_format
+        self._fail_on = fail_on
         self._command = command
         self._utcnow = utcnow
 
@@ -70,7 +74,12 @@ class Epilogue:
                 lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, refusal))
             )
         stats = self._stats(tally, plan, stop or refusal)
-        self._attempted(lambda: self._journal.end_run(exit_code=stats.exit_code, ended_at=self._utcnow()))
+        # An outcome that could not be recorded may stand in the ledger all the same.
+        self._attempted(
+            lambda: self._journal.end_run(
+                exit_code=stats.exit_code, ended_at=self._utcnow(), is_whole=not tally.lost
+            )
+        )
         return stats, archive
 
     def _packed(self) -> tuple[Path | None, FatalError | None]:
@@ -103,6 +112,7 @@ class Epilogue:
             ),
             tree=self._tree(),
             stop=stop,
+            fail_on=self._fail_on,
         )
 
     def _tree(self) -> TreeTotals:

@@ -11,29 +11,32 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config
-from errors import BatchError, ExitCode, FatalError, StopReason, UsageError
+from errors import BatchError, ExitCode, FatalError, StopReason, StorageError, UsageError
 
 if TYPE_CHECKING:
     from archiver import Archiver
     from batch import Batch
-    from config import Settings
+    from config import Settings, StatusRequest
     from documents import ProcessingStats
     from journal import Journal, Plan
+    from status import Running
     from stopping import Stop
+    from utils.lock import Holder
 
 log = logging.getLogger(__name__)
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 PICTURE_MODEL = "gemini-nano-banana-2.1"
 """Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
-GRACE_S = 30.0
-"""How long calls in flight may go on after the first signal, in seconds."""
+LOCK = ".gbp.lock"
+"""In the output directory; the kernel holds it for one process."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,9 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         env = os.environ  # noqa: TID251 - the one place that reads it
-        settings = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
-        _set_up_logging(settings)
-        return asyncio.run(run(settings, shlex.join(["python", "main.py", *arguments])))
+        wanted = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
+        if isinstance(wanted, config.StatusRequest):
+            return _status(wanted)
+        _set_up_logging(wanted)
+        return _run_alone(wanted, shlex.join(["python", "main.py", *arguments]))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -60,10 +65,55 @@ def console() -> None:
     sys.exit(main())
 
 
+def _run_alone(settings: "Settings", command: str) -> int:
+    """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
+    from utils.lock import LockedError, locked
+
+    with ExitStack() as stack:
+        lock = settings.output_dir / LOCK
+        now = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            settings.output_dir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(lock, wait_s=settings.wait_lock_s, started_at=now))
+        except LockedError as error:
+            return _end(ExitCode.LOCKED, _held_by(settings.output_dir, error.holder))
+        except OSError as error:
+            raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
+        return _told(settings, lambda: asyncio.run(run(settings, command)))
+
+
+def _held_by(output_dir: Path, holder: "Holder | None") -> str:
+    who = f"process {holder.pid} on {holder.host} since {holder.started_at}" if holder else "another run"
+    return f"{output_dir} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock."
+
+
+def _told(settings: "Settings", work: Callable[[], int]) -> int:
+    if settings.ping_url is None:
+        return work()
+    from utils.ping import Ping
+
+    ping, code = Ping(settings.ping_url), int(ExitCode.UNEXPECTED)
+    ping.start()
+    try:
+        code = work()
+    finally:
+        if code == ExitCode.DONE:
+            ping.success()
+        else:
+            ping.fail(code)
+    return code
+
+
+def _running(holder: "Holder") -> "Running":
+    from status import Running
+
+    started_at = datetime.fromisoformat(holder.started_at)
+    return Running(pid=holder.pid, host=holder.host, started_at=started_at)
+
+
 async def run(settings: "Settings", command: str) -> int:
     """Do one run, from the first look at the input to the last document; return its exit code."""
     import compose
-    from journal import Selection
     from stopping import Stop
     from tally import Tally
 
@@ -84,42 +134,66 @@ async def run(settings: "Settings", command: str) -> int:
             clock=clock,
             utcnow=_utcnow,
         )
-        plan = await asyncio.to_thread(batch.plan, Selection())
-        _announce(settings, plan)
-        await _until_signalled(_process(settings, batch, plan, stop), stop)
+        await _until_signalled(_work(settings, batch, stop), stop, settings.grace_s, batch.state)
         epilogue = compose.epilogue(settings, info, journal, archiver, command=command, utcnow=_utcnow)
-        stats, archive = await asyncio.to_thread(epilogue.write, tally, plan, stop.cause)
+        stats, archive = await asyncio.to_thread(epilogue.write, tally, batch.planned, stop.cause)
     return _tell(settings, archiver, stats, archive)
 
 
-async def _process(settings: "Settings", batch: "Batch", plan: "Plan", stop: "Stop") -> None:
+async def _work(settings: "Settings", batch: "Batch", stop: "Stop") -> None:
     import compose
 
+    plan = await asyncio.to_thread(batch.plan, compose.selection(settings))
+    _announce(settings, plan)
+    if stop.cause is not None or not (plan.todo or plan.copyable):
+        return
+    if not batch.has_space(compose.bytes_per_answer(settings)):
+        return
     await asyncio.to_thread(batch.place_copies)
-    if plan.todo or plan.copyable:
-        async with compose.model(settings) as model:
-            await batch.process(compose.processor(settings, model, batch, stop=stop, utcnow=_utcnow), plan)
+    async with compose.model(settings) as model:
+        await batch.process(compose.processor(settings, model, batch, stop=stop, utcnow=_utcnow), plan)
 
 
-async def _until_signalled(work: Coroutine[None, None, None], stop: "Stop") -> None:
+async def _until_signalled(
+    work: Coroutine[None, None, None], stop: "Stop", grace_s: float, state: Callable[[], str]
+) -> None:
     """Do the work. The first signal lets calls in flight finish, the second or the grace's end cancels."""
+    from utils.logger import reopen_log_file
+
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
 
     def on_signal(reason: StopReason, name: str) -> None:
         if stop.cause is not None:
             task.cancel()
             return
-        log.warning("%s: calls in flight are finished (at most %.0f s); again cancels them", name, GRACE_S)
+        log.warning("%s: calls in flight are finished (at most %.0f s); again cancels them", name, grace_s)
         stop.ask(FatalError(reason, f"stopped by {name}"))
-        loop.call_later(GRACE_S, task.cancel)
+        loop.call_later(grace_s, task.cancel)
 
     loop.add_signal_handler(signal.SIGINT, on_signal, StopReason.INTERRUPTED, "Ctrl-C")
     loop.add_signal_handler(signal.SIGTERM, on_signal, StopReason.TERMINATED, "SIGTERM")
+    loop.add_signal_handler(signal.SIGHUP, reopen_log_file)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(f"{state()}\n"))
     try:
         await task
     except asyncio.CancelledError:
         if stop.cause is None:
             raise
+
+
+def _status(wanted: "StatusRequest") -> int:
+    """Print how far the results of an output directory are; changes nothing there."""
+    from journal import JournalReader
+    from layout import JOURNAL
+    from status import status_report
+    from utils.lock import read_holder
+
+    with JournalReader.read_only(wanted.output_dir / JOURNAL) as reader:
+        holder = read_holder(wanted.output_dir / LOCK)
+        running = _running(holder) if holder else None
+        report = status_report(reader, output_dir=str(wanted.output_dir), running=running, now=_utcnow())
+    sys.stdout.write(report)
+    return ExitCode.DONE
 
 
 def _reconcile(journal: "Journal", archiver: "Archiver") -> None:
@@ -162,7 +236,7 @@ def _announce(settings: "Settings", plan: "Plan") -> None:
 
 def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", archive: Path | None) -> int:
     """Print how the run ended; nothing at all when a quiet run went well."""
-    from closing import Where, last_line, summary
+    from closing import Where, is_nothing_new, last_line, summary
 
     if settings.quiet and stats.exit_code == ExitCode.DONE:
         return stats.exit_code
@@ -171,6 +245,8 @@ def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", 
         metadata=str(archiver.documents),
         archive=str(archive) if archive else None,
     )
+    if is_nothing_new(stats):  # one line is enough to say so
+        return _end(ExitCode.DONE, last_line(stats))
     sys.stdout.write(summary(stats, where, dry_run=settings.dry_run))
     sys.stdout.flush()
     return _end(ExitCode(stats.exit_code), last_line(stats))
@@ -181,7 +257,13 @@ def _set_up_logging(settings: "Settings") -> None:
 
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     try:
-        set_up_logging(level=settings.log_level, log_file=settings.log_file, secrets=[key], stream=sys.stderr)
+        set_up_logging(
+            level=settings.log_level,
+            log_file=settings.log_file,
+            secrets=[key, settings.ping_url or ""],
+            stream=sys.stderr,
+            as_json=settings.log_json,
+        )
     except OSError as error:
         raise UsageError(f"--log-file cannot be written: {settings.log_file} ({error.strerror})") from error
 

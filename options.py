@@ -4,6 +4,7 @@
 from it. This file must not know how a value is read, nor what is done with it.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -55,10 +56,33 @@ class Group(StrEnum):
     """The headings of ``--help``, in their order."""
 
     INPUT = "Input and prompt"
+    AGAIN = "Which images are asked about (default: those without an answer)"
     OUTPUT = "Output"
     CALLS = "Calls and limits"
+    UNATTENDED = "Running unattended"
     SAID = "What is said"
     OTHER = "Other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailOn:
+    """How many failed images make the exit code say so."""
+
+    at_least: float
+    """Images, or percent of the images that came to an end in this run; infinite for never."""
+    is_percent: bool = False
+
+    @classmethod
+    def of(cls, words: str) -> "FailOn":
+        """Read ``any``, ``none``, ``N`` or ``P%``; the words have been checked before."""
+        if words in {"any", "none"}:
+            return cls(at_least=1.0 if words == "any" else math.inf)
+        return cls(at_least=float(words.removesuffix("%")), is_percent=words.endswith("%"))
+
+    def is_met(self, failed: int, ended: int) -> bool:
+        """Tell whether so many failures among so many images count."""
+        share = 100.0 * failed / ended if self.is_percent and ended else float(failed)
+        return failed > 0 and share >= self.at_least
 
 
 class SecretText(str):
@@ -101,6 +125,12 @@ _URL = Takes(
     secret=True,
     allowed="an http:// or https:// address with a host and without user, password, query or fragment",
 )
+_PING = Takes(type=str, secret=True, allowed="an http:// or https:// address with a host")
+_FAIL_ON = Takes(
+    type=str,
+    pattern=r"^(any|none|[1-9]\d{0,8}|\d{1,3}(\.\d+)?%)$",
+    allowed="any, none, a number or a percentage (20%)",
+)
 _KEY = Takes(
     type=SecretText, secret=True, allowed="one word of printable ASCII characters, as Google issued it"
 )
@@ -135,6 +165,20 @@ OPTIONS = (
         name="prompt", flag="--prompt", metavar="TEXT", group=Group.INPUT, required=True,
         takes=Takes(type=str, allowed="a text of valid Unicode that is not empty"),
         help="what to ask for every image; @FILE reads it from a UTF-8 file, @@ stands for a leading @",
+    ),
+    Option(
+        name="retry_failed", flag="--retry-failed", group=Group.AGAIN, takes=_SWITCH,
+        default=False, unset="off",
+        help="also those that failed in a way that asking again is not expected to help",
+    ),
+    Option(
+        name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.AGAIN,
+        takes=Takes(type=str, allowed="classes of failure, with commas between them"),
+        help="nothing but those whose last outcome has one of these classes, such as timeout,blocked",
+    ),
+    Option(
+        name="force", flag="--force", group=Group.AGAIN, takes=_SWITCH, default=False, unset="off",
+        help="all, answered or not; earlier answers move to metadata/history",
     ),
     Option(
         name="output_dir", flag="--output-dir", metavar="DIR", group=Group.OUTPUT, takes=_PATH,
@@ -178,12 +222,35 @@ OPTIONS = (
         variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy", unset="Google's",
     ),
     Option(
+        name="fail_on", flag="--fail-on", metavar="WHEN", group=Group.UNATTENDED, takes=_FAIL_ON,
+        variable="FAIL_ON", default="any",
+        help="exit code 3 when any image failed, never (none), from N images or from P% of them on",
+    ),
+    Option(
+        name="grace_s", flag="--grace", metavar="SECONDS", group=Group.UNATTENDED,
+        takes=_number(0, 3600, "seconds"), variable="GRACE", default=30,
+        help="how long calls in flight may go on after Ctrl-C or SIGTERM",
+    ),
+    Option(
+        name="wait_lock_s", flag="--wait-lock", metavar="SECONDS", group=Group.UNATTENDED,
+        takes=_number(0, 604_800, "seconds"), variable="WAIT_LOCK", default=0,
+        help="how long to wait while another run holds the output directory",
+    ),
+    Option(
+        name="ping_url", flag="--ping", metavar="URL", group=Group.UNATTENDED, takes=_PING,
+        variable="PING_URL", help="dead-man's switch to tell of start, success and failure",
+    ),
+    Option(
         name="log_level", takes=Takes(type=Loudness, allowed="quiet, normal or verbose"), group=Group.SAID,
         variable="LOG_LEVEL", default="normal",
     ),
     Option(
         name="log_file", flag="--log-file", metavar="FILE", group=Group.SAID, takes=_PATH,
         variable="LOG_FILE", help="also append what happens to this file, with times in UTC",
+    ),
+    Option(
+        name="log_json", flag="--log-json", group=Group.SAID, takes=_SWITCH, variable="LOG_JSON",
+        default=False, unset="off", help="one JSON object a line, in the log file if there is one",
     ),
     Option(
         name="dry_run", flag="--dry-run", group=Group.OTHER, takes=_SWITCH,

@@ -31,7 +31,8 @@ from documents import (
 )
 from errors import ErrorKind, FatalError
 from models import Attempt, RunInfo
-from tally import EXAMPLES, Tally, result_of
+from options import FailOn
+from tally import EXAMPLES, FAIL_ON_ANY, Tally, result_of
 
 __all__ = [
     "ErrorAnalysis",
@@ -75,13 +76,14 @@ def processing_stats(
     plan: PlanCounts,
     tree: TreeTotals,
     stop: FatalError | None,
+    fail_on: FailOn = FAIL_ON_ANY,
 ) -> ProcessingStats:
     """Return the document about the run as a whole, which ended at ``ended_at`` (UTC).
 
     ``plan`` says how the images were split and ``tally`` what came of them, ``tree`` what the output
     directory holds now, and ``stop`` what ended the run early, if anything did.
     """
-    code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found)
+    code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
     return ProcessingStats(
         exit_code=code,
         exit_meaning=code.meaning,

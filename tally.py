@@ -13,9 +13,11 @@ from typing import assert_never
 
 from errors import ErrorKind, ExitCode, StopReason
 from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
+from options import FailOn
 
 EXAMPLES = 5
 
+FAIL_ON_ANY = FailOn(at_least=1)
 NOT_TRIED = "not_tried"
 """Deferred because the run stopped before any call ended."""
 
@@ -109,25 +111,26 @@ class Tally:
                 assert_never(outcome)
         self._add_calls(outcome.attempts, outcome.job.size_bytes)
 
-    def exit_code(self, *, stop: StopReason | None, found: int) -> ExitCode:
+    def exit_code(self, *, stop: StopReason | None, found: int, fail_on: FailOn = FAIL_ON_ANY) -> ExitCode:
         """Return what the process ends with; the first of these that is true.
 
         1. The run was stopped: the reason's own code, since the rest is not known.
         2. No image was found: ``NO_INPUT``.
-        3. An image failed: ``SOME_FAILED``.
+        3. As many images failed as the user minds: ``SOME_FAILED``.
         4. An image was deferred, because the service was not to be had: ``TRY_LATER``.
         5. ``DONE``, also when there was nothing to do.
 
         Args:
             stop: why the run ended early, if it did.
             found: images in the input directory, answered before or not.
+            fail_on: how many failures the user minds.
 
         """
         if stop is not None:
             return stop.exit_code
         if found == 0:
             return ExitCode.NO_INPUT
-        if self.failed:
+        if fail_on.is_met(self.failed.total(), self.finished):
             return ExitCode.SOME_FAILED
         return ExitCode.TRY_LATER if self.deferred else ExitCode.DONE
 

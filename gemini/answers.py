@@ -7,13 +7,15 @@ Source of the reasons: google-genai 3.4.0, types.py (FinishReason, BlockedReason
 generateContent, November 2026.
 """
 
-import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from gemini.refusals import HttpError, exception_for, one_sentence
+from gemini.refusals import error_inside, exception_for
+from gemini.words import one_sentence, well_formed, word
 from models import GeneratedImage, Generation, Usage
 from utils.image_formats import HEAD_BYTES, sniff
 
@@ -60,6 +62,7 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
 
 _ANSWERED = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
+_MAX_REASON = 60
 
 _SENTENCES = {
     K.TRUNCATED: "the answer was cut off at the token limit",
@@ -82,13 +85,13 @@ def read_answer(body: Any, *, wants_images: bool) -> Generation:
         ApiFailure: it is not an answer; billed tokens and partial text are in it.
         FatalError: it says that the run cannot go on.
     """
+    if error := error_inside(body):
+        raise exception_for(error)
     if not isinstance(body, dict) or not body:
         shape = type(body).__name__ if body else "nothing"
         raise ApiFailure(
             kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200
         )
-    if "error" in body and not body.get("candidates"):
-        raise exception_for(HttpError(status=_code_of(body["error"]), body=body))
     return _Reply(body).generation(wants_images=wants_images)
 
 
@@ -101,23 +104,24 @@ class _Reply:
         self.has_candidate = isinstance(first, dict)
         self.candidates_are_odd = candidates is not None and not isinstance(candidates, list)
         self.candidate = _dict(first)
-        self.feedback = _dict(body.get("promptFeedback"))
-        self.finish = _text(self.candidate.get("finishReason"))
+        self.feedback = _dict(_get(body, "promptFeedback"))
+        self.block = word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
+        self.finish = word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
         self.said = one_sentence(
-            _text(self.candidate.get("finishMessage")) or _text(self.feedback.get("blockReasonMessage"))
+            _text(_get(self.candidate, "finishMessage")) or _text(_get(self.feedback, "blockReasonMessage"))
         )
-        self.usage = _usage(_dict(body.get("usageMetadata")))
-        self.model_version = _text(body.get("modelVersion"))
-        self.response_id = _text(body.get("responseId"))
+        self.usage = _usage(_dict(_get(body, "usageMetadata")))
+        self.model_version = word(_text(_get(body, "modelVersion")))
+        self.response_id = word(_text(_get(body, "responseId")))
         parts = _dict(self.candidate.get("content")).get("parts")
         self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         # Thoughts are the model's notes; they are billed, but never the answer.
         spoken = [part for part in self.parts if part.get("thought") is not True]
-        self.text = "".join(_text(part.get("text")) for part in spoken)
+        self.text = well_formed("".join(_text(part.get("text")) for part in spoken))
 
     def generation(self, *, wants_images: bool) -> Generation:
         self._check_reasons()
-        images = self._images()
+        images = self._images(or_draft=wants_images)
         if not self.text.strip() and not images:
             self._fail(K.EMPTY, "the model finished without an answer")
         if wants_images and not images:
@@ -132,9 +136,9 @@ class _Reply:
         )
 
     def _check_reasons(self) -> None:
-        block = _text(self.feedback.get("blockReason"))
-        if block and not self.has_candidate:
-            self._fail_for(block, BLOCK_KINDS, "the prompt was blocked")
+        # A blocked prompt has no candidates, or, from a gateway that always sends one, an empty one.
+        if self.block and not self.parts and self.finish in _ANSWERED:
+            self._fail_for(self.block, BLOCK_KINDS, "the prompt was blocked")
         if self.candidates_are_odd or not self.has_candidate:
             kind = K.MALFORMED if self.candidates_are_odd else K.EMPTY
             self._fail(kind, "the reply holds no answer and no reason")
@@ -149,7 +153,7 @@ class _Reply:
         kind = kinds.get(reason, K.INVALID_REQUEST)
         sentence = _SENTENCES.get(kind, f"{what} for a reason this program does not know")
         words = f": {self.said}" if self.said else ""
-        self._fail(kind, f"{sentence} ({reason[:60]}){words}", reason)
+        self._fail(kind, f"{sentence} ({reason}){words}", reason)
 
     def _fail(self, kind: ErrorKind, detail: str, reason: str = "") -> NoReturn:
         raise ApiFailure(
@@ -162,25 +166,21 @@ class _Reply:
             partial_text=self.text,
         )
 
-    def _images(self) -> tuple[GeneratedImage, ...]:
+    def _images(self, *, or_draft: bool) -> tuple[GeneratedImage, ...]:
         """Return the pictures; drafts, which come as thoughts, count only where there is nothing else."""
-        final = list(self._pictures(thoughts=False))
-        return tuple(final or list(self._pictures(thoughts=True))[-1:])
+        final = tuple(self._pictures(thoughts=False))
+        return final or (tuple(self._pictures(thoughts=True))[-1:] if or_draft else ())
 
     def _pictures(self, *, thoughts: bool) -> Iterator[GeneratedImage]:
         for part in self.parts:
-            inline = _dict(part.get("inlineData") or part.get("inline_data"))
+            inline = _dict(_get(part, "inlineData"))
             if inline and (part.get("thought") is True) is thoughts:
-                declared = _text(inline.get("mimeType") or inline.get("mime_type"))
+                declared = word(_text(_get(inline, "mimeType")).lower())
                 if declared.startswith("image/") or not declared:
                     yield self._picture(_text(inline.get("data")), declared)
 
     def _picture(self, encoded: str, declared: str) -> GeneratedImage:
-        try:
-            padded = encoded.replace("-", "+").replace("_", "/") + "=" * (-len(encoded) % 4)
-            data = base64.b64decode(padded, validate=True)
-        except (binascii.Error, ValueError):
-            data = b""
+        data = _decoded(encoded)
         if not data:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
         # Declared types were seen to be wrong (a JPEG called image/png), so the bytes decide.
@@ -194,15 +194,32 @@ def _usage(metadata: Mapping[str, Any]) -> Usage:
     )
 
 
+def _decoded(encoded: str) -> bytes:
+    """Decode base64 of either alphabet, padded or not; nothing where it is none."""
+    if "-" in encoded or "_" in encoded:
+        encoded = encoded.replace("-", "+").replace("_", "/")
+    padded = encoded + "=" * (-len(encoded) % 4)
+    try:
+        return binascii.a2b_base64(padded, strict_mode=True)
+    except ValueError:  # its own error, and that of text which is not ASCII
+        return b""
+
+
 def _count(metadata: Mapping[str, Any], name: str) -> int:
-    value = metadata.get(name)
+    value = _get(metadata, name)
     # Bounded so that no wrong number can break the journal's integers.
     return value if type(value) is int and 0 <= value < 2**40 else 0
 
 
-def _code_of(error: Any) -> int:
-    code = _dict(error).get("code")
-    return code if type(code) is int and 400 <= code < 600 else 500
+def _get(mapping: Mapping[str, Any], name: str) -> Any:
+    """Return a field under its name in JSON, or in the spelling of protocol buffers, which some use."""
+    value = mapping.get(name)
+    return mapping.get(_snake(name)) if value is None else value
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
 
 
 def _dict(value: Any) -> Mapping[str, Any]:

@@ -10,20 +10,15 @@ captured bodies, all as of November 2026.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from gemini.hints import hints_s
+from gemini.words import one_sentence, word
 
-MAX_SENTENCE = 300
-"""Characters of the service's own words that are kept."""
-
-_DELAY = re.compile(r"^\s*(\d+(?:\.\d+)?)s\s*$")
-_RETRY_IN = re.compile(r"Please retry in (\d+(?:\.\d+)?)\s*(ms|s|m|h)?\b")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LIMIT_ZERO = re.compile(r"\blimit: 0\b")
-_TAG = re.compile(r"<[^>]*>")
+_SEARCHED = 20_000
+"""Characters of a message that are searched for a fact."""
+_MAX_QUOTAS = 20
 
 _KINDS_BY_STATUS = {
     408: ErrorKind.TIMEOUT,
@@ -44,7 +39,25 @@ _FATAL_WORDS = {
     StopReason.CREDIT_SPENT: "the project's credit is spent",
     StopReason.UNKNOWN_MODEL: "the model was not found",
 }
+_NO_SUCH_PLACE = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
+_NAMES_FILE = re.compile(r"(?<![/\w.-])files/\w|\bthe file \w", re.IGNORECASE)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED"})
+_CODES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""Source: google/rpc/code.proto, which names the HTTP status of each; all others are 500."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,31 +81,63 @@ def exception_for(http: HttpError) -> ApiFailure | FatalError:
         return _too_many(http, error, message)
     said = one_sentence(message) or "no reason given"
     if reason := _fatal_reason(http, error, message):
-        return FatalError(reason, f"{_FATAL_WORDS[reason]}: {said}")
+        return FatalError(reason, f"{_fatal_words(reason, error)}: {said}")
     return _failure(http, error, said)
 
 
 def retry_hint_s(http: HttpError) -> float | None:
     """Return the longest wait that header, details or message ask for, in seconds; None for silence."""
     error = _error_of(http.body)
-    hints = [*_header_hints(http.headers), *_detail_hints(error), *_message_hints(_message(http.body, error))]
-    return max(hints, default=None)
+    delays = [_text(detail.get("retryDelay")) for detail in _details(error)]
+    return max(hints_s(http.headers, delays, _message(http.body, error)), default=None)
 
 
-def one_sentence(text: str) -> str:
-    """Return the service's words on one line, without markup, shortened."""
-    plain = " ".join(_TAG.sub(" ", text).split())
-    return plain if len(plain) <= MAX_SENTENCE else plain[: MAX_SENTENCE - 1].rstrip() + "…"
+def error_inside(body: Any) -> HttpError | None:
+    """Return the error that a reply with status 200 turns out to be, or None when it is none."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if not isinstance(body, dict) or not body.get("error") or body.get("candidates"):
+        return None
+    return HttpError(status=_code_of(_error_of(body)), body=body)
+
+
+def _code_of(error: Mapping[str, Any]) -> int:
+    code = error.get("code")
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
+        code = int(code)
+    if type(code) is int and 400 <= code < 600:
+        return code
+    return _CODES.get(_text(error.get("status")), 500)
 
 
 def _fatal_reason(http: HttpError, error: Mapping[str, Any], message: str) -> StopReason | None:
     if http.status in {400, 403} and _reasons(error) & _KEY_REASONS:
         return StopReason.KEY_INVALID
+    if _is_about_file(http, message):
+        return None
     if http.status == 400 and error.get("status") == "FAILED_PRECONDITION":
         return StopReason.PERMISSION
-    if http.status == 404 and not http.about_file and "files/" not in message.lower():
+    if http.status == 404:
         return StopReason.UNKNOWN_MODEL
     return _FATAL_BY_STATUS.get(http.status)
+
+
+def _fatal_words(reason: StopReason, error: Mapping[str, Any]) -> str:
+    """A 404 in other words than Google's comes from a place that is not Google's."""
+    if reason is StopReason.UNKNOWN_MODEL and error.get("status") != "NOT_FOUND":
+        return _NO_SUCH_PLACE
+    return _FATAL_WORDS[reason]
+
+
+def _is_about_file(http: HttpError, message: str) -> bool:
+    """Tell whether an uploaded file is what was refused: one image's matter.
+
+    Google says so in three ways: 404 "File files/x not found", 403 "You do not have permission to
+    access the File x or it may not exist", 400 "The File x is not in an ACTIVE state".
+    """
+    if http.status == 404 and http.about_file:
+        return True
+    return http.status in {400, 403, 404} and bool(_NAMES_FILE.search(message[:_SEARCHED]))
 
 
 def _failure(http: HttpError, error: Mapping[str, Any], said: str) -> ApiFailure:
@@ -106,32 +151,49 @@ def _failure(http: HttpError, error: Mapping[str, Any], said: str) -> ApiFailure
         kind=kind,
         detail=f"HTTP {http.status}: {said}",
         http_status=http.status,
-        api_status=_text(error.get("status")) or None,
+        api_status=word(_text(error.get("status"))) or None,
         retry_after_s=retry_hint_s(http),
     )
 
 
 def _too_many(http: HttpError, error: Mapping[str, Any], message: str) -> ApiFailure | FatalError:
     said = one_sentence(message) or "too many requests"
-    lower = message.lower()
     violations = list(_violations(error))
-    # Only the message tells these apart from a quota (captured bodies of 2026).
-    if "prepayment credits are depleted" in lower:
-        return FatalError(StopReason.CREDIT_SPENT, f"the project's credit is spent: {said}")
-    if "spending cap" in lower:
-        return FatalError(StopReason.SPEND_LIMIT, f"the project's spending cap is reached: {said}")
-    values = [_text(violation.get("quotaValue")) for violation in violations]
-    if "0" in values or _LIMIT_ZERO.search(message):
-        return FatalError(StopReason.NO_QUOTA, f"the model is not part of the project's tier: {said}")
+    values = [_number(violation.get("quotaValue")) for violation in violations]
+    if reason := _spent(message[:_SEARCHED].lower(), values):
+        return FatalError(reason, f"{_SPENT_WORDS[reason]}: {said}")
+    quotas = (word(_text(violation.get("quotaId"))) for violation in violations)
     return ApiFailure(
         kind=ErrorKind.RATE_LIMITED,
         detail=f"HTTP 429: {said}",
         http_status=429,
-        api_status=_text(error.get("status")) or None,
+        api_status=word(_text(error.get("status"))) or None,
         retry_after_s=retry_hint_s(http),
-        quota_ids=tuple(filter(None, (_text(violation.get("quotaId")) for violation in violations))),
-        quota_value=next((int(value) for value in values if value.isdecimal() and len(value) < 19), None),
+        quota_ids=tuple(filter(None, quotas))[:_MAX_QUOTAS],
+        quota_value=next((value for value in values if value is not None), None),
     )
+
+
+_SPENT_WORDS = {
+    StopReason.CREDIT_SPENT: "the project's credit is spent",
+    StopReason.SPEND_LIMIT: "the project's spending cap is reached",
+    StopReason.NO_QUOTA: "the model is not part of the project's tier",
+}
+
+
+def _spent(words: str, values: list[int | None]) -> StopReason | None:
+    """Return why no wait can help; only the message tells most of these from a quota (bodies of 2026)."""
+    if "prepayment credits are depleted" in words:
+        return StopReason.CREDIT_SPENT
+    if "spending cap" in words:
+        return StopReason.SPEND_LIMIT
+    return StopReason.NO_QUOTA if 0 in values or _names_limit_zero(words) else None
+
+
+def _names_limit_zero(words: str) -> bool:
+    """Tell whether the words hold "limit: 0", as a whole number."""
+    after = (rest[:2] for rest in words.split("limit: 0")[1:])
+    return any(not (rest[:1].isdecimal() or (rest[:1] == "." and rest[1:].isdecimal())) for rest in after)
 
 
 def _error_of(body: Any) -> Mapping[str, Any]:
@@ -143,11 +205,14 @@ def _error_of(body: Any) -> Mapping[str, Any]:
 
 
 def _message(body: Any, error: Mapping[str, Any]) -> str:
-    if message := _text(error.get("message")):
-        return message
-    if isinstance(body, dict) and isinstance(body.get("error"), str):
-        return str(body["error"])
-    return body if isinstance(body, str) else ""
+    """Return the words of an error, Google's or those of a gateway, which has other names for them."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if isinstance(body, str):
+        return body
+    outer = body if isinstance(body, dict) else {}
+    spoken = (error.get("message"), *(outer.get(name) for name in ("error", "message", "detail", "title")))
+    return next((words for words in spoken if isinstance(words, str) and words.strip()), "")
 
 
 def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -169,28 +234,11 @@ def _violations(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         )
 
 
-def _header_hints(headers: Mapping[str, str]) -> Iterator[float]:
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal() and len(value) < 10:
-        yield float(value)
-    elif value:
-        try:
-            # A date is counted from the server's own, so that our clock does not matter.
-            wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-        except (TypeError, ValueError):
-            return
-        yield max(0.0, wait / timedelta(seconds=1))
-
-
-def _detail_hints(error: Mapping[str, Any]) -> Iterator[float]:
-    for detail in _details(error):
-        if match := _DELAY.match(_text(detail.get("retryDelay"))):
-            yield min(float(match[1]), 1e9)
-
-
-def _message_hints(message: str) -> Iterator[float]:
-    for match in _RETRY_IN.finditer(message):
-        yield min(float(match[1]) * _UNIT_S[match[2] or "s"], 1e9)
+def _number(value: Any) -> int | None:
+    """Return a quota's value, which comes as text; None for what is none or beyond any table's integers."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
+        return int(value)
+    return value if type(value) is int and 0 <= value < 10**18 else None
 
 
 def _text(value: Any) -> str:

@@ -76,7 +76,7 @@ def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> Opened:
     except _DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}, also after it was begun afresh") from damage
     except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"the journal {path} cannot be opened: {error}") from error
+        raise StorageError(f"the journal {path} cannot be opened: {reason(error)}") from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -94,7 +94,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except _DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}; the next run rebuilds it") from damage
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise StorageError(f"the journal {path} cannot be read: {error}") from error
+        raise StorageError(f"the journal {path} cannot be read: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Return SQLite's words; of a disk that is full where it maps memory it only says "disk I/O error"."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    is_vague = code & 0xFF == sqlite3.SQLITE_IOERR
+    return f"{error} (the disk is full, or fails)" if is_vague else str(error)
 
 
 def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -176,13 +183,26 @@ def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """A WAL file in a folder that we may not write to opens only as immutable, when nobody writes it."""
+    """Read without leaving a trace.
+
+    A WAL file that nobody writes is opened as immutable: otherwise SQLite would put side files beside
+    it and leave them there, or fail in a folder that we may not write to.
+    """
+    if _is_wal_at_rest(path):
+        return _readable(f"{path.resolve().as_uri()}?immutable=1")
     try:
         return _readable(f"{path.resolve().as_uri()}?mode=ro")
     except sqlite3.OperationalError:
         if _side_file(path, "-wal").exists():
             raise
         return _readable(f"{path.resolve().as_uri()}?immutable=1")
+
+
+def _is_wal_at_rest(path: Path) -> bool:
+    """Whoever writes in WAL mode keeps a ``-wal`` file; bytes 18 and 19 of the header say the mode."""
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES)
+    return header[18:20] == b"\2\2" and not _side_file(path, "-wal").exists()
 
 
 def _readable(uri: str) -> sqlite3.Connection:

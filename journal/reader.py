@@ -16,7 +16,7 @@ from typing import Any, Self
 from errors import ErrorKind, StorageError
 from journal import opening, schema, views
 from journal.views import FailureGroup, FailureRow, PromptChain, RunRow, Spending, TreeCounts
-from models import Attempt, Usage
+from models import Attempt, RunInfo, Usage
 
 _PAGE_ROWS = 500
 
@@ -69,6 +69,21 @@ class JournalReader:
         return TreeCounts(
             real=views.outcome_counts(rows, dry_run=False), dry=views.outcome_counts(rows, dry_run=True)
         )
+
+    def finished(self, run: RunInfo) -> int:
+        """Count the images that a run brought to an answer or a failure.
+
+        Answers of earlier runs that it only put in place under another name are not among them: these
+        were never to do.
+        """
+        # A copy made no call, and carries the time of the answer that it copies.
+        ((images,),) = self._rows(
+            "SELECT count(*) FROM images WHERE run_id = ?1 AND outcome <> 'deferred'"
+            " AND (attempts > 0 OR finished_at >= ?2)",
+            run.run_id,
+            schema.instant(run.started_at),
+        )
+        return int(images)
 
     def spending(self, *, run_id: str | None = None) -> Spending:
         """Sum all calls that were ever made for real; with ``run_id`` those of this run."""
@@ -161,4 +176,5 @@ class JournalReader:
             try:
                 yield
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise StorageError(f"the journal {self._path} could not be used: {error}") from error
+                cause = opening.reason(error)
+                raise StorageError(f"the journal {self._path} could not be used: {cause}") from error

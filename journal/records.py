@@ -38,7 +38,8 @@ _IMAGE_COLUMNS = (
 
 _REPLACE_IMAGE = (
     "ON CONFLICT (key) DO UPDATE SET size = excluded.size, mtime = excluded.mtime,"
-    " sha256 = excluded.sha256, fingerprint = excluded.fingerprint, outcome = excluded.outcome, kind = excluded.kind,"
+    " sha256 = excluded.sha256, fingerprint = excluded.fingerprint, outcome = excluded.outcome,"
+    " kind = excluded.kind,"
     " detail = excluded.detail, artefacts = excluded.artefacts, prompt_id = excluded.prompt_id,"
     " attempts = excluded.attempts, input_tokens = excluded.input_tokens,"
     " output_tokens = excluded.output_tokens, dry_run = excluded.dry_run, run_id = excluded.run_id,"
@@ -79,11 +80,17 @@ def write_plan(connection: sqlite3.Connection, run: RunInfo, *, found: int, todo
     connection.execute("UPDATE runs SET found = ?, todo = ? WHERE run_id = ?", (found, todo, run.run_id))
 
 
-def end_run(connection: sqlite3.Connection, run: RunInfo, exit_code: int, ended_at: datetime) -> None:
-    """Write down that the run ended by itself."""
+def end_run(
+    connection: sqlite3.Connection, run: RunInfo, *, exit_code: int, ended_at: datetime, is_whole: bool
+) -> None:
+    """Write down that the run ended by itself.
+
+    One whose outcomes are not all here keeps the state of a run that was cut off, so that the next one
+    looks for them in the ledger.
+    """
     connection.execute(
-        "UPDATE runs SET state = 'ended', ended_at = ?, exit_code = ? WHERE run_id = ?",
-        (schema.instant(ended_at), int(exit_code), run.run_id),
+        "UPDATE runs SET state = iif(?, 'ended', state), ended_at = ?, exit_code = ? WHERE run_id = ?",
+        (is_whole, schema.instant(ended_at), int(exit_code), run.run_id),
     )
 
 

@@ -79,10 +79,19 @@ class Journal(JournalReader):
         with self._transaction():
             records.begin_run(self._connection, self._run)
 
-    def end_run(self, *, exit_code: int, ended_at: datetime) -> None:
-        """Write down that the run ended by itself, in whatever way."""
+    def end_run(self, *, exit_code: int, ended_at: datetime, is_whole: bool = True) -> None:
+        """Write down that the run ended by itself, in whatever way.
+
+        Args:
+            exit_code: of the process.
+            ended_at: UTC.
+            is_whole: every outcome was recorded; otherwise the next run reads the ledger, where an answer
+                may stand that is missing here.
+        """
         with self._transaction():
-            records.end_run(self._connection, self._run, exit_code, ended_at)
+            records.end_run(
+                self._connection, self._run, exit_code=exit_code, ended_at=ended_at, is_whole=is_whole
+            )
 
     def plan(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+MAIN = ROOT / "main.py"
 KEY = "test-key"
 
 
@@ -38,7 +39,7 @@ async def start(
     """Start ``python main.py`` with these arguments as a process of its own."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        str(ROOT / "main.py"),
+        str(MAIN),
         *map(str, arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

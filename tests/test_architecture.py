@@ -47,6 +47,7 @@ TABLE = {
     "wording": row(1),
     "answer_files": row(1, "wording"),
     "story": row(1),
+    "canary": row(1),
     "tally": row(1),
     "documents": row(1),
     "closing": row(1, "documents"),
@@ -63,7 +64,8 @@ TABLE = {
     "rate_limiter": row(2),
     "gemini": row(2),
     "processor": row(3, "retry_handler", "prompt_optimizer", "story"),
-    "batch": row(4, "processor", "archiver", "journal", "tally"),
+    "batch": row(4, "processor", "archiver", "journal", "tally", "canary"),
+    "status": row(4, "journal", "closing"),
     "epilogue": row(4, "archiver", "journal", "report", "documents", "tally"),
 }
 TABLE["compose"] = Row(5, frozenset(TABLE))
@@ -83,8 +85,11 @@ ONLY_IN = {
     "sqlite3": {"journal"},
     "argparse": {"command_line"},
     "signal": {"main"},
+    "urllib.request": {"utils.ping"},
+    "http.client": {"utils.ping"},
     "subprocess": set[str](),
-    "socket": set[str](),
+    "socket": {"utils.lock"},
+    "filelock": {"utils.lock"},
 }
 ADAPTERS = {"archiver", "journal", "gemini", "rate_limiter", "ledger", "result_tree"}
 
@@ -142,7 +147,7 @@ def _names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         return
     for alias in node.names:
         whole = f"{node.module}.{alias.name}"
-        yield whole if whole in modules() else str(node.module)
+        yield whole if whole in modules() or whole in ONLY_IN else str(node.module)
 
 
 def place(module: str) -> str:
@@ -226,7 +231,7 @@ def test_foreign_names_stand_in_their_one_place(module: str) -> None:
         library = one.name.split(".", maxsplit=1)[0]
         if library in TABLE:
             continue
-        allowed = ONLY_IN.get(library)
+        allowed = ONLY_IN.get(one.name, ONLY_IN.get(library))
         if allowed is None and library not in sys.stdlib_module_names:
             strangers.append(f"{library} (line {one.line}) has no row")
         if allowed is not None and not {module, place(module)} & allowed:

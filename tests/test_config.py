@@ -11,8 +11,8 @@ from typing import Protocol
 import pytest
 
 import command_line
-from config import VERSION, ArchiveFormat, Settings, load
-from errors import UsageError
+from config import VERSION, ArchiveFormat, Settings, StatusRequest, load
+from errors import ErrorKind, UsageError
 from options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -38,9 +38,11 @@ def load_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         *argv: str, env: Mapping[str, str] | None = None, dotenv_paths: Sequence[Path] = ()
     ) -> Settings:
         required = ["--input-dir", "photos", "--prompt", "Describe"]
-        return load(
+        settings = load(
             [*required, *argv], env={"GEMINI_API_KEY": KEY} | dict(env or {}), dotenv_paths=dotenv_paths
         )
+        assert isinstance(settings, Settings)
+        return settings
 
     return load_
 
@@ -76,6 +78,13 @@ def test_defaults(load_with: Load) -> None:
         "log_level": "INFO",
         "quiet": False,
         "log_file": None,
+        "log_json": False,
+        "retry_failed": False,
+        "only": None,
+        "force": False,
+        "fail_on": "1",
+        "grace_s": 30.0,
+        "wait_lock_s": 0.0,
         "dry_run": False,
     }
 
@@ -117,6 +126,10 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("GEMINI_API_BASE_URL=http://127.0.0.1:8080/v/", "api_base_url", "http://127.0.0.1:8080/v"),
         ("LOG_LEVEL=quiet", "quiet", True),
         ("LOG_FILE=logs/run.log", "log_file", "logs/run.log"),
+        ("LOG_JSON=true", "log_json", True),
+        ("FAIL_ON=20%", "fail_on", "20%"),
+        ("GRACE=5", "grace_s", 5.0),
+        ("WAIT_LOCK=60", "wait_lock_s", 60.0),
     ],
 )
 def test_every_variable(load_with: Load, said: str, name: str, value: object) -> None:
@@ -127,10 +140,65 @@ def test_every_variable(load_with: Load, said: str, name: str, value: object) ->
 
 
 def test_every_variable_is_tried_above() -> None:
-    """The table above leaves no variable out, but for the keys, which have tests of their own."""
+    """The table above leaves none out, but for the keys and the ping's URL, which have their own tests."""
     tried = {arguments[0].split("=")[0] for arguments in test_every_variable.pytestmark[0].args[1]}  # type: ignore[attr-defined]
 
-    assert tried | {"GEMINI_API_KEY", "GOOGLE_API_KEY"} == {one.variable for one in OPTIONS if one.variable}
+    secrets = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL"}
+    assert tried | secrets == {one.variable for one in OPTIONS if one.variable}
+
+
+def test_the_pings_url_is_a_secret(load_with: Load) -> None:
+    """Who knows the URL can report success: it is set, and told to nobody."""
+    settings = load_with(env={"PING_URL": "https://hc.example/7c9e-secret"})
+
+    assert settings.ping_url == "https://hc.example/7c9e-secret"
+    assert "7c9e-secret" not in f"{settings!r}{settings.public_options()}"
+    assert "7c9e-secret" not in refusal(load_with, "--ping", "ftp://hc.example/7c9e-secret")
+
+
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [("timeout", {ErrorKind.TIMEOUT}), (" Timeout, BLOCKED ,", {ErrorKind.TIMEOUT, ErrorKind.BLOCKED})],
+)
+def test_classes_to_ask_again(load_with: Load, words: str, classes: set[ErrorKind]) -> None:
+    """``--only`` takes classes with commas between them."""
+    assert load_with("--only", words).only == classes
+
+
+def test_an_unknown_class_is_refused_with_those_there_are(load_with: Load) -> None:
+    """A slip in a class's name does not end in a run over something else."""
+    said = refusal(load_with, "--only", "timeout,blockd")
+
+    assert "--only" in said
+    assert "blocked" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "failed", "ended", "expected"),
+    [
+        ("any", 1, 100, True),
+        ("any", 0, 100, False),
+        ("none", 100, 100, False),
+        ("5", 4, 100, False),
+        ("5", 5, 100, True),
+        ("20%", 19, 100, False),
+        ("20%", 20, 100, True),
+        ("0%", 0, 100, False),
+        ("0%", 1, 100, True),
+    ],
+)
+def test_how_many_failures_count(
+    load_with: Load, words: str, *, failed: int, ended: int, expected: bool
+) -> None:
+    """``--fail-on`` takes any, none, a number of images, or a share of those that came to an end."""
+    assert load_with("--fail-on", words).fail_on.is_met(failed, ended) is expected
+
+
+def test_status_needs_nothing_else(tmp_path: Path) -> None:
+    """``--status`` is answered without input, prompt or key; the directory comes as it always does."""
+    asked = load(["--status"], env={"OUTPUT_DIR": str(tmp_path)}, dotenv_paths=())
+
+    assert asked == StatusRequest(output_dir=tmp_path)
 
 
 @pytest.mark.parametrize("word", ["true", "1", "yes", "on", "TRUE", "Yes", " on "])

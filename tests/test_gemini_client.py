@@ -1,195 +1,19 @@
-"""Rules of gemini/client.py: the real SDK over real HTTP against the emulator, fault by fault."""
+"""Rules of gemini/client.py: the real SDK over real HTTP against the emulator."""
 
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
 
 import pytest
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini import produces_images
-from gemini.client import MAX_INLINE_BYTES, GeminiClient
-from models import Generation, GenerationRequest
-from tests.emulator import Emulator, Fault, FaultPlan
+from gemini.client import GeminiClient
+from models import Generation
+from tests.emulator import Emulator, Fault
+from tests.gemini_world import IMAGE, IMAGE_MODEL, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request
 
-pytestmark = [
-    # google-genai 3.4.0 subclasses aiohttp's session, and aiohttp warns of bodies above 1 MiB.
-    pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
-]
-
-TEXT_MODEL = "gemini-3.5-flash-lite"
-IMAGE_MODEL = "gemini-nano-banana-2.1"
-KEY = "test-key"
-IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
-K, S = ErrorKind, StopReason
-
-EXPECTED: dict[Fault, ErrorKind | StopReason] = {
-    Fault.RATE_LIMIT: K.RATE_LIMITED,
-    Fault.TOKEN_LIMIT: K.RATE_LIMITED,
-    Fault.RATE_LIMIT_HEADER_ONLY: K.RATE_LIMITED,
-    Fault.RATE_LIMIT_MESSAGE_ONLY: K.RATE_LIMITED,
-    Fault.RATE_LIMIT_NO_HINT: K.RATE_LIMITED,
-    Fault.RATE_LIMIT_EVENT_STREAM: K.RATE_LIMITED,
-    Fault.DAILY_QUOTA: K.RATE_LIMITED,
-    Fault.DAILY_AND_MINUTE: K.RATE_LIMITED,
-    Fault.LIMIT_ZERO: S.NO_QUOTA,
-    Fault.SPENDING_CAP: S.SPEND_LIMIT,
-    Fault.CREDITS_429: S.CREDIT_SPENT,
-    Fault.PAYMENT_REQUIRED: S.CREDIT_SPENT,
-    Fault.INVALID_ARGUMENT: K.INVALID_REQUEST,
-    Fault.CORRUPT_IMAGE: K.INVALID_REQUEST,
-    Fault.DEADLINE_TOO_SHORT: K.INVALID_REQUEST,
-    Fault.API_KEY_INVALID: S.KEY_INVALID,
-    Fault.LOCATION: S.PERMISSION,
-    Fault.UNAUTHENTICATED: S.PERMISSION,
-    Fault.PERMISSION_DENIED: S.PERMISSION,
-    Fault.MODEL_NOT_FOUND: S.UNKNOWN_MODEL,
-    Fault.MODEL_GONE: S.UNKNOWN_MODEL,
-    Fault.FILE_NOT_FOUND: K.INVALID_REQUEST,
-    Fault.REQUEST_TIMEOUT: K.TIMEOUT,
-    Fault.TOO_LARGE: K.INVALID_REQUEST,
-    Fault.CANCELLED: K.SERVER,
-    Fault.INTERNAL: K.SERVER,
-    Fault.BAD_GATEWAY: K.SERVER,
-    Fault.UNAVAILABLE: K.SERVER,
-    Fault.OVERLOADED: K.SERVER,
-    Fault.UNAVAILABLE_BROKEN_JSON: K.NETWORK,
-    Fault.UNAVAILABLE_EMPTY: K.SERVER,
-    Fault.DEADLINE_EXCEEDED: K.TIMEOUT,
-    Fault.LIST_WRAPPED: K.SERVER,
-    Fault.CREATED: K.NETWORK,
-    Fault.NO_CONTENT: K.NETWORK,
-    Fault.REDIRECT: K.EMPTY,
-    Fault.RESET: K.NETWORK,
-    Fault.CLOSE: K.NETWORK,
-    Fault.CUT_BODY: K.NETWORK,
-    Fault.RESET_BODY: K.NETWORK,
-    Fault.HANG: K.TIMEOUT,
-    Fault.OK_BROKEN_JSON: K.NETWORK,
-    Fault.CAPTIVE_PORTAL: K.NETWORK,
-    Fault.OK_EMPTY: K.NETWORK,
-    Fault.OK_NULL: K.NETWORK,
-    Fault.OK_LIST: K.NETWORK,
-    Fault.OK_ERROR: K.SERVER,
-    Fault.BAD_BASE64: K.MALFORMED,
-    Fault.CANDIDATES_STRING: K.MALFORMED,
-    Fault.NO_CANDIDATES: K.EMPTY,
-    Fault.STOP_NO_PARTS: K.EMPTY,
-    Fault.NO_ROLE: K.EMPTY,
-    Fault.MAX_TOKENS_EMPTY: K.TRUNCATED,
-    Fault.MAX_TOKENS_PARTIAL: K.TRUNCATED,
-    Fault.FINISH_UNSPECIFIED: K.EMPTY,
-    Fault.FINISH_UNKNOWN: K.INVALID_REQUEST,
-    Fault.SAFETY: K.BLOCKED,
-    Fault.PROHIBITED_CONTENT: K.PROHIBITED,
-    Fault.BLOCKLIST: K.PROHIBITED,
-    Fault.SPII: K.PROHIBITED,
-    Fault.RECITATION: K.RECITATION,
-    Fault.LANGUAGE: K.MALFORMED,
-    Fault.OTHER: K.MALFORMED,
-    Fault.ESCALATION: K.PROHIBITED,
-    Fault.MODEL_ARMOR: K.PROHIBITED,
-    Fault.PUP_LIMITED_DISABLED: S.PERMISSION,
-    Fault.CONTINUATION: K.TRUNCATED,
-    Fault.MALFORMED_RESPONSE: K.MALFORMED,
-    Fault.MALFORMED_FUNCTION_CALL: K.MALFORMED,
-    Fault.UNEXPECTED_TOOL_CALL: K.MALFORMED,
-    Fault.TOO_MANY_TOOL_CALLS: K.MALFORMED,
-    Fault.MISSING_THOUGHT_SIGNATURE: K.MALFORMED,
-    Fault.IMAGE_SAFETY: K.BLOCKED,
-    Fault.IMAGE_PROHIBITED_CONTENT: K.PROHIBITED,
-    Fault.IMAGE_RECITATION: K.RECITATION,
-    Fault.IMAGE_OTHER: K.NO_IMAGE,
-    Fault.NO_IMAGE: K.NO_IMAGE,
-    Fault.BLOCK_UNSPECIFIED: K.BLOCKED,
-    Fault.BLOCK_UNKNOWN: K.INVALID_REQUEST,
-    Fault.BLOCK_SAFETY: K.BLOCKED,
-    Fault.BLOCK_OTHER: K.BLOCKED,
-    Fault.BLOCK_BLOCKLIST: K.PROHIBITED,
-    Fault.BLOCK_PROHIBITED: K.PROHIBITED,
-    Fault.BLOCK_IMAGE_SAFETY: K.BLOCKED,
-    Fault.BLOCK_MODEL_ARMOR: K.PROHIBITED,
-    Fault.BLOCK_JAILBREAK: K.PROHIBITED,
-    Fault.THOUGHTS_ONLY: K.EMPTY,
-}
-"""What each fault must be taken for by a client of a text model."""
-
-ANSWERED_ALL_THE_SAME = {
-    Fault.SLOW_DRIP,
-    Fault.THOUGHT_FIRST,
-    Fault.DRAFT_IMAGES,
-    Fault.SEVERAL_PICTURES,
-    Fault.JPEG_AS_PNG,
-    Fault.TEXT_ONLY,
-    Fault.REFUSAL,  # words that decline are told from words that answer in a later step
-}
-
-
-def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float = 20.0) -> GenerationRequest:
-    """Return a request for a small picture."""
-    return GenerationRequest(
-        key="a.jpg", image=image, mime_type="image/jpeg", prompt=prompt, timeout_s=timeout_s
-    )
-
-
-def ask(
-    emulator: Emulator,
-    *,
-    model: str = TEXT_MODEL,
-    key: str = KEY,
-    url: Callable[[str], str] = str,
-    asked: GenerationRequest | None = None,
-) -> Generation:
-    """Put one request to an emulator and return the answer, or raise what the client raises."""
-
-    async def call() -> Generation:
-        async with emulator:
-            client = GeminiClient(
-                api_key=key,
-                model=model,
-                base_url=url(emulator.base_url),
-                wants_images=produces_images(model),
-            )
-            async with client:
-                return await client.generate(asked or request())
-
-    return asyncio.run(call())
-
-
-def one(fault: Fault, **options: object) -> Emulator:
-    """Return an emulator whose first call meets this fault."""
-    return Emulator(plan=FaultPlan(per_call={0: fault}), **options)  # type: ignore[arg-type]
-
-
-def test_every_fault_has_its_class() -> None:
-    """The table below is total: a new fault of the emulator needs a decision."""
-    assert set(EXPECTED) | ANSWERED_ALL_THE_SAME == set(Fault)
-
-
-@pytest.mark.parametrize("fault", EXPECTED)
-def test_a_fault_is_taken_for_what_it_is(fault: Fault) -> None:
-    """Each fault becomes its one kind or reason, with one request and a sentence without the key."""
-    emulator = one(fault)
-    asked = request(timeout_s=0.4 if fault is Fault.HANG else 20.0)
-
-    with pytest.raises((ApiFailure, FatalError)) as caught:
-        ask(emulator, asked=asked)
-
-    error = caught.value
-    assert isinstance(error, ApiFailure | FatalError)
-    assert (error.kind if isinstance(error, ApiFailure) else error.reason) is EXPECTED[fault]
-    assert error.detail
-    assert "\n" not in error.detail
-    assert KEY not in error.detail
-    assert len(emulator.calls) == 1
-
-
-@pytest.mark.parametrize("fault", sorted(ANSWERED_ALL_THE_SAME))
-def test_an_odd_answer_is_still_an_answer(fault: Fault) -> None:
-    """Thoughts, drafts and slowness do not hide the answer."""
-    assert ask(one(fault)).text
+pytestmark = SDK_WARNINGS
 
 
 def test_an_answer_belongs_to_its_image_and_prompt() -> None:
@@ -309,19 +133,6 @@ def test_a_wrong_key_ends_the_run() -> None:
         ask(Emulator(), key="another-key")
 
     assert caught.value.reason is StopReason.KEY_INVALID
-
-
-def test_a_big_image_goes_through_the_files_api() -> None:
-    """Above the inline limit the image is uploaded, used and deleted; the answer is about its bytes."""
-    emulator = Emulator()
-    big = IMAGE + bytes(MAX_INLINE_BYTES)
-
-    answer = ask(emulator, asked=request(image=big))
-
-    assert hashlib.sha256(big).hexdigest() in answer.text
-    operations = [row.operation for row in emulator.requests]
-    assert operations[-1] == "files.delete"
-    assert max(row.bytes_received for row in emulator.calls) < 10_000
 
 
 @pytest.mark.parametrize("ending", ["/", "/v1beta", "/v1beta/"], ids=["slash", "version", "both"])

@@ -1,18 +1,20 @@
 """Is what the program says safe to read, whoever chose the words in it?"""
 
 import io
+import json
 import logging
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.logger import SHORTEST_SECRET, one_line, redactor, set_up_logging
+from tests.privileges import unprivileged_folder
+from utils.logger import SHORTEST_SECRET, one_line, redactor, reopen_log_file, set_up_logging
 
 KEY = "AIza+Sy/Example=0123 456'7"
 LOG = logging.getLogger("test.logger")
@@ -30,11 +32,14 @@ def set_up() -> Iterator[SetUp]:
         return [one for one in root.handlers if type(one).__module__ == set_up_logging.__module__]
 
     def set_up_(
-        level: str = "INFO", log_file: Path | None = None, secrets: Collection[str] = (KEY,)
+        level: str = "INFO",
+        log_file: Path | None = None,
+        secrets: Collection[str] = (KEY,),
+        **options: Any,
     ) -> io.StringIO:
         stream = io.StringIO()
         root.handlers[:] = ours()
-        set_up_logging(level=level, log_file=log_file, secrets=secrets, stream=stream)
+        set_up_logging(level=level, log_file=log_file, secrets=secrets, stream=stream, **options)
         return stream
 
     yield set_up_
@@ -243,3 +248,189 @@ def test_a_closed_terminal_stops_nothing(set_up: SetUp, capsys: pytest.CaptureFi
     LOG.info("%s", KEY)
 
     assert capsys.readouterr().err == ""
+
+
+def _lines(file: Path) -> list[str]:
+    """Return what was said in each line of a log file, without its beginning."""
+    return [line.split(": ", maxsplit=1)[1] for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_long_log_is_put_aside(set_up: SetUp, tmp_path: Path) -> None:
+    """A file about to outgrow its bound moves to ``.1``, earlier ones move on, and the oldest goes."""
+    file = tmp_path / "run.log"
+    set_up(log_file=file, max_bytes=60, backups=2)
+
+    for word in ("one", "two", "three", "four"):
+        LOG.info(word)
+
+    assert {path.name: _lines(path) for path in tmp_path.iterdir()} == {
+        "run.log": ["four"],
+        "run.log.1": ["three"],
+        "run.log.2": ["two"],
+    }
+
+
+def test_a_log_from_last_night_counts(set_up: SetUp, tmp_path: Path) -> None:
+    """The bound is for the file as it stands, not for what one run writes."""
+    file = tmp_path / "run.log"
+    file.write_text("x" * 100, encoding="utf-8")
+    set_up(log_file=file, max_bytes=100)
+
+    LOG.info("hello")
+
+    assert (tmp_path / "run.log.1").read_text(encoding="utf-8") == "x" * 100
+    assert _lines(file) == ["hello"]
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 0}, {"max_bytes": 1, "backups": 0}])
+def test_a_log_without_bound_grows(set_up: SetUp, tmp_path: Path, options: dict[str, int]) -> None:
+    """Where no earlier file may be kept, none is lost either."""
+    file = tmp_path / "run.log"
+    set_up(log_file=file, **options)
+
+    LOG.info("one")
+    LOG.info("two")
+
+    assert _lines(file) == ["one", "two"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_is_never_put_aside(set_up: SetUp, tmp_path: Path) -> None:
+    """``--log-file /dev/stderr`` is a link, perhaps to a file: it stays, whatever has been written."""
+    link, file = tmp_path / "stderr", tmp_path / "file"
+    link.symlink_to(file)
+    set_up(log_file=link, max_bytes=1)
+
+    LOG.info("one")
+    LOG.info("two")
+
+    assert link.is_symlink()
+    assert _lines(file) == ["one", "two"]
+
+
+def test_a_log_that_cannot_be_put_aside_is_written_on(set_up: SetUp) -> None:
+    """Where the folder allows no new name it is told once, and no record is lost."""
+    with unprivileged_folder() as folder:
+        file = folder / "run.log"
+        stream = set_up(log_file=file, max_bytes=60)
+        LOG.info("one")
+        folder.chmod(0o500)
+
+        LOG.info("two")
+        LOG.info("three")
+
+        _, _, warning, _ = said = stream.getvalue().splitlines()
+        told = warning.removeprefix("warning: ")
+        assert told.startswith(f"the log file {file} cannot be put aside: [Errno 13]")
+        assert said == ["one", "two", f"warning: {told}", "three"]
+        assert file.read_text(encoding="utf-8").count("\n") == 4
+        assert file.read_text(encoding="utf-8").count(told) == 1
+
+        folder.chmod(0o700)
+        reopen_log_file()
+        LOG.info("four")
+
+        assert _lines(file) == ["four"], "a new beginning tries again"
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(set_up: SetUp, tmp_path: Path) -> None:
+    """After ``logrotate`` took the file, new records go to a new one at the path, folders and all."""
+    file, moved = tmp_path / "logs" / "run.log", tmp_path / "old"
+    stream = set_up(log_file=file)
+    LOG.info("one")
+    file.parent.rename(moved)
+    LOG.info("two")
+
+    reopen_log_file()
+    LOG.info("three")
+
+    assert _lines(moved / "run.log") == ["one", "two"]
+    assert _lines(file) == ["three"]
+    assert stream.getvalue() == "one\ntwo\nthree\n"
+
+
+def test_reopening_without_a_log_file_does_nothing(set_up: SetUp) -> None:
+    """SIGHUP without ``--log-file`` is no error."""
+    stream = set_up()
+
+    reopen_log_file()
+
+    assert stream.getvalue() == ""
+
+
+def test_a_log_that_cannot_be_begun_anew_is_written_on(set_up: SetUp, tmp_path: Path) -> None:
+    """When the path is taken it is told, nothing is raised, and the moved file gets the records."""
+    file, moved = tmp_path / "run.log", tmp_path / "moved.log"
+    stream = set_up(log_file=file)
+    file.rename(moved)
+    file.mkdir()
+
+    reopen_log_file()
+    LOG.info("one")
+
+    told = f"the log file {file} cannot be opened anew: [Errno 21] Is a directory: '{file}'"
+    assert stream.getvalue() == f"warning: {told}\none\n"
+    assert _lines(moved) == [told, "one"]
+
+
+def _objects(text: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_log_for_programs(set_up: SetUp, tmp_path: Path) -> None:
+    """With JSON each record of the file is one object; people still read plain lines."""
+    file = tmp_path / "run.log"
+    stream = set_up(log_file=file, as_json=True)
+
+    LOG.warning("größer 🎨 %s", '"a"\nb')
+
+    (said,) = _objects(file.read_text(encoding="utf-8"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said.pop("time"))
+    assert said == {"level": "WARNING", "logger": "test.logger", "message": 'größer 🎨 "a"\nb'}
+    assert "größer 🎨" in file.read_text(encoding="utf-8")
+    assert stream.getvalue() == 'warning: größer 🎨 "a"\\x0ab\n'
+
+
+def test_json_without_a_file_goes_to_the_stream(set_up: SetUp) -> None:
+    """Where a collector reads stderr, JSON is what it gets, at the level that people asked for."""
+    stream = set_up("WARNING", as_json=True)
+
+    LOG.info("one")
+    LOG.warning("two")
+
+    assert [said["message"] for said in _objects(stream.getvalue())] == ["two"]
+
+
+def test_json_tells_no_secret_and_no_lie(set_up: SetUp, tmp_path: Path) -> None:
+    """A traceback is one member of one line, the key is struck out of it, and it is the text it was."""
+    file = tmp_path / "run.log"
+    set_up(log_file=file, as_json=True)
+
+    _log_traceback()
+
+    (said,) = _objects(file.read_text(encoding="utf-8"))
+    assert said["message"] == "it broke"
+    assert "ValueError: outer\n2026-01-01 INFO forged: [secret]" in said["exception"]
+    assert KEY[:8] not in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("secret", ['say "cheese" twice', "back\\slash-key", "tab\tinside-key"])
+def test_json_strikes_out_what_it_would_escape(set_up: SetUp, secret: str) -> None:
+    """A secret is struck out before JSON spells it differently."""
+    stream = set_up(secrets=[secret], as_json=True)
+
+    LOG.info("key=%s", secret)
+
+    assert _objects(stream.getvalue())[0]["message"] == "key=[secret]"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J\x9b1m\x7f", "a\u2028b\u202egpj", "caf\udce9", "a\r\n\tb\\x1b"])
+def test_json_commands_no_terminal(set_up: SetUp, text: str) -> None:
+    """Every character survives, and those that a terminal would obey are spelt out."""
+    stream = set_up(as_json=True)
+
+    LOG.info("%s", text)
+
+    line = stream.getvalue().removesuffix("\n")
+    assert one_line(line) == line
+    assert json.loads(line)["message"] == text

@@ -1,16 +1,18 @@
 """How does the program speak while it works, and how is nothing secret or forged ever said?
 
 A record is one line, with secrets struck out and control characters escaped, whatever a file's name
-or an exception holds. The bar that shares the terminal with the records is in ``utils.progress``.
-This file must not know what the program works on.
+or an exception holds: for people, or as one JSON object for programs. The bar that shares the terminal
+with the records is in ``utils.progress``. This file must not know what the program works on.
 """
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, quote_plus
@@ -23,7 +25,7 @@ SHORTEST_SECRET = 6
 _STRUCK_OUT = "[secret]"
 # C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_TALKATIVE = ("PIL", "aiohttp", "asyncio", "google_genai", "httpcore2", "httpx2", "urllib3")
+_TALKATIVE = ("PIL", "aiohttp", "asyncio", "filelock", "google_genai", "httpcore2", "httpx2", "urllib3")
 
 
 def one_line(text: str) -> str:
@@ -53,7 +55,16 @@ def _spellings(secret: str) -> set[str]:
     return {secret, repr(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret)}
 
 
-def set_up_logging(*, level: str, log_file: Path | None, secrets: Collection[str], stream: TextIO) -> None:
+def set_up_logging(
+    *,
+    level: str,
+    log_file: Path | None,
+    secrets: Collection[str],
+    stream: TextIO,
+    as_json: bool = False,
+    max_bytes: int = 10_000_000,
+    backups: int = 3,
+) -> None:
     """Send the records of all loggers to ``stream`` and, when given, to the end of ``log_file``.
 
     Calling it again replaces what the last call set up.
@@ -63,10 +74,14 @@ def set_up_logging(*, level: str, log_file: Path | None, secrets: Collection[str
         log_file: made with its directories when missing; every line begins with its time in UTC.
         secrets: texts that are struck out of everything.
         stream: for people, usually stderr; a bar on it is not torn.
+        as_json: one object a line (time, level, logger, message, exception) in the file, or without it on
+            ``stream``.
+        max_bytes: before the file grows beyond this it becomes ``<name>.1`` and a new one begins; 0: never.
+            A link or a device stays as it is.
+        backups: how many such earlier files are kept; 0: the file grows.
 
     Raises:
         OSError: when the log file cannot be opened.
-
     """
     redact = redactor(secrets)
     console = _ConsoleHandler(stream)
@@ -74,16 +89,22 @@ def set_up_logging(*, level: str, log_file: Path | None, secrets: Collection[str
     console.setFormatter(_SafeFormatter(redact, _console_prefix))
     handlers: list[logging.Handler] = [console]
     if log_file is not None:
-        handlers.append(_file_handler(log_file, redact, level))
+        handlers.append(_FileHandler(log_file, max_bytes=max_bytes, backups=backups))
+        handlers[-1].setLevel(min(logging.INFO, console.level))
+        handlers[-1].setFormatter(_SafeFormatter(redact, _file_prefix))
+    if as_json:
+        handlers[-1].setFormatter(_JsonFormatter(redact))
     _install(handlers)
 
 
-def _file_handler(path: Path, redact: Callable[[str], str], level: str) -> logging.Handler:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setLevel(min(logging.INFO, logging.getLevelNamesMapping()[level]))
-    handler.setFormatter(_SafeFormatter(redact, _file_prefix))
-    return handler
+def reopen_log_file() -> None:
+    """Begin a new log file at the old path: what ``logrotate`` asks for when it has moved the file away.
+
+    When that is impossible it is said, and the old file is written on, wherever it lies now.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _FileHandler):
+            handler.reopen()
 
 
 def _install(handlers: list[logging.Handler]) -> None:
@@ -108,11 +129,36 @@ class _SafeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         lines = [self._prefix(record) + one_line(self._redact(_message(record)))]
-        traces = [self.formatException(record.exc_info)] if record.exc_info else []
-        traces += [record.stack_info] if record.stack_info else []
-        for trace in traces:
+        for trace in _traces(self, record):
             lines += [f"    | {one_line(line)}" for line in self._redact(trace).split("\n")]
         return "\n".join(lines)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One object per record, on one line, with no character in it that commands a terminal."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "time": _moment(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._redact(_message(record)),
+        }
+        traces = _traces(self, record)
+        if traces:
+            said["exception"] = self._redact("\n".join(traces))
+        # All that is escaped here stands inside a text, where JSON knows this spelling.
+        text = json.dumps(said, ensure_ascii=False)
+        return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    traces = [formatter.formatException(record.exc_info)] if record.exc_info else []
+    return [*traces, record.stack_info] if record.stack_info else traces
 
 
 def _console_prefix(record: logging.LogRecord) -> str:
@@ -120,8 +166,12 @@ def _console_prefix(record: logging.LogRecord) -> str:
 
 
 def _file_prefix(record: logging.LogRecord) -> str:
+    return f"{_moment(record)} {record.levelname} {record.name}: "
+
+
+def _moment(record: logging.LogRecord) -> str:
     moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    return f"{moment.replace('+00:00', 'Z')} {record.levelname} {record.name}: "
+    return moment.replace("+00:00", "Z")
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -144,12 +194,51 @@ class _ConsoleHandler(logging.StreamHandler[TextIO]):
         """Keep silent: people cannot be reached, and the standard report would redact nothing."""
 
 
-class _FileHandler(logging.FileHandler):
+class _FileHandler(RotatingFileHandler):
     """Says once, to people, that the file cannot be written (the disk is full, say)."""
 
-    _said = False
+    def __init__(self, path: Path, *, max_bytes: int, backups: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._max_bytes = max_bytes
+        self._said = False
+        super().__init__(
+            path, maxBytes=self._max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace"
+        )
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the library's name
+        """Leave a link where it is: it may be ``/dev/stderr``, and root could rename that."""
+        return not Path(self.baseFilename).is_symlink() and bool(super().shouldRollover(record))
+
+    def doRollover(self) -> None:  # noqa: N802 - the library's name
+        """Put the file aside; one that cannot be is written on, for a log too long beats a lost one."""
+        try:
+            super().doRollover()
+        except OSError as error:
+            self.maxBytes = 0  # or every record from here on would try again, and be lost
+            self.stream = None
+            self.stream = self._open()
+            self._say("put aside", error)
+
+    def reopen(self) -> None:
+        """Open the path anew; the old file goes only when the new one is there."""
+        self.acquire()
+        try:
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+            old, self.stream = self.stream, self._open()
+            self._said, self.maxBytes = False, self._max_bytes
+        except OSError as error:
+            self._say("opened anew", error)
+            return
+        finally:
+            self.release()
+        if old is not None:
+            with suppress(OSError):  # a full disk was told of when it was met
+                old.close()
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         if not self._said:
             self._said = True  # before the next line, which comes by here again
-            _log.warning("the log file %s cannot be written: %s", self.baseFilename, sys.exception())
+            self._say("written", sys.exception())
+
+    def _say(self, what: str, error: BaseException | None) -> None:
+        _log.warning("the log file %s cannot be %s: %s", self.baseFilename, what, error)

@@ -26,8 +26,10 @@ class Upload:
     created: datetime
     content: bytearray
     complete: bool = False
+    looks: int = 0
+    """How often its state was shown."""
 
-    def document(self) -> dict[str, Any]:
+    def document(self, state: str = "ACTIVE") -> dict[str, Any]:
         """Return the File resource of the API."""
         digest = hashlib.sha256(self.content).hexdigest()
         return {
@@ -40,7 +42,7 @@ class Upload:
             "expirationTime": _stamp(self.created + _LIFETIME),
             "sha256Hash": base64.b64encode(digest.encode()).decode(),
             "uri": self.uri,
-            "state": "ACTIVE",
+            "state": state,
             "source": "UPLOADED",
         }
 

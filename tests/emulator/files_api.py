@@ -5,26 +5,32 @@ request that returns an upload URL, then chunks at offsets, the last with `final
 know what the files are for.
 """
 
+import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 
 from tests.emulator import bodies
+from tests.emulator.faults import Fault
 from tests.emulator.files import Upload
-from tests.emulator.replies import Refused, json_reply
-from tests.emulator.service import Service
-from tests.emulator.transport import as_response
-from tests.emulator.wire import UnknownFile, camel_keys
+from tests.emulator.replies import Context, Refused, json_reply
+from tests.emulator.service import REPLIES, Service
+from tests.emulator.transport import Pace, as_response, send
+from tests.emulator.wire import GenerateCall, UnknownFile, camel_keys
 
 
 class FilesApi:
     """The routes of the Files API over a service's file store."""
 
-    def __init__(self, service: Service, utcnow: Callable[[], datetime]) -> None:
+    def __init__(self, service: Service, utcnow: Callable[[], datetime], pace: Pace) -> None:
         self._service = service
         self._utcnow = utcnow
+        self._pace = pace
+        self._turns: Counter[str] = Counter()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
@@ -35,12 +41,16 @@ class FilesApi:
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         if "upload_id" in request.query:
+            if fault := self._fault("chunk"):
+                await request.read()  # else the client meets the reply while it is still sending
+                return await self._meet(fault, request, {"X-Goog-Upload-Status": "final"})
             # The SDK sends no key with the chunks: the upload's URL is the permission.
             return await self._chunk(request, self._found(request.query["upload_id"], complete=False))
         self._check_key(request)
         if request.headers.get("X-Goog-Upload-Protocol") != "resumable":
             raise Refused(bodies.not_spoken("uploads other than X-Goog-Upload-Protocol: resumable"))
-        return await self._start(request)
+        fault = self._fault("start")
+        return await (self._meet(fault, request) if fault else self._start(request))
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
         wanted = camel_keys(json.loads(await request.read() or b"{}")).get("file", {})
@@ -58,7 +68,7 @@ class FilesApi:
             upload.content += piece
         upload.complete = "finalize" in request.headers.get("X-Goog-Upload-Command", "")
         status = "final" if upload.complete else "active"
-        document = {"file": upload.document()} if upload.complete else {}
+        document = {"file": self._shown(upload)} if upload.complete else {}
         return as_response(json_reply(document, headers={"X-Goog-Upload-Status": status}))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -68,12 +78,38 @@ class FilesApi:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
-        return as_response(json_reply(self._found(request.match_info["name"]).document()))
+        if fault := self._fault("get"):
+            return await self._meet(fault, request)
+        return as_response(json_reply(self._shown(self._found(request.match_info["name"]))))
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
+        if fault := self._fault("delete"):
+            return await self._meet(fault, request)
         self._service.files.delete(self._found(request.match_info["name"]).name)
         return as_response(json_reply({}))
+
+    def _shown(self, upload: Upload) -> dict[str, Any]:
+        states = self._service.file_states
+        state = states[min(upload.looks, len(states) - 1)]
+        upload.looks += 1
+        return upload.document(state)
+
+    def _fault(self, step: str) -> Fault | None:
+        turn = self._turns[step]
+        self._turns[step] += 1
+        script = self._service.file_faults.get(step, ())
+        return script[turn] if turn < len(script) else None
+
+    async def _meet(
+        self, fault: Fault, request: web.Request, headers: dict[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Answer with a fault; `headers` are those without which a 200 is not read at all."""
+        context = Context(call=GenerateCall(), model="", index=0, hint_s=self._service.hint_s, picture_px=8)
+        reply = REPLIES[fault](context) if fault in REPLIES else json_reply({})
+        if reply.status == 200:
+            reply = dataclasses.replace(reply, headers={**reply.headers, **(headers or {})})
+        return await send(request, reply, fault, self._pace)
 
     def _found(self, name: str, *, complete: bool = True) -> Upload:
         files = self._service.files

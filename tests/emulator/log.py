@@ -3,6 +3,7 @@
 Must not know why a request ended as it did: the outcome is a word it is given.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ class RequestLog:
         self.requests: list[LoggedRequest] = []
         self.in_flight = 0
         self.max_in_flight = 0
+        self.arrived = 0
+        self._arrival = asyncio.Event()
+
+    async def until_arrived(self, number: int) -> None:
+        """Wait until so many generateContent calls have arrived since the start; for one waiter."""
+        while self.arrived < number:
+            self._arrival.clear()
+            await self._arrival.wait()
 
     def reset(self) -> None:
         """Forget the past; calls still in flight go on being counted."""
@@ -59,6 +68,8 @@ class RequestLog:
     def flight(self) -> Iterator[int]:
         """Count a call in while it lasts; yields the number in flight with it."""
         self.in_flight += 1
+        self.arrived += 1
+        self._arrival.set()
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             yield self.in_flight

@@ -114,7 +114,7 @@ class Emulator(Service):
         add("POST", "/v1beta/models/{model:[^/:]+}:countTokens", self._count_tokens, name="countTokens")
         add("GET", "/v1beta/models/{model:[^/:]+}", self._get_model, name="models.get")
         add("GET", "/v1beta/models", self._list_models, name="models.list")
-        FilesApi(self, self.utcnow).add_routes(application.router)
+        FilesApi(self, self.utcnow, self._pace).add_routes(application.router)
         add("GET", "/_emulator/requests", self._show_requests, name="_requests")
         add("GET", "/_emulator/stats", self._show_stats, name="_stats")
         add("POST", "/_emulator/reset", self._do_reset, name="_reset")
@@ -140,8 +140,11 @@ class Emulator(Service):
             self.requests.append(row)
             if row.outcome != "quota":
                 await asyncio.sleep(self._latency())
-            pace = Pace(hang_s=self.hang_s, drip_s=self.drip_s)
-            return await send(request, verdict.reply, verdict.fault, pace)
+            return await send(request, verdict.reply, verdict.fault, self._pace)
+
+    @property
+    def _pace(self) -> Pace:
+        return Pace(hang_s=self.hang_s, drip_s=self.drip_s)
 
     async def _decide(self, request: web.Request, row: LoggedRequest) -> tuple[LoggedRequest, Verdict]:
         """Return the row as it stands when all is known, with the verdict."""

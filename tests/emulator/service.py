@@ -71,6 +71,10 @@ class Service:
     check_images: bool = False
     check_deadline: bool = False
     files: FileStore = field(default_factory=FileStore)
+    file_faults: Mapping[str, Sequence[Fault]] = field(default_factory=dict)
+    """Step of the Files API (start, chunk, get, delete) -> what its successive requests meet."""
+    file_states: Sequence[str] = ("ACTIVE",)
+    """The states that an upload shows, one for each look at it; the last one stays."""
 
     def __post_init__(self) -> None:
         """Begin with fresh counters."""

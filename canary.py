@@ -1,0 +1,81 @@
+"""Do the first images of a run show that the whole run is in vain?
+
+A wrong field, a schema that the model does not take, a gateway that answers with its own page: every
+image would fail alike, and each try may cost money. So the first failures are held back until there
+is a verdict. If all of them are alike and of a kind that no image can cause, the run is to blame: they
+become ``Deferred``, and the run stops. One answer, or one other failure, clears the run for good.
+This file stores and stops nothing itself.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+from errors import ErrorKind, FatalError, StopReason
+from models import Deferred, Failed, Outcome, Reused
+
+SIZE = 3
+"""Images that decide."""
+
+_RUN_LEVEL_KINDS = frozenset({ErrorKind.INVALID_REQUEST, ErrorKind.SCHEMA, ErrorKind.NETWORK})
+"""Kinds that can lie in what all requests share. Every image sent was decoded before, so that a 400
+is seldom its fault."""
+
+
+@dataclass(slots=True)
+class Canary:
+    """Watches the beginning of one run."""
+
+    cause: FatalError | None = None
+    """Why the run must stop; None while it need not."""
+    _cleared: bool = False
+    _held: list[Failed] = field(default_factory=list)
+    _first: Failed | None = None
+
+    def judge(self, outcome: Outcome) -> list[Outcome]:
+        """Take the next outcome; return those that can be kept now, maybe none."""
+        if self.cause is not None:
+            return [_put_off(outcome) if self._is_alike(outcome) else outcome]
+        if self._cleared or _says_nothing(outcome):
+            return [outcome]
+        if self._is_alike(outcome):
+            return self._hold(outcome)
+        self._cleared = True
+        return [*self.release(), outcome]
+
+    def release(self) -> list[Outcome]:
+        """Give up what is held back, because no verdict will come any more."""
+        held: list[Outcome] = list(self._held)
+        self._held.clear()
+        return held
+
+    def _hold(self, failed: Failed) -> list[Outcome]:
+        self._first = self._first or failed
+        self._held.append(failed)
+        if len(self._held) < SIZE:
+            return []
+        detail = f"the first {SIZE} images all failed alike: {failed.detail}"
+        self.cause = FatalError(StopReason.ALL_ALIKE, detail)
+        return [_put_off(held) for held in self.release()]
+
+    def _is_alike(self, outcome: Outcome) -> TypeGuard[Failed]:
+        if not isinstance(outcome, Failed) or outcome.kind not in _RUN_LEVEL_KINDS:
+            return False
+        first = self._first or outcome
+        return bool(outcome.attempts) and (outcome.kind, outcome.detail) == (first.kind, first.detail)
+
+
+def _put_off(outcome: Outcome) -> Outcome:
+    if not isinstance(outcome, Failed):
+        return outcome
+    return Deferred(
+        job=outcome.job,
+        prompt=outcome.prompt,
+        detail=outcome.detail,
+        kind=outcome.kind,
+        attempts=outcome.attempts,
+    )
+
+
+def _says_nothing(outcome: Outcome) -> bool:
+    """An image that was never asked about, or that met an outage, tells nothing about the run."""
+    return isinstance(outcome, Reused | Deferred) or (isinstance(outcome, Failed) and not outcome.attempts)

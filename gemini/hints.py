@@ -1,0 +1,71 @@
+"""How long does the service ask us to wait, wherever and however it says so?
+
+Pure: headers and texts in, seconds out. A number of any size gives no more than ``LONGEST_S``.
+
+Source: RFC 9110 on Retry-After; google.rpc.RetryInfo; captured bodies of 429, 2026.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+LONGEST_S = 1e9
+"""No hint is taken for longer, so that no number can break a clock."""
+
+_SEARCHED = 20_000
+"""Characters of a message that are searched."""
+_MAX_HEADER = 100
+
+_NUMBER = r"\d{1,400}(?:\.\d{1,400})?"
+_SECONDS = re.compile(rf"\s*({_NUMBER})s?\s*", re.ASCII)
+# Google prints durations as Go does: 36.429760048s, 850ms, 13h45m10.5s. Others write "5 minutes".
+_UNIT = r"(?:ms|milliseconds?|hours?|h|minutes?|mins?|m|seconds?|secs?|s)"
+_RETRY_IN = re.compile(
+    rf"please retry in ({_NUMBER}(?:\s*{_UNIT}(?:\s*{_NUMBER}\s*{_UNIT}){{0,5}})?)(?![a-z0-9])",
+    re.IGNORECASE | re.ASCII,
+)
+_PIECE = re.compile(rf"({_NUMBER})\s*({_UNIT})?", re.IGNORECASE | re.ASCII)
+_UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+
+
+def hints_s(headers: Mapping[str, str], delays: Iterable[str], message: str) -> list[float]:
+    """Return every wait that is asked for, in seconds, each between 0 and ``LONGEST_S``.
+
+    Args:
+        headers: with names in lower case.
+        delays: the ``retryDelay`` of each ``RetryInfo``.
+        message: the words of the error.
+    """
+    found = [*_in_headers(headers), *_in_delays(delays), *_in_message(message[:_SEARCHED])]
+    return [min(hint_s, LONGEST_S) for hint_s in found]
+
+
+def _in_headers(headers: Mapping[str, str]) -> Iterator[float]:
+    value = headers.get("retry-after", "")[:_MAX_HEADER]
+    if match := _SECONDS.fullmatch(value):
+        yield float(match[1])
+    elif value.strip():
+        try:
+            # A date is counted from the server's own, so that our clock does not matter.
+            date = parsedate_to_datetime(headers.get("date", "")[:_MAX_HEADER])
+            wait = parsedate_to_datetime(value) - date
+        except (TypeError, ValueError, OverflowError, LookupError):
+            return  # its four ways to say that this is no date, or not a comparable one
+        yield max(0.0, wait / timedelta(seconds=1))
+
+
+def _in_delays(delays: Iterable[str]) -> Iterator[float]:
+    for delay in delays:
+        if match := _SECONDS.fullmatch(delay[:_MAX_HEADER]):
+            yield float(match[1])
+
+
+def _in_message(message: str) -> Iterator[float]:
+    for match in _RETRY_IN.finditer(message):
+        yield sum(_piece_s(number, unit.lower()) for number, unit in _PIECE.findall(match[1]))
+
+
+def _piece_s(number: str, unit: str) -> float:
+    thousandth = unit == "ms" or unit.startswith("milli")
+    return float(number) * (0.001 if thousandth else _UNIT_S[unit[:1]])

@@ -1,0 +1,113 @@
+"""How is an image that is too big for one request lent to the service, and taken back?
+
+Files of the Files API live for 48 hours there, unless deleted. This file does not know what is asked
+about an image, and leaves what the SDK raises to ``client``, but for the SDK's own slips.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+
+from errors import ApiFailure, ErrorKind
+
+if TYPE_CHECKING:
+    from google.genai import types
+    from google.genai.files import AsyncFiles
+
+POLL_S = 1.0
+"""Between two questions whether an upload can be used."""
+
+FORGET_S = 5.0
+"""What a deletion may take, and what the end of a run waits for the last ones."""
+
+_log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """The images that are lent just now; at its end it waits for what is still to be deleted."""
+
+    def __init__(self, files: "AsyncFiles") -> None:
+        self._files = files
+        self._deletions: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Do nothing yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the last deletions, each of which has its own deadline."""
+        if self._deletions:
+            await asyncio.wait(self._deletions)
+
+    @asynccontextmanager
+    async def lent(self, image: bytes, mime_type: str) -> AsyncIterator["types.Part"]:
+        """Upload an image for as long as the block lasts; deleting it holds up nobody.
+
+        Raises:
+            ApiFailure: the service cannot read it, or its reply makes no sense.
+        """
+        from google.genai import types  # noqa: PLC0415
+
+        with _sensible_replies():
+            config = types.UploadFileConfig(mime_type=mime_type)
+            file = await self._files.upload(file=BytesIO(image), config=config)
+        try:
+            yield types.Part.from_uri(file_uri=await self._usable(file), mime_type=mime_type)
+        finally:
+            if file.name:
+                deletion = asyncio.create_task(self._delete(file.name))
+                self._deletions.add(deletion)
+                deletion.add_done_callback(self._deletions.discard)
+
+    async def _usable(self, file: "types.File") -> str:
+        """Return the file's URI as soon as the service has looked at it."""
+        name, uri = file.name or "", file.uri
+        while file.state == "PROCESSING":
+            await asyncio.sleep(POLL_S)
+            with _sensible_replies():
+                file = await self._files.get(name=name)
+        if file.state == "FAILED":
+            raise ApiFailure(
+                kind=ErrorKind.INVALID_REQUEST, detail="the service could not read the uploaded image"
+            )
+        if not (uri := file.uri or uri):
+            raise _senseless()
+        return uri
+
+    async def _delete(self, name: str) -> None:
+        from google.genai import errors  # noqa: PLC0415
+
+        try:
+            async with asyncio.timeout(FORGET_S):
+                with _sensible_replies():
+                    await self._files.delete(name=name)
+        except (errors.APIError, ApiFailure, aiohttp.ClientError, OSError, TimeoutError):
+            _log.debug("an uploaded image could not be deleted; it expires in 48 h")
+
+
+@contextmanager
+def _sensible_replies() -> Iterator[None]:
+    """Turn the SDK's stumbling over a reply of another shape into a failure of the network.
+
+    It takes replies apart unchecked, so a proxy's page or a JSON list ends in any of these.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # aiohttp's own errors about a URL are values too, and have a better translation.
+        if isinstance(error, aiohttp.ClientError):
+            raise
+        raise _senseless() from None
+
+
+def _senseless() -> ApiFailure:
+    detail = "the reply to an upload is not what the service would send (a proxy may have answered)"
+    return ApiFailure(kind=ErrorKind.NETWORK, detail=detail)
