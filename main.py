@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(wanted, config.StatusRequest):
             return _status(wanted)
         _set_up_logging(wanted)
-        return _run_alone(wanted, shlex.join(["python", "main.py", *arguments]))
+        return _run_alone(wanted, _repeatable(arguments))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -58,6 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # the last resort: nothing below knew what to do, so it is our bug
         log.exception("unexpected error: this is a bug in the program, please report it")
         return ExitCode.UNEXPECTED
+
+
+def _repeatable(arguments: Sequence[str]) -> str:
+    """Return the command for people to type again, without the ping's URL, which is a secret."""
+    kept = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if "--ping" not in {before, word} and not word.startswith("--ping=")
+    ]
+    return shlex.join(["python", "main.py", *kept])
 
 
 def console() -> None:
@@ -183,12 +193,10 @@ async def _until_signalled(
 
 def _status(wanted: "StatusRequest") -> int:
     """Print how far the results of an output directory are; changes nothing there."""
-    from journal import JournalReader
-    from layout import JOURNAL
-    from status import status_report
+    from status import open_status, status_report
     from utils.lock import read_holder
 
-    with JournalReader.read_only(wanted.output_dir / JOURNAL) as reader:
+    with open_status(wanted.output_dir) as reader:
         holder = read_holder(wanted.output_dir / LOCK)
         running = _running(holder) if holder else None
         report = status_report(reader, output_dir=str(wanted.output_dir), running=running, now=_utcnow())

@@ -80,8 +80,9 @@ def _key_only_to(base_url: str) -> Callable[[ClientRequest, ClientHandlerType], 
 
 async def _splice(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     image = _image.get()
-    # A redirect may have made a GET of it, which has no body.
-    if image is not None and request.method == hdrs.METH_POST:
+    # A redirect keeps the body that was made here, or makes a GET of it, which has none.
+    is_cut = isinstance(request.body, _Spliced)
+    if image is not None and request.method == hdrs.METH_POST and not is_cut:
         if not isinstance(request.body, payload.Payload):
             raise RuntimeError("the SDK made a body of a kind that cannot be cut open")
         # The image is the first part; nothing that a user writes comes before it.

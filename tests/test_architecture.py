@@ -90,6 +90,7 @@ ONLY_IN = {
     "subprocess": set[str](),
     "socket": {"utils.lock"},
     "filelock": {"utils.lock"},
+    "fcntl": {"utils.lock"},
 }
 ADAPTERS = {"archiver", "journal", "gemini", "rate_limiter", "ledger", "result_tree"}
 

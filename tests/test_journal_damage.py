@@ -12,7 +12,7 @@ from errors import ErrorKind, StorageError, UsageError
 from journal import Journal, JournalReader
 from tests.journal_world import START, World, run_info
 
-IMAGES = 40
+IMAGES = 20
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_two_damages_in_one_second_keep_both_files(world: World) -> None:
     assert len(list(world.journal_path.parent.glob("journal.damaged-*.db"))) == 2
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_flipped_bits_never_cost_a_call(world: World, seed: int) -> None:
     """Up to four flipped bits anywhere in the file: no crash, and no answered image is asked about."""
     rng = random.Random(seed)

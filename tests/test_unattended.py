@@ -249,6 +249,8 @@ def test_the_dead_mans_switch_is_told(tmp_path: Path, fault: Fault | None, endin
 
     assert heard == ["/secret-id/start", f"/secret-id{ending}"]
     assert "secret-id" not in done.stdout + done.stderr
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"secret-id" in content for content in written)
 
 
 def test_the_log_can_be_json_and_rotated_away(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The kernel holds the lock and drops it with the process, whatever ends that. Who
 file beside the lock, for people; it proves nothing. This file must not know what is locked.
 """
 
+import fcntl
 import json
 import os
 import socket
@@ -15,6 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from utils.files import write_atomic
+
+_PATIENCE_S = 0.3
+"""Everybody tries for so long, since somebody may only be asking whether the lock is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,9 @@ def locked(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
     """
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=wait_s, poll_interval=0.2)
+        lock.acquire(timeout=max(wait_s, _PATIENCE_S), poll_interval=0.1)
     except Timeout as error:
-        raise LockedError(read_holder(path)) from error
+        raise LockedError(_noted(path)) from error
     try:
         holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
         write_atomic(_note(path), json.dumps(asdict(holder)).encode())
@@ -64,27 +68,29 @@ def locked(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Return who holds the lock by his own note, or None when there is none or he is gone."""
+    """Return who holds the lock now, or None when nobody does or he has left no note."""
+    return _noted(path) if _is_held(path) else None
+
+
+def _is_held(path: Path) -> bool:
+    """Ask the kernel, for an instant; whoever wants the lock just then tries for ``_PATIENCE_S``."""
+    try:
+        with path.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _noted(path: Path) -> Holder | None:
     try:
         note = json.loads(_note(path).read_bytes())
-        holder = Holder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
+        return Holder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return holder if _may_live(holder) else None
 
 
 def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.holder")
-
-
-def _may_live(holder: Holder) -> bool:
-    """A process of another machine may live; one of this machine does when the kernel knows it."""
-    if holder.host != socket.gethostname():
-        return True
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -42,7 +42,8 @@ class FilesApi:
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         if "upload_id" in request.query:
             if fault := self._fault("chunk"):
-                await request.read()  # else the client meets the reply while it is still sending
+                async for _ in request.content.iter_any():
+                    pass  # else the client meets the reply while it is still sending
                 return await self._meet(fault, request, {"X-Goog-Upload-Status": "final"})
             # The SDK sends no key with the chunks: the upload's URL is the permission.
             return await self._chunk(request, self._found(request.query["upload_id"], complete=False))

@@ -1,0 +1,280 @@
+"""Rules of gemini/wire.py, and of a client in use: many calls, big images, keys, redirects, proxies, ends."""
+
+import asyncio
+import base64
+import gc
+import hashlib
+import itertools
+import json
+import socket
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from errors import ApiFailure, ErrorKind, FatalError
+from gemini.client import GeminiClient
+from gemini.wire import STAND_IN
+from models import Generation
+from tests.emulator import Emulator, Fault, FaultPlan
+from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request, until
+
+pytestmark = SDK_WARNINGS
+
+SECRET = "AIzaSyA-0123456789_abcdefghijklmnopqrst"  # noqa: S105 - made up
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ANSWER = {"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishReason": "STOP"}]}
+
+
+@asynccontextmanager
+async def listening(handler: Handler) -> AsyncIterator[str]:
+    """Serve every path with one handler; yield the base URL."""
+    application = web.Application(client_max_size=2**27)
+    application.router.add_route("*", "/{anything:.*}", handler)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def client_of(url: str, key: str = KEY) -> GeminiClient:
+    """Return a client of words."""
+    return GeminiClient(api_key=key, model=TEXT_MODEL, base_url=url, wants_images=False)
+
+
+def outcome_of(handler: Handler, *, key: str = KEY, image: bytes = IMAGE) -> object:
+    """Put one request to a server of one handler; return the answer or the exception."""
+
+    async def call() -> object:
+        async with listening(handler) as url, client_of(url, key) as client:
+            (outcome,) = await asyncio.gather(
+                client.generate(request(image=image, timeout_s=10)), return_exceptions=True
+            )
+            return outcome
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 393_215, 393_216, 393_217, 1_000_000])
+def test_an_image_of_any_size_arrives_whole(size: int) -> None:
+    """Pieces join without a seam, and the length is said beforehand, as front ends like it."""
+    seen = []
+
+    async def handler(incoming: web.Request) -> web.StreamResponse:
+        body = json.loads(await incoming.read())
+        part = body["contents"][0]["parts"][0]["inlineData"]
+        seen.append((base64.b64decode(part["data"], validate=True), incoming.headers))
+        return web.json_response(ANSWER)
+
+    image = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    assert isinstance(outcome_of(handler, image=image), Generation)
+
+    ((arrived, headers),) = seen
+    assert arrived == image
+    assert "Content-Length" in headers
+    assert "Transfer-Encoding" not in headers
+    assert headers["Content-Type"] == "application/json"
+
+
+def test_the_stand_in_is_no_trap() -> None:
+    """A prompt that holds the stand-in, plain or encoded, arrives as it is."""
+    prompt = f"{STAND_IN.decode()} {base64.urlsafe_b64encode(STAND_IN).decode()}"
+
+    answer = ask(Emulator(), asked=request(prompt=prompt))
+
+    assert prompt in answer.text
+    assert hashlib.sha256(IMAGE).hexdigest() in answer.text
+
+
+def test_twenty_calls_at_once_get_their_own_answers() -> None:
+    """One client serves them together, and no image goes to another's call."""
+    images = [IMAGE + bytes([number]) * 500_000 for number in range(20)]
+
+    async def call() -> list[Generation]:
+        async with Emulator(latency_s=0.5) as emulator, client_of(emulator.base_url) as client:
+            answers = await asyncio.gather(*(client.generate(request(image=image)) for image in images))
+        assert emulator.max_in_flight == 20
+        return answers
+
+    for image, answer in zip(images, asyncio.run(call()), strict=True):
+        assert hashlib.sha256(image).hexdigest() in answer.text
+
+
+async def longest_stall_s(work: Awaitable[object]) -> float:
+    """Return the longest time for which a ticking task was not served while the work was done."""
+    clock = asyncio.get_running_loop().time
+    stalls = [0.0]
+
+    async def tick() -> None:
+        while True:
+            begun_s = clock()
+            await asyncio.sleep(0.001)
+            stalls.append(clock() - begun_s)
+
+    ticking = asyncio.create_task(tick())
+    await work
+    ticking.cancel()
+    return max(stalls)
+
+
+def test_a_big_image_does_not_stop_the_loop() -> None:
+    """14 MB inline are sent piece by piece; all at once would take over a tenth of a second."""
+    image = bytes(14_000_000)
+
+    async def call() -> float:
+        reader = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.emulator", stdout=asyncio.subprocess.PIPE
+        )
+        assert reader.stdout is not None
+        url = json.loads(await reader.stdout.readline())["base_url"]
+        try:
+            async with client_of(url) as client:
+                await client.generate(request())  # builds what the SDK builds late
+                # The best of some, since the machine may stall for reasons of its own.
+                return min([await longest_stall_s(client.generate(request(image=image))) for _ in range(3)])
+        finally:
+            reader.terminate()
+            await reader.wait()
+
+    assert asyncio.run(call()) < 0.05
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 429, 500])
+@pytest.mark.parametrize("padding", [0, 230, 240, 250], ids="padded by {}".format)
+def test_a_key_that_is_echoed_is_struck_out(status: int, padding: int) -> None:
+    """A gateway that repeats the key puts it in no sentence, no field and no chain of exceptions."""
+
+    async def handler(incoming: web.Request) -> web.StreamResponse:
+        said = "x" * padding + incoming.headers["x-goog-api-key"]
+        violation = {"quotaId": said, "quotaValue": "3"}
+        error = {"code": status, "message": said, "status": said, "details": [{"violations": [violation]}]}
+        return web.json_response({"error": error}, status=status)
+
+    error = outcome_of(handler, key=SECRET)
+
+    assert isinstance(error, ApiFailure | FatalError)
+    shown = "".join(traceback.format_exception(error)) + repr(error) + repr(error.args)
+    assert SECRET[:8] not in shown
+
+
+def test_the_key_goes_to_no_other_host() -> None:
+    """At a redirect to another place the key stays at home."""
+    keys = []
+
+    async def other(incoming: web.Request) -> web.StreamResponse:
+        keys.append(incoming.headers.get("x-goog-api-key"))
+        return web.json_response(ANSWER)
+
+    async def call() -> None:
+        async with listening(other) as elsewhere:
+
+            async def home(incoming: web.Request) -> web.StreamResponse:
+                keys.append(incoming.headers.get("x-goog-api-key"))
+                if incoming.path.endswith("again"):
+                    return web.json_response(ANSWER)
+                await incoming.read()
+                place = elsewhere if len(keys) == 1 else "/again"
+                return web.Response(status=307, headers={"Location": f"{place}/x"})
+
+            async with listening(home) as url, client_of(url, SECRET) as client:
+                await client.generate(request())
+
+    asyncio.run(call())
+
+    assert keys == [SECRET, None]
+
+
+BODIES = (
+    *(b"", b"null", b"17", b'"x"', b"[[[", b"{" * 9, b"[null]", b"{}", b"\xff\xfe"),
+    *(b"[" * 100_000, b"9" * 9000),
+)
+KINDS = ("application/json", "text/html; charset=klingon", "text/event-stream", "")
+
+
+def test_no_body_is_too_odd() -> None:
+    """Whatever is sent under whatever type, it is a failure of ours that may be tried again."""
+    cases = list(itertools.product((200, 429, 503), BODIES, KINDS))
+
+    async def handler(incoming: web.Request) -> web.StreamResponse:
+        asked = json.loads(await incoming.read())
+        status, body, kind = cases[int(asked["contents"][0]["parts"][1]["text"])]
+        return web.Response(status=status, body=body, headers={"Content-Type": kind} if kind else {})
+
+    async def calls() -> list[object]:
+        async with listening(handler) as url, client_of(url) as client:
+            asked = (client.generate(request(str(number))) for number in range(len(cases)))
+            return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    for error in asyncio.run(calls()):
+        assert isinstance(error, ApiFailure)
+        assert error.kind in {ErrorKind.NETWORK, ErrorKind.RATE_LIMITED, ErrorKind.SERVER}
+        assert error.detail.isprintable()
+
+
+def test_a_cancelled_call_leaves_nothing_behind(recwarn: pytest.WarningsRecorder) -> None:
+    """No task, no warning, and the client goes on."""
+
+    async def call() -> Generation:
+        plan = FaultPlan(per_call={0: Fault.HANG})
+        async with Emulator(plan=plan) as emulator, client_of(emulator.base_url) as client:
+            hanging = asyncio.create_task(client.generate(request()))
+            await until(lambda: emulator.calls)
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+            assert hanging.cancelled()
+            return await client.generate(request())
+
+    assert asyncio.run(call()).text
+    gc.collect()
+    assert [str(one.message) for one in recwarn if "Unclosed" in str(one.message)] == []
+
+
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine has a proxy, there is no way around it; a dead one means: never reached."""
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{dead.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        emulator = Emulator()
+
+        with pytest.raises(ApiFailure) as caught:
+            ask(emulator)
+
+    assert caught.value.kind is ErrorKind.NETWORK
+    assert not caught.value.reached_server
+    assert emulator.requests == []
+
+
+def test_our_deadline_holds() -> None:
+    """A server that trickles is cut off at the deadline of the call."""
+    with pytest.raises(ApiFailure) as caught:
+        ask(one(Fault.SLOW_DRIP, drip_s=30.0), asked=request(timeout_s=0.5))
+
+    assert caught.value.kind is ErrorKind.TIMEOUT
+    assert caught.value.reached_server
+
+
+def test_a_long_reply_is_read_like_a_short_one() -> None:
+    """A reply of megabytes, read in a thread, fails and answers as any other."""
+
+    def handler_of(reply: dict[str, object]) -> Handler:
+        async def handler(incoming: web.Request) -> web.StreamResponse:
+            await incoming.read()
+            return web.json_response({**reply, "padding": "x" * 3_000_000})
+
+        return handler
+
+    answer = outcome_of(handler_of(dict(ANSWER)))
+    failure = outcome_of(handler_of({"candidates": [{"finishReason": "SAFETY"}]}))
+
+    assert isinstance(answer, Generation)
+    assert isinstance(failure, ApiFailure)
+    assert failure.kind is ErrorKind.BLOCKED
+    assert failure.__context__ is None
