@@ -20,11 +20,11 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint type format clean
+.PHONY: help run test crash-test check lint type format clean
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  make run INPUT_DIR=photos PROMPT="..." [OUTPUT_DIR=results] [ARGS="--archive-format zip"]'
 
@@ -40,6 +40,9 @@ run: export KEY_LINE := $(KEY_LINE)
 
 test: $(VENV)/.dev ## run all tests
 	@$(IN_VENV) -m pytest -n auto
+
+crash-test: $(VENV)/.dev ## kill the program at 200 random instants and at every single write (15 minutes)
+	@$(IN_VENV) -m tests.crash --rounds 200
 
 check: lint type test ## all that must hold before a commit: lint, format, types, tests
 

@@ -9,6 +9,7 @@ This file must not know how an answer was obtained, nor what the journal thinks 
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -94,13 +95,20 @@ class Archiver:
     def ledger(self) -> Iterator[StoredAnswer]:
         """Yield every real answer that was ever received, oldest first; damaged lines are passed over.
 
+        Those that may stand in the history follow once more, with their files as they are called there.
+
         Raises:
             StorageError: the ledger cannot be read.
 
         """
         path = self._root / LEDGER
         with storing("no answer was lost"), naming(path):
-            yield from Ledger(path, run_id=self._run.run_id)
+            lines = Ledger(path, run_id=self._run.run_id)
+            yield from lines
+            folders = self._tree.history()
+            for answer in lines if folders else ():
+                places = (self._tree.moved(answer.artefacts, folder) for folder in folders)
+                yield from (replace(answer, artefacts=place) for place in places if place)
 
     def store(self, outcome: Outcome, *, replaces: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
         """Write an outcome's files and return them; a Deferred has none.

@@ -37,6 +37,7 @@ class Ledger:
         self._path = path
         self._run_id = run_id
         self._lock = Lock()
+        self._bad_told = 0
 
     def append(self, answer: StoredAnswer) -> None:
         """Add one line; it is on the disk when this returns.
@@ -65,7 +66,8 @@ class Ledger:
                 yield _answer(json.loads(line))
             except (ValueError, TypeError, KeyError, RecursionError):
                 bad += 1
-        if bad:
+        if bad > self._bad_told:
+            self._bad_told = bad
             log.warning("%s: %d damaged or unfinished lines were passed over", self._path, bad)
 
     def _lines(self) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -108,6 +109,21 @@ class ResultTree:
             if not self._is_file(path):
                 return None
         return None
+
+    def history(self) -> list[str]:
+        """Return the folders of the history, one for each run that replaced something, oldest first."""
+        try:
+            return sorted(f"{HISTORY}/{folder.name}" for folder in (self._root / HISTORY).iterdir())
+        except OSError:
+            return []
+
+    def moved(self, artefacts: Sequence[Artefact], folder: str) -> tuple[Artefact, ...]:
+        """Return where an answer's files may stand in a folder of the history; none when they do not.
+
+        Goes by size alone: whether they are the very ones, ``proves`` must tell.
+        """
+        there = tuple(replace(artefact, path=f"{folder}/{artefact.path}") for artefact in artefacts)
+        return there if all(map(self.stands, there)) else ()
 
     def stands(self, artefact: Artefact) -> bool:
         """Return whether the file is there with the right size; one ``stat``, nothing is read."""

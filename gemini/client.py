@@ -41,7 +41,7 @@ OUTER_GRACE_S = 5.0
 """Our own deadline lies this much behind the SDK's, in case that one fails to fire."""
 
 _READ_ON_LOOP_CHARACTERS = 500_000
-"""Longer replies, which hold pictures, are read in a thread: 20 MB take 100 ms."""
+"""Longer replies, which hold pictures, are read in a thread."""
 
 _FILES_PATH = re.compile(rf"/{API_VERSION}/files(?:/|$)")
 

@@ -2,7 +2,7 @@
 
 The SDK encodes an image to base64, wraps it in JSON and encodes that, all at once on the event loop:
 it stood still for 35 ms with an image of 4 MB, 114 ms with one of 14 MB (google-genai 3.4.0, 2 cores,
-November 2026; 4 ms this way). So the SDK is given a stand-in for the image, and the body it
+November 2026; 6 and 8 ms this way). So the SDK is given a stand-in for the image, and the body it
 made is cut open on its way out: the image is encoded piece by piece while it is sent. This file knows
 neither what is asked nor what is answered.
 """

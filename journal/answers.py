@@ -80,6 +80,20 @@ def retire_answer(
         _insert_answer(connection, moved, standing=False, run_id=row[0])
 
 
+def adopt_from_history(
+    connection: sqlite3.Connection, answer: StoredAnswer, proves: Callable[[Artefact], bool]
+) -> bool:
+    """Take over an answer whose files lie in the history, if they are what they were and not known yet."""
+    row = (answer.sha256, answer.fingerprint, schema.pack_artefacts(answer.artefacts))
+    known = connection.execute(
+        "SELECT 1 FROM answers WHERE sha256 = ? AND fingerprint = ? AND artefacts = ?", row
+    ).fetchone()
+    if known or not all_stand(answer.artefacts, proves):
+        return False
+    _insert_answer(connection, answer, standing=False, run_id=None)
+    return True
+
+
 def _insert_answer(
     connection: sqlite3.Connection, answer: StoredAnswer, *, standing: bool, run_id: str | None
 ) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from journal import opening, records, schema
-from journal.answers import Stands, all_stand, answer_in_place, find_answers
+from journal.answers import Stands, adopt_from_history, all_stand, answer_in_place, find_answers
 from journal.plan import Plan, Selection
 from journal.planning import Planner
 from journal.reader import JournalReader
+from layout import HISTORY
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
 
 _T = TypeVar("_T")
@@ -62,7 +63,8 @@ class Journal(JournalReader):
         """Take over what the ledger says and the tree proves, and the journal does not know.
 
         Args:
-            answers: the ledger's lines in the order they were written; a later one counts.
+            answers: the ledger's lines in the order they were written; a later one counts. Then those
+                whose files were moved to the history, from where they serve again.
             proves: says whether an artefact stands with the very bytes it should have; asked only
                 about answers that the journal does not hold already.
 
@@ -231,6 +233,8 @@ class Journal(JournalReader):
             )
 
     def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
+        if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):
+            return adopt_from_history(self._connection, answer, proves)
         present = answer_in_place(self._connection, answer.key)
         is_known = present is not None and _same_answer(present, answer)
         if is_known or not all_stand(answer.artefacts, proves):

@@ -4,12 +4,9 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini.answers import BLOCK_KINDS, FINISH_KINDS, read_answer
-from gemini.words import well_formed, without_secret, word
 from models import GeneratedImage, Generation, Usage
 
 K, S = ErrorKind, StopReason
@@ -331,29 +328,3 @@ def test_wrong_token_counts_are_none(count: object) -> None:
 
     assert isinstance(answer, Generation)
     assert answer.usage == Usage(input_tokens=0, output_tokens=3)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a\ud83d" + "\ude00b", "a\U0001f600b"),
-        ("a\ud83d", "a\ufffd"),
-        ("\u00e9\n\x1b", "\u00e9\n\x1b"),
-        ("", ""),
-    ],
-    ids=["pair", "half", "fine", "empty"],
-)
-def test_text_can_be_written(text: str, expected: str) -> None:
-    """Halves of a pair that two parts hold are joined; a lone half becomes U+FFFD; all else stays."""
-    assert well_formed(text) == expected
-
-
-SECRET = "AIzaSyA-0123456789_abcdefghijklmnopqrst"  # noqa: S105 - made up
-
-
-@given(st.text(max_size=300), st.text(max_size=300), st.integers(5, 200))
-def test_no_cut_leaves_a_piece_of_the_key(before: str, after: str, limit: int) -> None:
-    """However the service's words are cut, at most four characters of the key stay."""
-    said = without_secret(word(before + SECRET + after, limit), SECRET)
-
-    assert SECRET[:5] not in said

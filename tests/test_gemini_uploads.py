@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 import gemini.client
-from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from errors import ApiFailure, ErrorKind, StopReason
 from gemini import uploads
 from gemini.client import MAX_INLINE_BYTES, GeminiClient
 from tests.emulator import Emulator, Fault, FaultPlan
@@ -95,41 +95,46 @@ def test_an_endless_look_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -
     assert operations(emulator)[-1] == "files.delete"
 
 
-@pytest.mark.parametrize("step", ["start", "chunk"])
-@pytest.mark.parametrize(
-    ("fault", "expected"),
-    [
-        (Fault.RATE_LIMIT, K.RATE_LIMITED),
-        (Fault.UNAVAILABLE, K.SERVER),
-        (Fault.UNAVAILABLE_EMPTY, K.SERVER),
-        (Fault.UNAVAILABLE_BROKEN_JSON, K.NETWORK),
-        (Fault.BAD_GATEWAY, K.SERVER),
-        (Fault.TOO_LARGE, K.INVALID_REQUEST),
-        (Fault.MODEL_NOT_FOUND, K.INVALID_REQUEST),
-        (Fault.API_KEY_INVALID, S.KEY_INVALID),
-        (Fault.PERMISSION_DENIED, S.PERMISSION),
-        (Fault.RESET, K.NETWORK),
-        (Fault.CUT_BODY, K.NETWORK),
-        (Fault.OK_EMPTY, K.NETWORK),
-        (Fault.OK_NULL, K.NETWORK),
-        (Fault.OK_LIST, K.NETWORK),
-        (Fault.OK_BROKEN_JSON, K.NETWORK),
-        (Fault.CAPTIVE_PORTAL, K.NETWORK),
-        (Fault.NO_CONTENT, K.NETWORK),
-    ],
-)
-def test_a_failed_upload_is_what_it_is(fault: Fault, step: str, expected: ErrorKind | StopReason) -> None:
+REFUSALS: dict[Fault, ErrorKind | StopReason] = {
+    Fault.RATE_LIMIT: K.RATE_LIMITED,
+    Fault.UNAVAILABLE: K.SERVER,
+    Fault.UNAVAILABLE_EMPTY: K.SERVER,
+    Fault.UNAVAILABLE_BROKEN_JSON: K.NETWORK,
+    Fault.BAD_GATEWAY: K.SERVER,
+    Fault.TOO_LARGE: K.INVALID_REQUEST,
+    Fault.MODEL_NOT_FOUND: K.INVALID_REQUEST,
+    Fault.API_KEY_INVALID: S.KEY_INVALID,
+    Fault.PERMISSION_DENIED: S.PERMISSION,
+    Fault.RESET: K.NETWORK,
+    Fault.CUT_BODY: K.NETWORK,
+    Fault.OK_EMPTY: K.NETWORK,
+    Fault.OK_NULL: K.NETWORK,
+    Fault.OK_LIST: K.NETWORK,
+    Fault.OK_BROKEN_JSON: K.NETWORK,
+    Fault.CAPTIVE_PORTAL: K.NETWORK,
+    Fault.NO_CONTENT: K.NETWORK,
+}
+
+
+@pytest.mark.parametrize(("step", "requests"), [("start", 1), ("chunk", 2)])
+def test_a_failed_upload_is_what_it_is(step: str, requests: int) -> None:
     """However an upload is refused, it is refused once, with the class that the refusal has elsewhere."""
-    emulator = Emulator(file_faults={step: [fault]}, hint_s=7.0)
+    emulator = Emulator(file_faults={step: list(REFUSALS)}, hint_s=7.0)
 
-    with pytest.raises((ApiFailure, FatalError)) as caught:
-        ask(emulator, asked=request(image=BIG))
+    async def use(client: GeminiClient) -> list[object]:
+        found: list[object] = []
+        for _ in REFUSALS:
+            found += await asyncio.gather(client.generate(request(image=BIG)), return_exceptions=True)
+        return found
 
-    error = caught.value
-    assert isinstance(error, ApiFailure | FatalError)
-    assert (error.kind if isinstance(error, ApiFailure) else error.reason) is expected
-    assert error.retry_after_s is None or error.retry_after_s >= 7.0
-    assert operations(emulator).count("files.upload") == (1 if step == "start" else 2)
+    errors, _ = within(emulator, use)
+
+    found = [
+        error.kind if isinstance(error, ApiFailure) else getattr(error, "reason", error) for error in errors
+    ]
+    assert dict(zip(REFUSALS, found, strict=True)) == REFUSALS
+    assert getattr(errors[0], "retry_after_s", None) == pytest.approx(7.0)
+    assert operations(emulator).count("files.upload") == requests * len(REFUSALS)
     assert emulator.calls == []
 
 

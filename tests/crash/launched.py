@@ -1,0 +1,79 @@
+"""How does a test order runs of the program that die, or meet a full disk, at an exact point?
+
+The test's side of ``launcher``: one process that forks a program for each order, one after another.
+"""
+
+import asyncio
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from tests.cli import ROOT, Finished, environment
+from tests.crash.launcher import Fault
+
+NO_FAULT = Fault()
+LIMIT_S = 60.0
+"""A run that takes longer hangs."""
+
+
+class Launcher:
+    """Starts the program again and again; bound to no event loop, ended by ``with``."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.points = 0
+        """How many points the last run passed; 0 when it was killed."""
+
+    def __enter__(self) -> Self:
+        """Start the process, which imports the program."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.launcher"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            cwd=ROOT,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+        self._folder.cleanup()
+
+    async def run(self, *arguments: str | Path, fault: Fault = NO_FAULT) -> Finished:
+        """Run the program with this fault to its end, whatever that is; a negative code is a signal's."""
+        files = {name: Path(self._folder.name) / name for name in ("stdout", "stderr", "points")}
+        code = await self._order(
+            {
+                **{name: str(path) for name, path in files.items()},
+                "argv": [str(argument) for argument in arguments],
+                "fault": dataclasses.asdict(fault),
+            }
+        )
+        self.points = int(files["points"].read_text() or 0)
+        return Finished(code=code, stdout=_text(files["stdout"]), stderr=_text(files["stderr"]))
+
+    async def _order(self, order: Mapping[str, Any]) -> int:
+        stop = asyncio.get_running_loop().call_later(LIMIT_S, self._process.kill)
+        try:
+            return int(await asyncio.to_thread(self._answer, json.dumps(order)))
+        finally:
+            stop.cancel()
+
+    def _answer(self, order: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

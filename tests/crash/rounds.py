@@ -1,0 +1,155 @@
+"""Is an answer ever lost, or bought twice, however often the program is killed?
+
+A round: a few images, the real command line against the emulator, SIGKILL at random instants, started
+again until it ends by itself. ``make crash-test`` runs 200 and more of them; the test suite a few.
+The same seed gives the same images and the same delays; what is hit is the machine's chance.
+"""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cli import Finished, finish, start
+from tests.crash.checks import Books, calls_by_image, check_any_instant, check_archive, check_finished
+from tests.crash.points import PICTURE_MODEL, TEXT_MODEL
+from tests.emulator import Emulator
+from tests.test_e2e import PROMPT, make_images
+
+LATENCY_S = (0.02, 0.2)
+MAX_KILLS = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Toll:
+    """What some rounds came to."""
+
+    rounds: int = 0
+    starts: int = 0
+    kills: int = 0
+    images: int = 0
+    calls: int = 0
+    allowed: int = 0
+    """The most calls that the promise allows: images + kills x calls in flight."""
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return (
+            f"{self.rounds} rounds, {self.starts} starts, {self.kills} kills: {self.calls} calls for"
+            f" {self.images} images ({self.allowed} allowed), {len(self.failures)} rounds failed"
+        )
+
+
+@dataclass(kw_only=True)
+class Round:
+    """One round in a folder of its own."""
+
+    seed: int
+    folder: Path
+    run_s: float
+    """About how long a run takes that nobody kills."""
+    kills: int = 0
+    starts: int = 0
+
+    def __post_init__(self) -> None:
+        """Draw what this round is like."""
+        self.random = random.Random(self.seed)
+        self.concurrent = self.random.randint(2, 4)
+        self.hashes = make_images(self.folder / "photos", self.random.randint(4, 8))
+        self.packs = self.random.random() < 0.4
+        self.model = PICTURE_MODEL if self.random.random() < 0.3 else TEXT_MODEL
+
+    async def play(self, toll: Toll) -> None:
+        """Kill and start again until the program ends by itself; then check everything."""
+        async with Emulator(latency_s=LATENCY_S, seed=self.seed) as emulator:
+            books = Books(emulator, self.output)
+            while (done := await self._run(emulator)) is None:
+                check_any_instant(self.output)
+                books.close()
+            calls = calls_by_image(emulator)
+            toll.calls += calls.total()
+            assert done.code == 0, done.stderr
+            assert not books.bought_again()
+            assert calls.total() <= self.allowed
+            assert set(calls) == set(self.hashes.values())
+        check_finished(self.output, self.hashes)
+        if self.packs:
+            check_archive(self.output)
+
+    @property
+    def output(self) -> Path:
+        """Where the results go."""
+        return self.folder / "out"
+
+    @property
+    def allowed(self) -> int:
+        """The most calls that the promise allows."""
+        return len(self.hashes) + self.kills * self.concurrent
+
+    async def _run(self, emulator: Emulator) -> Finished | None:
+        """Start the program once; None when it was killed."""
+        self.starts += 1
+        process = await start(
+            *("--input-dir", self.folder / "photos", "--output-dir", self.output, "--prompt", PROMPT),
+            *("--api-base-url", emulator.base_url, "--max-concurrent", str(self.concurrent)),
+            *("--model", self.model, "--archive-format", "zip" if self.packs else "none"),
+        )
+        waiting = asyncio.ensure_future(finish(process))
+        if self.kills < MAX_KILLS:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(asyncio.shield(waiting), self._delay_s())
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        done = await waiting
+        if done.code == -9:
+            self.kills += 1
+            return None
+        return done
+
+    def _delay_s(self) -> float:
+        """Return when to kill: mostly while there is work, sometimes while the program only starts."""
+        early_s = 0.0 if self.random.random() < 0.15 else 0.3 * self.run_s
+        return self.random.uniform(early_s, 1.05 * self.run_s)
+
+
+async def play(rounds: int, *, seed: int, parallel: int = 2) -> Toll:
+    """Play so many rounds, some at a time; a round that fails is told with its seed."""
+    toll, gate = Toll(), asyncio.Semaphore(parallel)
+    run_s = await _calibrated(seed)
+
+    async def one(number: int) -> None:
+        async with gate:
+            with tempfile.TemporaryDirectory() as folder:
+                one_round = Round(seed=number, folder=Path(folder), run_s=run_s)
+                try:
+                    await one_round.play(toll)
+                except Exception:  # noqa: BLE001 - a failed round is reported, and the others go on
+                    toll.failures.append(f"round with seed {number}:\n{traceback.format_exc()}")
+                _add(toll, one_round)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(seed, seed + rounds):
+            group.create_task(one(number))
+    return toll
+
+
+def _add(toll: Toll, one: Round) -> None:
+    toll.rounds += 1
+    toll.starts += one.starts
+    toll.kills += one.kills
+    toll.images += len(one.hashes)
+    toll.allowed += one.allowed
+
+
+async def _calibrated(seed: int) -> float:
+    """Return how long a run that nobody kills takes here, in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed = Round(seed=seed, folder=Path(folder), run_s=0.0, kills=MAX_KILLS)
+        clock = asyncio.get_running_loop().time
+        start_s = clock()
+        await undisturbed.play(Toll())
+        return clock() - start_s
