@@ -424,6 +424,8 @@ def test_a_dry_run_says_so_first() -> None:
 
 
 NOTHING_NEW = PlanCounts(found=3, already_answered=3, known_failures=0, not_selected=0, to_do=0)
+LEFT_ALONE = PlanCounts(found=5, already_answered=2, known_failures=2, not_selected=1, to_do=0)
+
 REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
 
 
@@ -432,6 +434,14 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
     [
         (Tally(), None, None, "No image was found: check --input-dir.", 4),
         (Tally(), NOTHING_NEW, None, "Nothing new: 3 images, all answered before, no call made.", 0),
+        (
+            Tally(),
+            LEFT_ALONE,
+            None,
+            "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed asks "
+            "again), 1 not selected.",
+            0,
+        ),
         (tallied(succeeded()), None, None, "Done: 1 image answered.", 0),
         (
             tallied(succeeded(), failed()),
@@ -443,7 +453,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
         (tallied(deferred()), None, None, "1 image put off. Next: run the same command again later.", 75),
         (tallied(failed()), None, REFUSED, "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY", 5),
     ],
-    ids=["no-input", "nothing-new", "done", "failed", "put-off", "stopped"],
+    ids=["no-input", "nothing-new", "left-alone", "done", "failed", "put-off", "stopped"],
 )
 def test_the_last_line(
     *, tally: Tally, plan: PlanCounts | None, stop: FatalError | None, end: str, code: int
