@@ -117,22 +117,22 @@ def _end(stats: ProcessingStats) -> str:
             return f"{_images_word(went.failed)} failed. Next: read the reports, then run again."
         case ExitCode.TRY_LATER:
             return f"{_images_word(went.deferred)} put off. Next: run the same command again later."
-        case _ if is_nothing_new(stats):
-            return f"nothing new: {_images_word(went.found)}, all answered before, no call made."
         case _ if went.found == went.already_answered + went.known_failures + went.not_selected:
-            return f"nothing to ask: {_left_alone(stats)}."
+            return _nothing_asked(stats)
         case _:
             return f"done: {_images_word(went.answered + went.reused)} answered."
 
 
-def _left_alone(stats: ProcessingStats) -> str:
+def _nothing_asked(stats: ProcessingStats) -> str:
     went = stats.accounting
+    if is_nothing_new(stats):
+        return f"nothing new: {_images_word(went.found)}, all answered before, no call made."
     parts = [f"{_images_word(went.already_answered)} answered before"]
     if went.known_failures:
         parts.append(f"{went.known_failures:,} failed before and left alone (--retry-failed asks again)")
     if went.not_selected:
         parts.append(f"{went.not_selected:,} not selected")
-    return ", ".join(parts)
+    return f"nothing to ask: {', '.join(parts)}."
 
 
 def _images_word(count: int) -> str:

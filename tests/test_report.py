@@ -438,8 +438,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             Tally(),
             LEFT_ALONE,
             None,
-            "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed asks "
-            "again), 1 not selected.",
+            "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed",
             0,
         ),
         (tallied(succeeded()), None, None, "Done: 1 image answered.", 0),
