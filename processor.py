@@ -7,7 +7,8 @@ error keeps its place in the queue of requests; and an exception in one ends the
 Here a few workers share one lazy iterator of images, so that there are never more tasks than
 workers. Each worker takes an image through ``process`` to exactly one ``Outcome`` and hands that to
 ``keep`` before it takes the next. There are about twice as many workers as slots: an image that
-backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works.
+backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. An answer
+keeps its slot until it is stored, so that a kill never costs more answers than there are slots.
 
 A run ends early in one way only: somebody asks ``Stop`` for it (a refused key, a signal). Calls in
 flight are then finished, since they are paid for; waits end at once; images that have no answer
@@ -18,7 +19,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -159,7 +160,10 @@ class Processor:
             return
         # Copies of one image wait for the first to be kept, so that they find its answer.
         async with self._one_at_a_time(facts.sha256):
-            await self._keep(await self._outcome(story, facts))
+            try:
+                await self._keep(await self._outcome(story, facts))
+            finally:
+                await story.slot.aclose()
 
     async def _outcome(self, story: Story, facts: ImageFacts) -> Outcome:
         story.content = _content(facts)
@@ -197,8 +201,13 @@ class Processor:
         )
 
     async def _attempt(self, story: Story, facts: ImageFacts, timeout_s: float) -> Generation:
-        """Make one call: a slot, leave from the limiter, the bytes, the request."""
-        async with self._slots:
+        """Make one call: a slot, leave from the limiter, the bytes, the request.
+
+        An answer keeps its slot until it is stored: however slow the disk, a kill costs at most as many
+        answers as there are slots.
+        """
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._slots)
             self._stop.check()
             await self._limiter.acquire()
             data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
@@ -212,9 +221,11 @@ class Processor:
             )
             self.in_flight += 1
             try:
-                return await self._call(story, request)
+                generation = await self._call(story, request)
             finally:
                 self.in_flight -= 1
+            story.slot = held.pop_all()
+            return generation
 
     async def _call(self, story: Story, request: GenerationRequest) -> Generation:
         """Send the request; write down how it ended, whatever way it ended."""

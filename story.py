@@ -4,6 +4,7 @@ A ``Story`` is the one mutable thing about an image: it grows by an ``Attempt`` 
 ends as one ``Outcome``. No decision about retries or words is taken here, and nothing is awaited.
 """
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from errors import ApiFailure, ErrorKind, FatalError
@@ -30,6 +31,8 @@ class Story:
     content: ImageContent | None = None
     """None until the image was read."""
     attempts: list[Attempt] = field(default_factory=list)
+    slot: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What an answer that is paid for and not kept yet holds; closing it gives the slot back."""
 
     def answered(self, begun: Attempt, *, seconds: float, usage: Usage) -> None:
         """Write down a call that was answered."""

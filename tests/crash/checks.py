@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from layout import WRITE_TEST
 from tests.cli import files_below
 from tests.emulator import Emulator
 from utils.files import is_temporary
@@ -60,8 +61,7 @@ def check_finished(output: Path, hashes: Mapping[str, str], *, exit_code: int = 
         text = (output / "successful" / f"{key}_result.txt").read_text(encoding="utf-8")
         assert f"image {sha256}" in text, f"{key} has the answer of another image"
     assert not files_below(output / "failed")
-    unfinished = [path for path in output.rglob("*") if is_temporary(path.name) or path.name == ".write-test"]
-    assert not unfinished
+    assert not [path for path in output.rglob("*") if _is_working_file(path.name)]
     assert set(hashes.values()) <= proven(output)
     _check_records(output, len(hashes), exit_code)
 
@@ -112,7 +112,11 @@ def _check_records(output: Path, images: int, exit_code: int) -> None:
 
 
 def _final_names(folder: Path) -> Iterator[str]:
-    return (name for name in files_below(folder) if not is_temporary(name.rpartition("/")[2]))
+    return (name for name in files_below(folder) if not _is_working_file(name.rpartition("/")[2]))
+
+
+def _is_working_file(name: str) -> bool:
+    return is_temporary(name) or name == WRITE_TEST
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

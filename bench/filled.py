@@ -1,0 +1,91 @@
+"""How does an input directory of very many images come to be, and an output that answers them all?
+
+A process of its own (``python -m bench.filled`` and the flags of the
+program), since the memory of whoever starts the measured
+program counts as the program's. It goes through the program's own parts; only the syncing of every
+write to the disk is left out. It must not know what is measured.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import compose
+import config
+from archiver import Archiver
+from bench.images import EDGE_PX
+from gemini.simulated import SimulatedModel
+from journal import Journal, opening
+from layout import JOURNAL
+from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
+from utils.discovery import FoundImage, discover
+
+_NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+
+
+def fill(arguments: Sequence[str]) -> None:
+    """Answer every image as a run of the program with these arguments would, without asking anybody."""
+    settings = config.load(arguments, env={"GEMINI_API_KEY": "bench-key"}, dotenv_paths=[])
+    if isinstance(settings, config.StatusRequest):
+        raise SystemExit("a status request answers nothing")
+    os.fsync = _leave_unsynced
+    info = compose.run_info(settings, lambda: _NOW)
+    archiver = compose.archiver(settings, info)
+    archiver.check_writable()
+    opened = opening.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
+    opened.connection.execute("PRAGMA synchronous = OFF")
+    path = settings.output_dir / JOURNAL
+    with closing(Journal(path, opened, run=info, stands=archiver.stands)) as journal:
+        journal.begin_run()
+        asyncio.run(_answer(settings.input_dir, info, archiver, journal))
+        journal.end_run(exit_code=0, ended_at=_NOW)
+
+
+def _leave_unsynced(_descriptor: object, /) -> None:
+    """Stand in for ``os.fsync``: what a power cut takes from a benchmark may go."""
+
+
+async def _answer(input_dir: Path, info: RunInfo, archiver: Archiver, journal: Journal) -> None:
+    async with SimulatedModel(model=info.model, wants_images=False) as model:
+        for image in discover(input_dir, exclude=[]):
+            if isinstance(image, FoundImage):
+                outcome = await _succeeded(image, info, model)
+                journal.record(outcome, archiver.store(outcome), finished_at=_NOW)
+
+
+async def _succeeded(image: FoundImage, info: RunInfo, model: SimulatedModel) -> Succeeded:
+    data, prompt = image.path.read_bytes(), Prompt(text=info.prompt)
+    request = GenerationRequest(
+        key=image.relative, image=data, mime_type="image/png", prompt=prompt.text, timeout_s=180.0
+    )
+    generation = await model.generate(request)
+    return Succeeded(
+        job=ImageJob(
+            key=image.relative, path=image.path, size_bytes=image.size_bytes, mtime_ns=image.mtime_ns
+        ),
+        content=ImageContent(
+            sha256=hashlib.sha256(data).hexdigest(), mime_type="image/png", width=EDGE_PX, height=EDGE_PX
+        ),
+        prompt=prompt,
+        generation=generation,
+        attempts=(
+            Attempt(
+                number=1,
+                started_at=_NOW,
+                seconds=1.0,
+                prompt=prompt,
+                timeout_s=180.0,
+                http_status=200,
+                usage=generation.usage,
+            ),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    fill(sys.argv[1:])
