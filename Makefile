@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test check lint type format clean
+.PHONY: help run test crash-test bench-plan check lint type format clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -43,6 +43,9 @@ test: $(VENV)/.dev ## run all tests
 
 crash-test: $(VENV)/.dev ## kill the program at 200 random instants and at every single write (15 minutes)
 	@$(IN_VENV) -m tests.crash --rounds 200
+
+bench-plan: $(VENV)/.dev ## measure runs over up to 100,000 answered images (6 minutes; needs 1 GB in TMPDIR)
+	@$(IN_VENV) -m bench.plan
 
 check: lint type test ## all that must hold before a commit: lint, format, types, tests
 

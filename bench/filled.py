@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import compose
 import config
@@ -24,6 +25,9 @@ from journal import Journal, opening
 from layout import JOURNAL
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
 from utils.discovery import FoundImage, discover
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 _NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
@@ -46,7 +50,7 @@ def fill(arguments: Sequence[str]) -> None:
         journal.end_run(exit_code=0, ended_at=_NOW)
 
 
-def _leave_unsynced(_descriptor: object, /) -> None:
+def _leave_unsynced(fd: "FileDescriptorLike") -> None:
     """Stand in for ``os.fsync``: what a power cut takes from a benchmark may go."""
 
 
