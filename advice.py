@@ -91,6 +91,10 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
             remedy="Leave this image out; other words will not help.",
             worth_repeating=False,
         ),
+        ErrorKind.FILE_UNAVAILABLE: Advice(
+            cause="The image's file could not be had: it is gone, changing, or its disk is at fault.",
+            remedy="See that the file is there and can be read; the next run tries it again by itself.",
+        ),
         ErrorKind.INVALID_REQUEST: Advice(
             cause="The image cannot be read, or the service does not take it.",
             remedy="Repair the image by what is said about it, or remove it, then run the command again.",

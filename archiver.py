@@ -21,6 +21,7 @@ from answer_files import (
     failure_file,
     stored_answer,
 )
+from errors import StorageError
 from layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place, stays_out_of_archive
 from ledger import Ledger
 from models import Artefact, Deferred, Failed, ImageJob, Outcome, Reused, RunInfo, StoredAnswer, Succeeded
@@ -61,6 +62,7 @@ class Archiver:
         name = f"{DRY_RUN}/{Path(LEDGER).name}" if run.dry_run else LEDGER
         self._ledger_path = output_dir / name
         self._ledger = Ledger(self._ledger_path, run_id=run.run_id)
+        self._identity: tuple[int, int] | None = None
 
     def check_writable(self) -> None:
         """Make the folders and try a write in each, before anything is paid for.
@@ -71,6 +73,8 @@ class Archiver:
         """
         results = (self._root / name for name in _FOLDERS)
         with storing("nothing was asked yet"):
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._identity = _identity(self._root)
             for folder in (*results, self._ledger_path.parent, self.documents):
                 with naming(folder):
                     folder.mkdir(parents=True, exist_ok=True)
@@ -124,6 +128,7 @@ class Archiver:
             StorageError: a file could not be written; the message names it and the image.
 
         """
+        self._check_root(f"the outcome of {outcome.job.key} was lost")
         match outcome:
             case Succeeded():
                 with storing(f"the answer for {outcome.job.key} was lost"):
@@ -149,6 +154,7 @@ class Archiver:
             StorageError: a file could not be read or written.
 
         """
+        self._check_root(f"the answer for {job.key} was not put in place")
         with storing(f"the answer for {job.key} was not put in place"):
             stored = self._stored_files(answer)
             if self._run.dry_run or answer.dry_run or not stored:
@@ -208,6 +214,17 @@ class Archiver:
             write(handle, members(self._root, _FOLDERS, skip=self._stays_out))
         return path
 
+    def _check_root(self, consequence: str) -> None:
+        """Refuse to go on in another directory than the run began in (removed, moved, unmounted)."""
+        if self._identity is None:  # nothing was checked before, so there is nothing to compare
+            return
+        try:
+            is_same = self._identity == _identity(self._root)
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise StorageError(f"{self._root} was removed, moved or unmounted during the run: {consequence}")
+
     def _store_answer(self, outcome: Succeeded, replaces: Sequence[Artefact]) -> tuple[Artefact, ...]:
         place = Place.of(outcome.job.key)
         if self._run.dry_run and self._tree.holds_real(place):
@@ -259,6 +276,7 @@ class Archiver:
         }
 
     def _write(self, name: str, pieces: Iterable[bytes]) -> Path:
+        self._check_root(f"{name}.json was not written")
         path = self.documents / f"{name}.json"
         with storing("the document was not written"), naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -269,6 +287,11 @@ class Archiver:
     def _stays_out(self, name: str) -> bool:
         is_about_dry_runs = name == DRY_RUN and not self._run.dry_run
         return is_about_dry_runs or stays_out_of_archive(name)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _results_among(artefacts: Iterable[Artefact]) -> list[str]:

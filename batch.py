@@ -19,7 +19,7 @@ from archiver import Archiver
 from canary import Canary
 from errors import FatalError, StopReason, StorageError
 from journal import Journal, Plan, Selection
-from models import Failed, ImageJob, Outcome, Reused, StoredAnswer
+from models import Failed, ImageJob, Outcome, Reused, StoredAnswer, Succeeded
 from processor import Processor
 from stopping import Stop
 from tally import Tally
@@ -151,8 +151,10 @@ class Batch:
         try:
             await asyncio.shield(asyncio.to_thread(self._store, outcome, now))
         except StorageError as error:
-            self._tally.lose(outcome)
             self._stop_for(error)
+            # A failure or a deferral that is not noted loses nothing: the next run asks again.
+            if isinstance(outcome, Succeeded | Reused):
+                self._tally.lose(outcome)
             return
         self._tally.add(outcome)
         if isinstance(outcome, Failed):

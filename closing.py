@@ -116,11 +116,19 @@ def _end(stats: ProcessingStats) -> str:
         case ExitCode.SOME_FAILED:
             return f"{_images_word(went.failed)} failed. Next: read the reports, then run again."
         case ExitCode.TRY_LATER:
-            return f"{_images_word(went.deferred)} put off. Next: run the same command again later."
+            because = next(iter(stats.deferred_because), "the service was not to be had")
+            return f"{_images_word(went.deferred)} put off: {because.rstrip('. ')}. Next: {_later(stats)}."
         case _ if went.found == went.already_answered + went.known_failures + went.not_selected:
             return _nothing_asked(stats)
         case _:
             return f"done: {_images_word(went.answered + went.reused)} answered."
+
+
+def _later(stats: ProcessingStats) -> str:
+    """A service that was never reached may be a wrong address, which no waiting mends."""
+    if stats.requests.by_result.keys() == {ErrorKind.NETWORK}:
+        return "check the connection, the proxy and --api-base-url, then run the same command again"
+    return "run the same command again later"
 
 
 def _nothing_asked(stats: ProcessingStats) -> str:

@@ -134,6 +134,8 @@ class ProcessingStats:
     """By the class of the last failure, or ``not_tried``."""
     lost: tuple[str, ...]
     """Keys of images whose outcome could not be written."""
+    deferred_because: Mapping[str, int]
+    """The commonest sentences among them, each with its images."""
     requests: Requests
     tokens: Tokens
     notes: Mapping[str, int]

@@ -66,7 +66,8 @@ class Epilogue:
             lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, stop)),
         )
         for step in steps:
-            stop = self._attempted(step) or stop
+            refused = self._attempted(step)
+            stop = stop or refused
         archive, refusal = self._packed()
         if refusal and not stop:
             # Said once more in the document, which stands outside the archive that does not.

@@ -43,6 +43,8 @@ class ErrorKind(StrEnum):
     """The answer is a sentence that declines the task."""
     PROHIBITED = "prohibited"
     """The vendor forbids this content; never argued with."""
+    FILE_UNAVAILABLE = "file_unavailable"
+    """The image's file could not be had: gone, changing, or its disk or share is at fault."""
     INVALID_REQUEST = "invalid_request"
     """400, 413, a lost file, or an image that cannot be read: asking again cannot help."""
 

@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,9 +39,14 @@ LOCK = ".gbp.lock"
 """In the output directory; the kernel holds it for one process."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came before the run was ready to be stopped in good order."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code (see ``errors.ExitCode``)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _expect_early_signals()
     try:
         env = os.environ  # noqa: TID251 - the one place that reads it
         wanted = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
@@ -53,11 +58,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
         return _end(ExitCode.UNEXPECTED, str(error))
-    except KeyboardInterrupt:
-        return _end(ExitCode.INTERRUPTED, "stopped by Ctrl-C before anything was asked")
+    except KeyboardInterrupt as error:
+        name = "SIGTERM" if isinstance(error, TerminatedError) else "Ctrl-C"
+        code = ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
+        return _end(code, f"stopped by {name} before anything was asked")
     except Exception:  # the last resort: nothing below knew what to do, so it is our bug
         log.exception("unexpected error: this is a bug in the program, please report it")
         return ExitCode.UNEXPECTED
+
+
+def _expect_early_signals() -> None:
+    """Until a run can answer signals, and while it waits for the lock, none of them kills it silently."""
+
+    def terminated(*_: object) -> None:
+        raise TerminatedError
+
+    signal.signal(signal.SIGTERM, terminated)
+    for early in (signal.SIGHUP, signal.SIGUSR1):  # there is no log file and no state to tell of yet
+        signal.signal(early, signal.SIG_IGN)
 
 
 def _repeatable(arguments: Sequence[str]) -> str:
@@ -77,13 +95,15 @@ def console() -> None:
 
 def _run_alone(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
-    from utils.lock import LockedError, locked
+    from utils.lock import LockedError, locked, read_holder
 
     with ExitStack() as stack:
         lock = settings.output_dir / LOCK
         now = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
         try:
             settings.output_dir.mkdir(parents=True, exist_ok=True)
+            if settings.wait_lock_s and read_holder(lock):
+                log.info("another run holds %s: waiting for it", settings.output_dir)
             stack.enter_context(locked(lock, wait_s=settings.wait_lock_s, started_at=now))
         except LockedError as error:
             return _end(ExitCode.LOCKED, _held_by(settings.output_dir, error.holder))
@@ -107,10 +127,8 @@ def _told(settings: "Settings", work: Callable[[], int]) -> int:
     try:
         code = work()
     finally:
-        if code == ExitCode.DONE:
-            ping.success()
-        else:
-            ping.fail(code)
+        with suppress(KeyboardInterrupt):  # the work is done: its end stands whatever happens here
+            _ = ping.success() if code == ExitCode.DONE else ping.fail(code)
     return code
 
 
@@ -173,6 +191,11 @@ async def _until_signalled(
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
 
     def on_signal(reason: StopReason, name: str) -> None:
+        if task.done():
+            log.warning(
+                "%s: all calls have ended; only the documents and the archive are still written", name
+            )
+            return
         if stop.cause is not None:
             task.cancel()
             return
@@ -247,7 +270,7 @@ def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", 
     from closing import Where, is_nothing_new, last_line, summary
 
     if settings.quiet and stats.exit_code == ExitCode.DONE:
-        return stats.exit_code
+        return _end(ExitCode.DONE, last_line(stats))  # which only a log file hears
     where = Where(
         output_dir=str(settings.output_dir),
         metadata=str(archiver.documents),
@@ -277,7 +300,11 @@ def _set_up_logging(settings: "Settings") -> None:
 
 
 def _end(code: ExitCode, line: str) -> int:
-    sys.stderr.write(f"{line}\n")
+    """Say the reason and the next step, on stderr and in the log file; return the exit code."""
+    if logging.getLogger().handlers:
+        log.log(logging.INFO if code is ExitCode.DONE else logging.ERROR, "%s", line)
+    else:  # nothing is set up yet, so the settings are at fault
+        sys.stderr.write(f"{line}\n")
     return code
 
 

@@ -156,7 +156,7 @@ class Processor:
         try:
             facts = await asyncio.to_thread(inspect_image, job.path)
         except UnreadableImage as error:
-            await self._keep(story.unreadable(str(error)))
+            await self._keep(story.unreadable(error))
             return
         # Copies of one image wait for the first to be kept, so that they find its answer.
         async with self._one_at_a_time(facts.sha256):
@@ -171,7 +171,7 @@ class Processor:
             known = await self._recall(facts.sha256)
             return Reused(job=story.job, answer=known) if known else await self._answer(story, facts)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
-            return story.unreadable(str(error))
+            return story.unreadable(error)
         except RunStoppedError:
             return story.deferred("the run stopped before this image was answered")
         except FatalError as error:

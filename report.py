@@ -100,6 +100,7 @@ def processing_stats(
         failed=_counted(tally.failed),
         deferred=_counted(tally.deferred),
         lost=tuple(tally.lost),
+        deferred_because=_largest_first(tally.deferred_because),
         requests=_requests(tally),
         tokens=_tokens(tally),
         notes=_largest_first(tally.notes),

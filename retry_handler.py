@@ -74,6 +74,7 @@ POLICIES: Mapping[ErrorKind, RetryPolicy] = {
     ErrorKind.SCHEMA: _REPAIR,
     ErrorKind.REFUSED: _REPAIR,
     ErrorKind.PROHIBITED: _FAIL,
+    ErrorKind.FILE_UNAVAILABLE: _FAIL,
     ErrorKind.INVALID_REQUEST: _FAIL,
 }
 """One row for every kind; a test holds that none is missing."""

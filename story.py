@@ -19,6 +19,7 @@ from models import (
     Succeeded,
     Usage,
 )
+from utils.image_formats import UnavailableImage, UnreadableImage
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,9 +75,11 @@ class Story:
             return self.deferred(failure.detail)
         return self._failed(failure.kind, failure.detail, failure.partial_text)
 
-    def unreadable(self, sentence: str) -> Failed:
-        """End because the image itself cannot be used."""
-        return self._failed(ErrorKind.INVALID_REQUEST, sentence, "")
+    def unreadable(self, error: UnreadableImage) -> Failed:
+        """End because the image cannot be used, or its file cannot be had this time."""
+        is_gone = isinstance(error, UnavailableImage)
+        kind = ErrorKind.FILE_UNAVAILABLE if is_gone else ErrorKind.INVALID_REQUEST
+        return self._failed(kind, str(error), "")
 
     def deferred(self, detail: str) -> Deferred:
         """End without a verdict: the next run does the image."""

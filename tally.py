@@ -44,6 +44,8 @@ class Tally:
     """Images that each edit was tried on."""
     edits_rescued: Counter[str] = field(default_factory=Counter)
     """Images that were answered with this edit."""
+    deferred_because: Counter[str] = field(default_factory=Counter)
+    """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
     lost: list[str] = field(default_factory=list)
     """Keys of images whose outcome could not be written; the first ends the run, so they are few."""
     passed_over: Counter[str] = field(default_factory=Counter)
@@ -105,8 +107,10 @@ class Tally:
             case Failed(kind=kind, content=content):
                 self.failed[kind] += 1
                 self.notes.update(content.notes if content else ())
-            case Deferred(kind=kind):
+            case Deferred(kind=kind, detail=detail):
                 self.deferred[kind or NOT_TRIED] += 1
+                if detail in self.deferred_because or len(self.deferred_because) < EXAMPLES:
+                    self.deferred_because[detail] += 1
             case _:
                 assert_never(outcome)
         self._add_calls(outcome.attempts, outcome.job.size_bytes)

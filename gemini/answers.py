@@ -63,6 +63,7 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
 _ANSWERED = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
 _MAX_REASON = 60
+_MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 
 _SENTENCES = {
     K.TRUNCATED: "the answer was cut off at the token limit",
@@ -87,7 +88,7 @@ def read_answer(body: Any, *, wants_images: bool) -> Generation:
     """
     if error := error_inside(body):
         raise exception_for(error)
-    if not isinstance(body, dict) or not body:
+    if not isinstance(body, dict) or not any(name in body or _snake(name) in body for name in _MEMBERS):
         shape = type(body).__name__ if body else "nothing"
         raise ApiFailure(
             kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200

@@ -2,7 +2,7 @@
 
 The SDK is told everything, so that no variable of the environment bends a run, and its own retries
 are off, so that ``retry_handler`` is their one owner. Replies are taken raw: what they mean is decided
-in ``answers`` and ``refusals``. This file does not know how bytes travel (``wire``).
+in ``answers`` and ``refusals``. This file does not know how bytes travel (``transport``, ``wire``).
 """
 
 import asyncio
@@ -12,19 +12,20 @@ import re
 import warnings
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Self
 
-from errors import ApiFailure, ErrorKind, FatalError
+from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
 from gemini.answers import read_answer
-from gemini.refusals import HttpError, exception_for
-from gemini.words import one_sentence, without_secret
+from gemini.refusals import exception_for
+from gemini.words import well_formed, without_secret, word
 from models import Generation, GenerationRequest
+from utils.logger import redactor
 
 if TYPE_CHECKING:
+    import aiohttp
+    from google import genai
     from google.genai import types
     from google.genai.client import AsyncClient
-    from google.genai.errors import APIError
 
     from gemini.uploads import Uploads
 
@@ -43,7 +44,10 @@ OUTER_GRACE_S = 5.0
 _READ_ON_LOOP_CHARACTERS = 500_000
 """Longer replies, which hold pictures, are read in a thread."""
 
-_FILES_PATH = re.compile(rf"/{API_VERSION}/files(?:/|$)")
+_KEY = re.compile(r"(?!auth_tokens/)[!-~]+")
+"""Anything that can stand in a header; what begins otherwise makes the SDK take another road."""
+_MODEL = re.compile(r"(?!.*\.\.)[\w./@-]+", re.ASCII)
+"""Anything that cannot bend the path of a request."""
 
 Problem = ApiFailure | FatalError
 
@@ -53,13 +57,14 @@ class GeminiClient:
 
     Args:
         api_key: sent as a header, and nowhere else.
-        model: the model's id, without ``models/``.
+        model: the model's id, with or without ``models/``.
         base_url: another endpoint, with or without a path; None for Google's own.
         wants_images: ask for pictures as well as words.
     """
 
     def __init__(self, *, api_key: str, model: str, base_url: str | None, wants_images: bool) -> None:
-        self._api_key = api_key
+        self._api_key = api_key.strip()
+        self._strike = redactor([self._api_key])
         self._model = model
         self._base_url = _without_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
@@ -72,30 +77,28 @@ class GeminiClient:
         return f"GeminiClient(model={self._model!r}, base_url={self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        """Open the client; the SDK is imported here, where it is first needed."""
-        from google import genai  # noqa: PLC0415
-        from google.genai import types  # noqa: PLC0415
+        """Open the client; the SDK is imported here, where it is first needed.
 
-        from gemini.uploads import Uploads  # noqa: PLC0415
-        from gemini.wire import open_session  # noqa: PLC0415
+        Raises:
+            UsageError: the SDK cannot be imported, or a variable asks it for a library that it lacks.
+        """
+        async with AsyncExitStack() as opening:
+            try:
+                from gemini.transport import open_session, reason_of  # noqa: PLC0415
+                from gemini.uploads import Uploads  # noqa: PLC0415
 
-        _quiet_the_sdk()
-        session = await self._stack.enter_async_context(open_session(self._base_url))
-        client = genai.Client(
-            api_key=self._api_key,
-            enterprise=False,  # else GOOGLE_GENAI_USE_ENTERPRISE would decide
-            http_options=types.HttpOptions(
-                api_version=API_VERSION,
-                base_url=self._base_url,
-                aiohttp_client=session,
-                # Without this a lost connection is silently sent a second time (_api_client.py:2277
-                # in 3.4.0), inside our slot, past our limiter and maybe billed twice.
-                retry_options=types.HttpRetryOptions(attempts=1),
-            ),
-        )
-        self._stack.callback(client.close)  # also keeps the client alive: a collected one closes itself
-        self._client = await self._stack.enter_async_context(client.aio)
-        self._uploads = await self._stack.enter_async_context(Uploads(self._client.files))
+                session = await opening.enter_async_context(open_session())
+                client = self._sdk(session)
+            except ImportError as error:
+                raise UsageError(f"the Gemini SDK cannot be used: {error}") from error
+            except OSError as error:
+                what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
+                raise UsageError(f"{what}: {reason_of(error)}") from error
+            opening.callback(client.close)  # also keeps the client alive: a collected one closes itself
+            service = await opening.enter_async_context(client.aio)
+            uploads = await opening.enter_async_context(Uploads(service.files, self._base_url))
+            self._stack = opening.pop_all()
+        self._client, self._uploads = service, uploads
         return self
 
     async def __aexit__(
@@ -112,6 +115,7 @@ class GeminiClient:
             ApiFailure: this image got no answer.
             FatalError: no image will get one.
         """
+        self._check(request.prompt)
         outcome = await self._outcome(request)
         if isinstance(outcome, Generation):
             return outcome
@@ -122,27 +126,36 @@ class GeminiClient:
         finally:
             del outcome
 
+    def _check(self, prompt: str) -> None:
+        """Refuse what cannot be sent, before anything is."""
+        if not _KEY.fullmatch(self._api_key):
+            what = "holds characters that no key has" if self._api_key else "is empty"
+            raise FatalError(StopReason.KEY_INVALID, f"the API key {what}")
+        if not _MODEL.fullmatch(self._model):
+            raise FatalError(StopReason.UNKNOWN_MODEL, f'"{word(self._model)}" cannot be the name of a model')
+        if well_formed(prompt) != prompt:
+            detail = "the prompt holds bytes that are no text"
+            raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
+
     async def _outcome(self, request: GenerationRequest) -> Generation | Problem:
         """Turn everything that the SDK and its transport raise into ours, most specific first."""
         import aiohttp  # noqa: PLC0415
-        from google.genai import errors  # noqa: PLC0415
+
+        from gemini.transport import BROKEN_REPLIES, Refused, broken_reply, lost  # noqa: PLC0415
 
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
                 return await self._answer(request)
         except (ApiFailure, FatalError) as error:
             return error.with_traceback(None)
-        except errors.APIError as error:
-            return exception_for(_http_error(error))
+        except Refused as error:
+            return exception_for(error.http)
         except TimeoutError:
-            return ApiFailure(kind=ErrorKind.TIMEOUT, detail=f"no answer within {request.timeout_s:.0f} s")
+            return ApiFailure(kind=ErrorKind.TIMEOUT, detail=f"no answer within {request.timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            reached = not isinstance(error, aiohttp.ClientConnectorError)
-            what = "the connection was lost" if reached else "no connection"
-            return _network(f"{what}: {str(error) or type(error).__name__}", reached=reached)
-        except (ValueError, LookupError, RecursionError):
-            # Not JSON, not UTF-8, nested without end, or JSON that the SDK cannot make sense of.
-            return _network("the reply is not what the service would send (a proxy may have answered)")
+            return lost(error)
+        except BROKEN_REPLIES:
+            return broken_reply()
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         text = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
@@ -151,7 +164,11 @@ class GeminiClient:
         return self._read(text)
 
     def _read(self, text: str) -> Generation:
-        return read_answer(json.loads(text) if text.strip() else None, wants_images=self._wants_images)
+        """Read a reply in which the key, which a gateway may echo, is struck out."""
+        if self._api_key in text:  # else a search for all its spellings would take long in a picture
+            text = self._strike(text)
+        document = json.loads(text) if text.strip() else None
+        return read_answer(document, wants_images=self._wants_images)
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:
@@ -172,7 +189,7 @@ class GeminiClient:
         # One deadline for upload, wait and answer together; the SDK would give it to each.
         async with (
             asyncio.timeout(request.timeout_s),
-            self._uploads.lent(request.image, request.mime_type) as image,
+            self._uploads.lent(request.image, request.mime_type, _milliseconds(request.timeout_s)) as image,
         ):
             return await self._ask(request, image)
 
@@ -195,23 +212,42 @@ class GeminiClient:
         from google.genai import types  # noqa: PLC0415
 
         return types.GenerateContentConfig(
-            http_options=types.HttpOptions(timeout=max(1, round(timeout_s * 1000))),  # milliseconds
+            http_options=types.HttpOptions(timeout=_milliseconds(timeout_s)),
             should_return_http_response=True,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
             automatic_continuation=False,  # True would send further billed requests by itself
             response_modalities=["TEXT", "IMAGE"] if self._wants_images else None,
         )
 
+    def _sdk(self, session: "aiohttp.ClientSession") -> "genai.Client":
+        """Return the SDK's client; whatever it would else take from the environment is given."""
+        from google import genai  # noqa: PLC0415
+        from google.genai import client, types  # noqa: PLC0415
+
+        _quiet_the_sdk()
+        return genai.Client(
+            api_key=self._api_key or "none",  # an empty one would make it look for GOOGLE_API_KEY
+            enterprise=False,  # GOOGLE_GENAI_USE_ENTERPRISE
+            debug_config=client.DebugConfig(client_mode=None),  # GOOGLE_GENAI_CLIENT_MODE: recordings
+            http_options=types.HttpOptions(
+                api_version=API_VERSION,  # GOOGLE_GENAI_API_VERSION
+                base_url=self._base_url,  # GOOGLE_GEMINI_BASE_URL
+                # The clients of the library that is not used would else stumble over ALL_PROXY.
+                client_args={"trust_env": False},
+                async_client_args={"trust_env": False},
+                aiohttp_client=session,
+                # Without this a lost connection is silently sent a second time (_api_client.py:2277
+                # in 3.4.0), inside our slot, past our limiter and maybe billed twice.
+                retry_options=types.HttpRetryOptions(attempts=1),
+            ),
+        )
+
 
 def _quiet_the_sdk() -> None:
     # It logs a line about "automatic function calling" for each call, and warns on stderr of every
     # word that its list of states lacks.
-    logging.getLogger("google_genai").setLevel(logging.WARNING)
+    logging.getLogger("google_genai").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".* is not a valid", module=r"google\.genai\.")
-
-
-def _network(detail: str, *, reached: bool = True) -> ApiFailure:
-    return ApiFailure(kind=ErrorKind.NETWORK, detail=one_sentence(detail), reached_server=reached)
 
 
 def _struck(problem: Problem, key: str) -> Problem:
@@ -225,29 +261,8 @@ def _struck(problem: Problem, key: str) -> Problem:
     return problem
 
 
-def _http_error(error: "APIError") -> HttpError:
-    """Take the SDK's error apart; where it did not see JSON it keeps the body's text as the message."""
-    body: Any = error.details
-    if isinstance(body, dict) and "error" not in body:
-        body = _json_or_text(body.get("message")) or body
-    # The SDK's annotation forgets aiohttp's response; both kinds have headers.
-    headers = getattr(error.response, "headers", None) or {}
-    path = urlsplit(str(getattr(error.response, "url", ""))).path
-    return HttpError(
-        status=error.code,
-        body=body,
-        headers={str(name).lower(): str(value) for name, value in headers.items()},
-        about_file=bool(_FILES_PATH.search(path)),
-    )
-
-
-def _json_or_text(text: Any) -> Any:
-    if not isinstance(text, str):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
 
 
 def _without_version(base_url: str) -> str:

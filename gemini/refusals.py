@@ -21,12 +21,18 @@ _SEARCHED = 20_000
 _MAX_QUOTAS = 20
 
 _KINDS_BY_STATUS = {
+    407: ErrorKind.NETWORK,
     408: ErrorKind.TIMEOUT,
     499: ErrorKind.SERVER,
     500: ErrorKind.SERVER,
     502: ErrorKind.SERVER,
     503: ErrorKind.SERVER,
     504: ErrorKind.TIMEOUT,
+    511: ErrorKind.NETWORK,
+}
+_WORDS_BY_STATUS = {
+    407: "the proxy on the way to the service wants credentials",
+    511: "the network wants a login before it lets anything through",
 }
 _FATAL_BY_STATUS = {
     401: StopReason.PERMISSION,
@@ -39,6 +45,7 @@ _FATAL_WORDS = {
     StopReason.CREDIT_SPENT: "the project's credit is spent",
     StopReason.UNKNOWN_MODEL: "the model was not found",
 }
+_SILENT = "no reason given"
 _NO_SUCH_PLACE = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
 _NAMES_FILE = re.compile(r"(?<![/\w.-])files/\w|\bthe file \w", re.IGNORECASE)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED"})
@@ -79,10 +86,10 @@ def exception_for(http: HttpError) -> ApiFailure | FatalError:
     message = _message(http.body, error)
     if http.status == 429:
         return _too_many(http, error, message)
-    said = one_sentence(message) or "no reason given"
+    said = one_sentence(message)
     if reason := _fatal_reason(http, error, message):
-        return FatalError(reason, f"{_fatal_words(reason, error)}: {said}")
-    return _failure(http, error, said)
+        return FatalError(reason, f"{_fatal_words(reason, error)}: {said or _SILENT}")
+    return _failure(http, error, _what_happened(http), said)
 
 
 def retry_hint_s(http: HttpError) -> float | None:
@@ -140,7 +147,7 @@ def _is_about_file(http: HttpError, message: str) -> bool:
     return http.status in {400, 403, 404} and bool(_NAMES_FILE.search(message[:_SEARCHED]))
 
 
-def _failure(http: HttpError, error: Mapping[str, Any], said: str) -> ApiFailure:
+def _failure(http: HttpError, error: Mapping[str, Any], *said: str) -> ApiFailure:
     if http.status in _KINDS_BY_STATUS:
         kind = _KINDS_BY_STATUS[http.status]
     elif 400 <= http.status < 500:
@@ -149,11 +156,20 @@ def _failure(http: HttpError, error: Mapping[str, Any], said: str) -> ApiFailure
         kind = ErrorKind.SERVER if http.status >= 500 else ErrorKind.NETWORK
     return ApiFailure(
         kind=kind,
-        detail=f"HTTP {http.status}: {said}",
+        detail=f"HTTP {http.status}: {': '.join(filter(None, said)) or _SILENT}",
         http_status=http.status,
         api_status=word(_text(error.get("status"))) or None,
         retry_after_s=retry_hint_s(http),
     )
+
+
+def _what_happened(http: HttpError) -> str:
+    """Return what it means that somebody between us and the service replied; empty for the service."""
+    if http.status >= 400:
+        return _WORDS_BY_STATUS.get(http.status, "")
+    place = word(http.headers.get("location", "").partition("?")[0])
+    did = f"redirects to {place}" if place else "answered in its place"
+    return f"something on the way to the service {did}"
 
 
 def _too_many(http: HttpError, error: Mapping[str, Any], message: str) -> ApiFailure | FatalError:

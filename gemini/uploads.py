@@ -1,7 +1,7 @@
 """How is an image that is too big for one request lent to the service, and taken back?
 
 Files of the Files API live for 48 hours there, unless deleted. This file does not know what is asked
-about an image, and leaves what the SDK raises to ``client``, but for the SDK's own slips.
+about an image, and leaves what is raised on the way to ``client``, but for the SDK's own slips.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from errors import ApiFailure, ErrorKind
+from gemini.transport import BROKEN_REPLIES, Refused, broken_reply
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -30,10 +31,16 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """The images that are lent just now; at its end it waits for what is still to be deleted."""
+    """The images that are lent just now; at its end it waits for what is still to be deleted.
 
-    def __init__(self, files: "AsyncFiles") -> None:
+    Args:
+        files: the SDK's view of the Files API.
+        base_url: where chunks go, whatever host the reply to the first request names.
+    """
+
+    def __init__(self, files: "AsyncFiles", base_url: str) -> None:
         self._files = files
+        self._base_url = base_url
         self._deletions: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -48,16 +55,17 @@ class Uploads:
             await asyncio.wait(self._deletions)
 
     @asynccontextmanager
-    async def lent(self, image: bytes, mime_type: str) -> AsyncIterator["types.Part"]:
+    async def lent(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator["types.Part"]:
         """Upload an image for as long as the block lasts; deleting it holds up nobody.
 
         Raises:
-            ApiFailure: the service cannot read it, or its reply makes no sense.
+            ApiFailure: the service cannot use it, or its reply makes no sense.
         """
         from google.genai import types  # noqa: PLC0415
 
+        options = types.HttpOptions(base_url=self._base_url, timeout=timeout_ms)
         with _sensible_replies():
-            config = types.UploadFileConfig(mime_type=mime_type)
+            config = types.UploadFileConfig(mime_type=mime_type, http_options=options)
             file = await self._files.upload(file=BytesIO(image), config=config)
         try:
             yield types.Part.from_uri(file_uri=await self._usable(file), mime_type=mime_type)
@@ -74,22 +82,18 @@ class Uploads:
             await asyncio.sleep(POLL_S)
             with _sensible_replies():
                 file = await self._files.get(name=name)
-        if file.state == "FAILED":
-            raise ApiFailure(
-                kind=ErrorKind.INVALID_REQUEST, detail="the service could not read the uploaded image"
-            )
-        if not (uri := file.uri or uri):
-            raise _senseless()
+        uri = file.uri or uri
+        if file.state == "FAILED" or not uri:
+            detail = "the service could not use the uploaded image"
+            raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail)
         return uri
 
     async def _delete(self, name: str) -> None:
-        from google.genai import errors  # noqa: PLC0415
-
         try:
             async with asyncio.timeout(FORGET_S):
                 with _sensible_replies():
                     await self._files.delete(name=name)
-        except (errors.APIError, ApiFailure, aiohttp.ClientError, OSError, TimeoutError):
+        except (Refused, ApiFailure, aiohttp.ClientError, OSError):  # a timeout is one of the latter
             _log.debug("an uploaded image could not be deleted; it expires in 48 h")
 
 
@@ -97,17 +101,12 @@ class Uploads:
 def _sensible_replies() -> Iterator[None]:
     """Turn the SDK's stumbling over a reply of another shape into a failure of the network.
 
-    It takes replies apart unchecked, so a proxy's page or a JSON list ends in any of these.
+    It takes replies apart unchecked, so a JSON list or a null ends in any of these.
     """
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        # aiohttp's own errors about a URL are values too, and have a better translation.
+    except (*BROKEN_REPLIES, TypeError, AttributeError) as error:
+        # aiohttp's own errors about a URL or a certificate are values too, and have a better translation.
         if isinstance(error, aiohttp.ClientError):
             raise
-        raise _senseless() from None
-
-
-def _senseless() -> ApiFailure:
-    detail = "the reply to an upload is not what the service would send (a proxy may have answered)"
-    return ApiFailure(kind=ErrorKind.NETWORK, detail=detail)
+        raise broken_reply() from None

@@ -10,20 +10,11 @@ neither what is asked nor what is answered.
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from urllib.parse import urlsplit
 
-from aiohttp import (
-    ClientHandlerType,
-    ClientRequest,
-    ClientResponse,
-    ClientSession,
-    TCPConnector,
-    hdrs,
-    payload,
-)
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs, payload
 from aiohttp.abc import AbstractStreamWriter
 
 STAND_IN = b"the image itself is put in here while it is sent"
@@ -31,27 +22,7 @@ _ENCODED_STAND_IN = base64.urlsafe_b64encode(STAND_IN)
 _PIECE_BYTES = 3 * 2**17
 """Of the image, encoded at once: half a millisecond. A multiple of 3, so that pieces join."""
 
-_READ_BUFFER_BYTES = 4 * 2**20
-"""As in the SDK's own session."""
-
-_PORTS = {"http": 80, "https": 443}
-
 _image: ContextVar[bytes | None] = ContextVar("image", default=None)
-
-
-def open_session(base_url: str) -> ClientSession:
-    """Return a session for the SDK, to be closed by the caller.
-
-    The key goes to the host of ``base_url`` and, after a redirect, to no other.
-    Concurrency is bounded by the caller, so it is not bounded here. Proxies are taken from the
-    environment, as the SDK's own session does.
-    """
-    return ClientSession(
-        connector=TCPConnector(limit=0),
-        trust_env=True,
-        read_bufsize=_READ_BUFFER_BYTES,
-        middlewares=(_key_only_to(base_url), _splice, _refuse_upload_retries),
-    )
 
 
 @contextmanager
@@ -64,25 +35,10 @@ def in_place_of(image: bytes) -> Iterator[bytes]:
         _image.reset(token)
 
 
-def _key_only_to(base_url: str) -> Callable[[ClientRequest, ClientHandlerType], Awaitable[ClientResponse]]:
-    """Guard the key: at a redirect to another host aiohttp drops ``Authorization``, not Google's header."""
-    parts = urlsplit(base_url)
-    home = (parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme))
-
-    async def guard(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        url = request.url
-        if home not in {(url.scheme, host, url.port) for host in (url.host, url.raw_host)}:
-            request.headers.pop("x-goog-api-key", None)
-        return await handler(request)
-
-    return guard
-
-
-async def _splice(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+async def splice(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Put the image into the body that leaves this task; a middleware of the session."""
     image = _image.get()
-    # A redirect keeps the body that was made here, or makes a GET of it, which has none.
-    is_cut = isinstance(request.body, _Spliced)
-    if image is not None and request.method == hdrs.METH_POST and not is_cut:
+    if image is not None and request.method == hdrs.METH_POST:
         if not isinstance(request.body, payload.Payload):
             raise RuntimeError("the SDK made a body of a kind that cannot be cut open")
         # The image is the first part; nothing that a user writes comes before it.
@@ -91,22 +47,6 @@ async def _splice(request: ClientRequest, handler: ClientHandlerType) -> ClientR
             raise RuntimeError("the SDK made a body without the image's place in it")
         await request.update_body(_Spliced(head, image, tail))
     return await handler(request)
-
-
-async def _refuse_upload_retries(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Raise at once what an upload is refused with.
-
-    The SDK would send the chunk three times in seven seconds (_api_client.py:2835 in 3.4.0) whenever
-    a reply lacks the upload's status, as those of an overloaded service do.
-    """
-    from google.genai import errors  # noqa: PLC0415
-
-    response = await handler(request)
-    if "X-Goog-Upload-Offset" in request.headers and "X-Goog-Upload-Status" not in response.headers:
-        await errors.APIError.raise_for_async_response(response)  # type: ignore[no-untyped-call,unused-ignore]
-        response.close()
-        raise ValueError("an upload was answered without its status")
-    return response
 
 
 class _Spliced(payload.Payload):

@@ -9,7 +9,15 @@ from enum import StrEnum
 
 from errors import ErrorKind
 
-TRANSIENT = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
+TRANSIENT = frozenset(
+    {
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.SERVER,
+        ErrorKind.NETWORK,
+        ErrorKind.TIMEOUT,
+        ErrorKind.FILE_UNAVAILABLE,
+    }
+)
 """Failures that another night may cure by itself; the others would most likely be paid for again."""
 
 

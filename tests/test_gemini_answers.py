@@ -182,7 +182,7 @@ def test_an_answer_beats_the_feedback() -> None:
         ({"error": {"status": "RESOURCE_EXHAUSTED"}}, K.RATE_LIMITED),
         ({"error": {"code": 10**400}}, K.SERVER),
         ({"error": "upstream timed out"}, K.SERVER),
-        ({"error": None}, K.EMPTY),
+        ({"error": None}, K.NETWORK),
         ({"error": {"code": 404, "status": "NOT_FOUND", "message": "x"}}, S.UNKNOWN_MODEL),
         ({"usageMetadata": USAGE}, K.EMPTY),
         ({"candidates": None}, K.EMPTY),

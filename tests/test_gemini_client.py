@@ -10,7 +10,7 @@ from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini import produces_images
 from gemini.client import GeminiClient
 from models import Generation
-from tests.emulator import Emulator, Fault
+from tests.emulator import Emulator, Fault, FaultPlan
 from tests.gemini_world import IMAGE, IMAGE_MODEL, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request
 
 pytestmark = SDK_WARNINGS
@@ -73,9 +73,9 @@ def test_a_truncated_answer_keeps_what_came() -> None:
     assert caught.value.partial_text
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
+def test_the_servers_hint_is_found_wherever_it_stands() -> None:
+    """Header, RetryInfo, message or a body of the wrong type: the wait is known."""
+    faults = [
         Fault.RATE_LIMIT,
         Fault.TOKEN_LIMIT,
         Fault.RATE_LIMIT_HEADER_ONLY,
@@ -83,15 +83,24 @@ def test_a_truncated_answer_keeps_what_came() -> None:
         Fault.RATE_LIMIT_EVENT_STREAM,
         Fault.DAILY_QUOTA,
         Fault.DAILY_AND_MINUTE,
-    ],
-)
-def test_the_servers_hint_is_found_wherever_it_stands(fault: Fault) -> None:
-    """Header, RetryInfo, message or a body of the wrong type: the wait is known."""
-    with pytest.raises(ApiFailure) as caught:
-        ask(one(fault, hint_s=7.0))
+    ]
 
-    assert caught.value.retry_after_s is not None
-    assert caught.value.retry_after_s >= 7.0
+    async def calls() -> list[object]:
+        plan = FaultPlan(per_call=dict(enumerate(faults)))
+        async with Emulator(plan=plan, hint_s=7.0) as emulator:
+            client = GeminiClient(
+                api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
+            )
+            async with client:
+                return [
+                    (await asyncio.gather(client.generate(request()), return_exceptions=True))[0]
+                    for _ in faults
+                ]
+
+    for fault, failure in zip(faults, asyncio.run(calls()), strict=True):
+        assert isinstance(failure, ApiFailure)
+        assert failure.retry_after_s is not None, fault
+        assert failure.retry_after_s >= 7.0
 
 
 def test_a_429_without_a_hint_has_none() -> None:

@@ -83,7 +83,7 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     status=st.sampled_from([200, 301, 400, 401, 402, 403, 404, 413, 429, 500, 503, 504])
     | st.integers(-1, 999),
@@ -182,7 +182,7 @@ REPLIES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(body=REPLY_JSON | REPLIES, wants_images=st.booleans())
 @example(body=reply("\ud800", finish="\x1b[2J" * 999), wants_images=False)
 @example(body=reply("\ud800", modelVersion="\ud800" * 999), wants_images=False)

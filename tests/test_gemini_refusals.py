@@ -181,6 +181,8 @@ def decided(status: int, body: Any, **more: Any) -> ErrorKind | StopReason:
         pytest.param(201, {}, K.NETWORK, id="201"),
         pytest.param(204, None, K.NETWORK, id="204"),
         pytest.param(302, "", K.NETWORK, id="302"),
+        pytest.param(407, "", K.NETWORK, id="407 of a proxy"),
+        pytest.param(511, "<html>log in</html>", K.NETWORK, id="511 of a captive portal"),
         pytest.param(418, "teapot", K.INVALID_REQUEST, id="an unknown 4xx"),
     ],
 )
@@ -235,6 +237,22 @@ def test_a_404_of_another_server_names_the_endpoint(body: Any, *, named: bool) -
 def test_the_services_words_reach_the_user(body: Any, words: str) -> None:
     """Whoever spoke, in whatever form, the words come on one printable line."""
     assert str(exception_for(HttpError(status=503, body=body))).startswith(f"HTTP 503: {words}")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (204, "HTTP 204: something on the way to the service answered in its place: hm"),
+        (302, "HTTP 302: something on the way to the service redirects to https://login.example/x: hm"),
+        (407, "HTTP 407: the proxy on the way to the service wants credentials: hm"),
+        (511, "HTTP 511: the network wants a login before it lets anything through: hm"),
+    ],
+)
+def test_who_stands_in_the_way_is_named(status: int, words: str) -> None:
+    """A reply that cannot be the service's own says so; the query of a login page is nobody's business."""
+    headers = {"location": "https://login.example/x?session=7"} if status == 302 else {}
+
+    assert str(exception_for(HttpError(status=status, body="hm", headers=headers))) == words
 
 
 def test_quotas_are_named_in_order() -> None:

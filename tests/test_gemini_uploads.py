@@ -28,19 +28,19 @@ def _small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gemini.client, "MAX_INLINE_BYTES", SMALL_LIMIT_BYTES)
 
 
-def within(emulator: Emulator, use: Callable[[GeminiClient], Awaitable[T]]) -> tuple[T, float]:
-    """Use a client of an emulator; return what comes of it, and the seconds that its end took."""
+def within(emulator: Emulator, use: Callable[[GeminiClient], Awaitable[T]]) -> T:
+    """Use a client of an emulator and close it; return what comes of it.
 
-    async def run() -> tuple[T, float]:
-        clock = asyncio.get_running_loop().time
-        async with emulator:
+    The limit is no measure: it only makes a hang a failure.
+    """
+
+    async def run() -> T:
+        async with asyncio.timeout(60), emulator:
             client = GeminiClient(
                 api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
             )
             async with client:
-                result = await use(client)
-                leaving_s = clock()
-            return result, clock() - leaving_s
+                return await use(client)
 
     return asyncio.run(run())
 
@@ -78,19 +78,16 @@ def test_an_endless_look_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -
     """The deadline of the call holds for upload, wait and answer together; the file is deleted."""
     monkeypatch.setattr(uploads, "POLL_S", 0.05)
     emulator = Emulator(file_states=("PROCESSING",))
-    asked = request(image=BIG, timeout_s=1.0)
+    asked = request(image=BIG, timeout_s=0.5)
 
-    async def use(client: GeminiClient) -> tuple[object, float]:
-        clock = asyncio.get_running_loop().time
-        begun_s = clock()
+    async def use(client: GeminiClient) -> object:
         (result,) = await asyncio.gather(client.generate(asked), return_exceptions=True)
-        return result, clock() - begun_s
+        return result
 
-    (failure, took_s), _ = within(emulator, use)
+    failure = within(emulator, use)
 
     assert isinstance(failure, ApiFailure)
     assert failure.kind is K.TIMEOUT
-    assert took_s < 2.5
     assert emulator.calls == []
     assert operations(emulator)[-1] == "files.delete"
 
@@ -99,7 +96,7 @@ REFUSALS: dict[Fault, ErrorKind | StopReason] = {
     Fault.RATE_LIMIT: K.RATE_LIMITED,
     Fault.UNAVAILABLE: K.SERVER,
     Fault.UNAVAILABLE_EMPTY: K.SERVER,
-    Fault.UNAVAILABLE_BROKEN_JSON: K.NETWORK,
+    Fault.UNAVAILABLE_BROKEN_JSON: K.SERVER,
     Fault.BAD_GATEWAY: K.SERVER,
     Fault.TOO_LARGE: K.INVALID_REQUEST,
     Fault.MODEL_NOT_FOUND: K.INVALID_REQUEST,
@@ -127,7 +124,7 @@ def test_a_failed_upload_is_what_it_is(step: str, requests: int) -> None:
             found += await asyncio.gather(client.generate(request(image=BIG)), return_exceptions=True)
         return found
 
-    errors, _ = within(emulator, use)
+    errors = within(emulator, use)
 
     found = [
         error.kind if isinstance(error, ApiFailure) else getattr(error, "reason", error) for error in errors
@@ -147,27 +144,29 @@ def test_an_upload_that_hangs_ends_at_the_deadline() -> None:
         assert caught.value.kind is K.TIMEOUT
 
 
-@pytest.mark.parametrize(
-    ("fault", "expected"),
-    [
-        (Fault.UNAVAILABLE, K.SERVER),
-        (Fault.FILE_NOT_FOUND, K.INVALID_REQUEST),
-        (Fault.OK_LIST, K.NETWORK),
-        (Fault.OK_NULL, K.NETWORK),
-    ],
-)
-def test_a_failed_look_is_what_it_is(
-    fault: Fault, expected: ErrorKind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+LOOKS = {
+    Fault.UNAVAILABLE: K.SERVER,
+    Fault.UNAVAILABLE_BROKEN_JSON: K.SERVER,
+    Fault.FILE_NOT_FOUND: K.INVALID_REQUEST,
+    Fault.OK_LIST: K.NETWORK,
+    Fault.OK_NULL: K.NETWORK,
+}
+
+
+def test_a_failed_look_is_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for the state can fail too; the file is deleted all the same."""
     monkeypatch.setattr(uploads, "POLL_S", 0.01)
-    emulator = Emulator(file_states=("PROCESSING",), file_faults={"get": [fault]})
+    emulator = Emulator(file_states=("PROCESSING",), file_faults={"get": list(LOOKS)})
 
-    with pytest.raises(ApiFailure) as caught:
-        ask(emulator, asked=request(image=BIG))
+    async def use(client: GeminiClient) -> list[object]:
+        calls = [client.generate(request(image=BIG)) for _ in LOOKS]
+        return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
 
-    assert caught.value.kind is expected
-    assert operations(emulator)[-1] == "files.delete"
+    found = [getattr(failure, "kind", failure) for failure in within(emulator, use)]
+
+    assert dict(zip(LOOKS, found, strict=True)) == LOOKS
+    assert operations(emulator).count("files.delete") == len(LOOKS)
+    assert emulator.files.listed() == []
 
 
 def test_an_image_that_the_service_cannot_read_fails() -> None:
@@ -182,62 +181,61 @@ def test_an_image_that_the_service_cannot_read_fails() -> None:
     assert emulator.calls == []
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
+def test_a_deletion_that_fails_harms_nobody() -> None:
+    """The answer stays; the file expires by itself; it is not asked for twice."""
+    faults = [
         Fault.UNAVAILABLE,
         Fault.RESET,
         Fault.FILE_NOT_FOUND,
         Fault.CAPTIVE_PORTAL,
+        Fault.NO_CONTENT,
         Fault.OK_LIST,
         Fault.CUT_BODY,
-    ],
-)
-def test_a_deletion_that_fails_harms_nobody(fault: Fault) -> None:
-    """The answer stays; the file expires by itself."""
-    emulator = Emulator(file_faults={"delete": [fault]})
+    ]
+    emulator = Emulator(file_faults={"delete": faults})
 
-    assert ask(emulator, asked=request(image=BIG)).text
-    assert operations(emulator).count("files.delete") == 1 or fault in {Fault.RESET, Fault.CUT_BODY}
+    async def use(client: GeminiClient) -> list[str]:
+        return [(await client.generate(request(image=BIG))).text for _ in faults]
+
+    assert all(within(emulator, use))
+    # A library may send a DELETE again whose connection broke, as the protocol allows.
+    broken = operations(emulator).count("files.delete") - len(faults)
+    assert 0 <= broken <= len({Fault.RESET, Fault.CUT_BODY})
 
 
 def test_a_deletion_that_hangs_delays_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is there at once; the client's end waits for the deletion, but not for long."""
+    """Answers come while it hangs; the client's end waits for the deletion, but gives it up."""
     monkeypatch.setattr(uploads, "FORGET_S", 0.4)
     emulator = Emulator(file_faults={"delete": [Fault.HANG]})
 
-    async def use(client: GeminiClient) -> float:
-        clock = asyncio.get_running_loop().time
+    async def use(client: GeminiClient) -> int:
         await client.generate(request(image=BIG))
-        begun_s = clock()
         await client.generate(request())  # goes on meanwhile
-        return clock() - begun_s
+        return running_deletions()
 
-    another_s, closing_s = within(emulator, use)
-
-    assert another_s < 0.35
-    assert closing_s < 1.0
+    assert within(emulator, use) == 1
 
 
 @pytest.mark.parametrize("fault", [None, Fault.HANG], ids=["prompt deletion", "deletion that hangs"])
 def test_a_cancelled_call_takes_its_file_back(fault: Fault | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cancellation is not held up, and still the file is deleted."""
+    """Cancellation is not held up by the deletion, which is done all the same."""
     monkeypatch.setattr(uploads, "FORGET_S", 0.4)
     plan = FaultPlan(per_call={0: Fault.HANG})
     emulator = Emulator(plan=plan, file_faults={"delete": [fault] if fault else []})
 
-    async def use(client: GeminiClient) -> float:
-        clock = asyncio.get_running_loop().time
+    async def use(client: GeminiClient) -> int:
         call = asyncio.create_task(client.generate(request(image=BIG)))
         await until(lambda: emulator.calls)
-        begun_s = clock()
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         assert call.cancelled()
-        return clock() - begun_s
+        return running_deletions()
 
-    cancelling_s, closing_s = within(emulator, use)
-
-    assert cancelling_s < 0.3
-    assert closing_s < 1.0
+    assert within(emulator, use) == 1
     assert fault or emulator.files.listed() == []
+
+
+def running_deletions() -> int:
+    """Return how many deletions are under way in the background."""
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    return sum("Uploads._delete" in getattr(one, "__qualname__", "") for one in coroutines)

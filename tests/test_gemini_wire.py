@@ -1,4 +1,4 @@
-"""Rules of gemini/wire.py, and of a client in use: many calls, big images, keys, redirects, proxies, ends."""
+"""Rules of gemini/wire.py, and of a client in use: many calls, big images, keys, proxies, ends."""
 
 import asyncio
 import base64
@@ -6,41 +6,27 @@ import gc
 import hashlib
 import itertools
 import json
+import logging
 import socket
-import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from errors import ApiFailure, ErrorKind, FatalError
 from gemini.client import GeminiClient
-from gemini.wire import STAND_IN
+from gemini.wire import STAND_IN, _Spliced, in_place_of
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
+from tests.gateway import Handler, serving
 from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request, until
 
 pytestmark = SDK_WARNINGS
 
 SECRET = "AIzaSyA-0123456789_abcdefghijklmnopqrst"  # noqa: S105 - made up
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANSWER = {"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishReason": "STOP"}]}
-
-
-@asynccontextmanager
-async def listening(handler: Handler) -> AsyncIterator[str]:
-    """Serve every path with one handler; yield the base URL."""
-    application = web.Application(client_max_size=2**27)
-    application.router.add_route("*", "/{anything:.*}", handler)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def client_of(url: str, key: str = KEY) -> GeminiClient:
@@ -52,7 +38,7 @@ def outcome_of(handler: Handler, *, key: str = KEY, image: bytes = IMAGE) -> obj
     """Put one request to a server of one handler; return the answer or the exception."""
 
     async def call() -> object:
-        async with listening(handler) as url, client_of(url, key) as client:
+        async with serving(handler) as url, client_of(url, key) as client:
             (outcome,) = await asyncio.gather(
                 client.generate(request(image=image, timeout_s=10)), return_exceptions=True
             )
@@ -65,7 +51,7 @@ def outcomes_of(handler: Handler, count: int, *, key: str = KEY) -> list[object]
     """Put requests whose prompts are their numbers, all at once, to a server of one handler."""
 
     async def calls() -> list[object]:
-        async with listening(handler) as url, client_of(url, key) as client:
+        async with serving(handler) as url, client_of(url, key) as client:
             asked = (client.generate(request(str(number))) for number in range(count))
             return list(await asyncio.gather(*asked, return_exceptions=True))
 
@@ -117,48 +103,70 @@ def test_twenty_calls_at_once_get_their_own_answers() -> None:
         assert hashlib.sha256(image).hexdigest() in answer.text
 
 
-async def longest_stall_s(work: Awaitable[object]) -> float:
-    """Return the longest time for which a ticking task was not served while the work was done."""
-    clock = asyncio.get_running_loop().time
-    stalls = [0.0]
+class Writer(AbstractStreamWriter):
+    """Notes how big each piece of a body is, and how often another task had its turn before it."""
 
-    async def tick() -> None:
+    def __init__(self) -> None:
+        self.turns = 0
+        self.pieces: list[tuple[int, int]] = []
+
+    async def write(self, chunk: Any) -> None:
+        """Take a piece without waiting, as a socket with room does."""
+        self.pieces.append((len(chunk), self.turns))
+
+    async def take_turns(self) -> None:
+        """Be the other task."""
         while True:
-            begun_s = clock()
-            await asyncio.sleep(0.001)
-            stalls.append(clock() - begun_s)
+            self.turns += 1
+            await asyncio.sleep(0)
 
-    ticking = asyncio.create_task(tick())
-    await work
-    ticking.cancel()
-    return max(stalls)
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        """Do nothing."""
+
+    async def drain(self) -> None:
+        """Do nothing."""
+
+    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
+        """Do nothing."""
+
+    def enable_chunking(self) -> None:
+        """Do nothing."""
+
+    async def write_headers(self, status_line: str, headers: Any) -> None:
+        """Do nothing."""
 
 
-def test_a_big_image_does_not_stop_the_loop() -> None:
-    """14 MB inline are sent piece by piece; all at once would take over a tenth of a second."""
+def test_a_big_image_gives_way_to_other_tasks() -> None:
+    """No more than half a megabyte is encoded at once, and between two pieces every task has its turn."""
     image = bytes(14_000_000)
 
-    async def call() -> float:
-        reader = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.emulator", stdout=asyncio.subprocess.PIPE
-        )
-        assert reader.stdout is not None
-        url = json.loads(await reader.stdout.readline())["base_url"]
-        try:
-            async with client_of(url) as client:
-                await client.generate(request())  # builds what the SDK builds late
-                # The best of some, since the machine may stall for reasons of its own.
-                return min([await longest_stall_s(client.generate(request(image=image))) for _ in range(3)])
-        finally:
-            reader.terminate()
-            await reader.wait()
+    async def write() -> Writer:
+        writer = Writer()
+        other = asyncio.create_task(writer.take_turns())
+        await _Spliced(b"head", image, b"tail").write(writer)
+        other.cancel()
+        return writer
 
-    assert asyncio.run(call()) < 0.05
+    (head, *pieces, tail) = asyncio.run(write()).pieces
+
+    assert (head[0], tail[0]) == (4, 4)
+    assert sum(size for size, _ in pieces) == -(-len(image) // 3) * 4
+    assert max(size for size, _ in pieces) <= 2**19
+    turns = [turn for _, turn in (*pieces, tail)]
+    assert all(before < after for before, after in itertools.pairwise(turns))
 
 
-def test_a_key_that_is_echoed_is_struck_out() -> None:
-    """A gateway that repeats the key puts it in no sentence, no field and no chain of exceptions."""
-    cases = list(itertools.product((200, 400, 403, 404, 429, 500), (0, 230, 240, 250)))
+def test_the_sdk_never_sees_the_image() -> None:
+    """What it encodes, all at once, is a stand-in of a fixed and small size."""
+    with in_place_of(bytes(14_000_000)) as stand_in:
+        assert stand_in == STAND_IN
+        assert len(stand_in) < 100
+
+
+def test_a_key_that_is_echoed_is_struck_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A gateway that repeats the key puts it in no sentence, no field, no chain of exceptions and no log."""
+    caplog.set_level(logging.DEBUG)
+    cases = list(itertools.product((200, 302, 400, 403, 404, 429, 500), (0, 230, 240, 250)))
 
     async def handler(incoming: web.Request) -> web.StreamResponse:
         asked = json.loads(await incoming.read())
@@ -166,39 +174,26 @@ def test_a_key_that_is_echoed_is_struck_out() -> None:
         said = "x" * padding + incoming.headers["x-goog-api-key"]
         violation = {"quotaId": said, "quotaValue": "3"}
         error = {"code": status, "message": said, "status": said, "details": [{"violations": [violation]}]}
-        return web.json_response({"error": error}, status=status)
+        return web.json_response({"error": error}, status=status, headers={"Location": f"/{said}?k={said}"})
 
     for error in outcomes_of(handler, len(cases), key=SECRET):
         assert isinstance(error, ApiFailure | FatalError)
         shown = "".join(traceback.format_exception(error)) + repr(error) + repr(error.args)
         assert SECRET[:8] not in shown
+    assert SECRET not in caplog.text
 
 
-def test_the_key_goes_to_no_other_host() -> None:
-    """At a redirect to another place the key stays at home."""
-    keys = []
+def test_a_key_in_an_answer_is_struck_out() -> None:
+    """What goes into files and documents does not hold it either, whole or cut off."""
 
-    async def other(incoming: web.Request) -> web.StreamResponse:
-        keys.append(incoming.headers.get("x-goog-api-key"))
-        return web.json_response(ANSWER)
+    async def handler(incoming: web.Request) -> web.StreamResponse:
+        part = {"text": f"the key is {incoming.headers['x-goog-api-key']}."}
+        return web.json_response({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]})
 
-    async def call() -> None:
-        async with listening(other) as elsewhere:
+    answer = outcome_of(handler, key=SECRET)
 
-            async def home(incoming: web.Request) -> web.StreamResponse:
-                keys.append(incoming.headers.get("x-goog-api-key"))
-                if incoming.path.endswith("again"):
-                    return web.json_response(ANSWER)
-                await incoming.read()
-                place = elsewhere if len(keys) == 1 else "/again"
-                return web.Response(status=307, headers={"Location": f"{place}/x"})
-
-            async with listening(home) as url, client_of(url, SECRET) as client:
-                await client.generate(request())
-
-    asyncio.run(call())
-
-    assert keys == [SECRET, None]
+    assert isinstance(answer, Generation)
+    assert answer.text == "the key is [secret]."
 
 
 BODIES = (

@@ -49,6 +49,7 @@ def test_force_asks_about_everything_again(world: World) -> None:
 def test_which_failures_are_tried_again(world: World, kind: ErrorKind) -> None:
     """By default only transient failures are asked about again; ``retry_failed`` takes them all."""
     transient = {ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT}
+    transient.add(ErrorKind.FILE_UNAVAILABLE)
     world.put("bad.png", b"bad")
     world.verdicts["bad.png"] = kind
     world.night()

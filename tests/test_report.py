@@ -449,7 +449,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             "1 image failed. Next: read the reports, then run again.",
             3,
         ),
-        (tallied(deferred()), None, None, "1 image put off. Next: run the same command again later.", 75),
+        (tallied(deferred()), None, None, "1 image put off: The service was not to be had. Next: run", 75),
         (tallied(failed()), None, REFUSED, "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY", 5),
     ],
     ids=["no-input", "nothing-new", "left-alone", "done", "failed", "put-off", "stopped"],

@@ -13,7 +13,7 @@ from tests.fakes import MostJitter, NoJitter
 from tests.virtual_loop import run_virtual
 
 RETRIED = {ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT}
-NEVER = {ErrorKind.PROHIBITED, ErrorKind.INVALID_REQUEST}
+NEVER = {ErrorKind.PROHIBITED, ErrorKind.FILE_UNAVAILABLE, ErrorKind.INVALID_REQUEST}
 
 
 def failure(kind: ErrorKind, hint_s: float | None = None) -> ApiFailure:

@@ -14,6 +14,10 @@ class UnreadableImage(ValueError):
     """The image cannot be used; the message is one sentence for the user, without the path."""
 
 
+class UnavailableImage(UnreadableImage):
+    """The file could not be had this time; nothing is known about the image in it."""
+
+
 class ImageFormat(StrEnum):
     """A kind of image that can be sent, as it is or converted; the value is its mime type."""
 

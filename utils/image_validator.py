@@ -18,13 +18,21 @@ from utils.image_formats import (
     Conversion,
     ImageFormat,
     Traits,
+    UnavailableImage,
     UnreadableImage,
     lacks_its_end,
     sniff,
 )
 from utils.image_strangers import LOOK_BYTES, describe_stranger
 
-__all__ = ["Conversion", "ImageFacts", "UnreadableImage", "inspect_image", "load_for_upload"]
+__all__ = [
+    "Conversion",
+    "ImageFacts",
+    "UnavailableImage",
+    "UnreadableImage",
+    "inspect_image",
+    "load_for_upload",
+]
 
 MAX_PIXELS: Final = 100_000_000
 """The default limit, 100 megapixels: 400 MB when decoded, and more than all but a few cameras make."""
@@ -104,7 +112,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     """
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise UnreadableImage("The file changed after it was checked; run again to send it as it is now.")
+        raise UnavailableImage("The file changed after it was checked; run again to send it as it is now.")
     if facts.conversion is None:
         return data
     from utils.image_conversion import convert  # noqa: PLC0415 -- as above
@@ -121,13 +129,13 @@ def _read(path: Path) -> bytes:
             # One byte more than announced is enough to notice a file that grows meanwhile.
             data = handle.read(size + 1) if size <= MAX_FILE_BYTES else b""
     except FileNotFoundError as exc:
-        raise UnreadableImage("The file is no longer there.") from exc
+        raise UnavailableImage("The file is no longer there.") from exc
     except PermissionError as exc:
-        raise UnreadableImage("The file may not be read: permission denied.") from exc
+        raise UnavailableImage("The file may not be read: permission denied.") from exc
     except MemoryError as exc:
-        raise UnreadableImage("There is not enough memory to read the file.") from exc
+        raise UnavailableImage("There is not enough memory to read the file.") from exc
     except OSError as exc:
-        raise UnreadableImage(f"The file cannot be read: {exc.strerror or exc}.") from exc
+        raise UnavailableImage(f"The file cannot be read: {exc.strerror or exc}.") from exc
     _check_length(size, data)
     return data
 
@@ -141,7 +149,7 @@ def _check_length(size: int, data: bytes) -> None:
             f"The file has {size / 1_000_000:,.0f} MB; images of up to {limit} MB can be sent."
         )
     if len(data) != size:
-        raise UnreadableImage("The file changed while it was read; run again when it is complete.")
+        raise UnavailableImage("The file changed while it was read; run again when it is complete.")
 
 
 def _conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -87,6 +88,7 @@ def _is_held(path: Path) -> bool:
 def _noted(path: Path) -> Holder | None:
     try:
         note = json.loads(_note(path).read_bytes())
+        datetime.fromisoformat(note["started_at"])
         return Holder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

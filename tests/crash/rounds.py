@@ -127,7 +127,7 @@ async def play(rounds: int, *, seed: int, parallel: int = 2) -> Toll:
                 one_round = Round(seed=number, folder=Path(folder), run_s=run_s)
                 try:
                     await one_round.play(toll)
-                except Exception:  # noqa: BLE001 - a failed round is reported, and the others go on
+                except (AssertionError, OSError, ValueError, KeyError, TimeoutError):
                     toll.failures.append(f"round with seed {number}:\n{traceback.format_exc()}")
                 _add(toll, one_round)
 

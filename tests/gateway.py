@@ -1,0 +1,86 @@
+"""What stands between a client and the service? A small HTTP server that a test tells what to answer.
+
+It can answer by itself, or pass a request on to an emulator and change what comes back.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """Yield the base URL of a server that hands every request to ``handler``."""
+    application = web.Application(client_max_size=64 * 2**20)
+    application.router.add_route("*", "/{anything:.*}", handler)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.05, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def answering(
+    status: int, body: bytes | str = b"", content_type: str = "application/json", **headers: str
+) -> Handler:
+    """Return a handler that always says the same."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        content = body.encode() if isinstance(body, str) else body
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status, body=content, headers={"Content-Type": content_type, **named})
+
+    return answer
+
+
+Change = Callable[[str, str, bytes], bytes]
+"""(method, path, body of the reply) -> the body that the client sees."""
+
+
+def _unchanged(_method: str, _path: str, body: bytes) -> bytes:
+    return body
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """Passes requests below a path prefix on, and keeps a list of what came by."""
+
+    target: str
+    """The base URL of what lies behind."""
+    prefix: str = ""
+    change: Change = _unchanged
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    """(method, path) of every request."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Pass one request on."""
+        self.seen.append((request.method, request.path))
+        if not request.path.startswith(self.prefix):
+            return web.Response(status=404, text="no such route")
+        url = self.target + request.path_qs.removeprefix(self.prefix)
+        kept = {name: value for name, value in request.headers.items() if _travels(name)}
+        async with aiohttp.ClientSession() as session:
+            sent = session.request(
+                request.method, url, data=aiohttp.BytesPayload(await request.read()), headers=kept
+            )
+            async with sent as response:
+                body = self.change(request.method, request.path, await response.read())
+                back = {
+                    name: self._outward(value) for name, value in response.headers.items() if _travels(name)
+                }
+                return web.Response(status=response.status, body=body, headers=back)
+
+    def _outward(self, value: str) -> str:
+        """Name this gateway where a header names what lies behind."""
+        return value.replace("/upload/", f"{self.prefix}/upload/") if value.startswith(self.target) else value
+
+
+def _travels(header: str) -> bool:
+    return header.lower() not in {"host", "content-length", "transfer-encoding", "date", "server"}
