@@ -125,6 +125,10 @@ class Batch:
                     await self._keep(held)
         finally:
             self._progress.close()
+            if processor.cut_off:
+                log.warning(
+                    "%d calls were cancelled in flight; they may be billed all the same", processor.cut_off
+                )
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Find an answer to these bytes that is already paid for, and whose files are what they were."""

@@ -243,6 +243,7 @@ def _reconcile(journal: "Journal", archiver: "Archiver") -> None:
 def _announce(settings: "Settings", plan: "Plan") -> None:
     """Say what is about to happen, before anything is paid for."""
     from gemini import produces_images
+    from journal import TodoReason
     from prompt_optimizer import asks_for_picture
 
     if settings.dry_run:
@@ -256,6 +257,11 @@ def _announce(settings: "Settings", plan: "Plan") -> None:
         plan.answered + plan.copyable,
         sum(plan.known_failures.values()),
     )
+    lost = plan.reasons.get(TodoReason.LOST, 0)
+    if lost:
+        log.warning(
+            "%d answers no longer stand as they were written: their images are asked about again", lost
+        )
     if plan.todo and asks_for_picture(settings.prompt) and not produces_images(settings.model):
         log.info(
             "the prompt seems to ask for a picture, but %s answers in words; "

@@ -135,6 +135,8 @@ class Processor:
         """Requests that were sent and not yet answered."""
         self.backing_off = 0
         """Images that wait for their next try."""
+        self.cut_off = 0
+        """Requests that were cancelled in flight; they may be billed all the same."""
 
     async def run(self, jobs: Iterator[ImageJob]) -> None:
         """Take every job to its outcome, or stop early.
@@ -243,6 +245,9 @@ class Processor:
         except ApiFailure as failure:
             story.refused(begun, seconds=clock() - start_s, failure=failure)
             self._limiter.refused(failure)
+            raise
+        except asyncio.CancelledError:
+            self.cut_off += 1
             raise
         except FatalError as error:
             story.ended_run(begun, seconds=clock() - start_s, error=error)

@@ -114,6 +114,7 @@ def test_a_second_signal_cancels_now(tmp_path: Path) -> None:
     assert stats["exit_code"] == 130
     assert stats["accounting"]["adds_up"]
     assert not files_below(tmp_path / "out" / "successful")
+    assert "4 calls were cancelled in flight" in done.stderr
 
 
 def test_the_grace_ends(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from utils.files import write_atomic
 
-_PATIENCE_S = 0.3
+_PATIENCE_S = 0.1
 """Everybody tries for so long, since somebody may only be asking whether the lock is held."""
 
 
@@ -55,7 +55,7 @@ def locked(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
     """
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=max(wait_s, _PATIENCE_S), poll_interval=0.1)
+        lock.acquire(timeout=max(wait_s, _PATIENCE_S), poll_interval=0.05)
     except Timeout as error:
         raise LockedError(_noted(path)) from error
     try:
