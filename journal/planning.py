@@ -36,7 +36,7 @@ class _Part(Enum):
     NOT_SELECTED = auto()
     COPY = auto()
     KNOWN_FAILURE = auto()
-    TODO = auto()
+    TO_ASK = auto()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Planner:
                     self._refresh_answer(look)
                 case _Part.KNOWN_FAILURE:
                     self._pass_over(look)
-                case _Part.COPY | _Part.TODO:
+                case _Part.COPY | _Part.TO_ASK:
                     self._reasons[self._reason(look)] += 1
                     self._list(look, part)
                 case _Part.NOT_SELECTED:
@@ -83,7 +83,7 @@ class Planner:
             found=self._parts.total(),
             answered=self._parts[_Part.ANSWERED],
             copyable=self._parts[_Part.COPY],
-            todo=self._parts[_Part.TODO],
+            todo=self._parts[_Part.TO_ASK],
             known_failures=dict(self._failures),
             not_selected=self._parts[_Part.NOT_SELECTED],
             reasons=dict(self._reasons),
@@ -95,10 +95,10 @@ class Planner:
         if self.selection.only and not self._is_selected(look):
             return _Part.NOT_SELECTED
         if self.selection.force:
-            return _Part.TODO
+            return _Part.TO_ASK
         if look.job.size_bytes in answered_sizes and self._is_copyable(look):
             return _Part.COPY
-        return _Part.KNOWN_FAILURE if self._is_known_failure(look) else _Part.TODO
+        return _Part.KNOWN_FAILURE if self._is_known_failure(look) else _Part.TO_ASK
 
     def _is_answered(self, look: Look) -> bool:
         answer = look.answer

@@ -29,12 +29,6 @@ def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float 
     )
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until a condition holds that nothing announces."""
-    while not holds():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
-
-
 def ask(
     emulator: Emulator,
     *,

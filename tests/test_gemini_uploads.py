@@ -12,7 +12,7 @@ from errors import ApiFailure, ErrorKind, StopReason
 from gemini import uploads
 from gemini.client import MAX_INLINE_BYTES, GeminiClient
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, request, until
+from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, request
 
 pytestmark = SDK_WARNINGS
 
@@ -225,7 +225,7 @@ def test_a_cancelled_call_takes_its_file_back(fault: Fault | None, monkeypatch: 
 
     async def use(client: GeminiClient) -> int:
         call = asyncio.create_task(client.generate(request(image=BIG)))
-        await until(lambda: emulator.calls)
+        await emulator.log.until_arrived(1)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         assert call.cancelled()

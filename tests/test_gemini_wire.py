@@ -21,7 +21,7 @@ from gemini.wire import STAND_IN, _Spliced, in_place_of
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
 from tests.gateway import Handler, serving
-from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request, until
+from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request
 
 pytestmark = SDK_WARNINGS
 
@@ -225,7 +225,7 @@ def test_a_cancelled_call_leaves_nothing_behind(recwarn: pytest.WarningsRecorder
         plan = FaultPlan(per_call={0: Fault.HANG})
         async with Emulator(plan=plan) as emulator, client_of(emulator.base_url) as client:
             hanging = asyncio.create_task(client.generate(request()))
-            await until(lambda: emulator.calls)
+            await emulator.log.until_arrived(1)
             hanging.cancel()
             await asyncio.gather(hanging, return_exceptions=True)
             assert hanging.cancelled()
