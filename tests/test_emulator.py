@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import warnings
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -83,7 +84,7 @@ def test_every_fault_is_a_reply_or_happens_to_the_wire() -> None:
         (Fault.MODEL_NOT_FOUND, 404, "NOT_FOUND"),
         (Fault.FILE_NOT_FOUND, 404, "NOT_FOUND"),
         (Fault.REQUEST_TIMEOUT, 408, "DEADLINE_EXCEEDED"),
-        (Fault.TOO_LARGE, 413, "Request Entity Too Large"),
+        (Fault.TOO_LARGE, 413, HTTPStatus(413).phrase),
         (Fault.CANCELLED, 499, "CANCELLED"),
         (Fault.INTERNAL, 500, "INTERNAL"),
         (Fault.BAD_GATEWAY, 502, "Bad Gateway"),
