@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from answer_files import (
+from errors import StorageError
+from models import Artefact, Deferred, Failed, ImageJob, Outcome, Reused, RunInfo, StoredAnswer, Succeeded
+from results.answer_files import (
     ResultFile,
     answer_files,
     copied_answer,
@@ -21,11 +23,18 @@ from answer_files import (
     failure_file,
     stored_answer,
 )
-from errors import StorageError
-from layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place, stays_out_of_archive
-from ledger import Ledger
-from models import Artefact, Deferred, Failed, ImageJob, Outcome, Reused, RunInfo, StoredAnswer, Succeeded
-from result_tree import ResultTree, holds_real_run, naming, remove_temporaries, storing
+from results.layout import (
+    DRY_RUN,
+    FAILED,
+    LEDGER,
+    METADATA,
+    SUCCESSFUL,
+    WRITE_TEST,
+    Place,
+    stays_out_of_archive,
+)
+from results.ledger import Ledger
+from results.result_tree import ResultTree, holds_real_run, naming, remove_temporaries, storing
 from utils.files import open_atomic
 from utils.packing import members, write_tar_gz, write_zip
 from utils.plain import json_document, json_stream, plain

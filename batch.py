@@ -21,8 +21,8 @@ from errors import FatalError, StopReason, StorageError
 from journal import Journal, Plan, Selection
 from models import Failed, ImageJob, Outcome, Reused, StoredAnswer, Succeeded
 from processor import Processor
+from reporting.tally import Tally
 from stopping import Stop
-from tally import Tally
 from utils.discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress
 

@@ -18,13 +18,13 @@ from gemini import produces_images
 from gemini.client import GeminiClient
 from gemini.simulated import SimulatedModel
 from journal import Journal, Selection
-from layout import JOURNAL
 from models import Prompt, RunInfo
 from processor import CallSettings, Processor
 from prompt_optimizer import AskAgain, PromptOptimizer
 from rate_limiter import RateLimiter
+from reporting.tally import Tally
+from results.layout import JOURNAL
 from stopping import Stop
-from tally import Tally
 from utils.progress import choose_progress
 
 Clock = Callable[[], datetime]

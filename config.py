@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import command_line
 from errors import ErrorKind, UsageError
-from options import ArchiveFormat, FailOn, Loudness
+from settings import command_line
+from settings.options import ArchiveFormat, FailOn, Loudness
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from sources import Sources
+    from settings.sources import Sources
 
 __all__ = ["VERSION", "ArchiveFormat", "FailOn", "Settings", "StatusRequest", "load"]
 
@@ -107,7 +107,7 @@ def load(
     """
     typed = command_line.parse(argv, version=VERSION)
     # Only now, since --help and a wrong flag have ended already and must not pay for pydantic.
-    from sources import Source, Sources, dotenv_file, variables  # noqa: PLC0415
+    from settings.sources import Source, Sources, dotenv_file, variables  # noqa: PLC0415
 
     dotenv = [dotenv_file(path) for path in dotenv_paths]
     environment = variables(env, where="the environment")

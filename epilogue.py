@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-import report
 from archiver import Archiver
-from documents import EvolutionEntry, Example, FailureEntry, ProcessingStats, TreeTotals
 from errors import FatalError, StopReason, StorageError
 from journal import FailureRow, Journal, Plan
-from layout import FAILED
 from models import RunInfo
-from options import FailOn
-from tally import EXAMPLES, Tally
+from reporting import report
+from reporting.documents import EvolutionEntry, Example, FailureEntry, ProcessingStats, TreeTotals
+from reporting.tally import EXAMPLES, Tally
+from results.layout import FAILED
+from settings.options import FailOn
 
 log = logging.getLogger(__name__)
 

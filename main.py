@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from archiver import Archiver
     from batch import Batch
     from config import Settings, StatusRequest
-    from documents import ProcessingStats
     from journal import Journal, Plan
+    from reporting.documents import ProcessingStats
     from status import Running
     from stopping import Stop
     from utils.lock import Holder
@@ -142,8 +142,8 @@ def _running(holder: "Holder") -> "Running":
 async def run(settings: "Settings", command: str) -> int:
     """Do one run, from the first look at the input to the last document; return its exit code."""
     import compose
+    from reporting.tally import Tally
     from stopping import Stop
-    from tally import Tally
 
     stop, tally, info = Stop(), Tally(), compose.run_info(settings, _utcnow)
     archiver = compose.archiver(settings, info)
@@ -273,7 +273,7 @@ def _announce(settings: "Settings", plan: "Plan") -> None:
 
 def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", archive: Path | None) -> int:
     """Print how the run ended; nothing at all when a quiet run went well."""
-    from closing import Where, is_nothing_new, last_line, summary
+    from reporting.closing import Where, is_nothing_new, last_line, summary
 
     if settings.quiet and stats.exit_code == ExitCode.DONE:
         return _end(ExitCode.DONE, last_line(stats))  # which only a log file hears

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from advice import ADVICE
-from closing import WIDTH
 from errors import ExitCode, StopReason
 from journal import JournalReader, OutcomeCounts, RunRow, Spending
 from journal.plan import TRANSIENT
-from layout import JOURNAL
+from reporting.advice import ADVICE
+from reporting.closing import WIDTH
+from results.layout import JOURNAL
 from utils.logger import one_line
 
 _LABEL = 13

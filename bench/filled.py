@@ -22,8 +22,8 @@ from archiver import Archiver
 from bench.images import EDGE_PX
 from gemini.simulated import SimulatedModel
 from journal import Journal, opening
-from layout import JOURNAL
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
+from results.layout import JOURNAL
 from utils.discovery import FoundImage, discover
 
 if TYPE_CHECKING:

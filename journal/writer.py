@@ -18,8 +18,8 @@ from journal.answers import Stands, adopt_from_history, all_stand, answer_in_pla
 from journal.plan import Plan, Selection
 from journal.planning import Planner
 from journal.reader import JournalReader
-from layout import HISTORY
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
+from results.layout import HISTORY
 
 _T = TypeVar("_T")
 

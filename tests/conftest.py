@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from options import OPTIONS
+from settings.options import OPTIONS
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 

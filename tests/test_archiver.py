@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advice import ADVICE
 from errors import ErrorKind
-from layout import Place
 from models import Artefact, Deferred, Reused
+from reporting.advice import ADVICE
+from results.layout import Place
+from results.wording import answer_text
 from tests.outcomes import (
     SOFT,
     archiver,
@@ -25,7 +26,6 @@ from tests.outcomes import (
     run_info,
     succeeded,
 )
-from wording import answer_text
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schema"
 

@@ -1,4 +1,4 @@
-"""Rules of archiver.py and ledger.py when a disk is full, a line is torn, or a run was killed."""
+"""Rules of archiver.py and results/ledger.py when a disk is full, a line is torn, or a run was killed."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -11,6 +11,7 @@ from PIL import Image
 
 from archiver import holds_real_run
 from errors import ErrorKind, StorageError
+from results.wording import utf8
 from tests.outcomes import (
     archiver,
     failed,
@@ -23,7 +24,6 @@ from tests.outcomes import (
     run_info,
     succeeded,
 )
-from wording import utf8
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schema"
 

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import pytest
 
-import command_line
 from config import VERSION, ArchiveFormat, Settings, StatusRequest, load
 from errors import ErrorKind, UsageError
-from options import OPTIONS
+from settings import command_line
+from settings.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 KEY = "AIzaSyExample0123456789"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import command_line
 from config import VERSION, load
 from errors import ExitCode
-from options import OPTIONS
+from settings import command_line
+from settings.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

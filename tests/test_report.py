@@ -1,4 +1,4 @@
-"""Rules of report.py, tally.py, documents.py and closing.py: told as growing stories, checked by schema."""
+"""Rules of reporting/: told as growing stories, checked by schema."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from errors import ErrorKind, ExitCode, FatalError, StopReason
 from models import Outcome, Reused, StoredAnswer, Usage
-from report import (
+from reporting.report import (
     ErrorGroup,
     EvolutionEntry,
     Example,

@@ -8,8 +8,8 @@ import pytest
 
 from errors import ErrorKind, ExitCode, UsageError
 from journal import Journal, Selection
-from layout import JOURNAL
 from models import Usage
+from results.layout import JOURNAL
 from status import Running, open_status, status_report
 from tests.journal_world import START, World, an_attempt, deferred, failed, run_info, sha256_of
 

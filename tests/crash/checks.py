@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from layout import WRITE_TEST
+from results.layout import WRITE_TEST
 from tests.cli import files_below
 from tests.emulator import Emulator
 from utils.files import is_temporary

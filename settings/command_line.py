@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from errors import ExitCode, UsageError
-from options import OPTIONS, Group, Loudness, Option
+from settings.options import OPTIONS, Group, Loudness, Option
 
 STATUS = "status"
 """The name of the flag that asks for the state of an output directory instead of a run."""

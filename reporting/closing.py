@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from advice import ADVICE
-from documents import ProcessingStats
 from errors import ErrorKind, ExitCode
+from reporting.advice import ADVICE
+from reporting.documents import ProcessingStats
 from utils.logger import one_line
 
 WIDTH = 79

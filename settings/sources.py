@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from errors import UsageError
-from options import OPTIONS, Option, SecretText
+from settings.options import OPTIONS, Option, SecretText
 
 _SHOWN_CHARACTERS = 60
 _SHORTEST_KEY = 6

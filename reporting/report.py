@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from advice import ADVICE
-from closing import Where, last_line, summary
-from documents import (
+from errors import ErrorKind, FatalError
+from models import Attempt, RunInfo
+from reporting.advice import ADVICE
+from reporting.closing import Where, last_line, summary
+from reporting.documents import (
     Accounting,
     Counted,
     EditCount,
@@ -29,10 +31,8 @@ from documents import (
     Tokens,
     TreeTotals,
 )
-from errors import ErrorKind, FatalError
-from models import Attempt, RunInfo
-from options import FailOn
-from tally import EXAMPLES, FAIL_ON_ANY, Tally, result_of
+from reporting.tally import EXAMPLES, FAIL_ON_ANY, Tally, result_of
+from settings.options import FailOn
 
 __all__ = [
     "ErrorAnalysis",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
-from layout import Place, is_text, picture_suffix, result_ending
 from models import Artefact, Failed, Generation, ImageJob, RunInfo, StoredAnswer, Succeeded
-from wording import DRY_RUN_LINE, DRY_RUN_TRAILER, answer_text, error_log, utf8
+from results.layout import Place, is_text, picture_suffix, result_ending
+from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER, answer_text, error_log, utf8
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ Text in, text out: this file never touches the disk and must not know where a fi
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from advice import ADVICE
 from models import Attempt, Failed, Prompt, RunInfo
+from reporting.advice import ADVICE
 from utils.logger import one_line
 from utils.plain import instant
 

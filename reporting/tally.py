@@ -13,7 +13,7 @@ from typing import assert_never
 
 from errors import ErrorKind, ExitCode, StopReason
 from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
-from options import FailOn
+from settings.options import FailOn
 
 EXAMPLES = 5
 

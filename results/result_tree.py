@@ -17,11 +17,11 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from errors import StorageError
-from layout import HISTORY, LEDGER, METADATA, Place
 from models import Artefact
+from results.layout import HISTORY, LEDGER, METADATA, Place
+from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER
 from utils.files import is_temporary, write_atomic
 from utils.logger import one_line
-from wording import DRY_RUN_LINE, DRY_RUN_TRAILER
 
 _STATS = "processing_stats.json"
 _FIRST_LINE = DRY_RUN_LINE.encode()

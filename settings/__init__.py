@@ -1,0 +1,1 @@
+"""What the user may decide, and where the decision is read from."""
