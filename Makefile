@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test bench-plan check lint type format clean
+.PHONY: help run test crash-test bench bench-peers bench-pacing bench-plan check lint type format clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -43,6 +43,16 @@ test: $(VENV)/.dev ## run all tests
 
 crash-test: $(VENV)/.dev ## kill the program at 200 random instants and at every single write (15 minutes)
 	@$(IN_VENV) -m tests.crash --rounds 200
+
+bench: $(VENV)/.dev ## compare with a bare script, the SDK's loop and the peers that are installed (an hour)
+	@$(IN_VENV) -m bench.sidebyside
+
+bench-peers: $(VENV)/.dev ## install the peers that make bench compares with, each in an environment of its own
+	@$(IN_VENV) -m bench.peers.install
+
+bench-pacing: $(VENV)/.dev ## play the pacer and the usual clients through 20 minutes of virtual time (15 minutes)
+	@$(PIP_INSTALL) -r bench/requirements.txt
+	@$(IN_VENV) -m bench.pacing
 
 bench-plan: $(VENV)/.dev ## measure runs over up to 100,000 answered images (6 minutes; needs 1 GB in TMPDIR)
 	@$(IN_VENV) -m bench.plan

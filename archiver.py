@@ -8,13 +8,26 @@ This file must not know how an answer was obtained, nor what the journal thinks 
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import assert_never
 
 from errors import StorageError
-from models import Artefact, Deferred, Failed, ImageJob, Outcome, Reused, RunInfo, StoredAnswer, Succeeded
+from models import (
+    Artefact,
+    Deferred,
+    Failed,
+    ImageJob,
+    Outcome,
+    Reused,
+    RunInfo,
+    StoredAnswer,
+    Succeeded,
+    Usage,
+)
 from results.answer_files import (
     ResultFile,
     answer_files,
@@ -57,11 +70,20 @@ class Archiver:
         run: the present run.
         beside_real: a dry run is to write its documents and its archive beside those of an earlier
             real run (see ``holds_real_run``); without meaning for a real run.
+        price: what a call costs that took these tokens at this moment; None when nobody knows.
     """
 
-    def __init__(self, *, output_dir: Path, run: RunInfo, beside_real: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        output_dir: Path,
+        run: RunInfo,
+        beside_real: bool = False,
+        price: Callable[[Usage, datetime], Decimal | None] = lambda *_: None,
+    ) -> None:
         self._root = output_dir
         self._run = run
+        self._price = price
         is_beside = run.dry_run and beside_real
         self.documents = output_dir / (DRY_RUN if is_beside else METADATA)
         """Where this run's documents go."""
@@ -239,7 +261,11 @@ class Archiver:
         if self._run.dry_run and self._tree.holds_real(place):
             return ()
         files = answer_files(place, outcome.generation, dry_run=self._run.dry_run)
-        return self._put_answer(place, stored_answer(outcome, self._run, files), files, replaces)
+        answer = stored_answer(outcome, self._run, files)
+        cost = self._price(answer.usage, outcome.attempts[-1].started_at)
+        if cost is not None:
+            answer = replace(answer, cost_usd=float(round(cost, 6)))
+        return self._put_answer(place, answer, files, replaces)
 
     def _put_answer(
         self, place: Place, answer: StoredAnswer, files: Sequence[ResultFile], replaces: Sequence[Artefact]

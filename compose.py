@@ -8,22 +8,30 @@ import random
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TextIO
 
 from archiver import Archiver, holds_real_run
 from batch import Batch, Folders
+from budget import Budget
+from calls import Caller
 from config import VERSION, ArchiveFormat, Settings
-from epilogue import Epilogue
+from epilogue import Epilogue, LimitSources
 from gemini import produces_images
 from gemini.client import GeminiClient
 from gemini.simulated import SimulatedModel
 from journal import Journal, Selection
 from models import Prompt, RunInfo
-from processor import CallSettings, Processor
+from money import Money
+from pacing.figures import LearnedLimits, PacingFigures
+from processor import WORKERS_PER_SLOT, Patience, Processor
 from prompt_optimizer import AskAgain, PromptOptimizer
+from quota_memory import QuotaMemory, Scope, key_fingerprint, state_path
 from rate_limiter import RateLimiter
+from reporting.costs import Costs
 from reporting.tally import Tally
 from results.layout import JOURNAL
+from spending.tokens import answer_length, expected_input_tokens, most_input_tokens
 from stopping import Stop
 from utils.progress import choose_progress
 
@@ -45,10 +53,10 @@ def run_info(settings: Settings, utcnow: Clock) -> RunInfo:
     )
 
 
-def archiver(settings: Settings, run: RunInfo) -> Archiver:
+def archiver(settings: Settings, run: RunInfo, money: Money) -> Archiver:
     """Return what writes the output tree."""
     beside_real = run.dry_run and holds_real_run(settings.output_dir)
-    return Archiver(output_dir=settings.output_dir, run=run, beside_real=beside_real)
+    return Archiver(output_dir=settings.output_dir, run=run, beside_real=beside_real, price=money.price)
 
 
 def journal(settings: Settings, run: RunInfo, writes: Archiver, utcnow: Clock) -> Journal:
@@ -65,6 +73,7 @@ def batch(
     stop: Stop,
     stderr: TextIO,
     clock: Callable[[], float],
+    aside: Callable[[], str],
     utcnow: Clock,
 ) -> Batch:
     """Return the run over the input directory."""
@@ -73,7 +82,7 @@ def batch(
         journal=knows,
         archiver=writes,
         tally=tally,
-        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock),
+        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock, aside=aside),
         stop=stop,
         utcnow=utcnow,
     )
@@ -107,31 +116,93 @@ def model(settings: Settings) -> GeminiClient | SimulatedModel:
     )
 
 
-def processor(
-    settings: Settings, asks: GeminiClient | SimulatedModel, run: Batch, *, stop: Stop, utcnow: Clock
-) -> Processor:
-    """Return what takes images to their outcomes."""
-    prompt = Prompt(text=settings.prompt)
-    return Processor(
-        model=asks,
-        limiter=RateLimiter(rpm=settings.rpm, sleep=stop.sleep),
-        reviser=PromptOptimizer(prompt) if settings.enable_prompt_optimization else AskAgain(),
-        recall=run.recall,
-        keep=run.keep,
-        stop=stop,
-        calls=CallSettings(
-            prompt=prompt,
-            max_concurrent=settings.max_concurrent,
-            max_retries=settings.max_retries,
-            timeout_s=settings.timeout_s,
-        ),
-        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+def quota_memory(settings: Settings, run: RunInfo, utcnow: Clock) -> QuotaMemory | None:
+    """Return what other nights learned and other runs on the key do; None in a dry run. Takes 0.1 s."""
+    if settings.dry_run or settings.api_key is None:
+        return None
+    fingerprint = key_fingerprint(settings.api_key.get_secret_value(), settings.api_base_url)
+    return QuotaMemory(
+        state_path(settings.state_dir),
+        scope=Scope(fingerprint=fingerprint, model=settings.model),
+        run_id=run.run_id,
         utcnow=utcnow,
     )
 
 
+def rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: Stop) -> RateLimiter:
+    """Return what says when a request may start; a dry run has nothing to learn."""
+    return RateLimiter(
+        rpm=settings.rpm,
+        tpm=settings.tpm,
+        max_concurrent=settings.max_concurrent,
+        sleep=stop.sleep,
+        outage_patience_s=settings.outage_patience_s,
+        learned=learned,
+        learning=not settings.dry_run,
+    )
+
+
+def budget(settings: Settings, money: Money, *, stop: Stop, utcnow: Clock) -> Budget:
+    """Return what says whether there is money for a request; a dry run spends none."""
+    return Budget(
+        max_requests=settings.max_requests,
+        max_cost=None if settings.dry_run else settings.max_cost,
+        prices=money.tariff,
+        bounds=answer_length(settings.model, wants_images=produces_images(settings.model)),
+        sleep=stop.sleep,
+        utcnow=utcnow,
+    )
+
+
+def processor(
+    settings: Settings,
+    asks: GeminiClient | SimulatedModel,
+    run: Batch,
+    *,
+    limiter: RateLimiter,
+    purse: Budget,
+    stop: Stop,
+    utcnow: Clock,
+) -> Processor:
+    """Return what takes images to their outcomes."""
+    prompt = Prompt(text=settings.prompt)
+    caller = Caller(
+        model=asks,
+        limiter=limiter,
+        purse=purse,
+        expected_tokens=partial(expected_input_tokens, settings.model),
+        most_tokens=partial(most_input_tokens, settings.model),
+        stop=stop,
+        max_concurrent=settings.max_concurrent,
+        utcnow=utcnow,
+    )
+    return Processor(
+        caller=caller,
+        reviser=PromptOptimizer(prompt) if settings.enable_prompt_optimization else AskAgain(),
+        recall=run.recall,
+        keep=run.keep,
+        stop=stop,
+        prompt=prompt,
+        workers=WORKERS_PER_SLOT * settings.max_concurrent,
+        patience=Patience(
+            max_retries=settings.max_retries,
+            timeout_s=settings.timeout_s,
+            max_timeout_s=settings.max_timeout_s,
+        ),
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+    )
+
+
 def epilogue(
-    settings: Settings, run: RunInfo, knows: Journal, writes: Archiver, *, command: str, utcnow: Clock
+    settings: Settings,
+    run: RunInfo,
+    knows: Journal,
+    writes: Archiver,
+    *,
+    figures: PacingFigures | None,
+    costs: Callable[[Tally], Costs | None],
+    command: str,
+    utcnow: Clock,
 ) -> Epilogue:
     """Return what writes the end of the run."""
     return Epilogue(
@@ -142,4 +213,6 @@ def epilogue(
         fail_on=settings.fail_on,
         command=command,
         utcnow=utcnow,
+        limits=LimitSources(figures=figures, answered_since=knows.answered_since),
+        costs=costs,
     )

@@ -9,6 +9,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,8 +48,18 @@ class Settings:
     max_concurrent: int
     max_retries: int
     timeout_s: float
+    max_timeout_s: float
+    """At least ``timeout_s``."""
+    outage_patience_s: float
     rpm: float | None
-    """Requests per minute; None is without limit."""
+    """A hard ceiling on requests per minute; None: the limit is learned."""
+    tpm: int | None
+    """The same for input tokens."""
+    max_requests: int | None
+    max_cost: Decimal | None
+    """US dollars."""
+    state_dir: Path | None
+    """None is the user's state directory."""
     enable_prompt_optimization: bool
     api_base_url: str | None
     """Without a slash at its end; None is Google's own."""
@@ -61,6 +73,9 @@ class Settings:
     """Empty: no such limit."""
     force: bool
     fail_on: FailOn
+    deadline: time | None
+    """On the local clock."""
+    max_duration_s: float | None
     grace_s: float
     wait_lock_s: float
     ping_url: str | None = field(repr=False)
@@ -136,6 +151,8 @@ def _settings(sources: "Sources") -> Settings:
         "prompt": _prompt(values, sources),
         "api_base_url": _api_base_url(values, sources),
         "timeout_s": _timeout_s(values, sources),
+        "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
+        "state_dir": _state_dir(values, sources),
         "ping_url": _ping_url(values, sources),
         "only": _only(values, sources),
         "fail_on": FailOn.of(values["fail_on"]),
@@ -161,6 +178,15 @@ def _output_dir(values: _Values, sources: "Sources") -> Path:
         raise sources.wrong("output_dir", "a directory, or a path where one can be made")
     if path.exists() and path.samefile(Path(values["input_dir"]).expanduser()):
         raise sources.wrong("output_dir", "another directory than --input-dir")
+    return path
+
+
+def _state_dir(values: _Values, sources: "Sources") -> Path | None:
+    if values["state_dir"] is None:
+        return None
+    path = Path(values["state_dir"]).expanduser()
+    if not _can_be_directory(path):
+        raise sources.wrong("state_dir", "a directory, or a path where one can be made")
     return path
 
 
@@ -271,6 +297,10 @@ def _plain(value: object) -> str | int | float | bool | None:
         return value
     if isinstance(value, frozenset):
         return ",".join(sorted(value)) or None
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
     if isinstance(value, FailOn):
         return f"{value.at_least:g}{'%' if value.is_percent else ''}"
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -7,20 +7,38 @@ to the archiver.
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 from archiver import Archiver
 from errors import FatalError, StopReason, StorageError
 from journal import FailureRow, Journal, Plan
 from models import RunInfo
-from reporting import report
+from pacing.figures import PacingFigures
+from reporting import horizon, report
+from reporting.costs import Costs
 from reporting.documents import EvolutionEntry, Example, FailureEntry, ProcessingStats, TreeTotals
 from reporting.tally import EXAMPLES, Tally
 from results.layout import FAILED
 from settings.options import FailOn
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSources:
+    """What the run found out about the service's limits, and whom to ask for the rest."""
+
+    figures: PacingFigures | None = None
+    """How the pacing stood at the end; None when nothing was paced."""
+    answered_since: Callable[[datetime], int | None] = lambda _: None
+    """How many calls of all real runs in the output directory were answered; None when that is not known."""
+    zone: tzinfo | None = None
+    """Where the user is; None for where the machine is."""
+
+
+_NO_SOURCES = LimitSources()
 
 
 class Epilogue:
@@ -34,6 +52,8 @@ class Epilogue:
         fail_on: how many failures the user minds.
         command: what the user typed, for the advice to run it again.
         utcnow: the wall clock.
+        limits: what the pacing and the journal tell about the service's limits.
+        costs: what is known of money at the end, given the counts; None when no prices were looked up.
     """
 
     def __init__(
@@ -46,6 +66,8 @@ class Epilogue:
         fail_on: FailOn,
         command: str,
         utcnow: Callable[[], datetime],
+        limits: LimitSources = _NO_SOURCES,
+        costs: Callable[[Tally], Costs | None] = lambda _: None,
     ) -> None:
         self._run = run
         self._journal = journal
@@ -54,6 +76,8 @@ class Epilogue:
         self._fail_on = fail_on
         self._command = command
         self._utcnow = utcnow
+        self._limits = limits
+        self._costs = costs
 
     def write(self, tally: Tally, plan: Plan, stop: FatalError | None) -> tuple[ProcessingStats, Path | None]:
         """Write everything; return the document about the run, and where the archive lies, if any.
@@ -100,9 +124,10 @@ class Epilogue:
         return None
 
     def _stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
+        ended_at = self._utcnow()
         return report.processing_stats(
             run=self._run,
-            ended_at=self._utcnow(),
+            ended_at=ended_at,
             tally=tally,
             plan=report.PlanCounts(
                 found=plan.found,
@@ -114,6 +139,17 @@ class Epilogue:
             tree=self._tree(),
             stop=stop,
             fail_on=self._fail_on,
+            limits=self._limits_at(ended_at, stop),
+            costs=self._costs(tally),
+        )
+
+    def _limits_at(self, ended_at: datetime, stop: FatalError | None) -> report.Limits:
+        """A dry run's answers say nothing about a quota, and only a spent one has to be asked for."""
+        is_spent = stop is not None and stop.reason is StopReason.DAILY_QUOTA and not self._run.dry_run
+        return report.Limits(
+            figures=self._limits.figures,
+            answered_today=self._limits.answered_since(horizon.last_reset(ended_at)) if is_spent else None,
+            zone=self._limits.zone,
         )
 
     def _tree(self) -> TreeTotals:

@@ -181,6 +181,8 @@ class ApiFailure(BatchError):
     """False when no connection came about, so that nothing can have been billed."""
     input_tokens: int = 0
     output_tokens: int = 0
+    image_output_tokens: int = 0
+    """The part of ``output_tokens`` that pictures took."""
     partial_text: str = ""
     """What came of an answer all the same (a truncated or refusing text): paid for, so kept."""
 
@@ -201,12 +203,26 @@ class ApiFailure(BatchError):
 class FatalError(BatchError):
     """Nothing more can be done in this run; images not yet answered stay to do."""
 
-    def __init__(self, reason: StopReason, detail: str, *, retry_after_s: float | None = None) -> None:
-        """Name the ``reason`` and say in ``detail``, one sentence without the key, what happened."""
+    def __init__(
+        self,
+        reason: StopReason,
+        detail: str,
+        *,
+        retry_after_s: float | None = None,
+        quota_ids: tuple[str, ...] = (),
+        quota_value: int | None = None,
+    ) -> None:
+        """Name the ``reason`` and say in ``detail``, one sentence without the key, what happened.
+
+        ``quota_ids`` and ``quota_value`` are those of the refusal that ended the run, where a quota did:
+        the ids as the server names them, and the limit that it named for the first of them.
+        """
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.quota_ids = quota_ids
+        self.quota_value = quota_value
 
 
 class UsageError(BatchError):

@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,20 +21,15 @@ import config
 from errors import BatchError, ExitCode, FatalError, StopReason, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from archiver import Archiver
-    from batch import Batch
     from config import Settings, StatusRequest
-    from journal import Journal, Plan
-    from reporting.documents import ProcessingStats
     from status import Running
     from stopping import Stop
+    from time_limit import TimeLimit
     from utils.lock import Holder
 
 log = logging.getLogger(__name__)
 
 PROGRAM_DIR = Path(__file__).resolve().parent
-PICTURE_MODEL = "gemini-nano-banana-2.1"
-"""Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 LOCK = ".gbp.lock"
 """In the output directory; the kernel holds it for one process."""
 
@@ -95,21 +90,27 @@ def console() -> None:
 
 def _run_alone(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
+    from time_limit import time_limit
     from utils.lock import LockedError, locked, read_holder
 
+    # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
+    limit = time_limit(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
+    wait_s = min(settings.wait_lock_s, limit.seconds_left(_utcnow())) if limit else settings.wait_lock_s
     with ExitStack() as stack:
         lock = settings.output_dir / LOCK
         now = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
         try:
             settings.output_dir.mkdir(parents=True, exist_ok=True)
-            if settings.wait_lock_s and read_holder(lock):
+            if wait_s and read_holder(lock):
                 log.info("another run holds %s: waiting for it", settings.output_dir)
-            stack.enter_context(locked(lock, wait_s=settings.wait_lock_s, started_at=now))
+            stack.enter_context(locked(lock, wait_s=wait_s, started_at=now))
         except LockedError as error:
+            if limit and not limit.seconds_left(_utcnow()):
+                return _end(ExitCode.DEADLINE, f"{limit.cause} while another run held {settings.output_dir}")
             return _end(ExitCode.LOCKED, _held_by(settings.output_dir, error.holder))
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
-        return _told(settings, lambda: asyncio.run(run(settings, command)))
+        return _told(settings, lambda: _end(*asyncio.run(_run(settings, command, limit))))
 
 
 def _held_by(output_dir: Path, holder: "Holder | None") -> str:
@@ -139,47 +140,13 @@ def _running(holder: "Holder") -> "Running":
     return Running(pid=holder.pid, host=holder.host, started_at=started_at)
 
 
-async def run(settings: "Settings", command: str) -> int:
-    """Do one run, from the first look at the input to the last document; return its exit code."""
-    import compose
-    from reporting.tally import Tally
-    from stopping import Stop
+async def _run(settings: "Settings", command: str, limit: "TimeLimit | None") -> tuple[ExitCode, str]:
+    import session
 
-    stop, tally, info = Stop(), Tally(), compose.run_info(settings, _utcnow)
-    archiver = compose.archiver(settings, info)
-    archiver.check_writable()
-    archiver.sweep()
-    with compose.journal(settings, info, archiver, _utcnow) as journal:
-        _reconcile(journal, archiver)
-        clock = asyncio.get_running_loop().time
-        batch = compose.batch(
-            settings,
-            journal,
-            archiver,
-            tally=tally,
-            stop=stop,
-            stderr=sys.stderr,
-            clock=clock,
-            utcnow=_utcnow,
-        )
-        await _until_signalled(_work(settings, batch, stop), stop, settings.grace_s, batch.state)
-        epilogue = compose.epilogue(settings, info, journal, archiver, command=command, utcnow=_utcnow)
-        stats, archive = await asyncio.to_thread(epilogue.write, tally, batch.planned, stop.cause)
-    return _tell(settings, archiver, stats, archive)
+    def guard(work: Coroutine[None, None, None], stop: "Stop", state: Callable[[], str]) -> Awaitable[None]:
+        return _until_signalled(work, stop, settings.grace_s, state)
 
-
-async def _work(settings: "Settings", batch: "Batch", stop: "Stop") -> None:
-    import compose
-
-    plan = await asyncio.to_thread(batch.plan, compose.selection(settings))
-    _announce(settings, plan)
-    if stop.cause is not None or not (plan.todo or plan.copyable):
-        return
-    if not batch.has_space(compose.bytes_per_answer(settings)):
-        return
-    await asyncio.to_thread(batch.place_copies)
-    async with compose.model(settings) as model:
-        await batch.process(compose.processor(settings, model, batch, stop=stop, utcnow=_utcnow), plan)
+    return await session.run(settings, command, limit=limit, utcnow=_utcnow, guard=guard)
 
 
 async def _until_signalled(
@@ -189,16 +156,19 @@ async def _until_signalled(
     from utils.logger import reopen_log_file
 
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    signalled = False  # a run that stops for another reason still gives its calls the grace
 
     def on_signal(reason: StopReason, name: str) -> None:
+        nonlocal signalled
         if task.done():
             log.warning(
                 "%s: all calls have ended; only the documents and the archive are still written", name
             )
             return
-        if stop.cause is not None:
+        if signalled:
             task.cancel()
             return
+        signalled = True
         log.warning("%s: calls in flight are finished (at most %.0f s); again cancels them", name, grace_s)
         stop.ask(FatalError(reason, f"stopped by {name}"))
         loop.call_later(grace_s, task.cancel)
@@ -216,77 +186,21 @@ async def _until_signalled(
 
 def _status(wanted: "StatusRequest") -> int:
     """Print how far the results of an output directory are; changes nothing there."""
-    from status import open_status, status_report
+    from status import open_status, read_stopped, status_report
     from utils.lock import read_holder
 
     with open_status(wanted.output_dir) as reader:
         holder = read_holder(wanted.output_dir / LOCK)
         running = _running(holder) if holder else None
-        report = status_report(reader, output_dir=str(wanted.output_dir), running=running, now=_utcnow())
+        report = status_report(
+            reader,
+            output_dir=str(wanted.output_dir),
+            running=running,
+            now=_utcnow(),
+            stopped=read_stopped(wanted.output_dir),
+        )
     sys.stdout.write(report)
     return ExitCode.DONE
-
-
-def _reconcile(journal: "Journal", archiver: "Archiver") -> None:
-    """Make journal and tree agree again after a crash or damage."""
-    for notice in journal.notices:
-        log.warning("%s", notice)
-    if journal.needs_ledger:
-        adopted = journal.adopt(archiver.ledger(), archiver.proves)
-        if adopted:
-            log.info(
-                "%d answers that the journal did not know were found in the tree and taken over", adopted
-            )
-    journal.begin_run()
-
-
-def _announce(settings: "Settings", plan: "Plan") -> None:
-    """Say what is about to happen, before anything is paid for."""
-    from gemini import produces_images
-    from journal import TodoReason
-    from prompt_optimizer import asks_for_picture
-
-    if settings.dry_run:
-        log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
-    log.info(
-        "%d images in %s: %d to ask %s about, %d answered already, %d known to fail",
-        plan.found,
-        settings.input_dir,
-        plan.todo,
-        settings.model,
-        plan.answered + plan.copyable,
-        sum(plan.known_failures.values()),
-    )
-    lost = plan.reasons.get(TodoReason.LOST, 0)
-    if lost:
-        log.warning(
-            "%d answers no longer stand as they were written: their images are asked about again", lost
-        )
-    if plan.todo and asks_for_picture(settings.prompt) and not produces_images(settings.model):
-        log.info(
-            "the prompt seems to ask for a picture, but %s answers in words; "
-            "--model %s would return pictures (about $0.04 each, prices of November 2026)",
-            settings.model,
-            PICTURE_MODEL,
-        )
-
-
-def _tell(settings: "Settings", archiver: "Archiver", stats: "ProcessingStats", archive: Path | None) -> int:
-    """Print how the run ended; nothing at all when a quiet run went well."""
-    from reporting.closing import Where, is_nothing_new, last_line, summary
-
-    if settings.quiet and stats.exit_code == ExitCode.DONE:
-        return _end(ExitCode.DONE, last_line(stats))  # which only a log file hears
-    where = Where(
-        output_dir=str(settings.output_dir),
-        metadata=str(archiver.documents),
-        archive=str(archive) if archive else None,
-    )
-    if is_nothing_new(stats):  # one line is enough to say so
-        return _end(ExitCode.DONE, last_line(stats))
-    sys.stdout.write(summary(stats, where, dry_run=settings.dry_run))
-    sys.stdout.flush()
-    return _end(ExitCode(stats.exit_code), last_line(stats))
 
 
 def _set_up_logging(settings: "Settings") -> None:

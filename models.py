@@ -31,12 +31,15 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     """Answer and thoughts together, since both are billed as output."""
+    image_output_tokens: int = 0
+    """The part of ``output_tokens`` that pictures took, which has a price of its own."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the sum of both."""
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            image_output_tokens=self.image_output_tokens + other.image_output_tokens,
         )
 
 
@@ -60,6 +63,8 @@ class GenerationRequest:
     mime_type: str
     prompt: str
     timeout_s: float
+    max_output_tokens: int | None = None
+    """How long the answer may become, thoughts and pictures included; None leaves it to the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +191,8 @@ class StoredAnswer:
     response_id: str
     answered_at: datetime
     dry_run: bool = False
+    cost_usd: float | None = None
+    """What its call cost when it was made; None when nobody knew, and after it was read back or copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

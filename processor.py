@@ -7,8 +7,9 @@ error keeps its place in the queue of requests; and an exception in one ends the
 Here a few workers share one lazy iterator of images, so that there are never more tasks than
 workers. Each worker takes an image through ``process`` to exactly one ``Outcome`` and hands that to
 ``keep`` before it takes the next. There are about twice as many workers as slots: an image that
-backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. An answer
-keeps its slot until it is stored, so that a kill never costs more answers than there are slots.
+backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. Once no
+image is left to begin, those that keep timing out have ``max_timeout_s`` in all: the last one never
+holds up the night.
 
 A run ends early in one way only: somebody asks ``Stop`` for it (a refused key, a signal). Calls in
 flight are then finished, since they are paid for; waits end at once; images that have no answer
@@ -17,54 +18,27 @@ become ``Deferred``. What this file needs from outside it names as a Protocol; i
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 import retry_handler
+from calls import Caller
 from errors import ApiFailure, FatalError
-from models import (
-    Attempt,
-    Generation,
-    GenerationRequest,
-    ImageContent,
-    ImageJob,
-    Outcome,
-    Prompt,
-    Reused,
-    StoredAnswer,
-)
+from models import Attempt, Generation, ImageContent, ImageJob, Outcome, Prompt, Reused, StoredAnswer
 from retry_handler import RetryBudget, RetryEvent
 from stopping import RunStoppedError, Stop
 from story import Story
-from utils.image_validator import ImageFacts, UnreadableImage, inspect_image, load_for_upload
+from utils.image_validator import ImageFacts, UnreadableImage, inspect_image
 
 log = logging.getLogger(__name__)
 
 WORKERS_PER_SLOT = 2
-
-
-class Model(Protocol):
-    """Answers one request."""
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """Return the answer; raise ApiFailure for this image or FatalError for the run."""
-        ...
-
-
-class Limiter(Protocol):
-    """Decides when a request may start."""
-
-    async def acquire(self) -> None:
-        """Return when the caller may send one request."""
-        ...
-
-    def refused(self, failure: ApiFailure) -> None:
-        """Hear of a failed call; may raise FatalError."""
-        ...
+_TIMEOUT_MARGIN = 1.25
+"""New images get this much more time than the slowest answer took."""
 
 
 class Reviser(Protocol):
@@ -76,14 +50,14 @@ class Reviser(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallSettings:
-    """What the user decided about calls."""
+class Patience:
+    """How often and how long one image is tried."""
 
-    prompt: Prompt
-    max_concurrent: int
     max_retries: int
     timeout_s: float
+    """For a call's first try, in seconds; it grows with every try that runs out of time."""
     max_timeout_s: float = 600.0
+    """No call takes longer, nor do those that time out once no image is left to begin; in seconds."""
 
 
 @dataclass(slots=True)
@@ -96,47 +70,49 @@ class Processor:
     """Takes images to their outcomes, many at a time.
 
     Args:
-        model: answers a request.
-        limiter: says when a request may start.
+        caller: makes one call.
         reviser: chooses other words after a failure that waiting cannot cure.
         recall: finds an answer that is already paid for, by the SHA-256 of the image's bytes.
         keep: stores an outcome; an image counts as finished when it returned.
         stop: ends the run early.
-        calls: the user's settings.
+        prompt: the user's own.
+        workers: how many images are on their way at a time.
+        patience: the user's settings.
         rng: the source of jitter.
-        utcnow: the wall clock, for the record only.
     """
 
     def __init__(
         self,
         *,
-        model: Model,
-        limiter: Limiter,
+        caller: Caller,
         reviser: Reviser,
         recall: Callable[[str], Awaitable[StoredAnswer | None]],
         keep: Callable[[Outcome], Awaitable[None]],
         stop: Stop,
-        calls: CallSettings,
+        prompt: Prompt,
+        workers: int,
+        patience: Patience,
         rng: random.Random,
-        utcnow: Callable[[], datetime],
     ) -> None:
-        self._model = model
-        self._limiter = limiter
+        self._caller = caller
         self._reviser = reviser
         self._recall = recall
         self._keep = keep
         self._stop = stop
-        self._calls = calls
+        self._prompt = prompt
+        self._workers = workers
+        self._patience = patience
         self._rng = rng
-        self._utcnow = utcnow
         self._turns: dict[str, _Turn] = {}
-        self._slots = asyncio.Semaphore(calls.max_concurrent)
-        self.in_flight = 0
-        """Requests that were sent and not yet answered."""
+        self._first_timeout_s = patience.timeout_s
+        self._is_tail = False
         self.backing_off = 0
         """Images that wait for their next try."""
-        self.cut_off = 0
+
+    @property
+    def cut_off(self) -> int:
         """Requests that were cancelled in flight; they may be billed all the same."""
+        return self._caller.cut_off
 
     async def run(self, jobs: Iterator[ImageJob]) -> None:
         """Take every job to its outcome, or stop early.
@@ -145,16 +121,17 @@ class Processor:
             ExceptionGroup: whatever ``keep`` raised; nothing else escapes a worker but bugs.
         """
         async with asyncio.TaskGroup() as workers:
-            for _ in range(WORKERS_PER_SLOT * self._calls.max_concurrent):
+            for _ in range(self._workers):
                 workers.create_task(self._work(jobs))
 
     async def _work(self, jobs: Iterator[ImageJob]) -> None:
         while self._stop.cause is None and (job := next(jobs, None)) is not None:
             await self.process(job)
+        self._is_tail = True
 
     async def process(self, job: ImageJob) -> None:
         """Take one image to its one outcome and keep that; raises nothing that the image or service did."""
-        story = Story(job=job, prompt=self._calls.prompt)
+        story = Story(job=job, prompt=self._prompt)
         try:
             facts = await asyncio.to_thread(inspect_image, job.path)
         except UnreadableImage as error:
@@ -194,66 +171,28 @@ class Processor:
 
     async def _ask(self, story: Story, facts: ImageFacts, budget: RetryBudget) -> Generation:
         """Call with the story's present prompt, again as long as waiting may help."""
-        return await retry_handler.run(
-            lambda timeout_s: self._attempt(story, facts, timeout_s),
+        generation = await retry_handler.run(
+            lambda timeout_s: self._caller.call(story, facts, timeout_s),
             budget=budget,
+            is_crowded=lambda: self._is_crowded(story),
             rng=self._rng,
             sleep=self._back_off,
             announce=lambda event: _log_retry(story.job, event),
         )
-
-    async def _attempt(self, story: Story, facts: ImageFacts, timeout_s: float) -> Generation:
-        """Make one call: a slot, leave from the limiter, the bytes, the request.
-
-        An answer keeps its slot until it is stored: however slow the disk, a kill costs at most as many
-        answers as there are slots.
-        """
-        async with AsyncExitStack() as held:
-            await held.enter_async_context(self._slots)
-            self._stop.check()
-            await self._limiter.acquire()
-            data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
-            self._stop.check()
-            request = GenerationRequest(
-                key=story.job.key,
-                image=data,
-                mime_type=facts.send_mime_type,
-                prompt=story.prompt.text,
-                timeout_s=timeout_s,
-            )
-            self.in_flight += 1
-            try:
-                generation = await self._call(story, request)
-            finally:
-                self.in_flight -= 1
-            story.slot = held.pop_all()
-            return generation
-
-    async def _call(self, story: Story, request: GenerationRequest) -> Generation:
-        """Send the request; write down how it ended, whatever way it ended."""
-        clock = asyncio.get_running_loop().time
-        start_s = clock()
-        begun = Attempt(
-            number=len(story.attempts) + 1,
-            started_at=self._utcnow(),
-            seconds=0.0,
-            prompt=story.prompt,
-            timeout_s=request.timeout_s,
-        )
-        try:
-            generation = await self._model.generate(request)
-        except ApiFailure as failure:
-            story.refused(begun, seconds=clock() - start_s, failure=failure)
-            self._limiter.refused(failure)
-            raise
-        except asyncio.CancelledError:
-            self.cut_off += 1
-            raise
-        except FatalError as error:
-            story.ended_run(begun, seconds=clock() - start_s, error=error)
-            raise
-        story.answered(begun, seconds=clock() - start_s, usage=generation.usage)
+        self._learn_timeout(story.attempts[-1])
         return generation
+
+    def _is_crowded(self, story: Story) -> bool:
+        """Tell whether others were served since this image was last refused: it only has to wait its turn."""
+        others_served = self._caller.served > story.served_before
+        story.served_before = self._caller.served
+        return others_served
+
+    def _learn_timeout(self, answered: Attempt) -> None:
+        """Begin with a longer deadline once an answer took longer than the present one: each is paid for."""
+        if answered.seconds > self._first_timeout_s:
+            longest_s = max(self._patience.max_timeout_s, self._first_timeout_s)
+            self._first_timeout_s = min(answered.seconds * _TIMEOUT_MARGIN, longest_s)
 
     @asynccontextmanager
     async def _one_at_a_time(self, sha256: str) -> AsyncIterator[None]:
@@ -276,10 +215,19 @@ class Processor:
             self.backing_off -= 1
 
     def _new_budget(self) -> RetryBudget:
-        calls = self._calls
         return RetryBudget(
-            max_retries=calls.max_retries, timeout_s=calls.timeout_s, max_timeout_s=calls.max_timeout_s
+            max_retries=self._patience.max_retries,
+            timeout_s=self._first_timeout_s,
+            max_timeout_s=self._patience.max_timeout_s,
+            tail_s=self._tail_s,
         )
+
+    def _tail_s(self) -> float:
+        """Return how long calls that time out may still go on: for ever while images are left to begin."""
+        if not self._is_tail:
+            return math.inf
+        now_s = asyncio.get_running_loop().time()
+        return self._caller.last_begun_s + self._patience.max_timeout_s - now_s
 
 
 def _content(facts: ImageFacts) -> ImageContent:

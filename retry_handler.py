@@ -15,6 +15,7 @@ Not done here: choosing another prompt (``prompt_optimizer``), making everybody 
 knows ``ApiFailure`` alone). This file knows neither HTTP nor images.
 """
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -104,26 +105,47 @@ class RetryBudget:
     timeout_s: float
     """The deadline of the next call, in seconds."""
     max_timeout_s: float
+    tail_s: Callable[[], float] = field(default=lambda: math.inf)
+    """How long calls that time out may still go on, in seconds, once the run waits for its last images."""
     failures: int = field(default=0, init=False)
+    """Failures that counted."""
+    is_crowded: bool = field(default=False, init=False)
+    """The last failure was a quota met while others were served: it did not count."""
 
-    def admits(self, failure: ApiFailure) -> bool:
-        """Count the failure; say whether it is of a kind to retry and a retry is left."""
+    def admits(self, failure: ApiFailure, *, is_crowded: bool = False) -> bool:
+        """Count the failure; say whether it is of a kind to retry and a retry is left.
+
+        A quota that serves others meanwhile is no failure of this image: it only waits its turn.
+        """
         policy = POLICIES[failure.kind]
         if policy.verdict is not Verdict.RETRY:
             return False
+        self.is_crowded = is_crowded and failure.kind is ErrorKind.RATE_LIMITED
+        if self.is_crowded:
+            return True
         self.failures += 1
-        longest = max(self.timeout_s, self.max_timeout_s)
-        self.timeout_s = min(self.timeout_s * policy.timeout_growth, longest)
-        return self.failures <= self.max_retries
+        return self._has_time(policy) and self.failures <= self.max_retries
+
+    def _has_time(self, policy: RetryPolicy) -> bool:
+        """Lengthen the deadline as the policy says; False when too little time is left to be of use."""
+        if policy.timeout_growth == 1.0:
+            return True
+        last_s, longest_s = self.timeout_s, max(self.timeout_s, self.max_timeout_s)
+        self.timeout_s = min(last_s * policy.timeout_growth, longest_s, max(self.tail_s(), last_s))
+        return self.tail_s() >= last_s
 
 
-def backoff_s(failure: ApiFailure, failures: int, rng: random.Random) -> float:
+def backoff_s(failure: ApiFailure, failures: int, rng: random.Random, *, is_crowded: bool = False) -> float:
     """Return the seconds to wait after the image's ``failures``-th transient failure (1 and more).
 
     The wait doubles from ``base_s`` up to ``cap_s``, is jittered, and never ends before the moment
-    that the server named.
+    that the server named. Where others are served meanwhile that moment is all there is to wait for:
+    the pace is already being corrected for everybody.
     """
     policy = POLICIES[failure.kind]
+    if is_crowded and failure.retry_after_s is not None:
+        return failure.retry_after_s * (1.0 + HINT_JITTER * rng.uniform(0.0, 1.0))
+    failures = 1 if is_crowded else failures
     # The exponent is bounded because 2.0 ** 1024 overflows, and no cap is that high.
     upper_s = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 32))
     drawn_s = rng.uniform(policy.lowest_share * upper_s, upper_s)
@@ -138,22 +160,28 @@ async def run(
     rng: random.Random,
     sleep: Callable[[float], Awaitable[None]],
     announce: Callable[[RetryEvent], None],
+    is_crowded: Callable[[], bool] = lambda: False,
 ) -> T:
     """Make the call, and again after each failure that its policy and the image's budget admit.
 
     ``call`` is given the deadline in seconds. ``announce`` hears of a retry before it is waited for.
+    ``is_crowded``, asked once after each quota failure, tells whether others were served meanwhile.
 
     Raises:
         ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
         FatalError: at once, as the call raised it.
     """
+
+    def admits(error: BaseException) -> bool:
+        if not isinstance(error, ApiFailure):
+            return False
+        return budget.admits(error, is_crowded=error.kind is ErrorKind.RATE_LIMITED and is_crowded())
+
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
         stop=tenacity.stop_never,
-        retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, ApiFailure) and budget.admits(error)
-        ),
-        wait=lambda state: backoff_s(_failure_of(state), budget.failures, rng),
+        retry=tenacity.retry_if_exception(admits),
+        wait=lambda state: backoff_s(_failure_of(state), budget.failures, rng, is_crowded=budget.is_crowded),
         before_sleep=lambda state: announce(_event(state, budget)),
         reraise=True,
     )

@@ -1,9 +1,12 @@
 """How does the work in this output directory stand: what is done, what failed, what is left, what now?
 
-What ``--status`` prints, from the journal alone: without a key, beside a run that is going on, and
-without changing a byte. This file must not know how a lock is held, nor how anything is counted.
+What ``--status`` prints, from the journal, and from the document of the last run where that was stopped:
+without a key, beside a run that is going on, and without changing a byte. What the document advised is
+not repeated blindly: a quota that was used up then may have been reset since. This file must not know how
+a lock is held, nor how anything is counted.
 """
 
+import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +18,10 @@ from journal import JournalReader, OutcomeCounts, RunRow, Spending
 from journal.plan import TRANSIENT
 from reporting.advice import ADVICE
 from reporting.closing import WIDTH
-from results.layout import JOURNAL
+from results.layout import JOURNAL, METADATA
 from utils.logger import one_line
 
+_DOCUMENT = f"{METADATA}/processing_stats.json"
 _LABEL = 13
 _AGAIN = "run the same command again"
 _NEXT: Mapping[int | None, str] = {
@@ -42,6 +46,17 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedRun:
+    """What the document of a run that was stopped says about its end."""
+
+    run_id: str
+    detail: str
+    remedy: str
+    resets_at: datetime | None
+    """When there is quota again; None when no clock decides it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Picture:
     """What is known, looked up once."""
 
@@ -53,6 +68,8 @@ class _Picture:
     """The newest run that counts: a dry one only where there is nothing else."""
     last: RunRow | None
     """The newest of these that is over."""
+    stopped: StoppedRun | None
+    """How that one ended, where its own document says that it was stopped."""
     left: int | None
     """Images that the newest run has still to do, or left; None when that cannot be known."""
     spent: Spending
@@ -71,7 +88,30 @@ def open_status(output_dir: Path) -> JournalReader:
     return JournalReader.read_only(output_dir / JOURNAL)
 
 
-def status_report(reader: JournalReader, *, output_dir: str, running: Running | None, now: datetime) -> str:
+def read_stopped(output_dir: Path) -> StoppedRun | None:
+    """Read how the run ended whose document lies there; None when it was not stopped, or cannot be read."""
+    try:
+        document = json.loads((output_dir / _DOCUMENT).read_bytes())
+        stopped = document["stopped"]
+        resets_at = stopped.get("resets_at")
+        return StoppedRun(
+            run_id=str(document["run_id"]),
+            detail=str(stopped["detail"]),
+            remedy=str(stopped["remedy"]),
+            resets_at=datetime.fromisoformat(resets_at).astimezone(UTC) if resets_at else None,
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None  # a comfort only: the journal has told all that is needed
+
+
+def status_report(
+    reader: JournalReader,
+    *,
+    output_dir: str,
+    running: Running | None,
+    now: datetime,
+    stopped: StoppedRun | None = None,
+) -> str:
     """Return what to print: plain lines of at most ``closing.WIDTH`` columns but for a longer path.
 
     Args:
@@ -79,24 +119,29 @@ def status_report(reader: JournalReader, *, output_dir: str, running: Running | 
         output_dir: for people.
         running: who holds the lock; None when nobody does.
         now: UTC.
+        stopped: from ``read_stopped``; what it says counts only where it is about the last run.
     """
-    picture = _look(reader, running=running, now=now)
+    picture = _look(reader, running=running, now=now, stopped=stopped)
     return "\n".join(_report(picture, output_dir)) + "\n"
 
 
-def _look(reader: JournalReader, *, running: Running | None, now: datetime) -> _Picture:
+def _look(
+    reader: JournalReader, *, running: Running | None, now: datetime, stopped: StoppedRun | None
+) -> _Picture:
     runs, counts = reader.runs(), reader.tree_counts()
     real = [run for run in runs if not run.info.dry_run]
     only_dry = bool(runs) and not real and counts.real == OutcomeCounts()
     counted = list(runs) if only_dry else real
     current = _current(runs, running)
     newest = counted[0] if counted else None
+    last = next((run for run in counted if run is not current), None)
     return _Picture(
         counts=counts.dry if only_dry else counts.real,
         running=running,
         current=current,
         newest=newest,
-        last=next((run for run in counted if run is not current), None),
+        last=last,
+        stopped=stopped if stopped and last and stopped.run_id == last.info.run_id else None,
         left=_left(reader, newest),
         spent=reader.spending(),
         spent_newest=reader.spending(run_id=newest.info.run_id if newest else ""),
@@ -133,6 +178,8 @@ def _report(picture: _Picture, output_dir: str) -> Iterator[str]:
     yield from _row("Left to do", _left_words(picture))
     yield from _spending(picture)
     yield from _row("Last run", _last_run(picture))
+    if picture.stopped:
+        yield from _row("Stopped", f"{picture.stopped.detail.rstrip('. ')}.")
     yield from _row("Next", f"{_next(picture)}.")
 
 
@@ -206,7 +253,15 @@ def _next(picture: _Picture) -> str:
         return "run the command"
     if last.ended_at is None:
         return f"{_AGAIN}: it goes on where the last run was cut off"
+    if picture.stopped and last.exit_code == ExitCode.TRY_LATER:
+        return _next_after_stop(picture.stopped, picture.now)
     return _NEXT.get(last.exit_code) or _next_by_images(picture, counts)
+
+
+def _next_after_stop(stopped: StoppedRun, now: datetime) -> str:
+    if stopped.resets_at is not None and stopped.resets_at <= now:
+        return f"{_AGAIN}: there is quota again since {_moment(stopped.resets_at, now)}"
+    return stopped.remedy
 
 
 def _next_by_images(picture: _Picture, counts: OutcomeCounts) -> str:

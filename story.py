@@ -32,6 +32,8 @@ class Story:
     content: ImageContent | None = None
     """None until the image was read."""
     attempts: list[Attempt] = field(default_factory=list)
+    served_before: int = 0
+    """How many calls of the run had been served when this image was last refused for a quota."""
     slot: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What an answer that is paid for and not kept yet holds; closing it gives the slot back."""
 
@@ -50,7 +52,11 @@ class Story:
             api_status=failure.api_status,
             unavailable=failure.is_unavailability,
             quota_ids=failure.quota_ids,
-            usage=Usage(input_tokens=failure.input_tokens, output_tokens=failure.output_tokens),
+            usage=Usage(
+                input_tokens=failure.input_tokens,
+                output_tokens=failure.output_tokens,
+                image_output_tokens=failure.image_output_tokens,
+            ),
         )
         self.attempts.append(attempt)
 

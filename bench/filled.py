@@ -23,6 +23,7 @@ from bench.images import EDGE_PX
 from gemini.simulated import SimulatedModel
 from journal import Journal, opening
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
+from money import Money
 from results.layout import JOURNAL
 from utils.discovery import FoundImage, discover
 
@@ -39,7 +40,8 @@ def fill(arguments: Sequence[str]) -> None:
         raise SystemExit("a status request answers nothing")
     os.fsync = _leave_unsynced
     info = compose.run_info(settings, lambda: _NOW)
-    archiver = compose.archiver(settings, info)
+    money = Money(model=settings.model, dry_run=False, utcnow=lambda: _NOW)
+    archiver = compose.archiver(settings, info, money)
     archiver.check_writable()
     opened = opening.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
     opened.connection.execute("PRAGMA synchronous = OFF")

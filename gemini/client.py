@@ -1,15 +1,14 @@
 """How is one request put to the live service, and how does every way to fail come back as ours?
 
-The SDK is told everything, so that no variable of the environment bends a run, and its own retries
-are off, so that ``retry_handler`` is their one owner. Replies are taken raw: what they mean is decided
-in ``answers`` and ``refusals``. This file does not know how bytes travel (``transport``, ``wire``).
+Asked through the SDK, a request costs twice the CPU and its import delays every start (ADR 0008). So
+``generateContent`` is asked here, with a body made in ``wire`` over the session of ``transport``; only
+the Files API goes through the ``sdk``. What replies mean is decided in ``answers`` and ``refusals``.
 """
 
 import asyncio
 import json
-import logging
+import math
 import re
-import warnings
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -23,14 +22,13 @@ from utils.logger import redactor
 
 if TYPE_CHECKING:
     import aiohttp
-    from google import genai
-    from google.genai import types
-    from google.genai.client import AsyncClient
+    from aiohttp import payload
 
-    from gemini.uploads import Uploads
+    from gemini.sdk import LateSdk
+    from gemini.transport import Route
 
 API_VERSION = "v1beta"
-"""The SDK's default, v1, lacks features this program uses (google-genai 3.x release notes, 2026-11)."""
+"""v1 lacks features this program uses (Google's page on API versions, 2026-11)."""
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com"
 
@@ -39,9 +37,9 @@ MAX_INLINE_BYTES = 15_000_000
 on its page about file input (both November 2026); base64 adds a third, so this is safe under either."""
 
 OUTER_GRACE_S = 5.0
-"""Our own deadline lies this much behind the SDK's, in case that one fails to fire."""
+"""Our own deadline lies this much behind the HTTP library's, in case that one fails to fire."""
 
-_READ_ON_LOOP_CHARACTERS = 500_000
+_READ_ON_LOOP_BYTES = 500_000
 """Longer replies, which hold pictures, are read in a thread."""
 
 _KEY = re.compile(r"(?!auth_tokens/)[!-~]+")
@@ -69,36 +67,29 @@ class GeminiClient:
         self._base_url = _without_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
         self._stack = AsyncExitStack()
-        self._client: AsyncClient | None = None
-        self._uploads: Uploads | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._sdk: LateSdk | None = None
 
     def __repr__(self) -> str:
         """Show where the client points; never the key."""
         return f"GeminiClient(model={self._model!r}, base_url={self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        """Open the client; the SDK is imported here, where it is first needed.
+        """Open the client; the HTTP library is imported here, where it is first needed, in a thread.
 
         Raises:
-            UsageError: the SDK cannot be imported, or a variable asks it for a library that it lacks.
+            UsageError: it cannot be imported, or a variable names no proxy or no certificates.
         """
-        async with AsyncExitStack() as opening:
-            try:
-                from gemini.transport import open_session, reason_of  # noqa: PLC0415
-                from gemini.uploads import Uploads  # noqa: PLC0415
+        route = await asyncio.to_thread(_prepared, self._base_url)
+        from gemini.sdk import LateSdk  # noqa: PLC0415
+        from gemini.transport import open_session  # noqa: PLC0415
 
-                session = await opening.enter_async_context(open_session())
-                client = self._sdk(session)
-            except ImportError as error:
-                raise UsageError(f"the Gemini SDK cannot be used: {error}") from error
-            except OSError as error:
-                what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
-                raise UsageError(f"{what}: {reason_of(error)}") from error
-            opening.callback(client.close)  # also keeps the client alive: a collected one closes itself
-            service = await opening.enter_async_context(client.aio)
-            uploads = await opening.enter_async_context(Uploads(service.files, self._base_url))
+        async with AsyncExitStack() as opening:
+            session = await opening.enter_async_context(open_session(route))
+            sdk = LateSdk(api_key=self._api_key, base_url=self._base_url, session=session)
+            self._sdk = await opening.enter_async_context(sdk)
+            self._session = session
             self._stack = opening.pop_all()
-        self._client, self._uploads = service, uploads
         return self
 
     async def __aexit__(
@@ -106,7 +97,7 @@ class GeminiClient:
     ) -> None:
         """Close all connections."""
         await self._stack.aclose()
-        self._client = self._uploads = None
+        self._session = self._sdk = None
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Put one request; return its answer.
@@ -119,7 +110,7 @@ class GeminiClient:
         outcome = await self._outcome(request)
         if isinstance(outcome, Generation):
             return outcome
-        # Raised here, where nothing is being handled, so that it drags along neither what the SDK
+        # Raised here, where nothing is being handled, so that it drags along neither what a library
         # raised, whose words may hold the key, nor its reply, which may hold megabytes.
         try:
             raise _struck(outcome, self._api_key)
@@ -138,7 +129,7 @@ class GeminiClient:
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
 
     async def _outcome(self, request: GenerationRequest) -> Generation | Problem:
-        """Turn everything that the SDK and its transport raise into ours, most specific first."""
+        """Turn everything that transport and SDK raise into ours, most specific first."""
         import aiohttp  # noqa: PLC0415
 
         from gemini.transport import BROKEN_REPLIES, Refused, broken_reply, lost  # noqa: PLC0415
@@ -158,13 +149,14 @@ class GeminiClient:
             return broken_reply()
 
     async def _answer(self, request: GenerationRequest) -> Generation:
-        text = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
-        if len(text) > _READ_ON_LOOP_CHARACTERS:
-            return await asyncio.to_thread(self._read, text)
-        return self._read(text)
+        body, charset = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
+        if len(body) > _READ_ON_LOOP_BYTES:
+            return await asyncio.to_thread(self._read, body, charset)
+        return self._read(body, charset)
 
-    def _read(self, text: str) -> Generation:
+    def _read(self, body: bytes, charset: str) -> Generation:
         """Read a reply in which the key, which a gateway may echo, is struck out."""
+        text = body.decode(charset)
         if self._api_key in text:  # else a search for all its spellings would take long in a picture
             text = self._strike(text)
         document = json.loads(text) if text.strip() else None
@@ -174,80 +166,59 @@ class GeminiClient:
     def _is_big(request: GenerationRequest) -> bool:
         return len(request.image) > MAX_INLINE_BYTES
 
-    async def _ask_inline(self, request: GenerationRequest) -> str:
-        from google.genai import types  # noqa: PLC0415
+    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+        from gemini.wire import with_image  # noqa: PLC0415
 
-        from gemini.wire import in_place_of  # noqa: PLC0415
+        return await self._ask(with_image(request, wants_images=self._wants_images), request.timeout_s)
 
-        with in_place_of(request.image) as stand_in:
-            part = types.Part.from_bytes(data=stand_in, mime_type=request.mime_type)
-            return await self._ask(request, part)
+    async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes, str]:
+        from gemini.wire import with_file  # noqa: PLC0415
 
-    async def _ask_about_file(self, request: GenerationRequest) -> str:
-        if self._uploads is None:
+        if self._sdk is None:
             raise RuntimeError("the client is not open")
-        # One deadline for upload, wait and answer together; the SDK would give it to each.
-        async with (
-            asyncio.timeout(request.timeout_s),
-            self._uploads.lent(request.image, request.mime_type, _milliseconds(request.timeout_s)) as image,
-        ):
-            return await self._ask(request, image)
+        # One deadline for upload, wait and answer together.
+        async with asyncio.timeout(request.timeout_s):
+            uploads = await self._sdk.uploads()
+            lent = uploads.lent(request.image, request.mime_type, _milliseconds(request.timeout_s))
+            async with lent as uri:
+                body = with_file(request, uri, wants_images=self._wants_images)
+                return await self._ask(body, request.timeout_s)
 
-    async def _ask(self, request: GenerationRequest, image: "types.Part") -> str:
-        """Return the reply's body."""
-        from google.genai import types  # noqa: PLC0415
+    async def _ask(self, body: "payload.Payload", timeout_s: float) -> tuple[bytes, str]:
+        """Return the reply's body and its charset."""
+        import aiohttp  # noqa: PLC0415
 
-        if self._client is None:
+        if self._session is None:
             raise RuntimeError("the client is not open")
-        response = await self._client.models.generate_content(
-            model=self._model,
-            # The image stands first: ``wire`` relies on it.
-            contents=[types.Content(role="user", parts=[image, types.Part.from_text(text=request.prompt)])],
-            config=self._config(request.timeout_s),
-        )
-        raw = response.sdk_http_response
-        return (raw.body if raw else None) or ""
-
-    def _config(self, timeout_s: float) -> "types.GenerateContentConfig":
-        from google.genai import types  # noqa: PLC0415
-
-        return types.GenerateContentConfig(
-            http_options=types.HttpOptions(timeout=_milliseconds(timeout_s)),
-            should_return_http_response=True,
-            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-            automatic_continuation=False,  # True would send further billed requests by itself
-            response_modalities=["TEXT", "IMAGE"] if self._wants_images else None,
-        )
-
-    def _sdk(self, session: "aiohttp.ClientSession") -> "genai.Client":
-        """Return the SDK's client; whatever it would else take from the environment is given."""
-        from google import genai  # noqa: PLC0415
-        from google.genai import client, types  # noqa: PLC0415
-
-        _quiet_the_sdk()
-        return genai.Client(
-            api_key=self._api_key or "none",  # an empty one would make it look for GOOGLE_API_KEY
-            enterprise=False,  # GOOGLE_GENAI_USE_ENTERPRISE
-            debug_config=client.DebugConfig(client_mode=None),  # GOOGLE_GENAI_CLIENT_MODE: recordings
-            http_options=types.HttpOptions(
-                api_version=API_VERSION,  # GOOGLE_GENAI_API_VERSION
-                base_url=self._base_url,  # GOOGLE_GEMINI_BASE_URL
-                # The clients of the library that is not used would else stumble over ALL_PROXY.
-                client_args={"trust_env": False},
-                async_client_args={"trust_env": False},
-                aiohttp_client=session,
-                # Without this a lost connection is silently sent a second time (_api_client.py:2277
-                # in 3.4.0), inside our slot, past our limiter and maybe billed twice.
-                retry_options=types.HttpRetryOptions(attempts=1),
-            ),
-        )
+        timeout = aiohttp.ClientTimeout(total=_milliseconds(timeout_s) / 1000)
+        headers = {
+            "x-goog-api-key": self._api_key,
+            "X-Server-Timeout": str(math.ceil(_milliseconds(timeout_s) / 1000)),  # as the SDK sends it
+        }
+        url = f"{self._base_url}/{API_VERSION}/{_path_of(self._model)}:generateContent"
+        asked = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+        async with asked as response:
+            return await response.read(), response.get_encoding()
 
 
-def _quiet_the_sdk() -> None:
-    # It logs a line about "automatic function calling" for each call, and warns on stderr of every
-    # word that its list of states lacks.
-    logging.getLogger("google_genai").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".* is not a valid", module=r"google\.genai\.")
+def _prepared(base_url: str) -> "Route":
+    """Import what sends requests, and find the way; takes a fifth of a second, so not on the loop."""
+    try:
+        from gemini.transport import find_route, reason_of  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(f"the HTTP library cannot be used: {error}") from error
+    try:
+        return find_route(base_url)
+    except OSError as error:
+        what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
+        raise UsageError(f"{what}: {reason_of(error)}") from error
+    except ValueError as error:
+        # Without its words: a proxy's address may hold a password.
+        raise UsageError("HTTP_PROXY or HTTPS_PROXY names a proxy whose address is no URL") from error
+
+
+def _path_of(model: str) -> str:
+    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
 def _struck(problem: Problem, key: str) -> Problem:

@@ -15,6 +15,9 @@ from models import GeneratedImage, Generation, GenerationRequest, Usage
 IMAGE_TOKENS = 1120
 """Tokens of one image. Source: Google's page on media resolution for Gemini 3 and 4, November 2026."""
 
+PICTURE_TOKENS = 1120
+"""Tokens of one picture of 1K. Source: Google's price page, November 2026."""
+
 _CHARACTERS_PER_TOKEN = 4
 _PICTURE_PX = 64
 _STRIPE_PX = 8
@@ -49,12 +52,14 @@ class SimulatedModel:
             f"image {sha256} ({request.mime_type}, {len(request.image)} bytes)\n"
             f"prompt {request.prompt}"
         )
+        picture_tokens = PICTURE_TOKENS if self._wants_images else 0
         return Generation(
             text=text,
             images=(_picture(sha256 + request.prompt),) if self._wants_images else (),
             usage=Usage(
                 input_tokens=IMAGE_TOKENS + len(request.prompt) // _CHARACTERS_PER_TOKEN,
-                output_tokens=len(text) // _CHARACTERS_PER_TOKEN,
+                output_tokens=len(text) // _CHARACTERS_PER_TOKEN + picture_tokens,
+                image_output_tokens=picture_tokens,
             ),
             finish_reason="STOP",
             model_version=f"{self._model} (simulated)",

@@ -1,8 +1,10 @@
 """How do replies come in as they were sent, and what is it when none comes?
 
-One HTTP session for the SDK, which refuses every reply but those with status 200 before anybody
-interprets it, and the table of everything else that can break on the wire. This file knows neither
-what is asked, nor what a reply means (``answers``, ``refusals``).
+One HTTP session for all requests, the SDK's too, which refuses every reply but those with status 200
+before anybody interprets it, and the table of everything else that can break on the wire. The way to the
+service (proxy, certificates) is found once: aiohttp would read environment and ``.netrc`` anew for every
+request, in a thread. This file knows neither what is asked, nor what a reply means (``answers``,
+``refusals``).
 """
 
 import asyncio
@@ -10,14 +12,18 @@ import json
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import certifi
+from aiohttp import hdrs, helpers
+from yarl import URL
 
 from errors import ApiFailure, ErrorKind
 from gemini.refusals import HttpError
-from gemini.wire import splice
 from gemini.words import one_sentence
 
 _READ_BUFFER_BYTES = 4 * 2**20
@@ -45,18 +51,64 @@ class Refused(Exception):
         self.http = http
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Return a session for the SDK, to be closed by the caller.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The way to the service: the same for all requests, which all go to one host."""
 
-    Concurrency is bounded by the caller, so it is not bounded here. Proxies are taken from the
-    environment, as the SDK's own session does.
+    proxy: URL | None = field(default=None, repr=False)
+    """With name and password, where it wants them."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Name and password that ``.netrc`` has for the host: some gateways want them."""
+    certificates: ssl.SSLContext | bool = True
+
+
+def find_route(base_url: str) -> Route:
+    """Return the way that environment and ``.netrc`` name; reads files, so not on the event loop.
+
+    Raises:
+        OSError: the certificates cannot be read.
+        ValueError: a variable names a proxy that is no URL.
     """
+    try:
+        url = URL(base_url)
+    except ValueError:  # an address that is none is told by the first request
+        return Route()
+    proxy: URL | None = None
+    headers: dict[str, str] = {}
+    with suppress(LookupError):
+        proxy, user = helpers.get_env_proxy_for_url(url)
+        proxy = proxy.with_user(user.login).with_password(user.password) if user else proxy
+    with suppress(LookupError):
+        known = helpers.basicauth_from_netrc(helpers.netrc_from_env(), url.host or "")
+        headers[hdrs.AUTHORIZATION] = known.encode()
+    certificates = _certificates() if url.scheme == "https" else True
+    return Route(proxy=proxy, headers=headers, certificates=certificates)
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return whom to trust: what SSL_CERT_FILE names, else the system's authorities and Mozilla's.
+
+    Many systems have none where Python looks for them, hence Mozilla's.
+    """
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile and paths.cafile != paths.openssl_cafile:
+        directory = paths.capath if paths.capath != paths.openssl_capath else None
+        return ssl.create_default_context(cafile=paths.cafile, capath=directory)
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_default_certs()
+    return context
+
+
+def open_session(route: Route) -> aiohttp.ClientSession:
+    """Return a session that takes this way, to be closed by the caller, who bounds concurrency too."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, ssl=route.certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=True,
+        trust_env=False,
+        proxy=route.proxy,
+        headers=route.headers,
         read_bufsize=_READ_BUFFER_BYTES,
-        middlewares=(_refuse, splice),
+        middlewares=(_refuse,),
     )
 
 

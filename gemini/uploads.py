@@ -55,8 +55,8 @@ class Uploads:
             await asyncio.wait(self._deletions)
 
     @asynccontextmanager
-    async def lent(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator["types.Part"]:
-        """Upload an image for as long as the block lasts; deleting it holds up nobody.
+    async def lent(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator[str]:
+        """Upload an image for as long as the block lasts and yield its URI; deleting it holds up nobody.
 
         Raises:
             ApiFailure: the service cannot use it, or its reply makes no sense.
@@ -68,7 +68,7 @@ class Uploads:
             config = types.UploadFileConfig(mime_type=mime_type, http_options=options)
             file = await self._files.upload(file=BytesIO(image), config=config)
         try:
-            yield types.Part.from_uri(file_uri=await self._usable(file), mime_type=mime_type)
+            yield await self._usable(file)
         finally:
             if file.name:
                 deletion = asyncio.create_task(self._delete(file.name))

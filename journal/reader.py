@@ -8,6 +8,7 @@ number of images. It must not know how anything is written.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -94,6 +95,15 @@ class JournalReader:
         )
         usage = Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens))
         return Spending(calls=calls, usage=usage)
+
+    def answered_since(self, moment: datetime) -> int:
+        """Count the calls of real runs that began at ``moment`` or later and were answered."""
+        ((calls,),) = self._rows(
+            "SELECT count(*) FROM attempts JOIN runs USING (run_id) WHERE NOT dry_run"
+            " AND attempts.started_at >= ?1 AND kind IS NULL AND ended_run IS NULL",
+            schema.instant(moment),
+        )
+        return int(calls)
 
     def failures(self, kind: ErrorKind | None = None, *, dry_run: bool = False) -> Iterator[FailureRow]:
         """Yield the failed images, of one class or of all, sorted by key."""

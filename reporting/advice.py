@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from errors import ErrorKind
+from errors import ErrorKind, StopReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +103,12 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
     }
 )
 """Total: every class has its advice (a test holds it)."""
+
+STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
+    {StopReason.DAILY_QUOTA: "the project's quota for the day is used up"}
+)
+"""What ended a run, in our words, where the service's own sentence could mean something else."""
+
+NO_WAITING = "waiting does not help"
+RAISE_SPENDING = "raise the project's spending cap at https://ai.studio/projects"
+"""Google's page for a project's billing. Source: body of a 402 (gemini-api.md, section 3, 2026-09)."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from errors import ErrorKind, ExitCode
 from reporting.advice import ADVICE
+from reporting.costs import closing_words as cost_words
 from reporting.documents import ProcessingStats
+from reporting.pace import closing_words as pace_words
 from utils.logger import one_line
 
 WIDTH = 79
@@ -93,6 +95,12 @@ def _calls(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:
     yield from _row("Calls", f"{made.total:,}{again}{', simulated' if dry_run else ''}")
     if tokens.total and not dry_run:
         yield from _row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
+    said = cost_words(stats.cost, model=stats.model)
+    if said and made.total:
+        yield from _row("Cost", said)
+    limited = pace_words(stats.pacing)
+    if limited:
+        yield from _row("Pacing", limited)
 
 
 def _places(stats: ProcessingStats, where: Where) -> Iterator[str]:

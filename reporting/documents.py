@@ -73,6 +73,16 @@ class Stopped:
     reason: StopReason
     detail: str
     remedy: str
+    images_left: int
+    """What the next run has to do: deferred + not_started."""
+    resets_at: datetime | None
+    """When there is quota again; None when no clock decides it, or nobody said."""
+    resets_at_local: str | None
+    """The same moment where the machine is, with the difference to UTC."""
+    images_per_night: int | None
+    """The quota per day as the service named it, else the answers of this quota day."""
+    nights_left: int | None
+    """How many nights the images left take at that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +100,32 @@ class Requests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """How fast the run could ask, and what finding that out cost."""
+
+    limit_requests_per_minute: float | None
+    """As learned; None when no such limit was met."""
+    limit_tokens_per_minute: float | None
+    limit_is_named: bool
+    """The service named a limit; else they are what it was seen to let through."""
+    pace_at_end: float | None
+    """Requests a minute; None for no limit."""
+    concurrency: int
+    """Calls that might be in flight at once, at the end."""
+    requests: int
+    """Sent, those among them that were refused included."""
+    refused: int
+    """With 429."""
+    refused_share: float
+    refused_by_quota: Mapping[str, int]
+    """By the quota's id, or ``unnamed``; a refusal that names several counts for each."""
+    waited_seconds: Mapping[str, float]
+    """How long the queue stood still, by cause; however many waited in it, a second counts once."""
+    wasted_upload_bytes: int
+    """Sent with calls that were refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
     """What the calls of this run were billed for."""
 
@@ -97,6 +133,35 @@ class Tokens:
     output: int
     """Answers and thoughts."""
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRange:
+    """What something will usually cost."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the calls of this run cost by list prices, to the millionth of a dollar."""
+
+    currency: str
+    total_usd: float | None
+    """Of all calls that were billed, failed ones included; None for a dry run and without a price."""
+    per_answer_usd: float | None
+    """All of it, divided among the images that were answered; None when none was."""
+    by_result_usd: Mapping[str, float]
+    """By how the calls ended, as in ``requests``; what cost nothing is left out."""
+    reserved_at_most_usd: float | None
+    """With what was set aside for calls whose bill never came; None without a cap on money."""
+    estimate_usd: CostRange | None
+    """For a dry run: what a real one will usually cost."""
+    price_source: str
+    """The price list, or the sentence that none has a price."""
+    price_date: str | None
+    """The day whose prices counted; None when no price is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +202,11 @@ class ProcessingStats:
     deferred_because: Mapping[str, int]
     """The commonest sentences among them, each with its images."""
     requests: Requests
+    pacing: Pacing | None
+    """None when the run ended before anything was to be asked."""
     tokens: Tokens
+    cost: Cost | None
+    """None when no prices were looked up."""
     notes: Mapping[str, int]
     """What was done to images before sending, and to how many."""
     tree: TreeTotals

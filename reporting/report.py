@@ -6,13 +6,16 @@ what time it is, or how the counts came about.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from itertools import islice
 
 from errors import ErrorKind, FatalError
 from models import Attempt, RunInfo
-from reporting.advice import ADVICE
+from pacing.figures import PacingFigures
+from reporting import horizon
+from reporting.advice import ADVICE, STOPPED_BECAUSE
 from reporting.closing import Where, last_line, summary
+from reporting.costs import Costs, cost_section
 from reporting.documents import (
     Accounting,
     Counted,
@@ -31,15 +34,18 @@ from reporting.documents import (
     Tokens,
     TreeTotals,
 )
-from reporting.tally import EXAMPLES, FAIL_ON_ANY, Tally, result_of
+from reporting.pace import pacing_section
+from reporting.tally import ANSWERED, EXAMPLES, FAIL_ON_ANY, Tally, result_of
 from settings.options import FailOn
 
 __all__ = [
+    "Costs",
     "ErrorAnalysis",
     "ErrorGroup",
     "EvolutionEntry",
     "Example",
     "FailureEntry",
+    "Limits",
     "PlanCounts",
     "ProcessingStats",
     "PromptEvolution",
@@ -68,6 +74,21 @@ class PlanCounts:
     """To be asked about, or their answer to be copied."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the end of a run knows about the service's limits."""
+
+    figures: PacingFigures | None = None
+    """How the pacing stands; None when the run ended before there was any."""
+    answered_today: int | None = None
+    """Answers of this quota day, of all runs in the output directory; None: only this run's are known."""
+    zone: tzinfo | None = None
+    """Where the user is; None for where the machine is."""
+
+
+_NOTHING_KNOWN = Limits()
+
+
 def processing_stats(
     *,
     run: RunInfo,
@@ -77,17 +98,16 @@ def processing_stats(
     tree: TreeTotals,
     stop: FatalError | None,
     fail_on: FailOn = FAIL_ON_ANY,
+    limits: Limits = _NOTHING_KNOWN,
+    costs: Costs | None = None,
 ) -> ProcessingStats:
-    """Return the document about the run as a whole, which ended at ``ended_at`` (UTC).
-
-    ``plan`` says how the images were split and ``tally`` what came of them, ``tree`` what the output
-    directory holds now, and ``stop`` what ended the run early, if anything did.
-    """
+    """Return the document about the run as a whole, which ended at ``ended_at`` (UTC), early if ``stop``."""
+    went = _accounting(tally, plan)
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
     return ProcessingStats(
         exit_code=code,
         exit_meaning=code.meaning,
-        stopped=_stopped(stop) if stop else None,
+        stopped=_stopped(stop, went, tally=tally, ended_at=ended_at, limits=limits) if stop else None,
         started_at=run.started_at,
         ended_at=ended_at,
         seconds=max(0.0, (ended_at - run.started_at).total_seconds()),
@@ -95,21 +115,41 @@ def processing_stats(
         prompt=run.prompt,
         fingerprint=run.fingerprint,
         options=run.options,
-        accounting=_accounting(tally, plan),
+        accounting=went,
         passed_over=_passed_over(tally),
         failed=_counted(tally.failed),
         deferred=_counted(tally.deferred),
         lost=tuple(tally.lost),
         deferred_because=_largest_first(tally.deferred_because),
         requests=_requests(tally),
+        pacing=pacing_section(limits.figures),
         tokens=_tokens(tally),
+        cost=cost_section(costs, tally),
         notes=_largest_first(tally.notes),
         tree=tree,
     )
 
 
-def _stopped(stop: FatalError) -> Stopped:
-    return Stopped(reason=stop.reason, detail=stop.detail, remedy=stop.reason.remedy)
+def _stopped(
+    stop: FatalError, went: Accounting, *, tally: Tally, ended_at: datetime, limits: Limits
+) -> Stopped:
+    outlook = horizon.outlook(
+        stop,
+        now=ended_at,
+        images_left=went.deferred + max(0, went.not_started),
+        answered=limits.answered_today or tally.results[ANSWERED],
+        zone=limits.zone,
+    )
+    return Stopped(
+        reason=stop.reason,
+        detail=": ".join(filter(None, (STOPPED_BECAUSE.get(stop.reason), stop.detail))),
+        remedy=outlook.remedy,
+        images_left=outlook.images_left,
+        resets_at=outlook.resets_at,
+        resets_at_local=outlook.resets_at_local,
+        images_per_night=outlook.images_per_night,
+        nights_left=outlook.nights_left,
+    )
 
 
 def _accounting(tally: Tally, plan: PlanCounts) -> Accounting:

@@ -5,8 +5,10 @@ Memory does not grow with the number of images. This file must not know how anyt
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import PurePath
 from typing import assert_never
@@ -28,6 +30,9 @@ ANSWERED = "answered"
 @dataclass(slots=True)
 class Tally:
     """The counters of one run; owned by one thread."""
+
+    price: Callable[[Usage, datetime], Decimal | None] = lambda *_: None
+    """What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
 
     succeeded: int = 0
     """Images answered by a call."""
@@ -61,6 +66,10 @@ class Tally:
     retries: Counter[ErrorKind] = field(default_factory=Counter)
     """Calls made again, by the class of the failure before."""
     usage: Usage = field(default_factory=Usage)
+    cost: Decimal = Decimal(0)
+    """Of all calls, those that failed included."""
+    cost_by_result: dict[str, Decimal] = field(default_factory=dict)
+    """The same, by how the calls ended; what cost nothing is left out."""
     upload_bytes: int = 0
     """The image's size on disk, once for each call."""
     notes: Counter[str] = field(default_factory=Counter)
@@ -145,11 +154,19 @@ class Tally:
         for attempt in attempts:
             self.results[result_of(attempt)] += 1
             self.usage += attempt.usage
+            self._add_cost(attempt)
             if attempt.http_status is not None:
                 self.http_statuses[attempt.http_status] += 1
         tried = {edit for attempt in attempts for edit in attempt.prompt.edits[-1:]}
         self.edits_tried.update(tried)
         self.reworded += bool(tried)
+
+    def _add_cost(self, attempt: Attempt) -> None:
+        cost = self.price(attempt.usage, attempt.started_at)
+        if cost:
+            result = result_of(attempt)
+            self.cost += cost
+            self.cost_by_result[result] = self.cost_by_result.get(result, Decimal(0)) + cost
 
 
 def result_of(attempt: Attempt) -> str:

@@ -129,6 +129,7 @@ def _usage(record: Any) -> Usage:
     return Usage(
         input_tokens=_checked(record["input_tokens"], int),
         output_tokens=_checked(record["output_tokens"], int),
+        image_output_tokens=_checked(record.get("image_output_tokens", 0), int),  # not in older lines
     )
 
 

@@ -115,14 +115,16 @@ def _help(option: Option) -> str:
         remarks.append(f"default: {option.unset or option.default}")
     if option.variable:
         remarks.append(f"env: {option.variable}")
-    return f"{option.help} ({', '.join(remarks)})".replace("%", "%%")
+    said = f"{option.help} ({', '.join(remarks)})" if remarks else option.help
+    return said.replace("%", "%%")
 
 
 def _epilog() -> str:
     codes = "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
     return (
         "The key is read from GEMINI_API_KEY (or GOOGLE_API_KEY), in the environment or\n"
-        "in .env. A flag goes before the environment, which goes before .env.\n\n"
+        "in .env. A flag goes before the environment, which goes before .env.\n"
+        "A DURATION is a number of seconds, or such as 90s, 30m, 5h, 1h30m, 2d.\n\n"
         f"Exit codes:\n{codes}\n\n"
         "Examples:\n"
         '  python main.py --input-dir photos --prompt "Describe this image" --dry-run\n'

@@ -6,6 +6,8 @@ from it. This file must not know how a value is read, nor what is done with it.
 
 import math
 from dataclasses import dataclass
+from datetime import time
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -91,6 +93,12 @@ class SecretText(str):
     __slots__ = ()
 
 
+class Duration(float):
+    """Marks a length of time: seconds, or such as ``30m`` and ``1h30m``."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takes:
     """What an option's value may be: its type, its bounds, and a sentence's end that says so."""
@@ -113,6 +121,14 @@ def _number(low: float, high: float, unit: str) -> Takes:
     return Takes(type=float, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}")
 
 
+def _duration(low_s: float, high_s: float, from_to: str) -> Takes:
+    words = f"a duration {from_to}, such as 90s, 30m or 1h30m"
+    return Takes(type=Duration, low=low_s, high=high_s, allowed=words)
+
+
+_FEWEST_TOKENS = 1_000
+"""A minute; less would not let a single image with a longer prompt through."""
+
 _SWITCH = Takes(type=bool, allowed="true or false (or yes/no, on/off, 1/0)")
 _PATH = Takes(type=Path, allowed="a path")
 _MODEL = Takes(
@@ -128,8 +144,12 @@ _URL = Takes(
 _PING = Takes(type=str, secret=True, allowed="an http:// or https:// address with a host")
 _FAIL_ON = Takes(
     type=str,
-    pattern=r"^(any|none|[1-9]\d{0,8}|\d{1,3}(\.\d+)?%)$",
-    allowed="any, none, a number or a percentage (20%)",
+    pattern=r"^(any|none|[1-9]\d{0,8}|(\d{1,2}(\.\d+)?|100(\.0+)?)%)$",
+    allowed="any, none, a number or a percentage up to 100%",
+)
+_CLOCK = Takes(type=time, allowed="a time of day from 00:00 to 23:59")
+_MONEY = Takes(
+    type=Decimal, low=0.01, high=1_000_000, allowed="a sum of US dollars from 0.01 to 1000000, such as 2.50"
 )
 _KEY = Takes(
     type=SecretText, secret=True, allowed="one word of printable ASCII characters, as Google issued it"
@@ -204,13 +224,44 @@ OPTIONS = (
         help="most retries per image, all transient errors together, 0 to 100",
     ),
     Option(
-        name="timeout_s", flag="--timeout", metavar="SECONDS", group=Group.CALLS,
-        takes=_number(1, 3600, "seconds"), variable="REQUEST_TIMEOUT", default=180,
-        help="for one call's first try, at most 3600 and at least 10 against Google's own host",
+        name="timeout_s", flag="--timeout", metavar="DURATION", group=Group.CALLS,
+        takes=_duration(1, 3600, "from 1s to 1h"), variable="REQUEST_TIMEOUT", default="180s",
+        help="for one call's first try, at most 1h and at least 10s against Google's own host",
+    ),
+    Option(
+        name="max_timeout_s", flag="--max-timeout", metavar="DURATION", group=Group.CALLS,
+        takes=_duration(1, 3600, "from 1s to 1h"), variable="MAX_REQUEST_TIMEOUT", default="10m",
+        help="a timed-out call's next try gets 1.6 times its time, up to this or, if longer, --timeout",
+    ),
+    Option(
+        name="outage_patience_s", flag="--outage-patience", metavar="DURATION", group=Group.CALLS,
+        takes=_duration(1, 604_800, "from 1s to 7d"), variable="OUTAGE_PATIENCE", default="15m",
+        help="end when the service was down and no call succeeded for so long",
     ),
     Option(
         name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, takes=_number(0.01, 100_000, "requests"),
-        variable="REQUESTS_PER_MINUTE", help="most requests per minute, evenly spaced", unset="no limit",
+        variable="REQUESTS_PER_MINUTE", unset="learned",
+        help="hard ceiling, never more requests in any 60 s; without it the limit is learned on the way",
+    ),
+    Option(
+        name="tpm", flag="--tpm", metavar="N", group=Group.CALLS, takes=_whole(_FEWEST_TOKENS, 1_000_000_000),
+        variable="TOKENS_PER_MINUTE", unset="learned",
+        help="the same for input tokens: never more in any 60 s",
+    ),
+    Option(
+        name="max_requests", flag="--max-requests", metavar="N", group=Group.CALLS,
+        takes=_whole(1, 1_000_000_000), variable="MAX_REQUESTS", unset="no cap",
+        help="end before there were more calls than this in the run, retries counted",
+    ),
+    Option(
+        name="max_cost", flag="--max-cost", metavar="USD", group=Group.CALLS, takes=_MONEY,
+        variable="MAX_COST", unset="no cap",
+        help="end before the run's calls cost more US dollars than this, by list prices",
+    ),
+    Option(
+        name="state_dir", flag="--state-dir", metavar="DIR", group=Group.CALLS, takes=_PATH,
+        variable="GEMINI_BATCH_STATE_DIR", unset="the user's state directory",
+        help="where learned limits are kept for the next run, and shared by runs on the same key",
     ),
     Option(
         name="enable_prompt_optimization", flag="--enable-prompt-optimization", group=Group.CALLS,
@@ -227,13 +278,23 @@ OPTIONS = (
         help="exit code 3 when any image failed, never (none), from N images or from P% of them on",
     ),
     Option(
-        name="grace_s", flag="--grace", metavar="SECONDS", group=Group.UNATTENDED,
-        takes=_number(0, 3600, "seconds"), variable="GRACE", default=30,
+        name="deadline", flag="--deadline", metavar="HH:MM", group=Group.UNATTENDED, takes=_CLOCK,
+        variable="DEADLINE", unset="none",
+        help="no new call from the next time the local clock shows this; calls in flight still finish",
+    ),
+    Option(
+        name="max_duration_s", flag="--max-duration", metavar="DURATION", group=Group.UNATTENDED,
+        takes=_duration(1, 2_678_400, "from 1s to 31d"), variable="MAX_DURATION", unset="no cap",
+        help="the same so long after the start, the wait for a lock counted; the earlier one holds",
+    ),
+    Option(
+        name="grace_s", flag="--grace", metavar="DURATION", group=Group.UNATTENDED,
+        takes=_duration(0, 3600, "from 0s to 1h"), variable="GRACE", default="30s",
         help="how long calls in flight may go on after Ctrl-C or SIGTERM",
     ),
     Option(
-        name="wait_lock_s", flag="--wait-lock", metavar="SECONDS", group=Group.UNATTENDED,
-        takes=_number(0, 604_800, "seconds"), variable="WAIT_LOCK", default=0,
+        name="wait_lock_s", flag="--wait-lock", metavar="DURATION", group=Group.UNATTENDED,
+        takes=_duration(0, 604_800, "from 0s to 7d"), variable="WAIT_LOCK", default="0s",
         help="how long to wait while another run holds the output directory",
     ),
     Option(

@@ -7,19 +7,27 @@ is slow, so ``config`` does it late. It must not know what a setting means, nor 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, create_model
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from errors import UsageError
-from settings.options import OPTIONS, Option, SecretText
+from settings.options import OPTIONS, Duration, Option, SecretText
+from utils.time_words import seconds_of, time_of_day
 
 _SHOWN_CHARACTERS = 60
 _SHORTEST_KEY = 6
 _OPTION_OF = {option.name: option for option in OPTIONS}
+_FORMS: Mapping[type, object] = {
+    SecretText: SecretStr,
+    Duration: Annotated[float, BeforeValidator(lambda said: seconds_of(str(said)))],
+    time: Annotated[time, BeforeValidator(lambda said: time_of_day(str(said)))],
+}
+"""What pydantic is told where it would read the option's own type otherwise, or not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +133,7 @@ def _model_of(sources: Sequence[Source]) -> type[BaseSettings]:
 
 def _type(option: Option) -> object:
     takes = option.takes
-    form = SecretStr if takes.type is SecretText else takes.type
+    form: Any = _FORMS.get(takes.type, takes.type)
     return Annotated[form | None, Field(ge=takes.low, le=takes.high, pattern=takes.pattern)]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = ROOT / "main.py"
 KEY = "test-key"
+_STATE = tempfile.TemporaryDirectory(prefix="gemini-batch-state-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,9 @@ class Finished:
 def environment(extra: Mapping[str, str] | None = None, *, key: str | None = KEY) -> dict[str, str]:
     """Return a small, clean environment: nothing of the developer's own settings or keys gets in."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}  # noqa: TID251
-    clean = {**kept, "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1"}
+    # What another test's run learned of its service's limits is not for this one.
+    state_dir = tempfile.mkdtemp(dir=_STATE.name)
+    clean = {**kept, "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1", "GEMINI_BATCH_STATE_DIR": state_dir}
     return {**clean, **({"GEMINI_API_KEY": key} if key else {}), **(extra or {})}
 
 

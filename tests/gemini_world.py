@@ -1,7 +1,8 @@
-"""How do the tests of the Gemini client put one request to an emulator?"""
+"""How do the tests of the Gemini client put one request to an emulator, and to the SDK as the measure?"""
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +10,9 @@ from gemini import produces_images
 from gemini.client import GeminiClient
 from models import Generation, GenerationRequest
 from tests.emulator import Emulator, Fault, FaultPlan
+
+if TYPE_CHECKING:
+    from google import genai
 
 SDK_WARNINGS = [
     # google-genai 3.4.0 subclasses aiohttp's session, and aiohttp warns of bodies above 1 MiB.
@@ -20,6 +24,43 @@ TEXT_MODEL = "gemini-3.5-flash-lite"
 IMAGE_MODEL = "gemini-nano-banana-2.1"
 KEY = "test-key"
 IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
+
+
+class ThroughTheSdk(GeminiClient):
+    """The client as it would be if the SDK asked about small images too: the measure of our own way."""
+
+    _genai: "genai.Client | None" = None
+
+    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+        from google.genai import types  # noqa: PLC0415
+
+        from gemini.sdk import open_sdk  # noqa: PLC0415
+
+        assert self._session
+        if self._genai is None:
+            self._genai = open_sdk(self._api_key, self._base_url, self._session)
+            self._stack.callback(self._genai.close)
+        image = types.Part.from_bytes(data=request.image, mime_type=request.mime_type)
+        response = await self._genai.aio.models.generate_content(
+            model=self._model,
+            contents=[types.Content(role="user", parts=[image, types.Part.from_text(text=request.prompt)])],
+            config=types.GenerateContentConfig(
+                http_options=types.HttpOptions(timeout=round(request.timeout_s * 1000)),
+                should_return_http_response=True,
+                automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+                automatic_continuation=False,
+                response_modalities=["TEXT", "IMAGE"] if self._wants_images else None,
+                max_output_tokens=request.max_output_tokens,
+            ),
+        )
+        raw = response.sdk_http_response
+        return ((raw.body if raw else None) or "").encode(), "utf-8"
+
+
+Road = type[GeminiClient]
+ROADS: tuple[Road, ...] = (GeminiClient, ThroughTheSdk)
+each_road = pytest.mark.parametrize("road", ROADS, ids=["our own body", "the SDK's"])
+"""What must hold for both holds for our own way because it is the SDK's."""
 
 
 def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float = 20.0) -> GenerationRequest:
@@ -36,12 +77,13 @@ def ask(
     key: str = KEY,
     url: Callable[[str], str] = str,
     asked: GenerationRequest | None = None,
+    road: Road = GeminiClient,
 ) -> Generation:
     """Put one request to an emulator and return the answer, or raise what the client raises."""
 
     async def call() -> Generation:
         async with emulator:
-            client = GeminiClient(
+            client = road(
                 api_key=key,
                 model=model,
                 base_url=url(emulator.base_url),

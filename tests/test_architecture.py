@@ -34,7 +34,8 @@ def row(rank: int, *may_import: str) -> Row:
 
 
 # Rank 0 holds types and helpers, rank 1 decisions without I/O, rank 2 the only I/O and waiting, rank 3
-# the story of images, rank 4 a run, rank 5 the command. Above rank 0 a module may import all of rank 0
+# the story of images, rank 4 the parts of a run, rank 5 makes them, rank 6
+# runs them, rank 7 is the command. Above rank 0 a module may import all of rank 0
 # and what its row names; in rank 0 only what its row names. A package stands in one row as a whole, or
 # each of its modules has its own.
 TABLE = {
@@ -48,14 +49,30 @@ TABLE = {
     "results.layout": row(0, "utils"),
     "reporting": row(0),
     "reporting.advice": row(0, "errors"),
+    "pacing": row(1),
+    "pacing.figures": row(0),
+    "spending": row(1),
+    "repair": row(1),
+    "time_limit": row(1),
     "results.wording": row(1),
     "results.answer_files": row(1, "results.wording"),
     "story": row(1),
     "canary": row(1),
     "reporting.tally": row(1),
     "reporting.documents": row(1),
-    "reporting.closing": row(1, "reporting.documents"),
-    "reporting.report": row(1, "reporting.tally", "reporting.documents", "reporting.closing"),
+    "reporting.costs": row(1, "reporting.documents", "reporting.tally"),
+    "reporting.pace": row(1, "reporting.documents"),
+    "reporting.horizon": row(1),
+    "reporting.closing": row(1, "reporting.documents", "reporting.costs", "reporting.pace"),
+    "reporting.report": row(
+        1,
+        "reporting.tally",
+        "reporting.documents",
+        "reporting.closing",
+        "reporting.costs",
+        "reporting.pace",
+        "reporting.horizon",
+    ),
     "retry_handler": row(1),
     "prompt_optimizer": row(1),
     "settings.command_line": row(1),
@@ -65,20 +82,35 @@ TABLE = {
     "results.result_tree": row(2, "results.wording"),
     "archiver": row(2, "results.ledger", "results.result_tree", "results.answer_files"),
     "journal": row(2),
-    "rate_limiter": row(2),
+    "rate_limiter": row(2, "pacing"),
+    "quota_memory": row(2),
+    "budget": row(2),
     "gemini": row(2),
-    "processor": row(3, "retry_handler", "prompt_optimizer", "story"),
+    "money": row(3, "budget", "spending", "reporting.costs", "reporting.tally"),
+    "calls": row(3, "story"),
+    "processor": row(3, "retry_handler", "prompt_optimizer", "story", "calls"),
     "batch": row(4, "processor", "archiver", "journal", "reporting.tally", "canary"),
-    "status": row(4, "journal", "reporting.closing"),
-    "epilogue": row(4, "archiver", "journal", "reporting.report", "reporting.documents", "reporting.tally"),
+    "status": row(4, "journal", "reporting.closing", "reporting.documents"),
+    "epilogue": row(
+        4,
+        "archiver",
+        "journal",
+        "reporting.report",
+        "reporting.documents",
+        "reporting.tally",
+        "reporting.costs",
+        "reporting.horizon",
+    ),
 }
 TABLE["compose"] = Row(5, frozenset(TABLE))
-TABLE["main"] = Row(6, frozenset(TABLE))
+TABLE["session"] = Row(6, frozenset(TABLE))
+TABLE["main"] = Row(7, frozenset(TABLE))
 
 # Where each foreign library, and each part of the standard library that reaches the world, may be named.
 ONLY_IN = {
     "google": {"gemini"},
     "aiohttp": {"gemini"},
+    "certifi": {"gemini.transport"},
     "tenacity": {"retry_handler"},
     "pydantic_settings": {"settings.sources"},
     "pydantic": {"settings.sources", "config"},
@@ -86,7 +118,9 @@ ONLY_IN = {
     "PIL": {"utils.image_validator", "utils.image_conversion"},
     "pillow_heif": {"utils.image_validator", "utils.image_conversion"},
     "tqdm": {"utils.progress"},
-    "sqlite3": {"journal"},
+    "sqlite3": {"journal", "quota_memory"},
+    "platformdirs": {"quota_memory.scope"},
+    "genai_prices": {"spending.prices"},
     "argparse": {"settings.command_line"},
     "signal": {"main"},
     "urllib.request": {"utils.ping"},
@@ -96,7 +130,16 @@ ONLY_IN = {
     "filelock": {"utils.lock"},
     "fcntl": {"utils.lock"},
 }
-ADAPTERS = {"archiver", "journal", "gemini", "rate_limiter", "results.ledger", "results.result_tree"}
+ADAPTERS = {
+    "archiver",
+    "journal",
+    "gemini",
+    "rate_limiter",
+    "budget",
+    "quota_memory",
+    "results.ledger",
+    "results.result_tree",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from settings.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
 KEY = "AIzaSyExample0123456789"
+UP_TO_AN_HOUR = "a duration from 1s to 1h, such as 90s, 30m or 1h30m"
 
 
 class Load(Protocol):
@@ -72,7 +75,13 @@ def test_defaults(load_with: Load) -> None:
         "max_concurrent": 5,
         "max_retries": 5,
         "timeout_s": 180.0,
+        "max_timeout_s": 600.0,
+        "outage_patience_s": 900.0,
         "rpm": None,
+        "tpm": None,
+        "max_requests": None,
+        "max_cost": None,
+        "state_dir": None,
         "enable_prompt_optimization": False,
         "api_base_url": None,
         "log_level": "INFO",
@@ -83,6 +92,8 @@ def test_defaults(load_with: Load) -> None:
         "only": None,
         "force": False,
         "fail_on": "1",
+        "deadline": None,
+        "max_duration_s": None,
         "grace_s": 30.0,
         "wait_lock_s": 0.0,
         "dry_run": False,
@@ -122,14 +133,22 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("DRY_RUN=on", "dry_run", True),
         ("GEMINI_MODEL=models/gemini-9", "model", "models/gemini-9"),
         ("REQUEST_TIMEOUT=12.5", "timeout_s", 12.5),
+        ("MAX_REQUEST_TIMEOUT=20m", "max_timeout_s", 1_200.0),
+        ("OUTAGE_PATIENCE=90", "outage_patience_s", 90.0),
         ("REQUESTS_PER_MINUTE=0.5", "rpm", 0.5),
+        ("TOKENS_PER_MINUTE=250000", "tpm", 250_000),
+        ("MAX_REQUESTS=1500", "max_requests", 1_500),
+        ("MAX_COST=0.01", "max_cost", 0.01),
+        ("GEMINI_BATCH_STATE_DIR=kept/here", "state_dir", "kept/here"),
+        ("DEADLINE=6:00", "deadline", "06:00"),
+        ("MAX_DURATION=5h", "max_duration_s", 18_000.0),
         ("GEMINI_API_BASE_URL=http://127.0.0.1:8080/v/", "api_base_url", "http://127.0.0.1:8080/v"),
         ("LOG_LEVEL=quiet", "quiet", True),
         ("LOG_FILE=logs/run.log", "log_file", "logs/run.log"),
         ("LOG_JSON=true", "log_json", True),
         ("FAIL_ON=20%", "fail_on", "20%"),
         ("GRACE=5", "grace_s", 5.0),
-        ("WAIT_LOCK=60", "wait_lock_s", 60.0),
+        ("WAIT_LOCK=30m", "wait_lock_s", 1_800.0),
     ],
 )
 def test_every_variable(load_with: Load, said: str, name: str, value: object) -> None:
@@ -185,6 +204,8 @@ def test_an_unknown_class_is_refused_with_those_there_are(load_with: Load) -> No
         ("20%", 20, 100, True),
         ("0%", 0, 100, False),
         ("0%", 1, 100, True),
+        ("100%", 99, 100, False),
+        ("100%", 100, 100, True),
     ],
 )
 def test_how_many_failures_count(
@@ -253,11 +274,28 @@ def test_how_much_is_said(load_with: Load, argv: list[str], variable: str, level
         (["--max-retries", "-1"], "--max-retries must be a whole number from 0 to 100, not '-1'"),
         (["--max-retries", "many"], "--max-retries must be a whole number from 0 to 100, not 'many'"),
         (["--max-retries", "2.5"], "--max-retries must be a whole number from 0 to 100, not '2.5'"),
-        (["--timeout", "0.5"], "--timeout must be a number of seconds from 1 to 3600, not '0.5'"),
-        (["--timeout", "nan"], "--timeout must be a number of seconds from 1 to 3600, not 'nan'"),
-        (["--timeout", "inf"], "--timeout must be a number of seconds from 1 to 3600, not 'inf'"),
+        (["--timeout", "0.5"], f"--timeout must be {UP_TO_AN_HOUR}, not '0.5'"),
+        (["--timeout", "nan"], f"--timeout must be {UP_TO_AN_HOUR}, not 'nan'"),
+        (["--timeout", "inf"], f"--timeout must be {UP_TO_AN_HOUR}, not 'inf'"),
         (["--timeout", "9"], "--timeout must be at least 10 seconds, as Google's own host asks, not '9'"),
         (["--rpm", "0"], "--rpm must be a number of requests from 0.01 to 100000, not '0'"),
+        (["--tpm", "250"], "--tpm must be a whole number from 1000 to 1000000000, not '250'"),
+        (["--max-timeout", "2h"], f"--max-timeout must be {UP_TO_AN_HOUR}, not '2h'"),
+        (["--grace", "1h30"],
+         "--grace must be a duration from 0s to 1h, such as 90s, 30m or 1h30m, not '1h30'"),
+        (["--max-duration", "0"],
+         "--max-duration must be a duration from 1s to 31d, such as 90s, 30m or 1h30m, not '0'"),
+        (["--deadline", "24:00"], "--deadline must be a time of day from 00:00 to 23:59, not '24:00'"),
+        (["--deadline", "6"], "--deadline must be a time of day from 00:00 to 23:59, not '6'"),
+        (["--max-requests", "0"], "--max-requests must be a whole number from 1 to 1000000000, not '0'"),
+        (["--max-cost", "0"],
+         "--max-cost must be a sum of US dollars from 0.01 to 1000000, such as 2.50, not '0'"),
+        (["--max-cost", "NaN"],
+         "--max-cost must be a sum of US dollars from 0.01 to 1000000, such as 2.50, not 'NaN'"),
+        (["--fail-on", "500%"],
+         "--fail-on must be any, none, a number or a percentage up to 100%, not '500%'"),
+        (["--fail-on", "100.5%"],
+         "--fail-on must be any, none, a number or a percentage up to 100%, not '100.5%'"),
         (["--archive-format", "rar"], "--archive-format must be zip, tar or none, not 'rar'"),
         (["--model", "a b"], "--model must be a model's name such as gemini-3.5-flash-lite, not 'a b'"),
         (["--model", "../x"], "--model must be a model's name such as gemini-3.5-flash-lite, not '../x'"),
@@ -423,6 +461,20 @@ def test_a_short_timeout_elsewhere(load_with: Load) -> None:
 
 
 @pytest.mark.parametrize(
+    ("argv", "longest"),
+    [
+        (["--timeout", "5m"], 600),
+        (["--timeout", "15m"], 900),
+        (["--timeout", "15m", "--max-timeout", "20m"], 1_200),
+        (["--timeout", "15m", "--max-timeout", "1m"], 900),
+    ],
+)
+def test_no_call_may_take_less_than_its_first_try(load_with: Load, argv: list[str], longest: float) -> None:
+    """A first try longer than ``--max-timeout`` raises it."""
+    assert load_with(*argv).max_timeout_s == longest
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         pytest.param(b"One\nTwo\n", "One\nTwo", id="without-the-last-newline"),
@@ -475,6 +527,9 @@ def test_impossible_paths(load_with: Load) -> None:
         assert refusal(load_with, "--output-dir", output).startswith(
             "--output-dir must be a directory, or a path"
         )
+        assert refusal(load_with, "--state-dir", output).startswith(
+            "--state-dir must be a directory, or a path"
+        )
     for log in ("photos", "file/run.log"):
         assert refusal(load_with, "--log-file", log).startswith("--log-file must be a file, or a path")
     assert refusal(load_with, "--input-dir", "file").startswith(
@@ -494,6 +549,7 @@ def test_the_home_directory_is_understood_everywhere(
     monkeypatch.setenv("HOME", str(Path.cwd()))
 
     assert load_with(env={"OUTPUT_DIR": "~/results"}).output_dir == Path.cwd() / "results"
+    assert load_with(env={"GEMINI_BATCH_STATE_DIR": "~/kept"}).state_dir == Path.cwd() / "kept"
 
 
 def test_an_unreadable_dotenv(load_with: Load) -> None:
@@ -520,9 +576,15 @@ def test_the_fingerprint_follows_what_decides_an_answer(load_with: Load) -> None
     """The model and the prompt change the fingerprint; how the work is done does not."""
     plain = load_with().fingerprint()
     same = load_with("--max-retries", "9", "--output-dir", "b", "--dry-run", "-q").fingerprint()
+    limits = {
+        "TOKENS_PER_MINUTE": "9000", "MAX_REQUESTS": "9", "MAX_COST": "9", "DEADLINE": "06:00",
+        "MAX_DURATION": "9h", "MAX_REQUEST_TIMEOUT": "9m", "OUTAGE_PATIENCE": "9m",
+        "GEMINI_BATCH_STATE_DIR": "kept",
+    }  # fmt: skip
+    limited = load_with(env=limits).fingerprint()
     others = {load_with("--model", "m").fingerprint(), load_with("--prompt", "Count").fingerprint()}
 
-    assert same == plain
+    assert same == limited == plain
     assert len(others | {plain}) == 3
 
 
@@ -535,18 +597,24 @@ def test_the_fingerprint_is_stable(load_with: Load) -> None:
 
 def test_public_options_are_printable(load_with: Load) -> None:
     """A path that is not UTF-8 can still be written into a UTF-8 document."""
-    options = load_with("--output-dir", "caf\udce9", "--archive-format", "tar").public_options()
+    limits = ["--max-cost", "2.50", "--deadline", "06:05", "--max-duration", "1h30m"]
+    options = load_with("--output-dir", "caf\udce9", "--archive-format", "tar", *limits).public_options()
 
     assert options["output_dir"] == "caf\\udce9"
+    assert (options["max_cost"], options["deadline"], options["max_duration_s"]) == (2.5, "06:05", 5_400.0)
     assert json.loads(json.dumps(options)) == options
 
 
 def test_settings_hold_real_types(load_with: Load) -> None:
     """What argparse and variables give as text arrives converted."""
-    settings = load_with("--archive-format", "tar", "--timeout", "20", "--rpm", "30")
+    settings = load_with(
+        *("--archive-format", "tar", "--timeout", "20", "--rpm", "30"),
+        *("--deadline", "06:00", "--max-cost", "0.10"),
+    )
 
     assert settings.archive_format is ArchiveFormat.TAR
     assert (settings.timeout_s, settings.rpm) == (20.0, 30.0)
+    assert (settings.deadline, settings.max_cost) == (time(6), Decimal("0.1"))
 
 
 def test_help_is_narrow_and_names_every_option() -> None:
@@ -558,6 +626,7 @@ def test_help_is_narrow_and_names_every_option() -> None:
     for option in OPTIONS:
         assert (option.flag or "") in text
         assert (option.variable or "") in text
+        assert "()" not in joined
         if option.flag and option.default is not None:
             assert f"default: {option.unset or option.default}" in joined
 

@@ -60,7 +60,9 @@ def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     """A line without its files proves nothing: its image is asked about once more, no other is."""
-    left, calls = asyncio.run(_killed(launcher, tmp_path, Fault(act="kill", at="after ledger:Ledger.append")))
+    left, calls = asyncio.run(
+        _killed(launcher, tmp_path, Fault(act="kill", at="after results.ledger:Ledger.append"))
+    )
 
     assert not left
     assert IMAGES < calls <= IMAGES + CONCURRENT
@@ -93,7 +95,7 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     """Answers not written yet count as in flight: a kill repeats at most ``--max-concurrent`` calls."""
-    fault = Fault(act="kill", at="before ledger:Ledger.append", slow_s=0.4)
+    fault = Fault(act="kill", at="before results.ledger:Ledger.append", slow_s=0.4)
     left, calls = asyncio.run(_killed(launcher, tmp_path, fault))
 
     assert not left

@@ -246,7 +246,7 @@ def test_the_spelling_of_protocol_buffers_is_read() -> None:
     assert read(body, wants_images=True) == Generation(
         text="A cat.",
         images=(GeneratedImage(data=PNG, mime_type="image/png"),),
-        usage=Usage(input_tokens=3, output_tokens=2),
+        usage=Usage(input_tokens=3, output_tokens=2, image_output_tokens=2),
         finish_reason="STOP",
         model_version="gemini-x",
         response_id="r1",

@@ -1,4 +1,4 @@
-"""Rules of gemini/client.py: the real SDK over real HTTP against the emulator."""
+"""Rules of gemini/client.py over real HTTP against the emulator, on our own road and on the SDK's."""
 
 import asyncio
 import hashlib
@@ -11,14 +11,26 @@ from gemini import produces_images
 from gemini.client import GeminiClient
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.gemini_world import IMAGE, IMAGE_MODEL, KEY, SDK_WARNINGS, TEXT_MODEL, ask, one, request
+from tests.gemini_world import (
+    IMAGE,
+    IMAGE_MODEL,
+    KEY,
+    SDK_WARNINGS,
+    TEXT_MODEL,
+    Road,
+    ask,
+    each_road,
+    one,
+    request,
+)
 
 pytestmark = SDK_WARNINGS
 
 
-def test_an_answer_belongs_to_its_image_and_prompt() -> None:
+@each_road
+def test_an_answer_belongs_to_its_image_and_prompt(road: Road) -> None:
     """What was sent arrives byte for byte, and the answer carries tokens, version and id."""
-    answer = ask(Emulator(), asked=request(prompt='a "prompt"\nof two lines \u00e9\U0001f600'))
+    answer = ask(Emulator(), road=road, asked=request(prompt='a "prompt"\nof two lines \u00e9\U0001f600'))
 
     assert hashlib.sha256(IMAGE).hexdigest() in answer.text
     assert 'a "prompt"' in answer.text
@@ -29,9 +41,10 @@ def test_an_answer_belongs_to_its_image_and_prompt() -> None:
     assert answer.response_id
 
 
-def test_an_image_model_is_asked_for_pictures() -> None:
+@each_road
+def test_an_image_model_is_asked_for_pictures(road: Road) -> None:
     """Words and a picture come back, the picture as the bytes say it is."""
-    answer = ask(Emulator(), model=IMAGE_MODEL)
+    answer = ask(Emulator(), road=road, model=IMAGE_MODEL)
 
     assert [image.mime_type for image in answer.images] == ["image/png"]
     assert answer.images[0].data.startswith(b"\x89PNG")
@@ -55,25 +68,28 @@ def test_pictures_are_chosen_and_named_by_what_they_are(fault: Fault, count: int
     assert answer.images[0].mime_type == mime_type
 
 
-def test_words_alone_are_no_answer_of_an_image_model() -> None:
+@each_road
+def test_words_alone_are_no_answer_of_an_image_model(road: Road) -> None:
     """Text instead of the picture is a failure, and the text is kept, since it is paid for."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.TEXT_ONLY), model=IMAGE_MODEL)
+        ask(one(Fault.TEXT_ONLY), road=road, model=IMAGE_MODEL)
 
     assert caught.value.kind is ErrorKind.NO_IMAGE
     assert caught.value.partial_text
     assert caught.value.input_tokens > 0
 
 
-def test_a_truncated_answer_keeps_what_came() -> None:
+@each_road
+def test_a_truncated_answer_keeps_what_came(road: Road) -> None:
     """The beginning of a cut-off answer is paid for and is not thrown away."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.MAX_TOKENS_PARTIAL))
+        ask(one(Fault.MAX_TOKENS_PARTIAL), road=road)
 
     assert caught.value.partial_text
 
 
-def test_the_servers_hint_is_found_wherever_it_stands() -> None:
+@each_road
+def test_the_servers_hint_is_found_wherever_it_stands(road: Road) -> None:
     """Header, RetryInfo, message or a body of the wrong type: the wait is known."""
     faults = [
         Fault.RATE_LIMIT,
@@ -88,9 +104,7 @@ def test_the_servers_hint_is_found_wherever_it_stands() -> None:
     async def calls() -> list[object]:
         plan = FaultPlan(per_call=dict(enumerate(faults)))
         async with Emulator(plan=plan, hint_s=7.0) as emulator:
-            client = GeminiClient(
-                api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
-            )
+            client = road(api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False)
             async with client:
                 return [
                     (await asyncio.gather(client.generate(request()), return_exceptions=True))[0]
@@ -103,30 +117,33 @@ def test_the_servers_hint_is_found_wherever_it_stands() -> None:
         assert failure.retry_after_s >= 7.0
 
 
-def test_a_429_without_a_hint_has_none() -> None:
+@each_road
+def test_a_429_without_a_hint_has_none(road: Road) -> None:
     """Silence is not made into a number."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.RATE_LIMIT_NO_HINT))
+        ask(one(Fault.RATE_LIMIT_NO_HINT), road=road)
 
     assert caught.value.retry_after_s is None
 
 
-def test_the_exceeded_quotas_are_named() -> None:
+@each_road
+def test_the_exceeded_quotas_are_named(road: Road) -> None:
     """The ids of all violations and the first limit reach the pacer."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.RATE_LIMIT))
+        ask(one(Fault.RATE_LIMIT), road=road)
 
     assert any("PerMinute" in quota for quota in caught.value.quota_ids)
     assert caught.value.quota_value
 
 
-def test_nobody_listens() -> None:
+@each_road
+def test_nobody_listens(road: Road) -> None:
     """A refused connection says so, and that nothing can have been billed."""
 
     async def call() -> Generation:
         async with Emulator() as emulator:
             url = emulator.base_url
-        async with GeminiClient(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False) as client:
+        async with road(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False) as client:
             return await client.generate(request())
 
     with pytest.raises(ApiFailure) as caught:
@@ -136,10 +153,11 @@ def test_nobody_listens() -> None:
     assert not caught.value.reached_server
 
 
-def test_a_wrong_key_ends_the_run() -> None:
+@each_road
+def test_a_wrong_key_ends_the_run(road: Road) -> None:
     """Google's 400 with API_KEY_INVALID is about the key, not about the image."""
     with pytest.raises(FatalError) as caught:
-        ask(Emulator(), key="another-key")
+        ask(Emulator(), road=road, key="another-key")
 
     assert caught.value.reason is StopReason.KEY_INVALID
 

@@ -1,4 +1,4 @@
-"""Rules of gemini/client.py: every fault of the emulator, through the real SDK, becomes what it is."""
+"""Rules of gemini/client.py: every fault of the emulator becomes what it is, on either road."""
 
 import asyncio
 import hashlib
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from gemini.client import GeminiClient
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.gemini_world import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, request
+from tests.gemini_world import IMAGE, KEY, ROADS, SDK_WARNINGS, TEXT_MODEL, Road, request
 
 pytestmark = SDK_WARNINGS
 
@@ -138,16 +137,19 @@ class Met:
     """By the hash of the image."""
 
 
-@pytest.fixture(scope="module")
-def met() -> Met:
+@pytest.fixture(scope="module", params=ROADS, ids=["our own body", "the SDK's"])
+def met(request: pytest.FixtureRequest) -> Met:
     """Meet every fault, all at once, with one client."""
+    return all_met(request.param)
+
+
+def all_met(road: Road) -> Met:
+    """Return what comes of all faults on one road."""
     plan = FaultPlan(per_image={hashlib.sha256(image_for(fault)).hexdigest(): [fault] for fault in Fault})
 
     async def meet() -> Met:
         async with Emulator(plan=plan) as emulator:
-            client = GeminiClient(
-                api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
-            )
+            client = road(api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False)
             async with client:
                 await client.generate(request())  # builds what the SDK builds late
                 calls = [

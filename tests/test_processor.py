@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from budget import Budget
+from calls import Caller
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from models import Attempt, Deferred, Failed, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
-from processor import WORKERS_PER_SLOT, CallSettings, Processor
+from processor import WORKERS_PER_SLOT, Patience, Processor
 from prompt_optimizer import AskAgain, PromptOptimizer
 from rate_limiter import RateLimiter
+from spending.tokens import answer_length, expected_input_tokens, most_input_tokens
 from stopping import Stop
 from tests.fakes import START, MostJitter, ScriptedModel, utcnow
 from tests.virtual_loop import run_virtual
@@ -77,22 +81,36 @@ class Scenario:
         stop = Stop()
         if self.during:
             self.during(stop)
-        calls = CallSettings(
-            prompt=BASE, max_concurrent=self.slots, max_retries=self.retries, timeout_s=180.0
+        caller = Caller(
+            model=self.model,
+            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, learning=False),
+            purse=Budget(
+                max_requests=None,
+                max_cost=None,
+                prices=None,
+                bounds=answer_length("gemini-3.5-flash-lite", wants_images=False),
+                sleep=stop.sleep,
+                utcnow=utcnow,
+            ),
+            expected_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
+            most_tokens=partial(most_input_tokens, "gemini-3.5-flash-lite"),
+            stop=stop,
+            max_concurrent=self.slots,
+            utcnow=utcnow,
         )
         processor = Processor(
-            model=self.model,
-            limiter=RateLimiter(rpm=self.rpm, sleep=stop.sleep),
+            caller=caller,
             reviser=PromptOptimizer(BASE) if self.optimize else AskAgain(),
             recall=self._recall,
             keep=self._keep,
             stop=stop,
-            calls=calls,
+            prompt=BASE,
+            workers=WORKERS_PER_SLOT * self.slots,
+            patience=Patience(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
             rng=MostJitter(),
-            utcnow=utcnow,
         )
         await processor.run(self._jobs())
-        assert processor.in_flight == processor.backing_off == 0
+        assert caller.in_flight == processor.backing_off == 0
 
     async def _keep(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -137,14 +155,14 @@ def test_a_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
 
 
 def test_a_429_pauses_everybody_until_the_moment_the_server_named(tmp_path: Path) -> None:
-    """The hint of 20 s holds for every image; the limited one returns with its own jitter on top."""
+    """The hint of 20 s, and 50 ms more, holds for all; the limited one returns with its own jitter on top."""
     model = ScriptedModel(script={"a.png": [(0.5, limited(20.0))]})
 
     Scenario(folder=tmp_path, names=["a.png", "b.png", "c.png"], model=model).play()
 
-    assert model.times("b.png") == [20.5]
-    assert model.times("c.png") == [21.5]
-    assert model.times("a.png") == [0.0, 22.5]
+    assert model.times("b.png") == [20.55]
+    assert model.times("c.png") == [21.55]
+    assert model.times("a.png") == [0.0, 22.55]
 
 
 def test_never_more_requests_in_flight_than_slots(tmp_path: Path) -> None:

@@ -170,6 +170,90 @@ def test_no_line_is_wider_than_the_terminal(
     assert max(map(len, parts)) <= (columns or 80)
 
 
+LONG_ASIDE = "limit 2000/min, 150 waiting for quota until 02:13:40"
+
+
+@pytest.mark.parametrize(
+    ("aside", "expected"),
+    [
+        ("", ("done 1220 failed 14 ", "/s, ", " left")),
+        ("pace 58/min", ("done 1220 failed 14 retrying 4  pace 58/min  ", " left")),
+        (LONG_ASIDE, (f"| {LONG_ASIDE}",)),
+    ],
+    ids=["nothing", "short", "long"],
+)
+def test_the_bar_says_what_happens_besides(
+    terminal: Callable[[int, int], Terminal], aside: str, expected: tuple[str, ...]
+) -> None:
+    """At 80 columns the words besides stand there in full; what is less important makes room."""
+    screen = terminal(80, 24)
+    bar = BarProgress(screen.stream, lambda: aside)
+
+    bar.start(5000)
+    bar.show({"done": 1220, "failed": 14, "deferred": 0, "retrying": 4}, 1234)
+    bar.close()
+
+    line = screen.screen()[0]
+    assert line.startswith("1234/5000 |")
+    for words in expected:
+        assert words in line
+    assert len(line) <= 80
+
+
+def test_the_bar_is_drawn_anew_while_nothing_gets_done(terminal: Callable[[], Terminal]) -> None:
+    """What happens besides is news by itself, and takes nothing from the rate; the same again is none."""
+    screen, said = terminal(), iter(["", "pace 58/min", "pace 58/min", "4 waiting for quota"])
+    bar = BarProgress(screen.stream, lambda: next(said))
+
+    bar.start(9)
+    for _ in range(4):
+        bar.show({"done": 3}, 3)
+
+    written = screen.written()
+    assert written.count("pace 58/min") == 1
+    assert written.index("pace 58/min") < written.index("4 waiting for quota")
+    bar.close()
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_line_with_words_besides_is_wider_than_the_terminal(
+    terminal: Callable[[int, int], Terminal], columns: int
+) -> None:
+    """Neither large numbers nor a narrow terminal make the bar wrap; how far it is always shows."""
+    screen = terminal(columns, 24)
+    bar = BarProgress(screen.stream, lambda: LONG_ASIDE)
+
+    bar.start(1_000_000)
+    for done in (1, 124_690, 124_690, 999_999):
+        bar.show({"done": done, "failed": 1234, "deferred": 9, "retrying": 12}, done)
+    bar.close()
+
+    parts = screen.written().replace("\n", "\r").split("\r")
+    assert "999999/1000000" in "".join(parts)
+    assert max(map(len, parts)) <= columns
+
+
+def test_lines_say_what_happens_besides() -> None:
+    """A plain line ends with it, as it is at that moment; the first and the last tell how far it is only."""
+    stream, clock, said = io.StringIO(), Clock(), iter(["", "4 waiting for quota until 02:13:40"])
+    lines = LineProgress(stream, 30, clock, lambda: next(said))
+
+    lines.start(100)
+    for second in (10, 30, 40, 60):
+        clock.now = 1000 + second
+        lines.show({"done": 30}, 30)
+    clock.now += 1
+    lines.show({"done": 31}, 31)
+    lines.close()
+
+    assert stream.getvalue().splitlines() == [
+        "0 of 100",
+        "30 of 100, 30 done (60.0 a minute, 0:01:10 left)",
+        "30 of 100, 30 done (30.0 a minute, 0:02:20 left); 4 waiting for quota until 02:13:40",
+        "31 of 100, 31 done (30.5 a minute, 0:02:16 left)",
+    ]
+
+
 def test_a_log_line_does_not_tear_the_bar(terminal: Callable[[], Terminal]) -> None:
     """Records and notes stand on lines of their own above the bar, which stays the last line."""
     screen = terminal()

@@ -1,7 +1,9 @@
 """How does the program show how far it is?
 
-On a terminal one bar, elsewhere a plain line now and then, or nothing. This file must not know what
-is counted: it gets numbers and the words that belong to them.
+On a terminal one bar, elsewhere a plain line now and then, or nothing. A bar that simply shows all it
+has is cut off at the terminal's edge, where it says why it stands still; so it has several forms, and takes
+the fullest that fits. This file must not know what is counted: it gets numbers and the words that belong
+to them, and from ``aside`` a few words about what happens besides.
 """
 
 import logging
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 
-_BAR = "{n_fmt}/{total_fmt} |{bar}| {desc}  {rate_noinv_fmt}, {remaining} left"
+_COUNT = "{n_fmt}/{total_fmt} |{bar}| {desc}"
+_WITH_TIME = f"{_COUNT}  {{remaining}} left"
+_FULL = f"{_COUNT}  {{rate_noinv_fmt}}, {{remaining}} left"
+_SHORTEST_BAR = 4
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +39,11 @@ class Progress(Protocol):
 
     def close(self) -> None:
         """End; a second call does nothing."""
+
+
+def nothing_besides() -> str:
+    """Be the ``aside`` of work that nothing holds back."""
+    return ""
 
 
 class SilentProgress:
@@ -56,8 +66,14 @@ class SilentProgress:
 class LineProgress(SilentProgress):
     """A plain line at the start, at most every ``every_s`` seconds, and at the end."""
 
-    def __init__(self, stream: TextIO, every_s: float, clock: Callable[[], float]) -> None:
-        self._stream, self._every_s, self._clock = stream, every_s, clock
+    def __init__(
+        self,
+        stream: TextIO,
+        every_s: float,
+        clock: Callable[[], float],
+        aside: Callable[[], str] = nothing_besides,
+    ) -> None:
+        self._stream, self._every_s, self._clock, self._aside = stream, every_s, clock, aside
         self._total = self._done = 0
         self._counts: Mapping[str, int] = {}
         self._begun_at = self._said_at = 0.0
@@ -72,16 +88,16 @@ class LineProgress(SilentProgress):
         """Write a line when the last one is old enough."""
         self._counts, self._done = dict(counts), done
         if self._clock() - self._said_at >= self._every_s:
-            self._say()
+            self._say(self._aside())
 
     def close(self) -> None:
         """Write the last line, unless it stands there already."""
         if self._said not in {None, self._state()}:
             self._say()
 
-    def _say(self) -> None:
+    def _say(self, aside: str = "") -> None:
         self._said, self._said_at = self._state(), self._clock()
-        self._stream.write(f"{self._said}{self._pace()}\n")
+        self._stream.write(f"{self._said}{self._pace()}{'; ' if aside else ''}{aside}\n")
         self._stream.flush()
 
     def _state(self) -> str:
@@ -100,8 +116,8 @@ class LineProgress(SilentProgress):
 class BarProgress(SilentProgress):
     """One bar on the last line of a terminal; nothing at all on anything else."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, aside: Callable[[], str] = nothing_besides) -> None:
+        self._stream, self._aside = stream, aside
         self._bar: tqdm[NoReturn] | None = None
 
     def start(self, total: int) -> None:
@@ -116,7 +132,8 @@ class BarProgress(SilentProgress):
         self._bar = tqdm(
             total=total,
             file=self._stream,
-            bar_format=_BAR,
+            bar_format=_FULL,
+            miniters=1,  # else a quick start would hide what is slow afterwards
             unit="",
             dynamic_ncols=sized,
             ncols=None if sized else 80,
@@ -124,20 +141,58 @@ class BarProgress(SilentProgress):
         )
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
-        """Draw the bar anew, at most ten times a second."""
-        if self._bar is not None:
-            words = " ".join(f"{word} {number}" for word, number in counts.items())
-            self._bar.set_description_str(words, refresh=False)
-            self._bar.update(done - self._bar.n)
+        """Draw the bar anew where anything has changed."""
+        bar = self._bar
+        if bar is None:
+            return
+        before = bar.bar_format, bar.desc, bar.n
+        bar.bar_format, words = self._fullest(bar, counts, done, self._aside())
+        bar.set_description_str(words, refresh=False)
+        # An update by nothing would be taken for progress that took no time, and make the rate too high.
+        is_drawn = done > bar.n and bar.update(done - bar.n)
+        if not is_drawn and before != (bar.bar_format, bar.desc, bar.n):
+            bar.refresh()
 
     def close(self) -> None:
         """Leave the bar as it stands last."""
         if self._bar is not None:
             self._bar.close()
 
+    @staticmethod
+    def _fullest(bar: "tqdm[NoReturn]", counts: Mapping[str, int], done: int, aside: str) -> tuple[str, str]:
+        """Return the form that tells most and fits the terminal, and its words; the aside goes last."""
+        everything = " ".join(f"{word} {number}" for word, number in counts.items())
+        happened = " ".join(f"{word} {number}" for word, number in counts.items() if number)
+        forms = [
+            (_FULL, everything, aside),
+            (_FULL, happened, aside),
+            (_WITH_TIME, happened, aside),
+            (_WITH_TIME, "", aside or happened),
+            (_COUNT, "", aside or happened),
+        ]
+        shown = {**bar.format_dict, "n": done}
+        width = (shown.pop("ncols") or 80) - _SHORTEST_BAR
+        for form, *said in forms:
+            words = "  ".join(filter(None, said))
+            drawn = bar.format_meter(**{**shown, "bar_format": form.replace("{bar}", ""), "prefix": words})
+            if len(drawn) <= width:
+                break
+        return form, words
 
-def choose_progress(*, quiet: bool, stream: TextIO, clock: Callable[[], float]) -> Progress:
-    """Return what fits ``stream``: a bar on a terminal, else a line every 30 s, nothing when ``quiet``."""
+
+def choose_progress(
+    *,
+    quiet: bool,
+    stream: TextIO,
+    clock: Callable[[], float],
+    aside: Callable[[], str] = nothing_besides,
+) -> Progress:
+    """Return what fits ``stream``: a bar on a terminal, else a line every 30 s, nothing when ``quiet``.
+
+    ``aside`` is asked at every showing for a few words, such as why the work stands still; or for none.
+    """
     if quiet:
         return SilentProgress()
-    return BarProgress(stream) if stream.isatty() else LineProgress(stream, LINE_EVERY_S, clock)
+    if stream.isatty():
+        return BarProgress(stream, aside)
+    return LineProgress(stream, LINE_EVERY_S, clock, aside)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WHOLE_PROGRAM = ("main", "compose", "google.genai", "aiohttp", "PIL.Image", "closing", "report")
+WHOLE_PROGRAM = ("main", "session", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
 _WRITING_SQL = {"INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT"}
 _NEVER_FULL = {"os.unlink"}
 """Taking something away needs no space."""
@@ -34,7 +34,7 @@ class Fault:
 
     ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``full`` (the disk is full from here
     on) or ``full once`` (and has space again at once).
-    ``at`` is ``any`` change of a file, or before or after a function: ``after ledger:Ledger.append``.
+    ``at`` is ``any`` change of a file, or before or after a function: ``after results.ledger:Ledger.append``.
     ``slow_s``: every point takes so long, in seconds, before anything happens there.
     """
 

@@ -1,0 +1,1 @@
+"""Decides which images are asked about again with other words, with which words, and when to stop."""

@@ -1,0 +1,95 @@
+"""What is decided about a failed image before a single call is spent on it?
+
+The naive answer sends every failure to the same ladder of prompts. So a quota gets new words, a
+prohibited picture is argued with (which endangers the account), and an answer that was cut off at its
+token limit is asked for again with a longer prompt.
+
+Here every class of failure has one row. What no words can cure never sees any; where a parameter is the
+cure, it comes first; what is left gets one plain second call and then edits. This file must not know
+which edits exist, what was learned about them, or how a call is made.
+
+Source: field-notes.md, section 2.1 (2026-11); finish reasons as in gemini-api.md (2026-11).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from errors import ErrorKind
+
+K = ErrorKind
+
+
+class Parameter(StrEnum):
+    """A setting of the call that may cure a class without any change of words."""
+
+    MORE_OUTPUT_TOKENS = "more_output_tokens"
+    """Raise the limit of the answer; thinking alone may take 2,000 to 3,000 tokens of it."""
+    LESS_THINKING = "less_thinking"
+    """Lower the thinking level by one."""
+    TEXT_AND_IMAGE = "text_and_image"
+    """Ask for words beside the picture, so that the model can say why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How images of one class are treated."""
+
+    curable: bool
+    """False: words are never changed, and this package never asks again."""
+    why: str
+    """One clause for people."""
+    parameters: tuple[Parameter, ...] = ()
+    """Tried first, in this order, each once, before any other words."""
+    neutral_only: bool = False
+    """Only edits that are marked as neutral, and at most one of them."""
+
+
+def _never(why: str) -> Rule:
+    return Rule(curable=False, why=why)
+
+
+RULES: Mapping[ErrorKind, Rule] = {
+    K.RATE_LIMITED: _never("a quota belongs to the project, not to the prompt"),
+    K.SERVER: _never("the service is broken, whatever the words"),
+    K.NETWORK: _never("the words did not arrive, or the answer did not"),
+    K.TIMEOUT: _never("a slow answer needs time, not words"),
+    K.PROHIBITED: _never("the vendor forbids this content; arguing endangers the account"),
+    K.FILE_UNAVAILABLE: _never("the file is at fault"),
+    K.INVALID_REQUEST: _never("the request is wrong for every prompt of this run alike"),
+    K.BLOCKED: Rule(curable=True, why="an unnamed reason often goes away with other words"),
+    K.RECITATION: Rule(curable=True, why="an answer in the model's own words repeats nobody's"),
+    K.TRUNCATED: Rule(
+        curable=True,
+        why="room for the answer first, then a shorter answer",
+        parameters=(Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING),
+    ),
+    K.EMPTY: Rule(curable=True, why="often chance; if it stays, a smaller task"),
+    K.NO_IMAGE: Rule(
+        curable=True,
+        why="leave for words first, then a clear order for one picture",
+        parameters=(Parameter.TEXT_AND_IMAGE,),
+    ),
+    K.MALFORMED: Rule(curable=True, why="often chance; if it stays, plainer words"),
+    K.SCHEMA: Rule(curable=True, why="the form can be said more clearly"),
+    K.REFUSED: Rule(curable=True, why="a stated purpose and a narrow task are declined less often"),
+}
+"""One row for every kind; a test holds that none is missing."""
+
+SAFETY_REASONS = frozenset({"SAFETY", "IMAGE_SAFETY"})
+"""Raw finish and block reasons of the safety filter (gemini-api.md, 2026-11).
+
+Harmless photos are withheld for these too, so one neutral try is fair; a second one would be arguing.
+"""
+
+_SAFETY = Rule(curable=True, why="the safety filter gets one neutral try", neutral_only=True)
+
+CURABLE = frozenset(kind for kind, rule in RULES.items() if rule.curable)
+"""The classes that edits may serve."""
+
+
+def rule_for(kind: ErrorKind, reason: str = "") -> Rule:
+    """Return the rule for a failure; ``reason`` is the service's own word for it, as it came."""
+    if kind is K.BLOCKED and reason.upper() in SAFETY_REASONS:
+        return _SAFETY
+    return RULES[kind]

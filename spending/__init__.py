@@ -1,0 +1,1 @@
+"""What does asking cost? ``prices`` knows what a token costs, ``tokens`` how many a call takes."""

@@ -1,0 +1,112 @@
+"""How many tokens will a call take, before it is made?
+
+Two answers for two askers. A pacer wants the likely number, for too high a guess wastes the quota. A cap
+on money wants a number that is never exceeded, for what it lets go is spent. One number for both makes
+the night slow or the cap leak. For the same reason an answer has a bound that is sent along. Nothing here
+knows prices, or what an image's bytes are.
+
+Sources: gemini-api.md, section 2 (Google's page on media resolution, November 2026); field-notes.md,
+section 2 (thoughts have a floor of 2,000 to 3,000 tokens, below 4,000 there may be no answer).
+"""
+
+import re
+from dataclasses import dataclass
+
+PICTURE_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
+"""Of a picture in an answer, by its size: the price page's dollars for a picture, divided by its price for
+a token, rounded up (gemini-api.md, section 4, November 2026)."""
+
+_WRAPPING_TOKENS = 32
+"""What the service may add around question and picture."""
+
+_GEMINI_3_IMAGE = 1120
+_PAN_AND_SCAN = (256, 2048)
+"""Gemini 2.5: the whole image, and at most this for its parts."""
+_TILE_TOKENS, _TILE_PX, _ONE_TILE_PX = 258, 768, 384
+"""Gemini 2.0: tiles; an image of up to 384 px on both sides is one."""
+_SMALLEST_CROP_PX = 256
+
+_CHARACTERS_PER_TOKEN = 4
+_BYTES_PER_FOREIGN_TOKEN = 3
+"""Beyond ASCII: a Chinese character is three bytes and about one token."""
+
+_WORDS_TOKENS = 8192
+_THOUGHTS_TOKENS = 4096
+_LEAST_TOKENS = 1024
+_LONGEST_WORDS, _LONGEST_WITH_PICTURES = 65_536, 32_768
+_LONGEST_GEMINI_2_0 = 8192
+
+_VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLength:
+    """How long an answer may be allowed to become, in tokens of words, thoughts and pictures together."""
+
+    first: int
+    """While nothing is known about this prompt's answers."""
+    least: int
+    """Below this an answer is hardly worth asking for."""
+    longest: int
+    """More than this the service refuses as a bound."""
+
+
+def expected_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
+    """Return the likely tokens of an image of so many pixels together with the prompt."""
+    ascii_characters = sum(character.isascii() for character in prompt)
+    foreign_bytes = _bytes(prompt) - ascii_characters
+    words = _up(ascii_characters, _CHARACTERS_PER_TOKEN) + _up(foreign_bytes, _BYTES_PER_FOREIGN_TOKEN)
+    return _expected_image(_generation(model), width, height) + words
+
+
+def most_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
+    """Return what an image together with the prompt cannot exceed: no token is less than one byte."""
+    return _largest_image(_generation(model), width, height) + _bytes(prompt) + _WRAPPING_TOKENS
+
+
+def answer_length(model: str, *, wants_images: bool, size: str = "1K") -> AnswerLength:
+    """Return the bounds for a model's answers: words, or one picture of this size with some words."""
+    if wants_images:
+        picture = PICTURE_TOKENS[size]
+        return AnswerLength(
+            first=picture + _THOUGHTS_TOKENS,
+            least=picture + _LEAST_TOKENS,
+            longest=_LONGEST_WITH_PICTURES,
+        )
+    longest = _LONGEST_GEMINI_2_0 if _generation(model) == (2, 0) else _LONGEST_WORDS
+    return AnswerLength(first=_WORDS_TOKENS, least=_LEAST_TOKENS, longest=longest)
+
+
+def _generation(model: str) -> tuple[int, int] | None:
+    """Return a model's version; None for a name that does not say it, such as ``gemini-flash-latest``."""
+    found = _VERSION.match(model.lower().removeprefix("models/"))
+    return (int(found[1]), int(found[2] or 0)) if found else None
+
+
+def _expected_image(generation: tuple[int, int] | None, width: int, height: int) -> int:
+    if generation is None or generation >= (3, 0):
+        return _GEMINI_3_IMAGE
+    tiles = _TILE_TOKENS * _tiles(width, height, _TILE_PX)
+    return min(tiles, sum(_PAN_AND_SCAN)) if generation >= (2, 5) else tiles
+
+
+def _largest_image(generation: tuple[int, int] | None, width: int, height: int) -> int:
+    if generation is not None and generation < (2, 5):
+        # Google's page cuts small images into smaller tiles than 768 px; whichever makes more counts.
+        crop_px = max(_SMALLEST_CROP_PX, min(_TILE_PX, int(min(width, height) / 1.5)))
+        return _TILE_TOKENS * max(_tiles(width, height, _TILE_PX), _tiles(width, height, crop_px))
+    return _GEMINI_3_IMAGE if generation and generation >= (3, 0) else sum(_PAN_AND_SCAN)
+
+
+def _tiles(width: int, height: int, tile_px: int) -> int:
+    if max(width, height) <= _ONE_TILE_PX:
+        return 1
+    return _up(width, tile_px) * _up(height, tile_px)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _up(count: int, unit: int) -> int:
+    return -(-count // unit)

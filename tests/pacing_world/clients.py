@@ -1,0 +1,19 @@
+"""Which clients are compared?
+
+By name, ours first. Must not know what they are measured by.
+"""
+
+from collections.abc import Mapping
+
+from tests.pacing_world.ours import Ours
+from tests.pacing_world.peers import Aimd, doubled_bucket, fifty_slots, five_slots, right_bucket
+from tests.pacing_world.policies import Maker
+
+PEERS: Mapping[str, Maker] = {
+    "5 slots": five_slots,
+    "50 slots": fifty_slots,
+    "AIMD": Aimd,
+    "right bucket": right_bucket,
+    "2x bucket": doubled_bucket,
+}
+CLIENTS: Mapping[str, Maker] = {"ours": Ours, **PEERS}

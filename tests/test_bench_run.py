@@ -1,0 +1,48 @@
+"""Does the benchmark measure the real program beside a real script, over real HTTP?"""
+
+from pathlib import Path
+
+import pytest
+
+from bench.arena import Arena, server
+from bench.clients import BARE, OURS, present
+from bench.scenarios import Meets, Scenario
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["plain", "watched"])
+def test_every_image_is_answered_by_both(tmp_path: Path, watched: bool) -> None:  # noqa: FBT001
+    """Each with its own hash, in as many calls as images, with CPU and memory that were counted."""
+    clients, _ = present()
+    scenario = Scenario(
+        name="smoke", title="Six images", images=6, image_bytes=20_000, in_flight=2, watched=watched
+    )
+
+    with server() as base_url:
+        results = Arena(folder=tmp_path, base_url=base_url).compare(
+            scenario, [clients[OURS], clients[BARE]], rounds=1
+        )
+
+    for (result,) in results.values():
+        assert result.stands
+        assert result.seen.calls == 6
+        assert result.used.cpu_s > 0
+        assert result.used.peak_mb > 10
+
+
+def test_a_client_that_tries_nothing_again_loses_what_meets_a_mishap(tmp_path: Path) -> None:
+    """The bare script does not, so that the check of results must find some missing."""
+    clients, _ = present()
+    scenario = Scenario(
+        name="mishaps", title="Mishaps", images=40, image_bytes=3_000, meets=Meets(mishaps=True)
+    )
+
+    with server() as base_url:
+        ((result,),) = (
+            Arena(folder=tmp_path, base_url=base_url).compare(scenario, [clients[BARE]], 1).values()
+        )
+
+    assert 0 < result.right < 40
+    assert result.wrong == 0
+    assert not result.stands

@@ -1,0 +1,52 @@
+"""How do people write a length of time and a time of day, and how is a length written for them?
+
+A bare number leaves open whether ``5`` means seconds or hours, and a general parser of dates takes
+``0530`` or ``6`` for something nobody meant. So few forms are understood, each in one way only. This
+file must not know which options use them, nor what the time is now.
+"""
+
+import re
+from datetime import time
+
+_UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_BARE_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LENGTH = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit}\s*)?" for unit in _UNITS_S))
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds that ``text`` means: ``90s``, ``30m``, ``1h30m``, ``7d``, or a bare ``90``.
+
+    Raises:
+        ValueError: for anything else, such as ``1h30``, whose 30 could be minutes or seconds.
+
+    """
+    said = text.strip().lower()
+    if _BARE_SECONDS.fullmatch(said):
+        return float(said)
+    found = _LENGTH.fullmatch(said)
+    if not said or found is None:
+        raise ValueError(f"not a length of time: {text!r}")
+    return sum(float(found[unit] or 0) * unit_s for unit, unit_s in _UNITS_S.items())
+
+
+def length_text(seconds: float) -> str:
+    """Return a length of time as one would type it, to the thousandth of a second: ``1h30m``, ``0.2s``."""
+    rest_ms, counts = round(seconds * 1000), dict[str, float]()
+    for unit in "dhm":
+        counts[unit], rest_ms = divmod(rest_ms, _UNITS_S[unit] * 1000)
+    counts["s"] = rest_ms / 1000
+    return "".join(f"{count:g}{unit}" for unit, count in counts.items() if count) or "0s"
+
+
+def time_of_day(text: str) -> time:
+    """Return the time that a clock shows at ``text``: ``06:00``, ``6:00``, ``23:59``.
+
+    Raises:
+        ValueError: for anything else, also for ``24:00``, which no clock shows.
+
+    """
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"not a time of day: {text!r}")
+    return time(int(found[1]), int(found[2]))
