@@ -6,6 +6,7 @@ agree, plan, announce, ask, write the documents, tell. Signals, the lock and the
 """
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -164,6 +165,7 @@ class _Run:
                     stop=stop,
                     utcnow=self.utcnow,
                 )
+                gc.freeze()  # what is loaded by now stays: looking through it again and again is a standstill
                 await self.batch.process(processor, plan)
 
 

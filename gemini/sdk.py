@@ -7,6 +7,7 @@ everything, so that no variable of the environment bends a run, and its own retr
 """
 
 import asyncio
+import gc
 import logging
 import warnings
 from contextlib import AsyncExitStack
@@ -71,6 +72,9 @@ class LateSdk:
             what = "an image of this size is uploaded by the Gemini SDK, which cannot be used"
             why = f"{what}: {reason_of(error)}"
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=why, reached_server=False) from None
+        # What the import brought, 85,000 objects, stays to the end; each full collection would
+        # look at all of it, and the event loop would stand still for 70 ms.
+        gc.freeze()
         self._stack.callback(client.close)  # also keeps the client alive: a collected one closes itself
         service = await self._stack.enter_async_context(client.aio)
         return await self._stack.enter_async_context(Uploads(service.files, self._base_url))

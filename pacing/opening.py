@@ -8,9 +8,9 @@ leaves a quarter of what was in flight. This file does not know which refusals s
 
 import math
 
-FIRST = 8.0
+FIRST = 6.0
 """Requests that may leave before anything was answered. Most quotas allow more in any minute, and where one
-allows two, six refusals are the price of the whole search."""
+allows two, four refusals are the price of the whole search."""
 _MOST_FIRST = 64.0
 _SEEN_SHARE = 0.1
 """Where so much a minute was seen to pass another night, this part of it may leave at once."""

@@ -10,7 +10,7 @@ must agree with what was sent:
     a bucket                 hints are as short as one request takes to drip in, and never round numbers
     a named limit            it is what had just passed
 
-Without usable hints it takes three refusals in a row with hardly an answer between them, or so many that
+Without usable hints it takes three refusals in a row with one call at most let through between them, or so many that
 it does not matter why. This file does not know what is done about a limit.
 """
 
@@ -28,7 +28,6 @@ _NAMED = (0.95, 1.05)
 _LEAST_NAMED = 30.0
 """Requests: with fewer it may be chance that as many had passed."""
 _BUCKET_HINT_S, _SLOW_BUCKET_HINT_S = 1.0, 15.0
-_HARDLY = 0.03
 _IN_A_ROW = 3
 _MANY = 0.3
 _AMONG = 40
@@ -64,7 +63,7 @@ class Strikes:
         last, strike = self._last, _Strike(sent_s=refused.sent_s, hint_s=refused.hint_s)
         if last is not None and strike.sent_s - last.sent_s < _BUCKET_HINT_S / 10.0:
             return self._is_flooded()  # they left together: one event
-        self._count_row(strike, sendings)
+        self._count_row(strike, sendings, refused.sending.amount(self._unit))
         self._last = strike
         return (
             self._is_named(refused, sendings)
@@ -75,13 +74,12 @@ class Strikes:
             or self._drips_as_named(refused, sendings)
         )
 
-    def _count_row(self, strike: _Strike, sendings: Sendings) -> None:
+    def _count_row(self, strike: _Strike, sendings: Sendings, amount: float) -> None:
         if self._last is None:
             self._in_a_row = 1
             return
-        minute = sendings.taken(self._unit, self._last.sent_s - MINUTE_S, self._last.sent_s)
         between = sendings.taken(self._unit, self._last.sent_s, strike.sent_s)
-        self._in_a_row = self._in_a_row + 1 if between <= max(1.0, _HARDLY * minute) else 1
+        self._in_a_row = self._in_a_row + 1 if between <= amount else 1
 
     def _is_named(self, refused: Refused, sendings: Sendings) -> bool:
         """What had passed within the minute is just what the service names."""
@@ -94,7 +92,7 @@ class Strikes:
 
     def _slides(self, strike: _Strike, sendings: Sendings) -> bool:
         oldest_s = sendings.oldest_s(strike.sent_s - MINUTE_S)
-        if strike.hint_s is None or oldest_s is None or oldest_s >= strike.sent_s:
+        if strike.hint_s is None or not strike.is_precise or oldest_s is None or oldest_s >= strike.sent_s:
             return False
         return abs(oldest_s + MINUTE_S - strike.sent_s - strike.hint_s) <= _TRAVEL_S
 

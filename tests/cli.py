@@ -1,6 +1,7 @@
 """How do tests start the real program, and read what it left?"""
 
 import asyncio
+import atexit
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAIN = ROOT / "main.py"
 KEY = "test-key"
 _STATE = tempfile.TemporaryDirectory(prefix="gemini-batch-state-")
+atexit.register(_STATE.cleanup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

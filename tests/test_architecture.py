@@ -111,6 +111,7 @@ ONLY_IN = {
     "google": {"gemini"},
     "aiohttp": {"gemini"},
     "certifi": {"gemini.transport"},
+    "yarl": {"gemini.transport"},
     "tenacity": {"retry_handler"},
     "pydantic_settings": {"settings.sources"},
     "pydantic": {"settings.sources", "config"},

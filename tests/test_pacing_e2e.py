@@ -6,6 +6,7 @@ Real time passes here, so each rule is seen once; what they mean for whole night
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,35 +59,56 @@ def down_for(seconds: float) -> Callable[[str, str], Fault | None]:
     return rule
 
 
-def test_an_outage_is_waited_out_or_ends_the_run(tmp_path: Path) -> None:
-    """503 for 8 s: all is answered. For ever: 75 soon after the user's patience. Few calls in either case."""
-    for name in ("short", "endless"):
-        make_images(tmp_path / name / "photos", 60)
-    short = FaultPlan(rules=[down_for(8.0)])
-    endless = FaultPlan(rates={Fault.UNAVAILABLE: 1.0})
-    slots = ("--max-concurrent", "8")
-
-    async def scenario() -> tuple[Finished, Finished, list[LoggedRequest], list[LoggedRequest]]:
-        async with Emulator(plan=short, latency_s=0.02) as one, Emulator(plan=endless) as other:
-            waited, ended = await asyncio.gather(
-                run_cli(*arguments(tmp_path / "short", one, *slots)),
-                run_cli(*arguments(tmp_path / "endless", other, *slots, "--outage-patience", "5s")),
-            )
-            return waited, ended, one.calls, other.calls
-
-    waited, ended, calls, calls_in_vain = asyncio.run(scenario())
-
-    assert waited.code == 0, waited.stderr
-    assert results(tmp_path / "short") == 60
+def check_short_outage(folder: Path, done: Finished, calls: Sequence[LoggedRequest]) -> None:
+    """All images are answered, some time after the service is well again; few calls are made in vain."""
+    assert done.code == 0, done.stderr
+    assert results(folder) == 60
     assert sum(call.outcome == "unavailable" for call in calls) <= 30
     assert calls[-1].at_s - calls[0].at_s <= 45.0
-    assert ended.code == 75, ended.stderr
-    assert len(calls_in_vain) <= 30
-    assert calls_in_vain[-1].at_s - calls_in_vain[0].at_s <= 25.0
-    assert "nothing was answered" in ended.stderr.splitlines()[-1]
-    stats = document(tmp_path / "endless" / "out", "processing_stats.json")
-    assert (stats["stopped"]["reason"], stats["stopped"]["images_left"]) == ("outage", 60)
-    assert not files_below(tmp_path / "endless" / "out" / "failed")
+
+
+def check_endless_outage(folder: Path, done: Finished, calls: Sequence[LoggedRequest]) -> None:
+    """The run ends with 75 when the user's patience is over; few calls are made, no image has failed."""
+    assert done.code == 75, done.stderr
+    assert len(calls) <= 30
+    assert calls[-1].at_s - calls[0].at_s <= 40.0
+    assert "nothing was answered" in done.stderr.splitlines()[-1]
+    stopped = document(folder / "out", "processing_stats.json")["stopped"]
+    assert (stopped["reason"], stopped["images_left"]) == ("outage", 60)
+    assert not files_below(folder / "out" / "failed")
+
+
+def check_told_wait(folder: Path, done: Finished) -> None:
+    """A line of the progress tells what is waited for, and until when; the metadata tell how long it was."""
+    assert done.code == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "waiting for quota until" in line]
+    assert len(lines) == 1
+    assert re.match(r"[56] of 12, [56] done, .* waiting for quota until \d\d:\d\d:\d\d$", lines[0])
+    assert 30.0 <= pacing(folder)["waited_seconds"]["quota"] <= 36.0
+
+
+def test_long_waits_are_cheap_and_told(tmp_path: Path) -> None:
+    """503 for 8 s, 503 for ever and a quota that asks for half a minute, side by side to save time."""
+    short = Emulator(plan=FaultPlan(rules=[down_for(8.0)]), latency_s=0.02)
+    endless = Emulator(plan=FaultPlan(rates={Fault.UNAVAILABLE: 1.0}))
+    quota = Emulator(plan=FaultPlan(per_call={5: Fault.RATE_LIMIT}), hint_s=33.0)
+    for name, images in (("short", 60), ("endless", 60), ("quota", 12)):
+        make_images(tmp_path / name / "photos", images)
+    slots = ("--max-concurrent", "8")
+
+    async def scenario() -> tuple[Finished, Finished, Finished]:
+        async with short, endless, quota:
+            return await asyncio.gather(
+                run_cli(*arguments(tmp_path / "short", short, *slots)),
+                run_cli(*arguments(tmp_path / "endless", endless, *slots, "--outage-patience", "5s")),
+                run_cli(*arguments(tmp_path / "quota", quota, "--max-concurrent", "2")),
+            )
+
+    waited, ended, told = asyncio.run(scenario())
+
+    check_short_outage(tmp_path / "short", waited, short.calls)
+    check_endless_outage(tmp_path / "endless", ended, endless.calls)
+    check_told_wait(tmp_path / "quota", told)
 
 
 def test_an_unknown_limit_is_found_and_used_in_real_time(tmp_path: Path) -> None:
@@ -146,7 +168,7 @@ def test_the_users_own_ceilings_hold(tmp_path: Path) -> None:
     tokens = DEFAULT_IMAGE_TOKENS + words_to_tokens(PROMPT)
     ceilings = {"rpm": "120", "tpm": str(120 * tokens)}
     for name in ceilings:
-        make_images(tmp_path / name / "photos", 24)
+        make_images(tmp_path / name / "photos", 20)
 
     async def scenario(name: str) -> tuple[Finished, list[float]]:
         async with Emulator(latency_s=0.02) as emulator:
@@ -159,10 +181,10 @@ def test_the_users_own_ceilings_hold(tmp_path: Path) -> None:
 
     for (done, at_s), name in zip(asyncio.run(both()), ceilings, strict=True):
         assert done.code == 0, done.stderr
-        assert len(at_s) == 24
+        assert len(at_s) == 20
         assert all(busiest(at_s, span_s) <= 2 * span_s + 1 for span_s in (1, 2, 5, 10))
-        assert at_s[-1] - at_s[0] <= 14.0, f"--{name} is used"
-        assert pacing(tmp_path / name)["waited_seconds"]["ceiling"] >= 10.0
+        assert at_s[-1] - at_s[0] <= 12.0, f"--{name} is used"
+        assert pacing(tmp_path / name)["waited_seconds"]["ceiling"] >= 8.0
 
 
 def test_runs_on_one_key_share_what_they_learned(tmp_path: Path) -> None:
@@ -193,9 +215,12 @@ def test_runs_on_one_key_share_what_they_learned(tmp_path: Path) -> None:
 
 
 def test_runs_that_know_nothing_share_a_limit(tmp_path: Path) -> None:
-    """Two runs that begin together find 300 a minute at the price of one call in twenty."""
+    """Two runs that begin together, with nothing learned, find 300 a minute for some twenty refusals at most.
+
+    The search costs a number of calls, not a share: they hear of each other only after a second or two.
+    """
     for name in ("left", "right"):
-        make_images(tmp_path / name / "photos", 90)
+        make_images(tmp_path / name / "photos", 60)
     env = {"GEMINI_BATCH_STATE_DIR": str(tmp_path / "state")}
 
     async def scenario() -> tuple[list[Finished], list[LoggedRequest]]:
@@ -212,8 +237,8 @@ def test_runs_that_know_nothing_share_a_limit(tmp_path: Path) -> None:
     runs, calls = asyncio.run(scenario())
 
     assert [run.code for run in runs] == [0, 0], [run.stderr for run in runs]
-    assert results(tmp_path / "left") == results(tmp_path / "right") == 90
-    assert 0 < refused(calls) <= 0.05 * len(calls)
+    assert results(tmp_path / "left") == results(tmp_path / "right") == 60
+    assert 0 < refused(calls) <= 20
 
 
 def test_an_image_that_always_hangs_holds_up_nothing(tmp_path: Path) -> None:
@@ -237,23 +262,3 @@ def test_an_image_that_always_hangs_holds_up_nothing(tmp_path: Path) -> None:
     assert files_below(tmp_path / "out" / "failed") == {f"{hanging}_error.log"}
     assert max(call.at_s for call in calls) <= rest_done_s + 3.0
     assert took_s <= rest_done_s + 3.0 + 3.0, "the program's own end takes a second"
-
-
-def test_the_progress_says_why_it_waits(tmp_path: Path) -> None:
-    """Where nobody watches a terminal a line now and then tells what it waits for, and until when."""
-    make_images(tmp_path / "photos", 12)
-    plan = FaultPlan(per_call={5: Fault.RATE_LIMIT})
-
-    async def scenario() -> Finished:
-        async with Emulator(plan=plan, hint_s=33.0) as emulator:
-            more = ("--max-concurrent", "2", "--rpm", "6000")
-            return await run_cli(*arguments(tmp_path, emulator, *more), env={"TZ": "Europe/Berlin"})
-
-    done = asyncio.run(scenario())
-
-    assert done.code == 0, done.stderr
-    lines = [line for line in done.stderr.splitlines() if "waiting for quota until" in line]
-    assert len(lines) == 1
-    assert lines[0].startswith(("5 of 12, 5 done", "6 of 12, 6 done"))
-    waited = pacing(tmp_path)["waited_seconds"]
-    assert 30.0 <= waited["quota"] <= 36.0
