@@ -10,8 +10,8 @@ must agree with what was sent:
     a bucket                 hints are as short as one request takes to drip in, and never round numbers
     a named limit            it is what had just passed
 
-Without usable hints it takes three refusals in a row with one call at most let through between them, or so many that
-it does not matter why. This file does not know what is done about a limit.
+Without usable hints it takes three refusals in a row with one call at most let through between them, or so
+many that it does not matter why. This file does not know what is done about a limit.
 """
 
 import math

@@ -134,9 +134,9 @@ def test_large_but_allowed_image_does_not_warn(tmp_path: Path) -> None:
 
 def test_large_images_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     """While a giant is decoded, another waits and a small image does not: memory holds one giant."""
-    (tmp_path / "giant.png").write_bytes(encoded(Image.new("1", (5_100, 5_100)), "PNG"))
+    (tmp_path / "giant.bmp").write_bytes(encoded(Image.new("1", (5_100, 5_100)), "BMP"))
     (tmp_path / "small.png").write_bytes(WHOLE["png"])
-    thread = threading.Thread(target=inspect_image, args=[tmp_path / "giant.png"])
+    thread = threading.Thread(target=inspect_image, args=[tmp_path / "giant.bmp"])
 
     with image_conversion._one_large_at_a_time:
         thread.start()

@@ -18,6 +18,7 @@ from typing import Final
 from PIL import ExifTags, Image
 
 from utils.image_formats import Conversion, ImageFormat, Traits, UnreadableImage
+from utils.image_outline import outline
 
 _PILLOW_FORMATS = {
     ImageFormat.JPEG: "JPEG",
@@ -71,16 +72,32 @@ _PILLOW_MODULES = r"(PIL|pillow_heif)\."
 
 
 def examine(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Traits:
-    """Decode the (first) picture in ``data`` wholly and return what it is.
+    """Make sure that the (first) picture in ``data`` is whole and return what it is.
+
+    It is decoded, unless its structure shows as much (see ``image_outline``).
 
     Raises:
         UnreadableImage: when it is damaged or cut off, declares more than ``max_pixels``, or
             needs more memory than there is.
 
     """
+    seen = outline(data, kind)
+    if seen is not None and seen.width * seen.height <= min(max_pixels, _ceiling()):
+        # What the decoder makes of the whole file, should it mind the outline, is for it to say.
+        with contextlib.suppress(UnreadableImage):
+            return _traits(seen.tiny, kind, max_pixels=max_pixels, declared=(seen.width, seen.height))
+    return _traits(data, kind, max_pixels=max_pixels)
+
+
+def _traits(
+    data: bytes, kind: ImageFormat, *, max_pixels: int, declared: tuple[int, int] | None = None
+) -> Traits:
+    """Decode wholly; ``declared`` is the size of the picture that ``data`` is the outline of."""
     with _decoded(data, kind, max_pixels=max_pixels) as (image, has_more_frames):
         orientation = _orientation(image, kind)
-        width, height = image.size[::-1] if orientation in {5, 6, 7, 8} else image.size
+        width, height = declared or image.size
+        if orientation in {5, 6, 7, 8}:
+            width, height = height, width
         return Traits(
             width=width,
             height=height,

@@ -142,11 +142,14 @@ def sniff(head: bytes) -> ImageFormat | None:
 
 
 def lacks_its_end(data: bytes, kind: ImageFormat) -> bool:
-    """Return whether a file of this kind was cut off after the picture that a decoder would show.
+    """Return whether a file of this kind was cut off though a decoder shows a picture.
 
     Decoders notice every other cut; PNG and GIF alone can lose their last bytes, or their later
-    frames, without one.
+    frames, without one. In a JPEG, zeros in place of the missing half (as a download leaves them that
+    set the room aside first) are a picture, too; only the end mark is not among them.
     """
+    if kind is ImageFormat.JPEG:
+        return data.rfind(b"\xff\xd9") < _first_scan(data)
     if kind is ImageFormat.PNG:
         # The last chunk's name is followed by four bytes of checksum.
         position = data.rfind(b"IEND")
@@ -165,6 +168,18 @@ def _heif_kind(head: bytes) -> ImageFormat | None:
     compatible = (head[start : start + 4] for start in range(16, min(end, len(head)), 4))
     is_avif = any(brand in {b"avif", b"avis"} for brand in compatible)
     return ImageFormat.AVIF if is_avif else _CONTAINER_BRANDS[major]
+
+
+def _first_scan(data: bytes) -> int:
+    """Return where the picture of a JPEG begins, or how far its segments can be followed.
+
+    What stands before may hold a thumbnail, which has an end mark of its own.
+    """
+    position = 2
+    while data[position : position + 1] == b"\xff" and (mark := data[position + 1 : position + 2]) != b"\xda":
+        filling = mark == b"\xff"
+        position += 1 if filling else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position
 
 
 def _gif_is_whole(data: bytes) -> bool:
