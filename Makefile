@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test bench bench-peers bench-pacing bench-plan check lint type format clean
+.PHONY: help run test crash-test bench bench-peers bench-optimizer bench-pacing bench-plan check lint type format clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -53,6 +53,10 @@ bench-peers: $(VENV)/.dev ## install the peers that make bench compares with, ea
 bench-pacing: $(VENV)/.dev ## play the pacer and the usual clients through 20 minutes of virtual time (15 minutes)
 	@$(PIP_INSTALL) -r bench/requirements.txt
 	@$(IN_VENV) -m bench.pacing
+
+bench-optimizer: $(VENV)/.dev ## play prompt repair against round robin and an oracle in hidden worlds (5 minutes)
+	@$(PIP_INSTALL) -r bench/requirements.txt
+	@$(IN_VENV) -m bench.optimizer
 
 bench-plan: $(VENV)/.dev ## measure runs over up to 100,000 answered images (6 minutes; needs 1 GB in TMPDIR)
 	@$(IN_VENV) -m bench.plan

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.cli import Finished, document, files_below, finish, run_cli, start
+from tests.cli import Finished, document, files_below, run_cli
 from tests.emulator import Emulator, Fault, FaultPlan, LoggedRequest, Quota, TokenBucket
 from tests.emulator.wire import DEFAULT_IMAGE_TOKENS, words_to_tokens
 from tests.test_e2e import PROMPT, make_images
@@ -187,30 +187,33 @@ def test_the_users_own_ceilings_hold(tmp_path: Path) -> None:
 
 
 def test_runs_on_one_key_share_what_they_learned(tmp_path: Path) -> None:
-    """What one run learned of 300 a minute is where the next two begin; together they keep to it."""
-    for name in ("first", "left", "right"):
-        make_images(tmp_path / name / "photos", 30)
+    """Where one run learned 300 a minute the next begins, and then two at once, which share it."""
+    images = {"first": 30, "second": 20, "left": 30, "right": 30}
+    for name, count in images.items():
+        make_images(tmp_path / name / "photos", count)
     env = {"GEMINI_BATCH_STATE_DIR": str(tmp_path / "state")}
-    slots = ("--max-concurrent", "16")
+    emulator = Emulator(quotas=[Quota(meter=TokenBucket(300, 60.0, 20))], latency_s=(0.1, 0.3))
 
-    async def scenario() -> tuple[list[Finished], list[LoggedRequest], int]:
-        quota = Quota(meter=TokenBucket(300, 60.0, 20))
-        async with Emulator(quotas=[quota], latency_s=(0.1, 0.3)) as emulator:
-            first = await run_cli(*arguments(tmp_path / "first", emulator, *slots), env=env)
-            begun = len(emulator.calls)
-            pair = [
-                await start(*arguments(tmp_path / name, emulator, *slots), env=env)
-                for name in ("left", "right")
-            ]
-            return [first, *await asyncio.gather(*map(finish, pair))], emulator.calls, begun
+    async def run(name: str) -> Finished:
+        return await run_cli(*arguments(tmp_path / name, emulator, "--max-concurrent", "16"), env=env)
 
-    runs, calls, begun = asyncio.run(scenario())
+    async def scenario() -> tuple[list[Finished], list[int]]:
+        async with emulator:
+            runs, begun = [await run("first")], [len(emulator.calls)]
+            runs.append(await run("second"))
+            begun.append(len(emulator.calls))
+            return [*runs, *await asyncio.gather(run("left"), run("right"))], begun
 
-    assert [run.code for run in runs] == [0, 0, 0], [run.stderr for run in runs]
-    assert refused(calls[:begun]) >= 1
-    assert refused(calls[begun:]) <= 1
-    assert pacing(tmp_path / "left")["limit_requests_per_minute"] == pytest.approx(300.0, rel=0.05)
-    assert "other runs use the same key and model" in runs[1].stderr + runs[2].stderr
+    runs, (second_from, pair_from) = asyncio.run(scenario())
+    second, pair = emulator.calls[second_from:pair_from], emulator.calls[pair_from:]
+
+    assert [run.code for run in runs] == [0, 0, 0, 0], [run.stderr for run in runs]
+    assert {name: results(tmp_path / name) for name in images} == images
+    assert refused(second) <= 1
+    assert second[-1].at_s - second[0].at_s >= 3.0, "it begins at the learned pace, not with a burst"
+    assert refused(pair) <= 0.05 * len(pair)
+    assert pair[-1].at_s - pair[0].at_s <= 25.0, "60 images at 300 a minute take 12 s"
+    assert "other runs use the same key and model" in runs[2].stderr + runs[3].stderr
 
 
 def test_runs_that_know_nothing_share_a_limit(tmp_path: Path) -> None:
