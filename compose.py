@@ -4,6 +4,7 @@ Each function takes ``Settings`` apart and hands plain values to one constructor
 them. Heavy parts are imported when they are made: the SDK only for a live run. Nothing is done here.
 """
 
+import hashlib
 import random
 import secrets
 from collections.abc import Callable
@@ -24,10 +25,13 @@ from journal import Journal, Selection
 from models import Prompt, RunInfo
 from money import Money
 from pacing.figures import LearnedLimits, PacingFigures
-from processor import WORKERS_PER_SLOT, Patience, Processor
-from prompt_optimizer import AskAgain, PromptOptimizer
+from processor import WORKERS_PER_SLOT, Patience, Processor, Reviser
+from prompt_optimizer import PromptOptimizer
 from quota_memory import QuotaMemory, Scope, key_fingerprint, state_path
 from rate_limiter import RateLimiter
+from repair import edits
+from repair.policy import Limits
+from repair.pool import Pool
 from reporting.costs import Costs
 from reporting.tally import Tally
 from results.layout import JOURNAL
@@ -154,6 +158,23 @@ def budget(settings: Settings, money: Money, *, stop: Stop, utcnow: Clock) -> Bu
     )
 
 
+def prompt_optimizer(settings: Settings, knows: Journal) -> PromptOptimizer | None:
+    """Return what repairs prompts, with what earlier nights taught; None where nobody wants it; blocks."""
+    if not settings.enable_prompt_optimization:
+        return None
+    prompt_sha256 = hashlib.sha256(settings.prompt.encode()).hexdigest()
+    rows = () if settings.dry_run else knows.lessons(settings.model, prompt_sha256)
+    return PromptOptimizer(
+        base=Prompt(text=settings.prompt),
+        edits=edits.load(settings.prompt_edits),
+        pool=Pool.from_rows(settings.model, prompt_sha256, rows),
+        rng=random.Random(),  # noqa: S311 - draws, not secrets
+        keep=settings.prompt_keep,
+        # One further call for the plain second try, whatever the number of edits.
+        limits=Limits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
+    )
+
+
 def processor(
     settings: Settings,
     asks: GeminiClient | SimulatedModel,
@@ -161,6 +182,7 @@ def processor(
     *,
     limiter: RateLimiter,
     purse: Budget,
+    reviser: Reviser,
     stop: Stop,
     utcnow: Clock,
 ) -> Processor:
@@ -178,7 +200,7 @@ def processor(
     )
     return Processor(
         caller=caller,
-        reviser=PromptOptimizer(prompt) if settings.enable_prompt_optimization else AskAgain(),
+        reviser=reviser,
         recall=run.recall,
         keep=run.keep,
         stop=stop,

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from errors import ErrorKind, UsageError
+from repair import edits
+from repair.edits import check_kept_words
 from settings import command_line
 from settings.options import ArchiveFormat, FailOn, Loudness
 
@@ -61,6 +63,11 @@ class Settings:
     state_dir: Path | None
     """None is the user's state directory."""
     enable_prompt_optimization: bool
+    prompt_edits: Path | None
+    """A file that was read once without a mistake; None: the bundled edits alone."""
+    prompt_keep: tuple[str, ...]
+    """Each stands in the prompt."""
+    max_prompt_edits: int
     api_base_url: str | None
     """Without a slash at its end; None is Google's own."""
     log_level: str
@@ -148,7 +155,7 @@ def _settings(sources: "Sources") -> Settings:
         "input_dir": _input_dir(values, sources),
         "output_dir": _output_dir(values, sources),
         "log_file": _log_file(values, sources),
-        "prompt": _prompt(values, sources),
+        **_words(values, sources),
         "api_base_url": _api_base_url(values, sources),
         "timeout_s": _timeout_s(values, sources),
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
@@ -205,6 +212,20 @@ def _can_be_directory(path: Path) -> bool:
         return next(one for one in (path, *path.parents) if one.is_symlink() or one.exists()).is_dir()
     except OSError:
         return False
+
+
+def _words(values: _Values, sources: "Sources") -> _Values:
+    """Return the prompt, and what may be done to it."""
+    prompt = _prompt(values, sources)
+    keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))
+    check_kept_words(prompt, keep)
+    path = values["prompt_edits"] and Path(values["prompt_edits"]).expanduser()
+    if path:
+        try:
+            edits.load(path)
+        except UsageError as error:
+            raise UsageError(f"--prompt-edits: {error}") from error
+    return {"prompt": prompt, "prompt_keep": keep, "prompt_edits": path}
 
 
 def _prompt(values: _Values, sources: "Sources") -> str:
@@ -295,8 +316,8 @@ def _plain(value: object) -> str | int | float | bool | None:
     """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
     if value is None or isinstance(value, int | float):
         return value
-    if isinstance(value, frozenset):
-        return ",".join(sorted(value)) or None
+    if isinstance(value, frozenset | tuple):
+        return ",".join(sorted(value) if isinstance(value, frozenset) else value) or None
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, time):

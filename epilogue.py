@@ -16,9 +16,11 @@ from errors import FatalError, StopReason, StorageError
 from journal import FailureRow, Journal, Plan
 from models import RunInfo
 from pacing.figures import PacingFigures
-from reporting import horizon, report
+from repair.evidence import Uplift
+from reporting import evolution, horizon, report
 from reporting.costs import Costs
-from reporting.documents import EvolutionEntry, Example, FailureEntry, ProcessingStats, TreeTotals
+from reporting.documents import Example, FailureEntry, ProcessingStats, TreeTotals
+from reporting.evolution import EvolutionEntry
 from reporting.tally import EXAMPLES, Tally
 from results.layout import FAILED
 from settings.options import FailOn
@@ -79,13 +81,17 @@ class Epilogue:
         self._limits = limits
         self._costs = costs
 
-    def write(self, tally: Tally, plan: Plan, stop: FatalError | None) -> tuple[ProcessingStats, Path | None]:
+    def write(
+        self, tally: Tally, plan: Plan, stop: FatalError | None, uplift: Uplift | None = None
+    ) -> tuple[ProcessingStats, Path | None]:
         """Write everything; return the document about the run, and where the archive lies, if any.
+
+        ``uplift`` is what other words were worth over asking again; None where nobody wanted any.
 
         What cannot be written is said, and becomes the reason of the run's end unless it had one.
         """
         steps: tuple[Callable[[], object], ...] = (
-            lambda: self._write_evolution(tally),
+            lambda: self._write_evolution(tally, uplift),
             lambda: self._write_analysis(tally),
             lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, stop)),
         )
@@ -164,13 +170,13 @@ class Epilogue:
             output_tokens=spent.output_tokens,
         )
 
-    def _write_evolution(self, tally: Tally) -> None:
-        head = report.prompt_evolution(self._run, tally)
+    def _write_evolution(self, tally: Tally, uplift: Uplift | None) -> None:
+        head = evolution.prompt_evolution(self._run, tally, uplift)
         self._archiver.write_stream("prompt_evolution", head, "images", self._evolved())
 
     def _evolved(self) -> Iterator[EvolutionEntry]:
         for chain in self._journal.evolved(dry_run=self._run.dry_run):
-            yield report.evolution_entry(
+            yield evolution.evolution_entry(
                 chain.key, chain.attempts, succeeded=chain.succeeded, kind=chain.kind
             )
 

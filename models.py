@@ -52,6 +52,8 @@ class Prompt:
     """How many edits lie between the user's prompt and this one."""
     edits: tuple[str, ...] = ()
     """The names of those edits, first applied first."""
+    is_control: bool = False
+    """The user's own words, kept by a coin where an edit would have had its turn: the measure of edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,11 +41,23 @@ _TIMEOUT_MARGIN = 1.25
 """New images get this much more time than the slowest answer took."""
 
 
-class Reviser(Protocol):
-    """Chooses the words of the next call."""
+class Repair(Protocol):
+    """Chooses the words of one image's next call."""
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
         """Return the prompt for the next call (maybe the same), or None to give the image up."""
+        ...
+
+    def answered(self) -> None:
+        """Hear that the last call was answered."""
+        ...
+
+
+class Reviser(Protocol):
+    """Chooses words for all images of the run."""
+
+    def begin(self) -> Repair:
+        """Return what serves one image."""
         ...
 
 
@@ -159,12 +171,14 @@ class Processor:
 
     async def _answer(self, story: Story, facts: ImageFacts) -> Outcome:
         """Ask, with other words after a failure that words may cure, until there is nothing left to try."""
-        budget = self._new_budget()
+        budget, repair = self._new_budget(), self._reviser.begin()
         while True:
             try:
-                return story.succeeded(_content(facts), await self._ask(story, facts, budget))
+                generation = await self._ask(story, facts, budget)
+                repair.answered()
+                return story.succeeded(_content(facts), generation)
             except ApiFailure as failure:
-                revised = self._reviser.revise(story.prompt, story.attempts)
+                revised = repair.revise(story.prompt, story.attempts)
                 if revised is None:
                     return story.given_up(failure)
                 story.prompt = revised

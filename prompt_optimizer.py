@@ -1,118 +1,41 @@
 """Which words might cure an image that keeps failing?
 
-Most failures are not the prompt's: a quota, an outage, a bad image. Those never come here, and a
-kind that no edit serves gets no other words. What a prompt can cure is decided by class:
+The naive answer gives every failure new words. But most failures are not the prompt's: a quota, an
+outage, a bad image. Those never change a prompt here, and neither does a first failure; and every edit
+is made from the user's own words and never from another edit, so that the intent is never two steps off.
 
-* The first failure of a class asks again with the same words, the cheapest cure there is.
-* From the second failure of the same class on, small named edits are tried, each once, each made
-  from the user's own prompt and never from another edit, so that the intent is never two steps off.
-
-This file makes no call and knows nothing of retries, files or the wire.
+``repair`` decides; this file carries the calls of real images there and its decisions back as prompts.
+What each call came to is told to the one pool that all images of the run share. This file makes no call
+and knows nothing of retries, files or the wire.
 """
 
+import random
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from errors import ErrorKind
 from models import Attempt, Prompt
+from repair.classes import CURABLE
+from repair.edits import ASK_AGAIN, EditBook
+from repair.evidence import Uplift, uplift
+from repair.policy import AskAgain as PlainCall
+from repair.policy import Failure, ImageStory, Limits, Policy, Step, Trial, UseEdit
+from repair.pool import Pool
 
 K = ErrorKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptEdit:
-    """One small change that keeps the user's intent."""
-
-    name: str
-    serves: frozenset[ErrorKind]
-    template: str
-    """The new prompt; ``{prompt}`` is the user's own, ``{core}`` its first sentence without courtesies."""
-
-    def apply(self, prompt: str) -> str:
-        """Return the edited prompt."""
-        return self.template.replace("{prompt}", prompt.strip()).replace("{core}", core_of(prompt))
-
-
-EDITS: tuple[PromptEdit, ...] = (
-    PromptEdit(
-        name="edit_this_photo",
-        serves=frozenset({K.NO_IMAGE}),
-        template="Edit this photo and return the edited picture: {prompt}",
-    ),
-    PromptEdit(
-        name="specify",
-        serves=frozenset({K.NO_IMAGE, K.BLOCKED}),
-        template="{core}: one simple illustration, clean lines, minimal background",
-    ),
-    PromptEdit(
-        name="simplify",
-        serves=frozenset({K.NO_IMAGE, K.BLOCKED, K.EMPTY, K.MALFORMED, K.TRUNCATED}),
-        template="{core}",
-    ),
-    PromptEdit(
-        name="soften",
-        serves=frozenset({K.BLOCKED, K.REFUSED, K.NO_IMAGE}),
-        template="{prompt}\n\nStay neutral, friendly and suitable for all ages.",
-    ),
-    PromptEdit(
-        name="state_purpose",
-        serves=frozenset({K.REFUSED, K.BLOCKED}),
-        template="This is ordinary editorial work on a photo collection. {prompt}",
-    ),
-    PromptEdit(
-        name="own_words",
-        serves=frozenset({K.RECITATION}),
-        template="{prompt}\n\nUse your own words and your own design; repeat no text or artwork as it is.",
-    ),
-    PromptEdit(
-        name="only_the_gist",
-        serves=frozenset({K.RECITATION}),
-        template="{core}\n\nGive only the gist, in a new form.",
-    ),
-    PromptEdit(
-        name="shorten_answer",
-        serves=frozenset({K.TRUNCATED, K.EMPTY}),
-        template="{prompt}\n\nAnswer in at most 80 words.",
-    ),
-    PromptEdit(
-        name="state_output_form",
-        serves=frozenset({K.SCHEMA, K.MALFORMED, K.EMPTY, K.REFUSED}),
-        template="{prompt}\n\nReturn only the finished result in the form asked for, without any comment.",
-    ),
-    PromptEdit(
-        name="follow_the_form",
-        serves=frozenset({K.SCHEMA}),
-        template="{prompt}\n\nKeep exactly to the form that is asked for: every field, no other field.",
-    ),
-)
-"""Tried in this order; the cheapest change of intent first."""
-
-CURABLE = frozenset[ErrorKind]().union(*(edit.serves for edit in EDITS))
-"""The kinds that words can cure at all."""
 
 RANDOM_KINDS = frozenset({K.EMPTY, K.NO_IMAGE, K.MALFORMED})
 """Kinds that often pass when the same question is simply asked again (gemini-api.md, section 2)."""
 
-_COURTESY = re.compile(
-    r"^\W*(?:(?:please|kindly|hi|hello|hey)\b[\s,!]*|(?:can|could|would|will) you\b\s*"
-    r"|i(?:'d| would) like you to\s+|i want you to\s+)+",
-    re.IGNORECASE,
-)
+_WAITED_OUT = frozenset({K.RATE_LIMITED, K.SERVER, K.NETWORK, K.TIMEOUT})
+"""What waiting cures: such a call says nothing about the words it carried."""
+
 _PICTURE_WORDS = re.compile(
     r"\b(?:convert|turn\b.{0,30}\binto|transform|restyle|stylize|stylise|style|redraw|draw|paint|repaint|render|sketch"
     r"|illustrat\w+|colou?ri[sz]e|cartoon\w*|anime|watercolou?r|pixel art|remove the background"
     r"|replace the background|make it look|generate an? (?:image|picture))\b",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-def core_of(prompt: str) -> str:
-    """Return the first sentence of the prompt without courtesies and asides; never empty for words."""
-    text = " ".join(re.sub(r"\([^()]*\)", " ", prompt).split())
-    text = _COURTESY.sub("", text) or text
-    sentence = re.split(r"(?<=[.!?;])\s", text, maxsplit=1)[0].rstrip(".!?;: ")
-    return sentence or prompt.strip()
 
 
 def asks_for_picture(prompt: str) -> bool:
@@ -123,41 +46,132 @@ def asks_for_picture(prompt: str) -> bool:
 class AskAgain:
     """What is done without optimization: one plain second try where the failure is often chance."""
 
+    def begin(self) -> "AskAgain":
+        """Return what serves one image; nothing is remembered, so it serves all."""
+        return self
+
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
         """Return the prompt for the next call, or None to give the image up."""
         random_failures = sum(attempt.kind in RANDOM_KINDS for attempt in attempts)
         return prompt if attempts[-1].kind in RANDOM_KINDS and random_failures == 1 else None
 
+    def answered(self) -> None:
+        """Hear that the image has its answer."""
+
 
 class PromptOptimizer:
-    """Repairs the prompt of an image that fails twice in the same curable class.
+    """Repairs the prompts of images that fail consistently, and learns from all of them.
 
     Args:
         base: the user's prompt.
-        max_edits: the most edits tried on one image, 0 and more.
+        edits: the edits there are.
+        pool: what is known of them; shared by all images of the run.
+        rng: the source of every draw.
+        keep: words of the prompt that every edit keeps.
+        limits: what the user allows.
     """
 
-    def __init__(self, base: Prompt, *, max_edits: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        base: Prompt,
+        edits: EditBook,
+        pool: Pool,
+        rng: random.Random,
+        keep: Sequence[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
         self._base = base
-        self._max_edits = max_edits
+        self._edits = edits
+        self._keep = tuple(keep)
+        self._policy = Policy(
+            pool=pool,
+            offers=edits.offers(base.text, keep=keep),
+            neutral=edits.neutral,
+            limits=limits,
+            rng=rng,
+        )
+        self._trials: list[tuple[Trial, bool]] = []
+        self.pool = pool
+        self.lessons = 0
+        """Outcomes that were learned in this run."""
 
-    def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
+    def begin(self) -> "ImageRepair":
+        """Return what serves one image."""
+        return ImageRepair(self)
+
+    def uplift(self) -> Uplift:
+        """Return what edits were worth over asking again, in this run so far."""
+        return uplift(self._trials)
+
+    def choose(self, story: ImageStory) -> Step:
+        """Return what is done about an image now."""
+        return self._policy.next(story)
+
+    def learn(self, story: ImageStory, step: "_Call", *, rescued: bool) -> None:
+        """Take in what a call came to that was decided on for this story."""
+        if story.times > 1:
+            self.lessons += 1
+        self._policy.learn(story, step.arm, rescued=rescued)
+        if step.trial is not None:
+            self._trials.append((step.trial, rescued))
+
+    def prompt_for(self, step: "_Call", tried: Iterable[str]) -> Prompt | None:
+        """Return the words of a call; None where the edit has none for this prompt."""
+        if isinstance(step, PlainCall):
+            return self._control if step.trial else self._base
+        text = self._edits[step.name].apply(self._base.text, keep=self._keep)
+        edited = sum(arm != ASK_AGAIN for arm in tried)
+        return Prompt(text=text, revision=edited + 1, edits=(step.name,)) if text else None
+
+    @property
+    def _control(self) -> Prompt:
+        return Prompt(text=self._base.text, is_control=True)
+
+
+_Call = PlainCall | UseEdit
+
+
+class ImageRepair:
+    """The repair of one image; owned by one worker."""
+
+    def __init__(self, optimizer: PromptOptimizer) -> None:
+        self._optimizer = optimizer
+        self._story: ImageStory | None = None
+        self._open: _Call | None = None
+        """What was decided for the story and has not come to anything yet."""
+
+    def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:  # noqa: ARG002
         """Return the prompt for the next call, or None to give the image up.
 
-        ``attempts`` is never empty; its last one failed with ``prompt``.
+        ``attempts`` is never empty; its last one failed. A call that waiting would have cured ends the image
+        and teaches nothing.
         """
-        kind = attempts[-1].kind
-        if kind not in CURABLE:
+        last = attempts[-1]
+        if last.kind is None or last.kind in _WAITED_OUT:
             return None
-        if sum(attempt.kind is kind for attempt in attempts) == 1:
-            return prompt
-        return self._next_edit(kind, tried={name for attempt in attempts for name in attempt.prompt.edits})
+        self._failed(Failure(kind=last.kind, reason=last.api_status or ""))
+        return self._next()
 
-    def _next_edit(self, kind: ErrorKind, tried: Collection[str]) -> Prompt | None:
-        if len(tried) >= self._max_edits:
+    def answered(self) -> None:
+        """Hear that the image has its answer."""
+        if self._story is not None and self._open is not None:
+            self._optimizer.learn(self._story, self._open, rescued=True)
+        self._open = None
+
+    def _failed(self, failure: Failure) -> None:
+        if self._story is None or self._open is None:
+            self._story = ImageStory(failures=(failure,))
+            return
+        self._optimizer.learn(self._story, self._open, rescued=False)
+        self._story = self._story.then(self._open.arm, failure)
+        self._open = None
+
+    def _next(self) -> Prompt | None:
+        if self._story is None or self._story.kind not in CURABLE:
             return None
-        for edit in EDITS:
-            text = edit.apply(self._base.text)
-            if kind in edit.serves and edit.name not in tried and text != self._base.text:
-                return Prompt(text=text, revision=len(tried) + 1, edits=(edit.name,))
-        return None
+        step = self._optimizer.choose(self._story)
+        if not isinstance(step, PlainCall | UseEdit):  # no parameter is offered to the policy
+            return None
+        self._open = step
+        return self._optimizer.prompt_for(step, self._story.arms)

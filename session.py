@@ -22,10 +22,11 @@ from config import Settings
 from errors import ExitCode
 from gemini import produces_images
 from journal import Journal, Plan, TodoReason
+from lessons import kept
 from models import RunInfo
 from money import Money
 from pacing.figures import PacingFigures
-from prompt_optimizer import asks_for_picture
+from prompt_optimizer import AskAgain, PromptOptimizer, asks_for_picture
 from quota_memory import in_company
 from rate_limiter import RateLimiter
 from reporting.closing import Where, is_nothing_new, last_line, summary
@@ -52,6 +53,7 @@ class _Means:
     money: Money
     limiter: RateLimiter | None = None
     budget: Budget | None = None
+    optimizer: PromptOptimizer | None = None
 
     def figures(self) -> PacingFigures | None:
         return self.limiter.figures() if self.limiter else None
@@ -130,7 +132,10 @@ class _Run:
             command=command,
             utcnow=self.utcnow,
         )
-        return await asyncio.to_thread(epilogue.write, self.tally, self.batch.planned, self.stop.cause)
+        uplift = self.means.optimizer.uplift() if self.means.optimizer else None
+        return await asyncio.to_thread(
+            epilogue.write, self.tally, self.batch.planned, self.stop.cause, uplift
+        )
 
     async def do(self, limit: TimeLimit | None) -> None:
         """Plan, announce, ask; nothing that costs time is loaded where there is nothing to ask."""
@@ -151,10 +156,13 @@ class _Run:
         memory = await asyncio.to_thread(compose.quota_memory, settings, self.info, self.utcnow)
         learned = await asyncio.to_thread(memory.load) if memory else None
         limiter = means.limiter = compose.rate_limiter(settings, learned, stop)
+        means.optimizer = await asyncio.to_thread(compose.prompt_optimizer, settings, self.journal)
         purse = means.budget = compose.budget(settings, means.money, stop=stop, utcnow=self.utcnow)
         async with AsyncExitStack() as stack:
             if memory:
                 await stack.enter_async_context(in_company(limiter, memory))
+            if means.optimizer and not settings.dry_run:
+                await stack.enter_async_context(kept(means.optimizer, self.journal))
             async with compose.model(settings) as model:
                 processor = compose.processor(
                     settings,
@@ -162,6 +170,7 @@ class _Run:
                     self.batch,
                     limiter=limiter,
                     purse=purse,
+                    reviser=means.optimizer or AskAgain(),
                     stop=stop,
                     utcnow=self.utcnow,
                 )

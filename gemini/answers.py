@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from gemini.declined import is_declined
 from gemini.refusals import error_inside, exception_for
 from gemini.words import one_sentence, well_formed, word
 from models import GeneratedImage, Generation, Usage
@@ -130,6 +131,8 @@ class _Reply:
             self._fail(K.EMPTY, "the model finished without an answer")
         if wants_images and not images:
             self._fail(K.NO_IMAGE, f"a picture was asked for, only words came: {one_sentence(self.text)}")
+        if not images and is_declined(self.text):
+            self._fail(K.REFUSED, f"the model declined the task: {one_sentence(self.text)}")
         return Generation(
             text=self.text,
             images=images,

@@ -131,6 +131,7 @@ def _open_sound(path: Path) -> sqlite3.Connection:
         if _holds_nothing(connection):
             _begin_afresh(connection)
         _check_content(connection)
+        _upgrade(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise _judged(error) from error
@@ -152,6 +153,15 @@ def _begin_afresh(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     schema.create(connection)
     connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add what an older version of this program did not have; a kill leaves the old file or the new one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < schema.VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        schema.upgrade(connection, version)
+        connection.execute("COMMIT")
 
 
 def _opened(connection: sqlite3.Connection, *, rebuilt: str = "") -> Opened:
@@ -240,7 +250,8 @@ def _check_content(connection: sqlite3.Connection) -> None:
     """Read everything once: about a second for 100,000 images, against paying for one of them twice."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     _check_version(version)
-    if version != schema.VERSION or schema.layout(connection) != schema.sound_layout():
+    is_known = 1 <= version <= schema.VERSION
+    if not is_known or schema.layout(connection) != schema.sound_layout(version):
         raise _DamagedError("has other tables than it should")
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":

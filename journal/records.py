@@ -27,6 +27,7 @@ from models import (
     Succeeded,
     Usage,
 )
+from repair.pool import PoolRow
 
 _Told = Succeeded | Failed | Deferred
 """Outcomes that tell of calls."""
@@ -252,3 +253,16 @@ def _write_attempts(
             attempt.usage.output_tokens,
         )
         connection.execute(f"INSERT OR REPLACE INTO attempts VALUES ({marks(row)})", row)  # noqa: S608
+
+
+def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> None:
+    """Write what is known of other words, in place of what was known of the same models and prompts."""
+    for scope in {(row.model, row.prompt_sha256) for row in rows}:
+        connection.execute("DELETE FROM lessons WHERE model = ? AND prompt_sha256 = ?", scope)
+    connection.executemany(
+        "INSERT INTO lessons VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (row.model, row.prompt_sha256, row.kind, row.arm, float(row.rescues), float(row.failures))
+            for row in rows
+        ],
+    )

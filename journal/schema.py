@@ -2,7 +2,8 @@
 
 ``images`` says how the last look at every image ended, ``answers`` which answers were paid for and
 where they stand (under their own name, or kept in the history). They are two tables because an image
-that fails under today's prompt may still have its answer to yesterday's. It must not know who asks.
+that fails under today's prompt may still have its answer to yesterday's. ``lessons`` holds what was
+learned about other words. It must not know who asks.
 
 Every answer carries a seal, a checksum of its own row: SQLite finds a broken page by itself, but not
 a flipped bit inside a value, and a wrong value here is an answer bought twice. The CHECKs serve the
@@ -19,8 +20,11 @@ from datetime import UTC, datetime
 from errors import ErrorKind, StopReason
 from models import Artefact, Prompt, StoredAnswer, Usage
 
-VERSION = 1
-"""Of the tables below; ``PRAGMA user_version``."""
+VERSION = 2
+"""Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``."""
+
+MOST_OUTCOMES = 1_000_000_000
+"""Of one arm; more is a flipped bit."""
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
@@ -122,12 +126,27 @@ _STATEMENTS = (
         PRIMARY KEY (key, run_id, number)
     ) WITHOUT ROWID""",
 )
+_LESSONS = f"""
+    CREATE TABLE lessons (
+        model TEXT NOT NULL,
+        prompt_sha256 TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ({_KINDS})),
+        arm TEXT NOT NULL,
+        rescues REAL NOT NULL CHECK (typeof(rescues) = 'real' AND rescues BETWEEN 0 AND {MOST_OUTCOMES}),
+        failures REAL NOT NULL CHECK (typeof(failures) = 'real' AND failures BETWEEN 0 AND {MOST_OUTCOMES}),
+        PRIMARY KEY (model, prompt_sha256, kind, arm)
+    ) WITHOUT ROWID"""
+_SINCE = {1: _STATEMENTS, 2: (_LESSONS,)}
+"""What each version added; a table once made is never altered."""
 
 SEALED = (
     "key, standing, size, sha256, fingerprint, artefacts, prompt_id,"
     " input_tokens, output_tokens, model_version, response_id, answered_at, dry_run"
 )
 """What the seal covers: all of an answer but the time stamp of its image, which ``touch`` moves."""
+
+_CONTROL = {"control": True}
+"""Stands for the edits of a prompt that was kept as a control."""
 
 ANSWER = (
     "a.key, a.size, a.mtime, a.sha256, a.fingerprint, a.artefacts, p.text, p.revision, p.edits,"
@@ -137,11 +156,21 @@ ANSWER = (
 """The columns and tables that ``answer_from`` reads."""
 
 
-def create(connection: sqlite3.Connection) -> None:
+def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
     """Lay all tables into an empty database; the caller holds a transaction."""
-    for statement in _STATEMENTS:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    _add(connection, after=0, version=version)
+
+
+def upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Add the tables that came after ``version``; the caller holds a transaction."""
+    _add(connection, after=version, version=VERSION)
+
+
+def _add(connection: sqlite3.Connection, *, after: int, version: int) -> None:
+    for number in range(after + 1, version + 1):
+        for statement in _SINCE[number]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 def layout(connection: sqlite3.Connection) -> list[Row]:
@@ -149,11 +178,11 @@ def layout(connection: sqlite3.Connection) -> list[Row]:
     return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def sound_layout() -> list[Row]:
-    """Return what ``layout`` gives for a journal as this version makes it."""
+def sound_layout(version: int = VERSION) -> list[Row]:
+    """Return what ``layout`` gives for a journal as this version, or an earlier one, makes it."""
     connection = sqlite3.connect(":memory:")
     try:
-        create(connection)
+        create(connection, version)
         return layout(connection)
     finally:
         connection.close()
@@ -194,7 +223,7 @@ def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
 
 def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
     """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
-    text, edits = plain(prompt.text), json.dumps(prompt.edits)
+    text, edits = plain(prompt.text), json.dumps(_CONTROL if prompt.is_control else prompt.edits)
     return prompt_id(text, prompt.revision, edits), text, prompt.revision, edits
 
 
@@ -205,7 +234,10 @@ def prompt_id(text: str, revision: int, edits: str) -> str:
 
 def prompt_from(text: str, revision: int, edits: str) -> Prompt:
     """Return the prompt in a row of ``prompts``."""
-    return Prompt(text=text, revision=revision, edits=tuple(json.loads(edits)))
+    names = json.loads(edits)
+    if names == _CONTROL:
+        return Prompt(text=text, is_control=True)
+    return Prompt(text=text, revision=revision, edits=tuple(names))
 
 
 def answer_from(

@@ -13,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from errors import ErrorKind
 from journal import opening, records, schema
 from journal.answers import Stands, adopt_from_history, all_stand, answer_in_place, find_answers
 from journal.plan import Plan, Selection
 from journal.planning import Planner
 from journal.reader import JournalReader
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
+from repair.pool import PoolRow
 from results.layout import HISTORY
 
 _T = TypeVar("_T")
@@ -231,6 +233,30 @@ class Journal(JournalReader):
             records.write_copy(
                 self._connection, self._run, job, answer=answer, artefacts=artefacts, kept=kept
             )
+
+    def lessons(self, model: str, prompt_sha256: str) -> tuple[PoolRow, ...]:
+        """Return what earlier runs learned about other words than this prompt's."""
+        rows = self._rows(
+            "SELECT kind, arm, rescues, failures FROM lessons WHERE model = ?1 AND prompt_sha256 = ?2",
+            model,
+            prompt_sha256,
+        )
+        return tuple(
+            PoolRow(
+                model=model,
+                prompt_sha256=prompt_sha256,
+                kind=ErrorKind(kind),
+                arm=arm,
+                rescues=rescues,
+                failures=failures,
+            )
+            for kind, arm, rescues, failures in rows
+        )
+
+    def keep_lessons(self, rows: Sequence[PoolRow]) -> None:
+        """Write down what is known now, in place of what was known of the same model and prompt."""
+        with self._transaction():
+            records.write_lessons(self._connection, rows)
 
     def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
         if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):

@@ -142,7 +142,11 @@ class Health:
         return self._probe_s
 
     def is_distressed(self, now_s: float) -> bool:
-        """Tell whether retries would make it worse."""
+        """Tell whether retries would make it worse; a dead service is asked by single probes instead."""
+        if self._streak >= _DEAD_AFTER and not self.in_flight:
+            if self._probe_s is None:
+                self._probe_s = now_s + self._probe_every_s
+            return False
         return self._distress.is_bad(now_s, _DISTRESS_FAILURES, _DISTRESS_SHARE)
 
     def concurrency(self, now_s: float, pace_rpm: float | None) -> int:
@@ -187,9 +191,13 @@ class Health:
 
     def _reopen(self, now_s: float) -> None:
         """Let everybody go again, gently, once a single call has shown that it is over."""
+        was_dead = self._probe_s is not None or self._streak >= _DEAD_AFTER
         self._streak = 0
         self._is_probing = False
-        if self._probe_s is not None:
+        if was_dead:
+            self._distress = Recent(
+                _DISTRESS_S
+            )  # what failed before says nothing about a service that is back
             self._probe_s = None
             self._probe_every_s = _FIRST_PROBE_S
             self._cap, self._cap_s = float(min(_FEWEST, self._max_concurrent)), now_s

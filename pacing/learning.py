@@ -217,11 +217,12 @@ class Learning:
             self._named = named
             self._is_bucket = False
             return named
+        measured = estimate.per_minute if estimate.is_bucket else self._smooth(estimate.per_minute)
+        believed = self._believable(measured)  # before the fall makes the old limit unconfirmed
         if named is not None:
             self._schedule.fell(named)
         self._named = None
-        measured = estimate.per_minute if estimate.is_bucket else self._smooth(estimate.per_minute)
-        return self._believable(measured)
+        return believed
 
     def _advance(self, now_s: float, sendings: Sendings) -> None:
         if self._phase_s is None:

@@ -4,13 +4,13 @@ Pure: counts and records in, documents and text out. This file must not know whe
 what time it is, or how the counts came about.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import islice
 
 from errors import ErrorKind, FatalError
-from models import Attempt, RunInfo
+from models import RunInfo
 from pacing.figures import PacingFigures
 from reporting import horizon
 from reporting.advice import ADVICE, STOPPED_BECAUSE
@@ -19,45 +19,37 @@ from reporting.costs import Costs, cost_section
 from reporting.documents import (
     Accounting,
     Counted,
-    EditCount,
     ErrorAnalysis,
     ErrorGroup,
-    EvolutionEntry,
-    EvolutionStep,
     Example,
     FailureEntry,
     PassedOver,
     ProcessingStats,
-    PromptEvolution,
     Requests,
     Stopped,
     Tokens,
     TreeTotals,
 )
 from reporting.pace import pacing_section
-from reporting.tally import ANSWERED, EXAMPLES, FAIL_ON_ANY, Tally, result_of
+from reporting.tally import ANSWERED, EXAMPLES, FAIL_ON_ANY, Tally
 from settings.options import FailOn
 
 __all__ = [
     "Costs",
     "ErrorAnalysis",
     "ErrorGroup",
-    "EvolutionEntry",
     "Example",
     "FailureEntry",
     "Limits",
     "PlanCounts",
     "ProcessingStats",
-    "PromptEvolution",
     "Tally",
     "TreeTotals",
     "Where",
     "error_analysis",
     "error_group",
-    "evolution_entry",
     "last_line",
     "processing_stats",
-    "prompt_evolution",
     "summary",
 ]
 
@@ -233,49 +225,4 @@ def error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int])
         failed=sum(group.count for group in ordered),
         deferred=_largest_first(deferred),
         groups=tuple(ordered),
-    )
-
-
-def prompt_evolution(run: RunInfo, tally: Tally) -> PromptEvolution:
-    """Return the head of the document about other words; its list of images is streamed."""
-    edits = {
-        name: EditCount(tried=tried, rescued=tally.edits_rescued[name])
-        for name, tried in _largest_first(tally.edits_tried).items()
-    }
-    return PromptEvolution(prompt=run.prompt, reworded=tally.reworded, rescued=tally.rescued, edits=edits)
-
-
-def evolution_entry(
-    key: str, attempts: Sequence[Attempt], *, succeeded: bool, kind: ErrorKind | None
-) -> EvolutionEntry:
-    """Return every call for an image, in order, with its words and how it ended.
-
-    Args:
-        key: the image.
-        attempts: all calls of one run.
-        succeeded: the image was answered in the end.
-        kind: the class of failure when it failed; None when it was deferred before any.
-
-    """
-    return EvolutionEntry(
-        key=key,
-        outcome="succeeded" if succeeded else "failed" if kind else "deferred",
-        kind=kind,
-        attempts=tuple(map(_step, attempts)),
-    )
-
-
-def _step(attempt: Attempt) -> EvolutionStep:
-    return EvolutionStep(
-        number=attempt.number,
-        started_at=attempt.started_at,
-        seconds=attempt.seconds,
-        prompt=attempt.prompt.text,
-        revision=attempt.prompt.revision,
-        edits=attempt.prompt.edits,
-        result=result_of(attempt),
-        detail=attempt.detail,
-        http_status=attempt.http_status,
-        input_tokens=attempt.usage.input_tokens,
-        output_tokens=attempt.usage.output_tokens,
     )

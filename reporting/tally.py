@@ -49,6 +49,9 @@ class Tally:
     """Images that each edit was tried on."""
     edits_rescued: Counter[str] = field(default_factory=Counter)
     """Images that were answered with this edit."""
+    reworded_calls: int = 0
+    """Calls that carried other words, whatever came of them."""
+    reworded_usage: Usage = field(default_factory=Usage)
     deferred_because: Counter[str] = field(default_factory=Counter)
     """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
     lost: list[str] = field(default_factory=list)
@@ -155,6 +158,9 @@ class Tally:
             self.results[result_of(attempt)] += 1
             self.usage += attempt.usage
             self._add_cost(attempt)
+            if attempt.prompt.revision:
+                self.reworded_calls += 1
+                self.reworded_usage += attempt.usage
             if attempt.http_status is not None:
                 self.http_statuses[attempt.http_status] += 1
         tried = {edit for attempt in attempts for edit in attempt.prompt.edits[-1:]}

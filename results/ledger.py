@@ -47,6 +47,8 @@ class Ledger:
 
         """
         record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **plain(answer)}
+        # A measure of the run that asked; to the answer the user's own words are what they are.
+        del record["prompt"]["is_control"]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, self._path.open("ab+") as handle:
             handle.write(_line_feed_if_torn(handle.fileno()) + json_line(record) + b"\n")

@@ -4,6 +4,7 @@ Text in, text out: this file never touches the disk and must not know where a fi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from models import Attempt, Failed, Prompt, RunInfo
@@ -104,7 +105,7 @@ def _prompts(failed: Failed) -> Iterator[str]:
 
 
 def _each_once(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
-    return iter(dict.fromkeys(prompt for prompt, _ in groupby(prompts)))
+    return iter(dict.fromkeys(replace(prompt, is_control=False) for prompt, _ in groupby(prompts)))
 
 
 def _name(prompt: Prompt) -> str:

@@ -269,6 +269,22 @@ OPTIONS = (
         help="repair the prompt for images that keep failing",
     ),
     Option(
+        name="prompt_edits", flag="--prompt-edits", metavar="FILE", group=Group.CALLS, takes=_PATH,
+        variable="PROMPT_EDITS", unset="the bundled ones",
+        help="TOML file with edits for repairing prompts, beside or instead of the bundled ones",
+    ),
+    Option(
+        name="prompt_keep", flag="--prompt-keep", metavar="WORDS[,WORDS]", group=Group.CALLS,
+        takes=Takes(type=str, allowed="words of the prompt, with commas between them"),
+        variable="PROMPT_KEEP", unset="none",
+        help="words of the prompt that stand in every repaired prompt too",
+    ),
+    Option(
+        name="max_prompt_edits", flag="--max-prompt-edits", metavar="N", group=Group.CALLS,
+        takes=_whole(0, 10), variable="MAX_PROMPT_EDITS", default=4,
+        help="most repaired prompts tried on one image, 0 to 10",
+    ),
+    Option(
         name="api_base_url", flag="--api-base-url", metavar="URL", group=Group.CALLS, takes=_URL,
         variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy", unset="Google's",
     ),

@@ -64,6 +64,7 @@ TABLE = {
     "reporting.pace": row(1, "reporting.documents"),
     "reporting.horizon": row(1),
     "reporting.closing": row(1, "reporting.documents", "reporting.costs", "reporting.pace"),
+    "reporting.evolution": row(1, "repair", "reporting.tally"),
     "reporting.report": row(
         1,
         "reporting.tally",
@@ -74,14 +75,14 @@ TABLE = {
         "reporting.horizon",
     ),
     "retry_handler": row(1),
-    "prompt_optimizer": row(1),
+    "prompt_optimizer": row(1, "repair"),
     "settings.command_line": row(1),
     "settings.sources": row(1),
-    "config": row(1, "settings.command_line", "settings.sources"),
+    "config": row(1, "settings.command_line", "settings.sources", "repair"),
     "results.ledger": row(2),
     "results.result_tree": row(2, "results.wording"),
     "archiver": row(2, "results.ledger", "results.result_tree", "results.answer_files"),
-    "journal": row(2),
+    "journal": row(2, "repair"),
     "rate_limiter": row(2, "pacing"),
     "quota_memory": row(2),
     "budget": row(2),
@@ -90,6 +91,7 @@ TABLE = {
     "calls": row(3, "story"),
     "processor": row(3, "retry_handler", "prompt_optimizer", "story", "calls"),
     "batch": row(4, "processor", "archiver", "journal", "reporting.tally", "canary"),
+    "lessons": row(4, "journal", "prompt_optimizer"),
     "status": row(4, "journal", "reporting.closing", "reporting.documents"),
     "epilogue": row(
         4,
@@ -100,6 +102,8 @@ TABLE = {
         "reporting.tally",
         "reporting.costs",
         "reporting.horizon",
+        "reporting.evolution",
+        "repair",
     ),
 }
 TABLE["compose"] = Row(5, frozenset(TABLE))

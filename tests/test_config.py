@@ -83,6 +83,9 @@ def test_defaults(load_with: Load) -> None:
         "max_cost": None,
         "state_dir": None,
         "enable_prompt_optimization": False,
+        "prompt_edits": None,
+        "prompt_keep": None,
+        "max_prompt_edits": 4,
         "api_base_url": None,
         "log_level": "INFO",
         "quiet": False,
@@ -129,6 +132,8 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("MAX_CONCURRENT_REQUESTS=1000", "max_concurrent", 1000),
         ("MAX_RETRIES=0", "max_retries", 0),
         ("ENABLE_PROMPT_OPTIMIZATION=yes", "enable_prompt_optimization", True),
+        ("PROMPT_KEEP=describe ,", "prompt_keep", "describe"),
+        ("MAX_PROMPT_EDITS=0", "max_prompt_edits", 0),
         ("ARCHIVE_FORMAT=ZIP", "archive_format", "zip"),
         ("DRY_RUN=on", "dry_run", True),
         ("GEMINI_MODEL=models/gemini-9", "model", "models/gemini-9"),
@@ -159,11 +164,30 @@ def test_every_variable(load_with: Load, said: str, name: str, value: object) ->
 
 
 def test_every_variable_is_tried_above() -> None:
-    """The table above leaves none out, but for the keys and the ping's URL, which have their own tests."""
+    """The table above leaves none out, but for secrets and a file, which have their own tests."""
     tried = {arguments[0].split("=")[0] for arguments in test_every_variable.pytestmark[0].args[1]}  # type: ignore[attr-defined]
 
-    secrets = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL"}
-    assert tried | secrets == {one.variable for one in OPTIONS if one.variable}
+    apart = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL", "PROMPT_EDITS"}
+    assert tried | apart == {one.variable for one in OPTIONS if one.variable}
+
+
+def test_edits_come_from_a_file_that_is_read_at_once(load_with: Load) -> None:
+    """A mistake in it ends the program before anything is asked, in one sentence that names the flag."""
+    Path("own.toml").write_text('[[edit]]\nname = "mine"\nserves = ["blocked"]\ntemplate = "{core}"\n')
+    Path("bad.toml").write_text('[[edit]]\nname = "mine"\nserves = ["weather"]\ntemplate = "{core}"\n')
+
+    assert load_with(env={"PROMPT_EDITS": "own.toml"}).prompt_edits == Path("own.toml")
+    assert 'serves "weather"' in refusal(load_with, "--prompt-edits", "bad.toml")
+    absent = refusal(load_with, "--prompt-edits", "absent.toml")
+    assert absent.startswith("--prompt-edits: absent.toml: cannot be read")
+
+
+def test_words_to_keep_stand_in_the_prompt(load_with: Load) -> None:
+    """A phrase that the prompt does not say is a slip, and is told."""
+    argv = ["--prompt", "Paint the red barn, with snow"]
+
+    assert load_with(*argv, "--prompt-keep", "red barn, snow").prompt_keep == ("red barn", "snow")
+    assert '"blue"' in refusal(load_with, *argv, "--prompt-keep", "red barn,blue")
 
 
 def test_the_pings_url_is_a_secret(load_with: Load) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -200,6 +202,91 @@ def test_optimization_rescues_what_is_blocked_by_its_words(tmp_path: Path) -> No
     for entry in evolution["images"]:
         assert [attempt["prompt"] for attempt in entry["attempts"]][:2] == [PROMPT, PROMPT]
         assert entry["attempts"][-1]["prompt"] != PROMPT
+
+
+def test_optimization_lowers_the_failing_share_by_15_points(tmp_path: Path) -> None:
+    """Against hidden rules about words, on the same images: at least 15 points fewer fail than without it.
+
+    A third of the images is withheld until the prompt is other than it was, in three ways that no edit
+    was written for; those answered at once are asked once, in the user's words; what is forbidden, once.
+    """
+    from tests.emulator import ContentRule  # noqa: PLC0415 - only the tests of hidden rules speak of them
+
+    hashes = make_images(tmp_path / "photos", 60)
+    ordered = sorted(hashes.values())
+    blocked, declined, forbidden = ordered[:16], ordered[16:24], ordered[24:26]
+    plan = FaultPlan(
+        rules=[
+            ContentRule(fault=Fault.BLOCK_OTHER, images=blocked, avoids=["could", "please"]),
+            ContentRule(fault=Fault.REFUSAL, images=declined, needs=["friendly", "editorial", "only"]),
+            ContentRule(fault=Fault.PROHIBITED_CONTENT, images=forbidden),
+        ]
+    )
+    prompt = "Could you please describe this picture? Say what is in it."
+
+    async def scenario(output: str, *more: str) -> Emulator:
+        async with Emulator(plan=plan) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", prompt, "--output-dir", tmp_path / output),
+                *("--api-base-url", emulator.base_url, *more),
+            )
+            assert done.code == 3, done.stderr
+            return emulator
+
+    def failing_share(output: str) -> float:
+        stats = document(tmp_path / output, "processing_stats.json")
+        return float(stats["failed"]["total"]) / 60.0
+
+    without = asyncio.run(scenario("without"))
+    emulator = asyncio.run(scenario("with", "--enable-prompt-optimization"))
+
+    assert failing_share("without") - failing_share("with") >= 0.15
+    for seen in (without, emulator):
+        assert Counter(one.image_sha256 for one in seen.requests)[forbidden[0]] == 1
+    prompts = {
+        sha256: [one.prompt for one in emulator.requests if one.image_sha256 == sha256] for sha256 in ordered
+    }
+    assert all(prompts[sha256] == [prompt] for sha256 in ordered[24:])
+    evolution = document(tmp_path / "with", "prompt_evolution.json")
+    assert evolution["calls"]["per_rescue"] >= 1.0
+    assert sum(one["rescued"] for one in evolution["edits"].values()) == evolution["rescued"] > 0
+    assert all(
+        0.0 <= one["share"]["low"] < one["share"]["high"] <= 1.0 for one in evolution["edits"].values()
+    )
+    compared = evolution["uplift"]
+    marked = sum(step["control"] for entry in evolution["images"] for step in entry["attempts"])
+    assert marked == compared["asked_again"]["tried"]
+
+
+def test_the_next_night_knows_what_the_last_one_learned(tmp_path: Path) -> None:
+    """What rescued images tonight is in the journal tomorrow; a dry run neither reads nor writes it."""
+    from tests.emulator import ContentRule  # noqa: PLC0415 - only the tests of hidden rules speak of them
+
+    make_images(tmp_path / "photos", 12)
+    plan = FaultPlan(rules=[ContentRule(fault=Fault.REFUSAL, needs=["editorial"])])
+
+    def lessons() -> dict[str, float]:
+        with closing(sqlite3.connect(tmp_path / "out" / "metadata" / "journal.db")) as connection:
+            rows = connection.execute("SELECT arm, rescues FROM lessons WHERE arm <> ''").fetchall()
+        return dict(rows)
+
+    async def night(*more: str) -> None:
+        async with Emulator(plan=plan) as emulator:
+            done = await run_cli(
+                *("--input-dir", tmp_path / "photos", "--prompt", PROMPT, "--output-dir", tmp_path / "out"),
+                *("--api-base-url", emulator.base_url, "--enable-prompt-optimization", "--force", *more),
+            )
+            assert done.code in {0, 3}, done.stderr
+
+    asyncio.run(night("--dry-run"))
+    assert lessons() == {}
+    asyncio.run(night())
+    first = lessons()
+    assert max(first, key=lambda arm: first[arm]) == "state_purpose"
+    asyncio.run(night("--dry-run"))
+    assert lessons() == first
+    asyncio.run(night())
+    assert lessons()["state_purpose"] > first["state_purpose"] * 0.5 + 3.0
 
 
 def test_nothing_found_is_said_clearly(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ pytestmark = SDK_WARNINGS
 K, S = ErrorKind, StopReason
 
 EXPECTED: dict[Fault, ErrorKind | StopReason] = {
+    Fault.REFUSAL: K.REFUSED,
     Fault.RATE_LIMIT: K.RATE_LIMITED,
     Fault.TOKEN_LIMIT: K.RATE_LIMITED,
     Fault.RATE_LIMIT_HEADER_ONLY: K.RATE_LIMITED,
@@ -114,7 +115,6 @@ ANSWERED_ALL_THE_SAME = {
     Fault.SEVERAL_PICTURES,
     Fault.JPEG_AS_PNG,
     Fault.TEXT_ONLY,
-    Fault.REFUSAL,  # words that decline are told from words that answer in a later step
 }
 
 

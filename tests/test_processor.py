@@ -1,6 +1,7 @@
 """Rules of processor.py: whole batches on a virtual clock, with exact instants."""
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,10 @@ from models import Attempt, Deferred, Failed, ImageJob, Outcome, Prompt, Reused,
 from processor import WORKERS_PER_SLOT, Patience, Processor
 from prompt_optimizer import AskAgain, PromptOptimizer
 from rate_limiter import RateLimiter
+from repair.classes import CURABLE
+from repair.edits import load
+from repair.policy import Limits
+from repair.pool import Pool
 from spending.tokens import answer_length, expected_input_tokens, most_input_tokens
 from stopping import Stop
 from tests.fakes import START, MostJitter, ScriptedModel, utcnow
@@ -37,6 +42,17 @@ def unavailable() -> ApiFailure:
 def failure(kind: ErrorKind) -> ApiFailure:
     """Return a failure of this kind."""
     return ApiFailure(kind=kind, detail=f"scripted {kind}")
+
+
+def _optimizer() -> PromptOptimizer:
+    """Return an optimizer that knows nothing yet and draws no controls."""
+    return PromptOptimizer(
+        base=BASE,
+        edits=load(),
+        pool=Pool("model", "0" * 64),
+        rng=random.Random(0),
+        limits=Limits(control_share=0.0),
+    )
 
 
 def stored(outcome: Succeeded) -> StoredAnswer:
@@ -100,7 +116,7 @@ class Scenario:
         )
         processor = Processor(
             caller=caller,
-            reviser=PromptOptimizer(BASE) if self.optimize else AskAgain(),
+            reviser=_optimizer() if self.optimize else AskAgain(),
             recall=self._recall,
             keep=self._keep,
             stop=stop,
@@ -265,6 +281,16 @@ def test_prompts_change_only_for_images_that_keep_failing(tmp_path: Path) -> Non
     assert model.prompts("a.png")[:2] == [BASE.text] * 2
     assert model.prompts("a.png")[2] == outcome.prompt.text != BASE.text
     assert model.prompts("b.png") == [BASE.text]
+
+
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE))
+def test_what_words_cannot_cure_keeps_the_users_words(tmp_path: Path, kind: ErrorKind) -> None:
+    """However often a quota, an outage, the network or the image fails it, no call has other words."""
+    model = ScriptedModel(default=[(1.0, failure(kind))] * 9)
+
+    Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model, optimize=True).play()
+
+    assert {call.prompt for call in model.calls} == {BASE.text}
 
 
 def test_prohibited_content_costs_one_call_even_with_optimization(tmp_path: Path) -> None:

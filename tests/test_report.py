@@ -13,9 +13,11 @@ from jsonschema import Draft202012Validator
 
 from errors import ErrorKind, ExitCode, FatalError, StopReason
 from models import Outcome, Reused, StoredAnswer, Usage
+from repair.evidence import uplift
+from repair.policy import Trial
+from reporting.evolution import EvolutionEntry, evolution_entry, prompt_evolution
 from reporting.report import (
     ErrorGroup,
-    EvolutionEntry,
     Example,
     FailureEntry,
     PlanCounts,
@@ -25,10 +27,8 @@ from reporting.report import (
     Where,
     error_analysis,
     error_group,
-    evolution_entry,
     last_line,
     processing_stats,
-    prompt_evolution,
     summary,
 )
 from tests.outcomes import (
@@ -312,10 +312,18 @@ def test_prompt_evolution_fits_its_schema(tmp_path: Path) -> None:
         entry(succeeded_at_last=False),
         evolution_entry("b.jpg", stopped, succeeded=False, kind=None),
     )
-    head = prompt_evolution(run_info(), mixed())
+    measured = uplift(
+        (Trial(kind=KIND.BLOCKED, control=number % 2 == 1, share=0.15), number % 2 == 0 or number == 1)
+        for number in range(8)
+    )
+    head = prompt_evolution(run_info(), mixed(), measured)
     document = check(archiver(tmp_path).write_stream("prompt_evolution", head, "images", entries))
 
-    assert document["edits"] == {"soften": {"tried": 1, "rescued": 1}}
+    share = {"estimate": 1.0, "low": 0.2065, "high": 1.0}
+    assert document["edits"] == {"soften": {"tried": 1, "rescued": 1, "share": share}}
+    assert (document["calls"]["total"], document["calls"]["per_rescue"]) == (1, 1.0)
+    assert document["uplift"]["difference"]["low"] < document["uplift"]["difference"]["estimate"] == 0.75
+    assert document["uplift"]["asked_again"] == {"tried": 4, "rescued": 1}
     rescued, lost, put_off = document["images"]
     assert [call["prompt"] for call in rescued["attempts"]] == [BASE.text, BASE.text, SOFT.text]
     assert [call["result"] for call in rescued["attempts"]] == ["blocked", "blocked", "answered"]
