@@ -11,7 +11,7 @@ answers as there are slots. This file knows nothing of retries, prompts or files
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -216,12 +216,11 @@ class Caller:
         prompt, width, height = story.prompt.text, facts.width, facts.height
         most = self._most_tokens(width=width, height=height, prompt=prompt)
         reservation = await self._purse.reserve(input_tokens=most)
-        try:
-            expected = self._expected_tokens(width=width, height=height, prompt=prompt)
+        expected = self._expected_tokens(width=width, height=height, prompt=prompt)
+        with ExitStack() as unless_granted:
+            unless_granted.callback(reservation.unused, sent=False)
             permit = await self._limiter.acquire(tokens=expected, retry=bool(story.attempts))
-        except BaseException:
-            reservation.unused(sent=False)
-            raise
+            unless_granted.pop_all()
         leave = _Leave(permit=permit, reservation=reservation)
         try:
             yield leave
