@@ -48,11 +48,6 @@ class Tally:
         """The share of rescues."""
         return wilson(self.rescues, self.tries)
 
-    @property
-    def calls_per_rescue(self) -> float | None:
-        """What one rescue took; None where there was none."""
-        return self.tries / self.rescues if self.rescues else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uplift:
