@@ -158,17 +158,18 @@ class Budget:
         self._spent = self._unsure = self._reserved = Decimal(0)
         self._excess = Decimal(1)
 
-    async def reserve(self, *, input_tokens: int) -> Reservation:
+    async def reserve(self, *, input_tokens: int, wants_room: bool = False) -> Reservation:
         """Set aside a request and the money for its worst case.
 
         Args:
             input_tokens: that it cannot exceed.
+            wants_room: the answer may become as long as the model can, as far as there is money for it.
 
         Raises:
             FatalError: the cap does not allow one more.
         """
         async with self._turn:
-            while (reservation := self._take(input_tokens)) is None:
+            while (reservation := self._take(input_tokens, wants_room=wants_room)) is None:
                 await self._wait_for_an_end()
             return reservation
 
@@ -209,17 +210,17 @@ class Budget:
         self._release(reservation)
         self._requests -= not sent
 
-    def _take(self, input_tokens: int) -> Reservation | None:
+    def _take(self, input_tokens: int, *, wants_room: bool) -> Reservation | None:
         """Return leave for one request, or None when a call in flight may make room for it."""
         if self._max_requests is not None and self._requests >= self._max_requests:
             # Those in flight may turn out never to have been sent.
             self._stop_unless_in_flight(f"the budget of {self._max_requests:,} requests is used up")
             return None
         if self._max_cost is None or self._prices is None:
-            return self._granted(Decimal(0), None)
+            return self._granted(Decimal(0), self._bounds.longest if wants_room else None)
         at = self._utcnow()
         left = self._max_cost - self._spent - self._reserved
-        tokens = self._affordable(left, input_tokens, at)
+        tokens = self._affordable(left, input_tokens, at, wants_room=wants_room)
         if tokens is None:
             spent = f"${self._spent:.4f} of ${self._max_cost.normalize():f} is spent"
             self._stop_unless_in_flight(f"{spent}, and the rest may not pay for one more request")
@@ -227,12 +228,13 @@ class Budget:
         amount = self._prices.most(input_tokens=input_tokens, output_tokens=tokens, at=at)
         return self._granted(amount * self._excess, tokens)
 
-    def _affordable(self, left: Decimal, input_tokens: int, at: datetime) -> int | None:
+    def _affordable(self, left: Decimal, input_tokens: int, at: datetime, *, wants_room: bool) -> int | None:
         """Return how long the next answer may be; None when there is no money for one worth having."""
         if self._prices is None:
             return None
         pays_for = self._prices.affordable_output(left / self._excess, input_tokens=input_tokens, at=at)
-        wanted, least = self._wanted_tokens(), self._least_tokens()
+        wanted = self._bounds.longest if wants_room else self._wanted_tokens()
+        least = self._least_tokens()
         # While nothing is known, a short bound may cut off every answer: better to wait for the first.
         if self._in_flight and self._answers < ENOUGH_ANSWERS:
             least = wanted

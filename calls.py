@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Protocol
 
 from errors import ApiFailure, ErrorKind, FatalError
-from models import Attempt, Generation, GenerationRequest, Usage
+from models import Attempt, Generation, GenerationRequest, Parameter, Usage
 from stopping import Stop
 from story import Story
 from utils.image_validator import ImageFacts, load_for_upload
@@ -83,8 +83,11 @@ class Reservation(Protocol):
 class Purse(Protocol):
     """Holds what the run may still spend."""
 
-    async def reserve(self, *, input_tokens: int) -> Reservation:
-        """Set aside the worst case of one request; raise FatalError when that would overrun the cap."""
+    async def reserve(self, *, input_tokens: int, wants_room: bool = False) -> Reservation:
+        """Set aside the worst case of one request; raise FatalError when that would overrun the cap.
+
+        ``wants_room``: an answer as long as the model can make it, as far as there is money for it.
+        """
         ...
 
 
@@ -201,6 +204,7 @@ class Caller:
                 prompt=story.prompt.text,
                 timeout_s=timeout_s,
                 max_output_tokens=leave.reservation.max_output_tokens,
+                parameters=story.prompt.parameters,
             )
             self.in_flight += 1
             try:
@@ -215,7 +219,8 @@ class Caller:
         """Hold money and a turn; whatever is not used goes back."""
         prompt, width, height = story.prompt.text, facts.width, facts.height
         most = self._most_tokens(width=width, height=height, prompt=prompt)
-        reservation = await self._purse.reserve(input_tokens=most)
+        wants_room = Parameter.MORE_OUTPUT_TOKENS in story.prompt.parameters
+        reservation = await self._purse.reserve(input_tokens=most, wants_room=wants_room)
         expected = self._expected_tokens(width=width, height=height, prompt=prompt)
         with ExitStack() as unless_granted:
             unless_granted.callback(reservation.unused, sent=False)

@@ -20,6 +20,7 @@ from config import VERSION, ArchiveFormat, Settings
 from epilogue import Epilogue, LimitSources
 from gemini import produces_images
 from gemini.client import GeminiClient
+from gemini.parameters import changeable
 from gemini.simulated import SimulatedModel
 from journal import Journal, Selection
 from models import Prompt, RunInfo
@@ -170,6 +171,7 @@ def prompt_optimizer(settings: Settings, knows: Journal) -> PromptOptimizer | No
         pool=Pool.from_rows(settings.model, prompt_sha256, rows),
         rng=random.Random(),  # noqa: S311 - draws, not secrets
         keep=settings.prompt_keep,
+        parameters=changeable(settings.model, wants_images=produces_images(settings.model)),
         # One further call for the plain second try, whatever the number of edits.
         limits=Limits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
     )

@@ -7,6 +7,7 @@ knows a file format, a table or a wire format.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from errors import ErrorKind, StopReason
@@ -43,6 +44,17 @@ class Usage:
         )
 
 
+class Parameter(StrEnum):
+    """A setting of a call that may cure a failure without any change of words."""
+
+    MORE_OUTPUT_TOKENS = "more_output_tokens"
+    """Let the answer become as long as the model can; thinking alone may take 2,000 to 3,000 tokens of it."""
+    LESS_THINKING = "less_thinking"
+    """Lower the thinking level."""
+    PICTURE_ONLY = "picture_only"
+    """Ask for a picture and no words beside it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """The words sent with an image: the user's own (revision 0), or an edit of them."""
@@ -54,19 +66,26 @@ class Prompt:
     """The names of those edits, first applied first."""
     is_control: bool = False
     """The user's own words, kept by a coin where an edit would have had its turn: the measure of edits."""
+    parameters: tuple[Parameter, ...] = ()
+    """Settings of the call that were changed together with it, or in place of other words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """One call, complete but for what is the same for all calls (model, options, key)."""
+    """One call, complete but for what is the same for all calls (key, options, mostly the model)."""
 
     key: str
     image: bytes = field(repr=False)
     mime_type: str
+    """Of the image; empty for a question in words alone."""
     prompt: str
     timeout_s: float
     max_output_tokens: int | None = None
     """How long the answer may become, thoughts and pictures included; None leaves it to the model."""
+    parameters: tuple[Parameter, ...] = ()
+    """Settings that are to be changed for this call."""
+    model: str | None = None
+    """Who is asked, for words alone; None for the run's own model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

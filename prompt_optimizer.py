@@ -11,15 +11,17 @@ and knows nothing of retries, files or the wire.
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import assert_never
 
 from errors import ErrorKind
-from models import Attempt, Prompt
+from models import Attempt, Parameter, Prompt
 from repair.classes import CURABLE
 from repair.edits import ASK_AGAIN, EditBook
-from repair.evidence import Uplift, uplift
+from repair.evidence import Comparison, Uplift
 from repair.policy import AskAgain as PlainCall
-from repair.policy import Failure, ImageStory, Limits, Policy, Step, Trial, UseEdit
+from repair.policy import ChangeParameter, Failure, GiveUp, ImageStory, Limits, Policy, Step, UseEdit
 from repair.pool import Pool
 
 K = ErrorKind
@@ -68,6 +70,7 @@ class PromptOptimizer:
         pool: what is known of them; shared by all images of the run.
         rng: the source of every draw.
         keep: words of the prompt that every edit keeps.
+        parameters: the settings that can be changed for the model.
         limits: what the user allows.
     """
 
@@ -79,6 +82,7 @@ class PromptOptimizer:
         pool: Pool,
         rng: random.Random,
         keep: Sequence[str] = (),
+        parameters: Collection[Parameter] = (),
         limits: Limits | None = None,
     ) -> None:
         self._base = base
@@ -88,10 +92,11 @@ class PromptOptimizer:
             pool=pool,
             offers=edits.offers(base.text, keep=keep),
             neutral=edits.neutral,
+            parameters=parameters,
             limits=limits,
             rng=rng,
         )
-        self._trials: list[tuple[Trial, bool]] = []
+        self._comparison = Comparison()
         self.pool = pool
         self.lessons = 0
         """Outcomes that were learned in this run."""
@@ -102,7 +107,7 @@ class PromptOptimizer:
 
     def uplift(self) -> Uplift:
         """Return what edits were worth over asking again, in this run so far."""
-        return uplift(self._trials)
+        return self._comparison.uplift()
 
     def choose(self, story: ImageStory) -> Step:
         """Return what is done about an image now."""
@@ -113,23 +118,35 @@ class PromptOptimizer:
         if story.times > 1:
             self.lessons += 1
         self._policy.learn(story, step.arm, rescued=rescued)
-        if step.trial is not None:
-            self._trials.append((step.trial, rescued))
+        if isinstance(step, PlainCall | UseEdit) and step.trial is not None:
+            self._comparison.add(step.trial, rescued=rescued)
 
-    def prompt_for(self, step: "_Call", tried: Iterable[str]) -> Prompt | None:
-        """Return the words of a call; None where the edit has none for this prompt."""
-        if isinstance(step, PlainCall):
-            return self._control if step.trial else self._base
-        text = self._edits[step.name].apply(self._base.text, keep=self._keep)
-        edited = sum(arm != ASK_AGAIN for arm in tried)
-        return Prompt(text=text, revision=edited + 1, edits=(step.name,)) if text else None
+    def not_taken(self, parameter: Parameter) -> None:
+        """Hear that the model refuses a request with this parameter."""
+        self._policy.withdraw(parameter)
 
-    @property
-    def _control(self) -> Prompt:
-        return Prompt(text=self._base.text, is_control=True)
+    def prompt_for(self, step: "_Call", story: ImageStory) -> Prompt | None:
+        """Return words and settings of a call; None where the edit has none for this prompt."""
+        kept = _ROOM.intersection(story.arms) if story.kind is K.TRUNCATED else frozenset()
+        match step:
+            case PlainCall(trial=trial):
+                return replace(self._base, is_control=trial is not None, parameters=tuple(sorted(kept)))
+            case ChangeParameter(parameter=parameter):
+                return replace(self._base, parameters=tuple(sorted({*kept, parameter})))
+            case UseEdit(name=name):
+                text = self._edits[name].apply(self._base.text, keep=self._keep)
+                if not text:
+                    return None
+                revision = 1 + sum(arm not in _NO_EDITS for arm in story.arms)
+                return Prompt(text=text, revision=revision, edits=(name,), parameters=tuple(sorted(kept)))
+            case _:
+                assert_never(step)
 
 
-_Call = PlainCall | UseEdit
+_Call = PlainCall | UseEdit | ChangeParameter
+_NO_EDITS = frozenset({ASK_AGAIN, *Parameter})
+_ROOM = frozenset({Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING})
+"""What an answer that was cut off once keeps for its next tries."""
 
 
 class ImageRepair:
@@ -150,6 +167,9 @@ class ImageRepair:
         last = attempts[-1]
         if last.kind is None or last.kind in _WAITED_OUT:
             return None
+        if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
+            self._not_taken(self._open.parameter)
+            return self._next()
         self._failed(Failure(kind=last.kind, reason=last.api_status or ""))
         return self._next()
 
@@ -167,11 +187,16 @@ class ImageRepair:
         self._story = self._story.then(self._open.arm, failure)
         self._open = None
 
+    def _not_taken(self, parameter: Parameter) -> None:
+        """Go on as if the call had not been made: the model refused the setting, not the image."""
+        self._optimizer.not_taken(parameter)
+        self._open = None
+
     def _next(self) -> Prompt | None:
         if self._story is None or self._story.kind not in CURABLE:
             return None
         step = self._optimizer.choose(self._story)
-        if not isinstance(step, PlainCall | UseEdit):  # no parameter is offered to the policy
+        if isinstance(step, GiveUp):
             return None
         self._open = step
-        return self._optimizer.prompt_for(step, self._story.arms)
+        return self._optimizer.prompt_for(step, self._story)

@@ -11,10 +11,11 @@ import math
 import re
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
 from gemini.answers import read_answer
+from gemini.parameters import options
 from gemini.refusals import exception_for
 from gemini.words import well_formed, without_secret, word
 from models import Generation, GenerationRequest
@@ -106,7 +107,7 @@ class GeminiClient:
             ApiFailure: this image got no answer.
             FatalError: no image will get one.
         """
-        self._check(request.prompt)
+        self._check(request)
         outcome = await self._outcome(request)
         if isinstance(outcome, Generation):
             return outcome
@@ -117,14 +118,15 @@ class GeminiClient:
         finally:
             del outcome
 
-    def _check(self, prompt: str) -> None:
+    def _check(self, request: GenerationRequest) -> None:
         """Refuse what cannot be sent, before anything is."""
         if not _KEY.fullmatch(self._api_key):
             what = "holds characters that no key has" if self._api_key else "is empty"
             raise FatalError(StopReason.KEY_INVALID, f"the API key {what}")
-        if not _MODEL.fullmatch(self._model):
-            raise FatalError(StopReason.UNKNOWN_MODEL, f'"{word(self._model)}" cannot be the name of a model')
-        if well_formed(prompt) != prompt:
+        model = request.model or self._model
+        if not _MODEL.fullmatch(model):
+            raise FatalError(StopReason.UNKNOWN_MODEL, f'"{word(model)}" cannot be the name of a model')
+        if well_formed(request.prompt) != request.prompt:
             detail = "the prompt holds bytes that are no text"
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
 
@@ -150,26 +152,28 @@ class GeminiClient:
 
     async def _answer(self, request: GenerationRequest) -> Generation:
         body, charset = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
+        wants_images = self._wants_images and bool(request.mime_type)
         if len(body) > _READ_ON_LOOP_BYTES:
-            return await asyncio.to_thread(self._read, body, charset)
-        return self._read(body, charset)
+            return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
+        return self._read(body, charset, wants_images=wants_images)
 
-    def _read(self, body: bytes, charset: str) -> Generation:
+    def _read(self, body: bytes, charset: str, *, wants_images: bool) -> Generation:
         """Read a reply in which the key, which a gateway may echo, is struck out."""
         text = body.decode(charset)
         if self._api_key in text:  # else a search for all its spellings would take long in a picture
             text = self._strike(text)
         document = json.loads(text) if text.strip() else None
-        return read_answer(document, wants_images=self._wants_images)
+        return read_answer(document, wants_images=wants_images)
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:
         return len(request.image) > MAX_INLINE_BYTES
 
     async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
-        from gemini.wire import with_image  # noqa: PLC0415
+        from gemini.wire import in_words, with_image  # noqa: PLC0415
 
-        return await self._ask(with_image(request, wants_images=self._wants_images), request.timeout_s)
+        make = with_image if request.mime_type else in_words
+        return await self._ask(make(request, self._options(request)), request)
 
     async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes, str]:
         from gemini.wire import with_file  # noqa: PLC0415
@@ -181,21 +185,26 @@ class GeminiClient:
             uploads = await self._sdk.uploads()
             lent = uploads.lent(request.image, request.mime_type, _milliseconds(request.timeout_s))
             async with lent as uri:
-                body = with_file(request, uri, wants_images=self._wants_images)
-                return await self._ask(body, request.timeout_s)
+                body = with_file(request, uri, self._options(request))
+                return await self._ask(body, request)
 
-    async def _ask(self, body: "payload.Payload", timeout_s: float) -> tuple[bytes, str]:
+    def _options(self, request: GenerationRequest) -> dict[str, Any]:
+        model, wants_images = request.model or self._model, self._wants_images and bool(request.mime_type)
+        return options(request, model=model, wants_images=wants_images)
+
+    async def _ask(self, body: "payload.Payload", request: GenerationRequest) -> tuple[bytes, str]:
         """Return the reply's body and its charset."""
         import aiohttp  # noqa: PLC0415
 
         if self._session is None:
             raise RuntimeError("the client is not open")
-        timeout = aiohttp.ClientTimeout(total=_milliseconds(timeout_s) / 1000)
+        timeout_ms = _milliseconds(request.timeout_s)
+        timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
         headers = {
             "x-goog-api-key": self._api_key,
-            "X-Server-Timeout": str(math.ceil(_milliseconds(timeout_s) / 1000)),  # as the SDK sends it
+            "X-Server-Timeout": str(math.ceil(timeout_ms / 1000)),  # as the SDK sends it
         }
-        url = f"{self._base_url}/{API_VERSION}/{_path_of(self._model)}:generateContent"
+        url = f"{self._base_url}/{API_VERSION}/{_path_of(request.model or self._model)}:generateContent"
         asked = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
         async with asked as response:
             return await response.read(), response.get_encoding()

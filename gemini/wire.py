@@ -12,6 +12,7 @@ import asyncio
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import payload
@@ -22,33 +23,37 @@ from models import GenerationRequest
 _PIECE_BYTES = 3 * 2**17
 """Of the image, encoded at once: half a millisecond. A multiple of 3, so that pieces join."""
 
+Options = Mapping[str, Any]
+"""The ``generationConfig`` of a request."""
+
 _PLACE = b'"data": "'
 """What the image follows. It is the first part, so that nothing a user writes comes before it."""
 
 
-def with_image(request: GenerationRequest, *, wants_images: bool) -> payload.Payload:
+def with_image(request: GenerationRequest, options: Options) -> payload.Payload:
     """Return the body of a question that carries its image."""
     image = {"inlineData": {"data": "", "mime_type": request.mime_type}}
-    head, place, tail = _question(image, request, wants_images=wants_images).partition(_PLACE)
+    head, place, tail = _question([image], request, options).partition(_PLACE)
     return _Spliced(head + place, request.image, tail)
 
 
-def with_file(request: GenerationRequest, file_uri: str, *, wants_images: bool) -> payload.Payload:
+def with_file(request: GenerationRequest, file_uri: str, options: Options) -> payload.Payload:
     """Return the body of a question about an image that was uploaded."""
     image = {"fileData": {"file_uri": file_uri, "mime_type": request.mime_type}}
-    body = _question(image, request, wants_images=wants_images)
+    body = _question([image], request, options)
     return payload.BytesPayload(body, content_type="application/json")
 
 
-def _question(image: dict[str, Any], request: GenerationRequest, *, wants_images: bool) -> bytes:
+def in_words(request: GenerationRequest, options: Options) -> payload.Payload:
+    """Return the body of a question without an image."""
+    return payload.BytesPayload(_question([], request, options), content_type="application/json")
+
+
+def _question(image: list[dict[str, Any]], request: GenerationRequest, options: Options) -> bytes:
     """Return the JSON of a question, with the fields in the spelling and order of the SDK."""
-    options: dict[str, Any] = {}
-    if request.max_output_tokens is not None:
-        options["maxOutputTokens"] = request.max_output_tokens
-    if wants_images:
-        options["responseModalities"] = ["TEXT", "IMAGE"]
-    parts = [image, {"text": request.prompt}]
-    return json.dumps({"contents": [{"parts": parts, "role": "user"}], "generationConfig": options}).encode()
+    parts = [*image, {"text": request.prompt}]
+    contents = [{"parts": parts, "role": "user"}]
+    return json.dumps({"contents": contents, "generationConfig": dict(options)}).encode()
 
 
 class _Spliced(payload.Payload):

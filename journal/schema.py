@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from errors import ErrorKind, StopReason
-from models import Artefact, Prompt, StoredAnswer, Usage
+from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 
 VERSION = 2
 """Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``."""
@@ -146,7 +146,9 @@ SEALED = (
 """What the seal covers: all of an answer but the time stamp of its image, which ``touch`` moves."""
 
 _CONTROL = {"control": True}
-"""Stands for the edits of a prompt that was kept as a control."""
+"""Stands for the edits of a prompt that was kept as a control.
+
+With changed settings it is an object of all three: edits, control, parameters."""
 
 ANSWER = (
     "a.key, a.size, a.mtime, a.sha256, a.fingerprint, a.artefacts, p.text, p.revision, p.edits,"
@@ -223,8 +225,15 @@ def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
 
 def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
     """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
-    text, edits = plain(prompt.text), json.dumps(_CONTROL if prompt.is_control else prompt.edits)
+    text, edits = plain(prompt.text), json.dumps(_variant(prompt))
     return prompt_id(text, prompt.revision, edits), text, prompt.revision, edits
+
+
+def _variant(prompt: Prompt) -> object:
+    if prompt.parameters:
+        told = {"edits": prompt.edits, "parameters": prompt.parameters}
+        return {**told, **_CONTROL} if prompt.is_control else told
+    return _CONTROL if prompt.is_control else prompt.edits
 
 
 def prompt_id(text: str, revision: int, edits: str) -> str:
@@ -234,10 +243,15 @@ def prompt_id(text: str, revision: int, edits: str) -> str:
 
 def prompt_from(text: str, revision: int, edits: str) -> Prompt:
     """Return the prompt in a row of ``prompts``."""
-    names = json.loads(edits)
-    if names == _CONTROL:
-        return Prompt(text=text, is_control=True)
-    return Prompt(text=text, revision=revision, edits=tuple(names))
+    told = json.loads(edits)
+    variant = told if isinstance(told, dict) else {"edits": told}
+    return Prompt(
+        text=text,
+        revision=revision,
+        edits=tuple(variant.get("edits", ())),
+        is_control=bool(variant.get("control")),
+        parameters=tuple(map(Parameter, variant.get("parameters", ()))),
+    )
 
 
 def answer_from(

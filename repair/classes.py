@@ -13,22 +13,11 @@ Source: field-notes.md, section 2.1 (2026-11); finish reasons as in gemini-api.m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from errors import ErrorKind
+from models import Parameter
 
 K = ErrorKind
-
-
-class Parameter(StrEnum):
-    """A setting of the call that may cure a class without any change of words."""
-
-    MORE_OUTPUT_TOKENS = "more_output_tokens"
-    """Raise the limit of the answer; thinking alone may take 2,000 to 3,000 tokens of it."""
-    LESS_THINKING = "less_thinking"
-    """Lower the thinking level by one."""
-    TEXT_AND_IMAGE = "text_and_image"
-    """Ask for words beside the picture, so that the model can say why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +56,8 @@ RULES: Mapping[ErrorKind, Rule] = {
     K.EMPTY: Rule(curable=True, why="often chance; if it stays, a smaller task"),
     K.NO_IMAGE: Rule(
         curable=True,
-        why="leave for words first, then a clear order for one picture",
-        parameters=(Parameter.TEXT_AND_IMAGE,),
+        why="the order for a picture alone first, then a clear order for one",
+        parameters=(Parameter.PICTURE_ONLY,),
     ),
     K.MALFORMED: Rule(curable=True, why="often chance; if it stays, plainer words"),
     K.SCHEMA: Rule(curable=True, why="the form can be said more clearly"),

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import ErrorKind, UsageError
-from repair.classes import CURABLE, Parameter
+from models import Parameter
+from repair.classes import CURABLE
 from repair.transforms import TRANSFORMS, core_of, replace_words
 
 BUNDLED = Path(__file__).with_name("edits.toml")

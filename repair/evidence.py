@@ -84,20 +84,36 @@ def newcombe(treated: Tally, control: Tally) -> Interval:
     return _weighted([(1.0, treated, control)])
 
 
+class Comparison:
+    """Counts the images of both sides; its memory does not grow with them."""
+
+    def __init__(self) -> None:
+        self._groups: dict[float, dict[bool, Tally]] = {}
+
+    def add(self, trial: Trial, *, rescued: bool) -> None:
+        """Count one image."""
+        of_share = self._groups.setdefault(trial.share, {True: Tally(), False: Tally()})
+        of_share[trial.control] = of_share[trial.control].and_one(rescued=rescued)
+
+    def uplift(self) -> Uplift:
+        """Return the worth of edits over asking again, as far as it is known."""
+        groups = self._groups.values()
+        compared = [(one[False], one[True]) for one in groups if one[False].tries and one[True].tries]
+        images = sum(treated.tries + control.tries for treated, control in compared)
+        parts = [((one.tries + other.tries) / images, one, other) for one, other in compared]
+        return Uplift(
+            edited=_total(one[False] for one in groups),
+            asked_again=_total(one[True] for one in groups),
+            difference=_weighted(parts) if parts else None,
+        )
+
+
 def uplift(trials: Iterable[tuple[Trial, bool]]) -> Uplift:
     """Return the worth of edits over asking again, of every trial with whether it was a rescue."""
-    groups: dict[float, dict[bool, Tally]] = {}
+    comparison = Comparison()
     for trial, rescued in trials:
-        of_share = groups.setdefault(trial.share, {True: Tally(), False: Tally()})
-        of_share[trial.control] = of_share[trial.control].and_one(rescued=rescued)
-    compared = [(one[False], one[True]) for one in groups.values() if one[False].tries and one[True].tries]
-    images = sum(treated.tries + control.tries for treated, control in compared)
-    parts = [((one.tries + other.tries) / images, one, other) for one, other in compared]
-    return Uplift(
-        edited=_total(one[False] for one in groups.values()),
-        asked_again=_total(one[True] for one in groups.values()),
-        difference=_weighted(parts) if parts else None,
-    )
+        comparison.add(trial, rescued=rescued)
+    return comparison.uplift()
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:

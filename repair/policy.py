@@ -7,7 +7,7 @@ have done as well.
 In this order, for each image:
 
 1. A class that words cannot cure ends it. So does the end of its calls.
-2. A parameter that may cure the class comes before any words.
+2. A parameter that may cure the class comes before any words, unless it cured none of several images.
 3. The first failure of a class asks again with the same words: the cheapest cure. Only the same class
    twice is consistent, and only consistent failures see an edit.
 4. Then the most promising of what was not yet tried on it, by Thompson sampling over what all images
@@ -27,7 +27,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from errors import ErrorKind
-from repair.classes import Parameter, Rule, rule_for
+from models import Parameter
+from repair.classes import Rule, rule_for
 from repair.edits import ASK_AGAIN
 from repair.pool import Pool
 
@@ -39,6 +40,8 @@ KNOWN_AFTER = 40.0
 """Images after which half of the difference is gone."""
 CONTROLS_ENOUGH = 30
 """Controls after which the share of the control goes down to a third."""
+VAIN_CHANGES = 7
+"""Images of one class that a changed parameter did not cure, while it cured none: it is left out then."""
 
 _PARAMETERS = frozenset[str](Parameter)
 
@@ -193,6 +196,9 @@ class Policy:
         self._limits = limits or Limits()
         self._rng = rng
         self._controls = 0
+        self._vain_changes = Counter[tuple[ErrorKind, str]]()
+        self._changes_that_cured = set[tuple[ErrorKind, str]]()
+        self._withdrawn = set[str]()
 
     def next(self, story: ImageStory) -> Step:
         """Return what is done about the image now."""
@@ -201,7 +207,7 @@ class Policy:
         if not rule.curable:
             return GiveUp(why=rule.why)
         for parameter in rule.parameters:
-            if parameter in self._parameters and parameter not in story.arms:
+            if parameter not in story.arms and self._may_change(last.kind, parameter):
                 return ChangeParameter(parameter=parameter)
         if sum(arm not in _PARAMETERS for arm in story.arms) >= self._limits.max_calls:
             return GiveUp(why="all calls for one image are made")
@@ -209,8 +215,22 @@ class Policy:
 
     def learn(self, story: ImageStory, arm: str, *, rescued: bool) -> None:
         """Take in how a step ended; ``story`` is the one it was chosen for."""
-        if story.times > 1 and arm not in _PARAMETERS:
+        if arm in _PARAMETERS:
+            self._vain_changes[story.kind, arm] += not rescued
+            if rescued:
+                self._changes_that_cured.add((story.kind, arm))
+        elif story.times > 1:
             self._pool.learn(story.kind, story.tried(), arm, rescued=rescued)
+
+    def withdraw(self, parameter: Parameter) -> None:
+        """Never change this parameter again: the model does not take it."""
+        self._withdrawn.add(parameter)
+
+    def _may_change(self, kind: ErrorKind, parameter: Parameter) -> bool:
+        if parameter not in self._parameters or parameter in self._withdrawn:
+            return False
+        has_cured = (kind, parameter) in self._changes_that_cured
+        return has_cured or self._vain_changes[kind, parameter] < VAIN_CHANGES
 
     def _repair(self, story: ImageStory, rule: Rule) -> Step:
         """Choose for an image that fails consistently."""

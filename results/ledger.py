@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from models import Artefact, Prompt, StoredAnswer, Usage
+from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 from utils.plain import json_line, plain
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ def _prompt(record: Any) -> Prompt:
         text=_checked(record["text"], str),
         revision=_checked(record["revision"], int),
         edits=tuple(_checked(edit, str) for edit in _checked(record["edits"], list)),
+        parameters=tuple(map(Parameter, _checked(record.get("parameters", []), list))),  # not in older lines
     )
 
 

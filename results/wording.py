@@ -109,8 +109,9 @@ def _each_once(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
 
 
 def _name(prompt: Prompt) -> str:
-    """Return a prompt's revision and edits: ``1 (soften)``."""
-    return f"{prompt.revision} ({' + '.join(prompt.edits) if prompt.edits else 'as given'})"
+    """Return a prompt's revision, edits and changed settings: ``1 (soften)``, ``0 (less thinking)``."""
+    changed = (*prompt.edits, *(parameter.replace("_", " ") for parameter in prompt.parameters))
+    return f"{prompt.revision} ({' + '.join(changed) if changed else 'as given'})"
 
 
 def _block(text: str) -> Iterator[str]:

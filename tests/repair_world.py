@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 from errors import ErrorKind
-from repair.classes import CURABLE, Parameter
+from models import Parameter
+from repair.classes import CURABLE
 from repair.edits import ASK_AGAIN
 from repair.policy import Failure, GiveUp, ImageStory, Limits, Policy, Step
 from repair.pool import Pool

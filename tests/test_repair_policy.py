@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ErrorKind
-from repair.classes import CURABLE, RULES, SAFETY_REASONS, Parameter
+from models import Parameter
+from repair.classes import CURABLE, RULES, SAFETY_REASONS
 from repair.edits import ASK_AGAIN, load
 from repair.policy import AskAgain, ChangeParameter, Failure, GiveUp, ImageStory, Limits, UseEdit
 from retry_handler import POLICIES, Verdict
@@ -67,7 +68,7 @@ def test_failures_of_different_classes_are_not_consistent() -> None:
     ("kind", "expected"),
     [
         (ErrorKind.TRUNCATED, [Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING]),
-        (ErrorKind.NO_IMAGE, [Parameter.TEXT_AND_IMAGE]),
+        (ErrorKind.NO_IMAGE, [Parameter.PICTURE_ONLY]),
         (ErrorKind.BLOCKED, []),
     ],
 )

@@ -1,0 +1,50 @@
+"""What is said beside the question, and which of it can be changed for a single call?
+
+The naive answer changes a setting and hopes. But a model that does not know a thinking level refuses the
+whole request (400), and one that thinks as little as it can by default would think more. So a change is
+only offered where the model is known to take it.
+
+Sources: gemini-api.md, sections 1.5, 2 and 4 (Google's pages on thinking and on models, November 2026).
+"""
+
+import re
+from typing import Any
+
+from models import GenerationRequest, Parameter
+
+_LOWER_LEVELS = (
+    (re.compile(r"flash-lite"), None),  # 3.5: minimal is the default
+    (re.compile(r"nano-banana-2\.1"), "MINIMAL"),  # by default medium
+    (re.compile(r"image|banana"), None),  # not known
+    (re.compile(r"gemini-(?:[3-9]|flash-latest|pro-latest)"), "LOW"),  # MINIMAL is refused by some
+)
+"""The first that is found in a model's name counts; Gemini 2.5 has budgets in place of levels."""
+
+
+def changeable(model: str, *, wants_images: bool) -> frozenset[Parameter]:
+    """Return the settings that can be changed for a model, one call at a time."""
+    found = {Parameter.MORE_OUTPUT_TOKENS}
+    if wants_images:
+        found.add(Parameter.PICTURE_ONLY)
+    if _lower_level(model) is not None:
+        found.add(Parameter.LESS_THINKING)
+    return frozenset(found)
+
+
+def options(request: GenerationRequest, *, model: str, wants_images: bool) -> dict[str, Any]:
+    """Return the ``generationConfig`` of a request, in the SDK's spelling and order."""
+    found: dict[str, Any] = {}
+    if request.max_output_tokens is not None:
+        found["maxOutputTokens"] = request.max_output_tokens
+    if wants_images:
+        is_alone = Parameter.PICTURE_ONLY in request.parameters
+        found["responseModalities"] = ["IMAGE"] if is_alone else ["TEXT", "IMAGE"]
+    level = _lower_level(model) if Parameter.LESS_THINKING in request.parameters else None
+    if level is not None:
+        found["thinkingConfig"] = {"thinking_level": level}
+    return found
+
+
+def _lower_level(model: str) -> str | None:
+    """Return a lower thinking level than the model's own; None where there is none, or none is known."""
+    return next((level for name, level in _LOWER_LEVELS if name.search(model.lower())), None)
