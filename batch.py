@@ -238,7 +238,7 @@ class Batch:
             self._show(processor)
 
     def _show(self, processor: Processor) -> None:
-        self._retrying = processor.backing_off
+        self._retrying = processor.waiting
         self._progress.show(self._counts(), self._tally.finished)
 
     def _counts(self) -> dict[str, int]:

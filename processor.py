@@ -7,8 +7,9 @@ error keeps its place in the queue of requests; and an exception in one ends the
 Here a few workers share one lazy iterator of images, so that there are never more tasks than
 workers. Each worker takes an image through ``process`` to exactly one ``Outcome`` and hands that to
 ``keep`` before it takes the next. There are about twice as many workers as slots: an image that
-backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. Once no
-image is left to begin, those that keep timing out have ``max_timeout_s`` in all: the last one never
+backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. An image that
+keeps failing and is to see other words waits until all others had their turn (``waiting_room``). Once
+no image is left to begin, those that keep timing out have ``max_timeout_s`` in all: the last one never
 holds up the night.
 
 A run ends early in one way only: somebody asks ``Stop`` for it (a refused key, a signal). Calls in
@@ -21,7 +22,7 @@ import logging
 import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +34,7 @@ from retry_handler import RetryBudget, RetryEvent
 from stopping import RunStoppedError, Stop
 from story import Story
 from utils.image_validator import ImageFacts, UnreadableImage, inspect_image
+from waiting_room import WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,15 @@ _TIMEOUT_MARGIN = 1.25
 
 class Repair(Protocol):
     """Chooses the words of one image's next call."""
+
+    @property
+    def learns_from_others(self) -> bool:
+        """True when what other images come to meanwhile makes for a better choice."""
+        ...
+
+    def failed(self, attempts: Sequence[Attempt]) -> None:
+        """Hear that the last call failed."""
+        ...
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
         """Return the prompt for the next call (maybe the same), or None to give the image up."""
@@ -76,6 +87,20 @@ class Patience:
 class _Turn:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Case:
+    """An image that is being asked about, or waits for its next round."""
+
+    story: Story
+    facts: ImageFacts
+    repair: Repair
+    budget: RetryBudget
+    turn: AsyncExitStack
+    """The turn of the image's bytes; closing it lets copies of the image go on."""
+    failure: ApiFailure | None = None
+    """How the last call failed, until it is decided what to do about it."""
 
 
 class Processor:
@@ -117,9 +142,15 @@ class Processor:
         self._rng = rng
         self._turns: dict[str, _Turn] = {}
         self._first_timeout_s = patience.timeout_s
+        self._room = WaitingRoom[_Case]()
         self._is_tail = False
-        self.backing_off = 0
+        self._last_turn_s = 0.0
+        self._backing_off = 0
+
+    @property
+    def waiting(self) -> int:
         """Images that wait for their next try."""
+        return self._backing_off + len(self._room)
 
     @property
     def cut_off(self) -> int:
@@ -137,30 +168,65 @@ class Processor:
                 workers.create_task(self._work(jobs))
 
     async def _work(self, jobs: Iterator[ImageJob]) -> None:
-        while self._stop.cause is None and (job := next(jobs, None)) is not None:
-            await self.process(job)
+        while (image := self._next(jobs)) is not None:
+            await (self._carry_on(image) if isinstance(image, _Case) else self.process(image))
         self._is_tail = True
 
+    def _next(self, jobs: Iterator[ImageJob]) -> ImageJob | _Case | None:
+        """Return what a worker does next: a new image, while there are any and the room has a place left."""
+        # Those who wait have an outcome too, if only that the run stopped.
+        may_begin = self._stop.cause is None and not self._room.is_full
+        if may_begin and (job := next(jobs, None)) is not None:
+            return job
+        waited = self._room.next()
+        if waited is not None:
+            self._last_turn_s = asyncio.get_running_loop().time()
+        return waited
+
     async def process(self, job: ImageJob) -> None:
-        """Take one image to its one outcome and keep that; raises nothing that the image or service did."""
+        """Take one image to its one outcome and keep that, or into the waiting room.
+
+        Raises nothing that the image or the service did.
+        """
         story = Story(job=job, prompt=self._prompt)
         try:
             facts = await asyncio.to_thread(inspect_image, job.path)
         except UnreadableImage as error:
             await self._keep(story.unreadable(error))
             return
-        # Copies of one image wait for the first to be kept, so that they find its answer.
-        async with self._one_at_a_time(facts.sha256):
-            try:
-                await self._keep(await self._outcome(story, facts))
-            finally:
-                await story.slot.aclose()
-
-    async def _outcome(self, story: Story, facts: ImageFacts) -> Outcome:
         story.content = _content(facts)
+        async with AsyncExitStack() as turn:
+            # Copies of one image wait for the first to be kept, so that they find its answer.
+            await turn.enter_async_context(self._one_at_a_time(facts.sha256))
+            case = _Case(
+                story=story,
+                facts=facts,
+                repair=self._reviser.begin(),
+                budget=self._new_budget(),
+                turn=turn.pop_all(),
+            )
+        await self._carry_on(case)
+
+    async def _carry_on(self, case: _Case) -> None:
+        """Take an image to its outcome, or as far as it has to wait for others."""
+        is_over = True
         try:
-            known = await self._recall(facts.sha256)
-            return Reused(job=story.job, answer=known) if known else await self._answer(story, facts)
+            outcome = await self._outcome(case)
+            if outcome is not None:
+                await self._keep(outcome)
+            else:
+                is_over = False
+                self._room.enter(case.facts.sha256, case, calls=len(case.story.attempts))
+        finally:
+            await case.story.slot.aclose()
+            if is_over:
+                await case.turn.aclose()
+
+    async def _outcome(self, case: _Case) -> Outcome | None:
+        story = case.story
+        try:
+            known = None if story.attempts else await self._recall(case.facts.sha256)
+            return Reused(job=story.job, answer=known) if known else await self._answer(case)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
             return story.unreadable(error)
         except RunStoppedError:
@@ -169,19 +235,33 @@ class Processor:
             self._stop.ask(error)
             return story.deferred(error.detail)
 
-    async def _answer(self, story: Story, facts: ImageFacts) -> Outcome:
-        """Ask, with other words after a failure that words may cure, until there is nothing left to try."""
-        budget, repair = self._new_budget(), self._reviser.begin()
+    async def _answer(self, case: _Case) -> Outcome | None:
+        """Ask, with other words after a failure that words may cure, until there is nothing left to try.
+
+        Returns None where others come first.
+        """
+        story = case.story
         while True:
-            try:
-                generation = await self._ask(story, facts, budget)
-                repair.answered()
-                return story.succeeded(_content(facts), generation)
-            except ApiFailure as failure:
-                revised = repair.revise(story.prompt, story.attempts)
+            if case.failure is not None:
+                revised = case.repair.revise(story.prompt, story.attempts)
                 if revised is None:
-                    return story.given_up(failure)
-                story.prompt = revised
+                    return story.given_up(case.failure)
+                story.prompt, case.failure = revised, None
+            try:
+                generation = await self._ask(story, case.facts, case.budget)
+                case.repair.answered()
+                return story.succeeded(_content(case.facts), generation)
+            except ApiFailure as failure:
+                case.failure = failure
+                case.repair.failed(story.attempts)
+            if self._lets_others_go_first(case):
+                return None
+
+    def _lets_others_go_first(self, case: _Case) -> bool:
+        """Tell whether an image waits for its next round; one whose copies wait for it does not."""
+        is_alone = self._turns[case.facts.sha256].users == 1
+        may_wait = is_alone and not self._room.is_full and self._stop.cause is None
+        return may_wait and case.repair.learns_from_others
 
     async def _ask(self, story: Story, facts: ImageFacts, budget: RetryBudget) -> Generation:
         """Call with the story's present prompt, again as long as waiting may help."""
@@ -214,6 +294,8 @@ class Processor:
         turn = self._turns.setdefault(sha256, _Turn())
         turn.users += 1
         try:
+            if (first := self._room.fetch(sha256)) is not None:
+                await self._carry_on(first)
             async with turn.lock:
                 yield
         finally:
@@ -222,11 +304,11 @@ class Processor:
                 del self._turns[sha256]
 
     async def _back_off(self, delay_s: float) -> None:
-        self.backing_off += 1
+        self._backing_off += 1
         try:
             await self._stop.sleep(delay_s)
         finally:
-            self.backing_off -= 1
+            self._backing_off -= 1
 
     def _new_budget(self) -> RetryBudget:
         return RetryBudget(
@@ -241,7 +323,8 @@ class Processor:
         if not self._is_tail:
             return math.inf
         now_s = asyncio.get_running_loop().time()
-        return self._caller.last_begun_s + self._patience.max_timeout_s - now_s
+        last_s = max(self._caller.last_begun_s, self._last_turn_s)
+        return last_s + self._patience.max_timeout_s - now_s
 
 
 def _content(facts: ImageFacts) -> ImageContent:

@@ -48,9 +48,14 @@ def asks_for_picture(prompt: str) -> bool:
 class AskAgain:
     """What is done without optimization: one plain second try where the failure is often chance."""
 
+    learns_from_others = False
+
     def begin(self) -> "AskAgain":
         """Return what serves one image; nothing is remembered, so it serves all."""
         return self
+
+    def failed(self, attempts: Sequence[Attempt]) -> None:
+        """Hear that the last call failed."""
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
         """Return the prompt for the next call, or None to give the image up."""
@@ -157,46 +162,51 @@ class ImageRepair:
         self._story: ImageStory | None = None
         self._open: _Call | None = None
         """What was decided for the story and has not come to anything yet."""
+        self._heard = 0
+        """How many calls there had been when the last failure was taken in."""
+        self._is_over = False
+
+    @property
+    def learns_from_others(self) -> bool:
+        """True from the second failure of a class on, when edits are tried."""
+        return self._story is not None and self._story.kind in CURABLE and self._story.times > 1
+
+    def failed(self, attempts: Sequence[Attempt]) -> None:
+        """Hear that the last of these calls failed; one that waiting would have cured teaches nothing."""
+        last = attempts[-1]
+        self._heard = len(attempts)
+        self._is_over = last.kind is None or last.kind in _WAITED_OUT
+        if last.kind is None or self._is_over:
+            return
+        if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
+            # The model refused the setting, not the image: as if the call had not been made.
+            self._optimizer.not_taken(self._open.parameter)
+        elif self._story is None or self._open is None:
+            self._story = ImageStory(failures=(Failure(kind=last.kind, reason=last.api_status or ""),))
+        else:
+            self._optimizer.learn(self._story, self._open, rescued=False)
+            self._story = self._story.then(
+                self._open.arm, Failure(kind=last.kind, reason=last.api_status or "")
+            )
+        self._open = None
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:  # noqa: ARG002
         """Return the prompt for the next call, or None to give the image up.
 
-        ``attempts`` is never empty; its last one failed. A call that waiting would have cured ends the image
-        and teaches nothing.
+        ``attempts`` is never empty; its last one failed.
         """
-        last = attempts[-1]
-        if last.kind is None or last.kind in _WAITED_OUT:
-            return None
-        if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
-            self._not_taken(self._open.parameter)
-            return self._next()
-        self._failed(Failure(kind=last.kind, reason=last.api_status or ""))
-        return self._next()
-
-    def answered(self) -> None:
-        """Hear that the image has its answer."""
-        if self._story is not None and self._open is not None:
-            self._optimizer.learn(self._story, self._open, rescued=True)
-        self._open = None
-
-    def _failed(self, failure: Failure) -> None:
-        if self._story is None or self._open is None:
-            self._story = ImageStory(failures=(failure,))
-            return
-        self._optimizer.learn(self._story, self._open, rescued=False)
-        self._story = self._story.then(self._open.arm, failure)
-        self._open = None
-
-    def _not_taken(self, parameter: Parameter) -> None:
-        """Go on as if the call had not been made: the model refused the setting, not the image."""
-        self._optimizer.not_taken(parameter)
-        self._open = None
-
-    def _next(self) -> Prompt | None:
-        if self._story is None or self._story.kind not in CURABLE:
+        if len(attempts) != self._heard:
+            self.failed(attempts)
+        if self._is_over or self._story is None or self._story.kind not in CURABLE:
             return None
         step = self._optimizer.choose(self._story)
         if isinstance(step, GiveUp):
             return None
         self._open = step
         return self._optimizer.prompt_for(step, self._story)
+
+    def answered(self) -> None:
+        """Hear that the image has its answer."""
+        if self._story is not None and self._open is not None:
+            self._optimizer.learn(self._story, self._open, rescued=True)
+        self._open = None

@@ -1,161 +1,18 @@
 """Rules of processor.py: whole batches on a virtual clock, with exact instants."""
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from budget import Budget
-from calls import Caller
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from models import Attempt, Deferred, Failed, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
-from processor import WORKERS_PER_SLOT, Patience, Processor
-from prompt_optimizer import AskAgain, PromptOptimizer
-from rate_limiter import RateLimiter
+from models import Deferred, Failed, Outcome, Reused, Succeeded
+from processor import WORKERS_PER_SLOT
 from repair.classes import CURABLE
-from repair.edits import load
-from repair.policy import Limits
-from repair.pool import Pool
-from spending.tokens import answer_length, expected_input_tokens, most_input_tokens
 from stopping import Stop
-from tests.fakes import START, MostJitter, ScriptedModel, utcnow
-from tests.virtual_loop import run_virtual
-
-BASE = Prompt(text="Describe the picture")
-
-
-def limited(hint_s: float) -> ApiFailure:
-    """Return a 429 with a hint."""
-    return ApiFailure(kind=ErrorKind.RATE_LIMITED, detail="quota", http_status=429, retry_after_s=hint_s)
-
-
-def unavailable() -> ApiFailure:
-    """Return a 503."""
-    return ApiFailure(kind=ErrorKind.SERVER, detail="overloaded", http_status=503)
-
-
-def failure(kind: ErrorKind) -> ApiFailure:
-    """Return a failure of this kind."""
-    return ApiFailure(kind=kind, detail=f"scripted {kind}")
-
-
-def _optimizer() -> PromptOptimizer:
-    """Return an optimizer that knows nothing yet and draws no controls."""
-    return PromptOptimizer(
-        base=BASE,
-        edits=load(),
-        pool=Pool("model", "0" * 64),
-        rng=random.Random(0),
-        limits=Limits(control_share=0.0),
-    )
-
-
-def stored(outcome: Succeeded) -> StoredAnswer:
-    """Return the record of an answer."""
-    return StoredAnswer(
-        key=outcome.job.key,
-        size_bytes=outcome.job.size_bytes,
-        mtime_ns=outcome.job.mtime_ns,
-        sha256=outcome.content.sha256,
-        fingerprint="today",
-        artefacts=(),
-        prompt=outcome.prompt,
-        usage=outcome.generation.usage,
-        model_version="",
-        response_id="",
-        answered_at=START,
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class Scenario:
-    """A batch of small images, a scripted model, and what came of it."""
-
-    folder: Path
-    names: Sequence[str]
-    model: ScriptedModel
-    slots: int = 1
-    retries: int = 5
-    rpm: float | None = None
-    optimize: bool = False
-    during: Callable[[Stop], None] | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
-    finished_at: dict[str, float] = field(default_factory=dict)
-    taken: int = 0
-
-    def play(self) -> "Scenario":
-        """Run the batch to its end on the virtual clock."""
-        run_virtual(self._play())
-        return self
-
-    async def _play(self) -> None:
-        stop = Stop()
-        if self.during:
-            self.during(stop)
-        caller = Caller(
-            model=self.model,
-            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, learning=False),
-            purse=Budget(
-                max_requests=None,
-                max_cost=None,
-                prices=None,
-                bounds=answer_length("gemini-3.5-flash-lite", wants_images=False),
-                sleep=stop.sleep,
-                utcnow=utcnow,
-            ),
-            expected_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
-            most_tokens=partial(most_input_tokens, "gemini-3.5-flash-lite"),
-            stop=stop,
-            max_concurrent=self.slots,
-            utcnow=utcnow,
-        )
-        processor = Processor(
-            caller=caller,
-            reviser=_optimizer() if self.optimize else AskAgain(),
-            recall=self._recall,
-            keep=self._keep,
-            stop=stop,
-            prompt=BASE,
-            workers=WORKERS_PER_SLOT * self.slots,
-            patience=Patience(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
-            rng=MostJitter(),
-        )
-        await processor.run(self._jobs())
-        assert caller.in_flight == processor.backing_off == 0
-
-    async def _keep(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
-
-    async def _recall(self, sha256: str) -> StoredAnswer | None:
-        for outcome in self.outcomes:
-            if isinstance(outcome, Succeeded) and outcome.content.sha256 == sha256:
-                return stored(outcome)
-        return None
-
-    def _jobs(self) -> Iterator[ImageJob]:
-        for number, name in enumerate(self.names):
-            path = self.folder / name
-            if not path.exists():
-                Image.new("RGB", (2, 2), (number % 256, 0, 0)).save(path)
-            self.taken += 1
-            yield ImageJob(key=name, path=path, size_bytes=path.stat().st_size, mtime_ns=0)
-
-    def of(self, key: str) -> Outcome:
-        """Return the one outcome of an image."""
-        (outcome,) = [outcome for outcome in self.outcomes if outcome.job.key == key]
-        return outcome
-
-    def attempts(self, key: str) -> tuple[Attempt, ...]:
-        """Return the calls made for an image that was not reused."""
-        outcome = self.of(key)
-        assert not isinstance(outcome, Reused)
-        return outcome.attempts
+from tests.fakes import ScriptedModel
+from tests.processor_world import BASE, Scenario, failure, limited, unavailable
 
 
 def test_a_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
