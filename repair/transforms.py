@@ -20,17 +20,22 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\([^()]*\)")
+_BLANK_BEFORE_STOP = re.compile(r" ([,.;:!?](?:\s|$))")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
 def drop_asides(text: str) -> str:
     """Return the text without what stands in brackets; unchanged where nothing else would be left."""
-    return " ".join(_ASIDE.sub(" ", text).split()) or text
+    left = " ".join(_ASIDE.sub(" ", text).split())
+    return _BLANK_BEFORE_STOP.sub(r"\1", left) or text
 
 
 def drop_courtesies(text: str) -> str:
     """Return the text without "please", "could you" and the like at its beginning."""
-    return _COURTESY.sub("", text) or text
+    left = _COURTESY.sub("", text)
+    if not left or left == text:
+        return text
+    return left[0].upper() + left[1:] if text.lstrip()[:1].isupper() else left
 
 
 def first_sentence(text: str) -> str:

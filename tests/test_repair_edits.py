@@ -72,11 +72,13 @@ def test_no_other_class_is_offered_an_edit() -> None:
         ("Anime  Style", "simple anime illustration, clean lines, minimal background"),
         (
             PROMPT,
-            "convert this photo into a simple anime illustration with clean lines and a minimal background",
+            "Convert this photo into a simple anime illustration with clean lines and a minimal background",
         ),
-        ("Could you describe the dog? Then the cat.", "describe the dog"),
+        ("could you describe the dog?", "describe the dog"),
+        ("Draw it (small), as a stamp (of 1900).", "Draw it, as a stamp"),
+        ("Could you describe the dog? Then the cat.", "Describe the dog"),
     ],
-    ids=["the-words-alone", "any-case", "in-a-sentence", "the-first-task"],
+    ids=["the-words-alone", "any-case", "in-a-sentence", "as-small", "no-gap", "the-first-task"],
 )
 def test_simplify(prompt: str, simple: str) -> None:
     """The edit asked for by name: vague words become a concrete picture, the rest becomes one sentence."""
