@@ -4,56 +4,211 @@ The naive answer looks for "I cannot" or "sorry" anywhere. It throws away paid d
 that says "Sorry, we're closed", and of a picture in which somebody "cannot be identified, but wears a
 red coat".
 
-So an answer counts as declined only when all of it is short, opens by declining, in the first person or
-as "the image cannot be described", and goes on to describe nothing. Where there is doubt it is an answer:
-a refusal that passes is seen by its reader, a description that is thrown away by nobody. English only;
-the services decline in the language of the prompt, and words of other languages pass as answers.
+So an answer counts as declined only when it is short and every clause of it is of a known kind: one at
+least declines the task as such (the request, the image, who its people are; not "the second line" or
+"the plant"), and the others apologize, give a rule as the reason, or offer something else. A clause of
+any other kind says something, and makes it an answer. Where there is doubt it is an answer: a refusal
+that passes is seen by its reader, a description that is thrown away by nobody. English only; the
+services decline in the language of the prompt, and words of other languages pass as answers.
 
 Not known here: what is done about it. Source: refusals as in field-notes.md, section 2.1 (2026-11).
 """
 
+import json
 import re
+from collections.abc import Iterator, Mapping
 
-LONGEST = 500
+LONGEST = 700
 """Characters; who says more than this has said something."""
 
-_APOLOGY = (
-    r"(?:(?:i'?m|i am|we'?re|we are) (?:very |so |really |terribly )?(?:sorry|afraid)|sorry|apologies"
-    r"|my apologies|i apologi[sz]e|unfortunately|regrettably|as an ai(?: (?:language )?(?:model|assistant))?)"
-    r"(?:[,.;:!\u2014-]+| but| that)*\s*"
-)
+# Every pattern below is for one clause of plain words: without decoration and without its full stop.
+
+_I = r"(?:i|we) (?:(?:really|simply|just|also|therefore|still|respectfully|politely) )?"
+_I_AM = r"(?:i'?m|i am|we'?re|we are) (?:(?:very|so|really|truly|terribly|deeply|just|only|also|still) )?"
+_MUST_DECLINE = rf"{_I}(?:must|have to|need to|will have to) (?:respectfully |politely )?(?:decline|refuse)"
 _NOT_ABLE = (
-    r"(?:(?:i|we) (?:really |simply |just )?(?:cannot|can'?t|can not|could not|couldn'?t|won'?t|will not"
-    r"|must decline|have to decline|decline)"
-    r"|(?:i'?m|i am|we'?re|we are) (?:not able|unable|not allowed|not permitted|not programmed"
-    r"|not comfortable|not in a position))"
+    rf"(?:{_I}(?:cannot|can'?t|can not|could not|couldn'?t|won'?t|will not)"
+    r"(?: (?:and|or) (?:will not|won'?t|cannot|can'?t))?(?: be able to| be)?"
+    rf"|{_MUST_DECLINE} to|{_I}(?:decline|refuse) to"
+    rf"|{_I}(?:do not|don'?t) (?:have the (?:ability|capability|capacity) to|feel comfortable"
+    r"|(?:feel|think|believe) (?:that )?(?:i|we) (?:can|could|should))"
+    rf"|{_I}(?:do not|don'?t)(?= (?:help|assist|provide|generate|create|produce|identify|describe|edit))"
+    r"|(?:(?:i|we) would|i'd|we'd) (?:prefer not|rather not)(?: to)?"
+    rf"|{_I_AM}(?:not (?:able|allowed|permitted|programmed|designed|willing|going|in a position) to|unable to"
+    r"|(?:programmed|designed) not to|not comfortable(?: with)?))"
 )
+_DO = (
+    r"(?:help(?:ing)?|assist(?:ing)?|fulfil+(?:ing)?|comply|complet(?:e|ing)|do(?:ing)?|process(?:ing)?|proceed"
+    r"|answer(?:ing)?|respond(?:ing)?|provid(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|produc(?:e|ing)|mak(?:e|ing)"
+    r"|draw(?:ing)?|edit(?:ing)?|alter(?:ing)?|modify(?:ing)?|describ(?:e|ing)|caption(?:ing)?|transcrib(?:e|ing)"
+    r"|analy[sz](?:e|ing)|interpret(?:ing)?|discuss(?:ing)?|comment(?:ing)?|continu(?:e|ing)|engag(?:e|ing)"
+    r"|carry out|perform|offer(?:ing)?|give|share|depict(?:ing)?|work|hono(?:u)?r|solv(?:e|ing)|form|remove)"
+)
+_IDENTIFY = r"(?:(?:help |help with )?(?:identify(?:ing)?|recogni[sz](?:e|ing)|describ(?:e|ing)|discuss))"
 _TASK = (
-    r"(?:help|assist|fulfil+|comply|complete|do (?:that|this)|process|proceed|answer|respond|provide|generate"
-    r"|create|produce|make|draw|edit|describe|analy[sz]e|discuss|continue|engage|support|to (?:that|this)"
-    r"|carry out|perform|identify|recogni[sz]e|describing|helping)"
+    r"(?:requests?|tasks?|prompts?|question|instructions?|images?|pictures?|photos?|photographs?|content|material"
+    r"|documents?|descriptions?|captions?|depictions?|assistance|information|conversation|diagnos[ei]s|captchas?"
+    r"|opinions?|advice)"
+)
+_DO_IT = r"(?:\w+ (?:you )?with|do|generate|create|describe)"
+_PEOPLE = r"(?:(?:real )?people|persons?|individuals?|celebrit(?:y|ies)|public figures|anyone)"
+_PERSON = r"(?:(?:the|this|that|these|those|real|private|specific) )*" + _PEOPLE
+# Words before a noun are its own only where none of them joins two things ("the plant in this photo").
+_JOINING = r"(?:in|of|on|at|from|to|with|by|and|or|but|for|as|is|are|was|who|than|without|only|any|no)"
+_ITS_OWN = rf"(?:(?!{_JOINING}\b)[\w'-]+ )"
+_THIS = r"(?:this|that)(?: one)?(?=$|,| (?:for you|because|as it|since|due)\b)"
+_OBJECT = (
+    rf"(?:you )?(?:(?:with|on|to|in|about) )?(?:{_THIS}"
+    r"|(?:(?:the )?(?:contents?|identity|identities|(?:type|kind|sort)s?) of )?"
+    rf"(?:(?:type|kind|sort|style)s? of )?{_ITS_OWN}{{0,4}}?(?:(?:type|kind|sort)s? of {_ITS_OWN}?)?{_TASK})"
+)
+_TAIL = (
+    r"(?:$|,? (?:of|in|from|on|at|for|to|that|which|because|as (?:it|this|they|i|that|doing)|since|due to|or"
+    r"|and (?:cannot|can'?t|won'?t|will|have)|if|so (?:i|we)|showing|depicting|containing|involving"
+    r"|based on)\b.*)"
+)
+_THE = r"(?:this|that|your|the) "
+_RULES = r"(?:polic(?:y|ies)|guidelines?|rules|terms|principles|safety standards)"
+_OUR_RULES = rf"(?:my|our|the|google's) (?:[\w-]+ ){{0,3}}{_RULES}"
+_VIOLATES = (
+    r"(?:(?:may|might|could|would|appears to|seems to) )?"
+    r"(?:violates?|goe?s? against|is against|conflicts? with|falls? outside|breach(?:es)?)"
+)
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(patterns)})", re.IGNORECASE)
+
+
+_DECLINES = _any_of(
+    rf"{_NOT_ABLE} (?:{_DO} (?:with )?)?{_DO} {_OBJECT}{_TAIL}",
+    rf"{_NOT_ABLE} {_OBJECT}$",
+    rf"{_NOT_ABLE} {_IDENTIFY} (?:the identity of )?{_PERSON}(?:$| (?:in|from|based on|by)\b[^,]*$)",
+    rf"{_NOT_ABLE} (?:help|assist|comply|proceed|continue)(?: you)?$",
+    rf"{_NOT_ABLE} (?:view|see|access|open|load|view or analy[sz]e) "
+    r"(?:(?:a|an|the|this|that|your|any) )*(?:images?|pictures?|photos?|attachments?|files?)(?: attached)?$",
+    rf"{_MUST_DECLINE} (?:this|that|your|the) (?:request|task)$",
+    r"unable to (?:comply with|fulfil+|complete|assist with) (?:this|that|your|the) (?:request|task)$",
+    rf"unable to (?:generate|create|describe|process) (?:the |this |an )?image due to .*{_RULES}",
+    rf"(?:that|this|it)(?:'s| is) something (?:that )?i (?:cannot|can'?t|won'?t|am not able to) {_DO_IT}$",
+    rf"(?:that|this|it)(?:'s not| isn't| is not) something i(?: can|'m able to| am able to) {_DO_IT}$",
+    r"(?:this|that|your) (?:content|request|image) is not something (?:i|we) (?:can|am able to)\b.*",
+    r"(?:that|this|it)(?:'s| is) (?:beyond|outside)(?: of)? (?:what i(?:'m| can)|my (?:\w+ )?capabilities).*",
+    # the rule as the subject, or as what the request would break
+    rf"{_THE}(?:request|prompt|task) {_VIOLATES} (?:{_OUR_RULES}|what i(?:'m| am) permitted)\b.*",
+    rf"{_THE}(?:image|picture|photo|content) {_VIOLATES} (?:my|our|google's) [^,]{{0,30}}{_RULES}\b.*",
+    rf"{_DO} (?:this|that|such) .{{0,40}}\b(?:would|may|might) (?:violate|go against) {_OUR_RULES}\b.*",
+    rf"(?:the|this) (?:image|picture) (?:cannot|could not) be (?:generated|created) .*{_OUR_RULES}$",
+    rf"(?:my|our) (?:[\w-]+ )?{_RULES} (?:(?:do not|don'?t) (?:allow|permit)|prevent|prohibit|forbid)"
+    r" (?:(?:me|us) (?:from|to)|the (?:creation|generation)|such) .*",
+    rf"it(?:'s| is| would be| wouldn't be) (?:not )?(?:in)?appropriate for me to {_DO} .*",
+    rf"it(?:'s| is) against (?:my|our) (?:[\w-]+ )?{_RULES} to (?:{_DO}|{_IDENTIFY}) .*",
+)
+_SAYS_NOTHING = _any_of(
+    rf"{_I_AM}(?:sorry|afraid)(?: (?:for|about) (?:any|the) \w+| that you're feeling this way)?$",
+    r"(?:my |our )?(?:sincere )?apologies$",
+    r"(?:i|we) apologi[sz]e(?: for (?:any|the) \w+)?$",
+    r"(?:thank you|thanks) for (?:your|sharing|the|asking|reaching)\b",
+    r"(?:i|we) (?:understand|appreciate|respect) (?:your|what you|that you)\b",
+    rf"{_I_AM}(?:a|an) (?:[\w-]+ ){{0,3}}(?:ai|model|assistant)\b",
+    rf"{_I_AM}(?:programmed|designed|here|trained|built) to (?:be|help|assist|provide|follow)\b",
+    r"is there (?:anything|something)\b",
+    r"(?:please )?(?:try|upload|provide|choose|rephrase|consult|let me know|feel free|contact|see|talk to)\b",
+    r"(?:could|can|would|may) you\b",
+    r"if (?:you|there)\b",
+    r"let's (?:talk|discuss|try)\b",
+    r"(?:i|we) (?:can|could)(?:, (?:however|instead),)? (?:help|offer|assist|try|describe|provide|answer"
+    r"|discuss|generate|create|suggest)\b",
+    r"(?:i'd|i would|i'm|i am|we'd|we would|i'll|i will) (?:be )?(?:happy|glad)\b",
+    r"(?:it|(?:the|this) (?:image|picture|photo|content))(?: may| might| appears to| seems to)?"
+    r" (?:contains?|depicts?|shows?) (?:sensitive|explicit|sexual|graphic|personal|private|harmful)"
+    r"(?: (?:content|material|information))?$",
 )
 _OPENING = re.compile(
-    rf"^(?:{_APOLOGY}){{0,3}}(?:{_NOT_ABLE}\b[^.!?]{{0,40}}?\b{_TASK}\b"
-    r"|(?:that|this|your) (?:request|task|image|picture|photo)[^.!?]{0,60}\b(?:violates?|goes against"
-    r"|is against|conflicts with)\b[^.!?]{0,40}\b(?:polic|guideline|rule|term))",
+    rf"^(?:(?:{_I_AM}(?:sorry|afraid)|sorry|my apologies|apologies|(?:i|we) apologi[sz]e|unfortunately"
+    r"|regrettably|however|no|hmm+|oops|so|and|that|therefore|instead"
+    r"|as an? (?:[\w-]+ ){0,3}?(?:ai|model|assistant)(?: (?:language )?(?:model|assistant))?"
+    r"(?: (?:developed|made|created|trained) by \w+)?"
+    rf"|{_I_AM}(?:a|an) (?:[\w-]+ ){{0,3}}?(?:ai|model|assistant) and(?= (?:can'?t|cannot))"
+    r"|while (?:i|we) (?:understand|appreciate) [^,]{1,60}"
+    r"|(?:for|due to) (?:[\w-]+ ){0,3}(?:reasons|policies|policy|guidelines)"
+    r"|to (?:protect|respect) [\w' ]{1,40}"
+    r")(?=[\s,.!\u2014\u2013-]|$)[\s,.!\u2014\u2013-]*)+",
     re.IGNORECASE,
 )
-_DESCRIBES = re.compile(
-    r"\b(?:(?:image|picture|photo|photograph|scene|it|person|man|woman|which|that|one|sign|text|background"
-    r"|foreground)s? (?:clearly |also |does )?(?:shows?|depicts?|features?|displays?|contains?|has|have"
-    r"|wears?|is wearing|reads?|says?|appears? to be|seems? to be|looks like|stands?|sits?)"
-    r"|here (?:is|are)|here'?s|there (?:is|are)|(?:i|we) (?:can )?(?:see|notice|observe)"
-    r"|(?:but|however),? (?:the|an?|he|she|they|his|her|their|in)\b"
-    r"|wearing|dressed in|visible|in the background)\b",
-    re.IGNORECASE,
+_BETWEEN_CLAUSES = re.compile(
+    r"(?<=[.!?])\s+|\s*;\s*|\n+|\s+[\u2013\u2014-]\s+"
+    r"|,?\s+(?:but|though|although|yet)\s+|,\s+and therefore\s+"
 )
+_WE = re.compile(r"\b(?:we|our|us|we're)\b", re.IGNORECASE)
+_WHAT_WE_DECLINE = _any_of(
+    r"\b(?:this|that|the) (?:request|task|image|picture|photo|content)\b", r"\bprompt\b", r"\bimages? of\b"
+)
+"""Shops, offices and error pages say "we" as well, on signs that are to be read."""
+_DESCRIBES = _any_of(
+    r"\b(?:wears?|wearing|dressed in|visible|in the (?:background|foreground)|on the (?:left|right)"
+    r"|looks like|here (?:is|are)|here's|there (?:is an?|are))\b"
+)
+_FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
+_PLAINER = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', **dict.fromkeys("*_#>`")}
+)
+_SPOKEN_MEMBERS = frozenset(
+    {"answer", "caption", "description", "error", "message", "reason", "refusal", "response", "result"}
+)
+"""Members of a JSON object under which a model speaks itself; ``text`` may be what a sign says."""
 
 
 def is_declined(text: str) -> bool:
     """Tell whether the whole of an answer declines the task."""
-    said = " ".join(text.replace("\u2019", "'").replace("*", "").split())
+    said = text.strip()
     if not said or len(said) > LONGEST:
         return False
-    opening = _OPENING.match(said)
-    return opening is not None and _DESCRIBES.search(said, opening.end()) is None
+    if fenced := _FENCE.match(said):
+        said = fenced[1].strip()
+    if said[:1] in {"{", '"'}:
+        return _is_declined_json(said)
+    return _is_declined_prose(said)
+
+
+def _is_declined_json(said: str) -> bool:
+    try:
+        value = json.loads(said)
+    except (ValueError, RecursionError):
+        return _is_declined_prose(said)
+    if isinstance(value, str):
+        return _is_declined_prose(value)
+    if not isinstance(value, Mapping):
+        return False
+    spoken = {name: member for name, member in value.items() if member}
+    return bool(spoken) and all(
+        name.lower() in _SPOKEN_MEMBERS and isinstance(member, str) and _is_declined_prose(member)
+        for name, member in spoken.items()
+    )
+
+
+def _is_declined_prose(said: str) -> bool:
+    if said.isupper() or _DESCRIBES.search(said) or (_WE.search(said) and not _WHAT_WE_DECLINE.search(said)):
+        return False
+    kinds = [_declines(clause) for clause in _clauses(said)]
+    return True in kinds and None not in kinds
+
+
+def _clauses(said: str) -> Iterator[str]:
+    """Yield what is said, piece by piece, without the decoration around each piece."""
+    for piece in _BETWEEN_CLAUSES.split(said.translate(_PLAINER)):
+        clause = " ".join(piece.split())
+        start = next((at for at, sign in enumerate(clause) if sign.isalnum()), len(clause))
+        if start < len(clause):
+            yield clause[start:].rstrip(' ."?,')
+
+
+def _declines(clause: str) -> bool | None:
+    """True: it declines; False: it says nothing; None: it says something."""
+    if ":" in clause:
+        return None
+    core = _OPENING.sub("", clause)
+    for words in (core, clause):
+        if _DECLINES.match(words):
+            return True
+    return False if not core or _SAYS_NOTHING.match(core) or _SAYS_NOTHING.match(clause) else None
