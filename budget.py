@@ -92,10 +92,21 @@ class Spending:
 class Reservation:
     """Leave to send one request, and the money for it; exactly one of its three ends is told."""
 
-    def __init__(self, budget: "Budget", *, amount: Decimal, max_output_tokens: int | None) -> None:
+    def __init__(
+        self,
+        budget: "Budget",
+        *,
+        amount: Decimal,
+        max_output_tokens: int | None,
+        prices: Prices | None,
+        is_aside: bool = False,
+    ) -> None:
         self.max_output_tokens = max_output_tokens
         """What is to be sent as the answer's bound; None for none."""
         self.amount = amount
+        self.prices = prices
+        self.is_aside = is_aside
+        """For another question than the run's: its answer tells nothing about the length of others."""
         self._budget = budget
         self._is_open = True
 
@@ -173,6 +184,30 @@ class Budget:
                 await self._wait_for_an_end()
             return reservation
 
+    def set_aside(
+        self, *, input_tokens: int, output_tokens: int, prices: Prices | None
+    ) -> Reservation | None:
+        """Set aside a request of another kind than the run's, at once; None where the caps do not allow it.
+
+        It never waits, and never ends the run: such a request is not what the money is there for.
+
+        Args:
+            input_tokens: that it cannot exceed.
+            output_tokens: to which its answer is bound.
+            prices: of the model that is asked; None where they are not known, and then a cap forbids it.
+        """
+        if self._max_requests is not None and self._requests >= self._max_requests:
+            return None
+        amount = Decimal(0)
+        if prices is not None:
+            at = self._utcnow()
+            amount = prices.most(input_tokens=input_tokens, output_tokens=output_tokens, at=at)
+        if self._max_cost is not None:
+            left = self._max_cost - self._spent - self._reserved
+            if prices is None or amount > left:
+                return None
+        return self._granted(amount, output_tokens, prices=prices, is_aside=True)
+
     def spending(self) -> Spending:
         """Return how the budget stands."""
         return Spending(
@@ -193,9 +228,10 @@ class Budget:
             self.lost(reservation)
             return
         self._release(reservation)
-        self._learn(reservation, usage.output_tokens)
-        if self._prices is not None:
-            cost = self._prices.cost(usage, self._utcnow())
+        if not reservation.is_aside:
+            self._learn(reservation, usage.output_tokens)
+        if reservation.prices is not None:
+            cost = reservation.prices.cost(usage, self._utcnow())
             self._spent += cost
             self._compare(reservation, cost)
 
@@ -217,7 +253,8 @@ class Budget:
             self._stop_unless_in_flight(f"the budget of {self._max_requests:,} requests is used up")
             return None
         if self._max_cost is None or self._prices is None:
-            return self._granted(Decimal(0), self._bounds.longest if wants_room else None)
+            longest = self._bounds.longest if wants_room else None
+            return self._granted(Decimal(0), longest, prices=self._prices)
         at = self._utcnow()
         left = self._max_cost - self._spent - self._reserved
         tokens = self._affordable(left, input_tokens, at, wants_room=wants_room)
@@ -226,7 +263,7 @@ class Budget:
             self._stop_unless_in_flight(f"{spent}, and the rest may not pay for one more request")
             return None
         amount = self._prices.most(input_tokens=input_tokens, output_tokens=tokens, at=at)
-        return self._granted(amount * self._excess, tokens)
+        return self._granted(amount * self._excess, tokens, prices=self._prices)
 
     def _affordable(self, left: Decimal, input_tokens: int, at: datetime, *, wants_room: bool) -> int | None:
         """Return how long the next answer may be; None when there is no money for one worth having."""
@@ -250,11 +287,20 @@ class Budget:
         least = max(self._bounds.least, int(_CLOSE_ROOM * self._longest_seen))
         return min(least, self._wanted_tokens())
 
-    def _granted(self, amount: Decimal, max_output_tokens: int | None) -> Reservation:
+    def _granted(
+        self,
+        amount: Decimal,
+        max_output_tokens: int | None,
+        *,
+        prices: Prices | None,
+        is_aside: bool = False,
+    ) -> Reservation:
         self._requests += 1
         self._in_flight += 1
         self._reserved += amount
-        return Reservation(self, amount=amount, max_output_tokens=max_output_tokens)
+        return Reservation(
+            self, amount=amount, max_output_tokens=max_output_tokens, prices=prices, is_aside=is_aside
+        )
 
     def _stop_unless_in_flight(self, sentence: str) -> None:
         if not self._in_flight:

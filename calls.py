@@ -100,7 +100,7 @@ class Estimate(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Leave:
+class Leave:
     """All that one request was given, so that its end is told to everybody once."""
 
     permit: Permit
@@ -109,15 +109,18 @@ class _Leave:
     is_over: bool = field(default=False, init=False)
 
     def sent(self) -> None:
+        """Hear that the request leaves now."""
         self.is_sent = True
         self.permit.sent()
 
     def answered(self, usage: Usage, seconds: float) -> None:
+        """Hear that it was answered."""
         self.is_over = True
         self.reservation.settle(usage)
         self.permit.answered(input_tokens=usage.input_tokens, seconds=seconds)
 
     def failed(self, failure: ApiFailure, usage: Usage, seconds: float, upload_bytes: int) -> None:
+        """Hear that it failed; may raise FatalError."""
         self.is_over = True
         if usage != Usage():
             self.reservation.settle(usage)
@@ -215,7 +218,7 @@ class Caller:
             return generation
 
     @asynccontextmanager
-    async def _leave(self, story: Story, facts: ImageFacts) -> AsyncIterator[_Leave]:
+    async def _leave(self, story: Story, facts: ImageFacts) -> AsyncIterator[Leave]:
         """Hold money and a turn; whatever is not used goes back."""
         prompt, width, height = story.prompt.text, facts.width, facts.height
         most = self._most_tokens(width=width, height=height, prompt=prompt)
@@ -226,13 +229,13 @@ class Caller:
             unless_granted.callback(reservation.unused, sent=False)
             permit = await self._limiter.acquire(tokens=expected, retry=bool(story.attempts))
             unless_granted.pop_all()
-        leave = _Leave(permit=permit, reservation=reservation)
+        leave = Leave(permit=permit, reservation=reservation)
         try:
             yield leave
         finally:
             leave.abandoned(may_be_billed=False)
 
-    async def _send(self, story: Story, request: GenerationRequest, leave: _Leave) -> Generation:
+    async def _send(self, story: Story, request: GenerationRequest, leave: Leave) -> Generation:
         """Send the request; write down how it ended, whatever way it ended."""
         clock = asyncio.get_running_loop().time
         start_s = clock()

@@ -5,6 +5,7 @@ them. Heavy parts are imported when they are made: the SDK only for a live run. 
 """
 
 import hashlib
+import logging
 import random
 import secrets
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TextIO
 
+from allowance import MOST_CALLS, Allowance
 from archiver import Archiver, holds_real_run
 from batch import Batch, Folders
 from budget import Budget
@@ -33,12 +35,16 @@ from rate_limiter import RateLimiter
 from repair import edits
 from repair.policy import Limits
 from repair.pool import Pool
+from repair.trials import Trials
 from reporting.costs import Costs
 from reporting.tally import Tally
 from results.layout import JOURNAL
+from rewriting import Manner, Rewriter
 from spending.tokens import answer_length, expected_input_tokens, most_input_tokens
 from stopping import Stop
 from utils.progress import choose_progress
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -165,15 +171,64 @@ def prompt_optimizer(settings: Settings, knows: Journal) -> PromptOptimizer | No
         return None
     prompt_sha256 = hashlib.sha256(settings.prompt.encode()).hexdigest()
     rows = () if settings.dry_run else knows.lessons(settings.model, prompt_sha256)
+    book = edits.load(settings.prompt_edits)
+    trials = Trials(
+        prompt=settings.prompt,
+        keep=settings.prompt_keep,
+        rows=() if settings.dry_run else knows.proposed_edits(settings.model, prompt_sha256),
+        taken=[edit.name for edit in book.edits],
+        asks=settings.optimizer_model is not None and not settings.dry_run,
+    )
     return PromptOptimizer(
         base=Prompt(text=settings.prompt),
-        edits=edits.load(settings.prompt_edits),
+        edits=book,
         pool=Pool.from_rows(settings.model, prompt_sha256, rows),
         rng=random.Random(),  # noqa: S311 - draws, not secrets
         keep=settings.prompt_keep,
         parameters=changeable(settings.model, wants_images=produces_images(settings.model)),
         # One further call for the plain second try, whatever the number of edits.
         limits=Limits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
+        trials=trials,
+    )
+
+
+def rewriter(
+    settings: Settings,
+    optimizer: PromptOptimizer | None,
+    asks: GeminiClient | SimulatedModel,
+    *,
+    limiter: RateLimiter,
+    purse: Budget,
+    money: Money,
+    tally: Tally,
+    stop: Stop,
+    utcnow: Clock,
+) -> Rewriter | None:
+    """Return what asks a model for other words; None where nobody wants it, and in a dry run."""
+    model = settings.optimizer_model
+    if model is None or optimizer is None or settings.dry_run:
+        return None
+    prices = money.optimizer_tariff
+    if prices is None:
+        log.info(
+            "no price is known for %s: --optimizer-max-cost cannot hold, at most %d calls are made",
+            model,
+            MOST_CALLS,
+        )
+    return Rewriter(
+        optimizer=optimizer,
+        asks=asks,
+        limiter=limiter,
+        allowance=Allowance(purse=purse, prices=prices, max_cost=settings.optimizer_max_cost, utcnow=utcnow),
+        manner=Manner(
+            model=model,
+            is_runs_own=model.removeprefix("models/") == settings.model.removeprefix("models/"),
+            timeout_s=settings.timeout_s,
+            max_timeout_s=settings.max_timeout_s,
+        ),
+        told=tally.add_proposal,
+        stop=stop,
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
     )
 
 

@@ -68,6 +68,10 @@ class Settings:
     prompt_keep: tuple[str, ...]
     """Each stands in the prompt."""
     max_prompt_edits: int
+    optimizer_model: str | None
+    """Only where prompts are repaired; None: no model is asked for words."""
+    optimizer_max_cost: Decimal
+    """US dollars, within ``max_cost``."""
     api_base_url: str | None
     """Without a slash at its end; None is Google's own."""
     log_level: str
@@ -156,6 +160,8 @@ def _settings(sources: "Sources") -> Settings:
         "output_dir": _output_dir(values, sources),
         "log_file": _log_file(values, sources),
         **_words(values, sources),
+        "optimizer_model": _optimizer_model(values, sources),
+        "optimizer_max_cost": Decimal(values["optimizer_max_cost"]),
         "api_base_url": _api_base_url(values, sources),
         "timeout_s": _timeout_s(values, sources),
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
@@ -226,6 +232,17 @@ def _words(values: _Values, sources: "Sources") -> _Values:
         except UsageError as error:
             raise UsageError(f"--prompt-edits: {error}") from error
     return {"prompt": prompt, "prompt_keep": keep, "prompt_edits": path}
+
+
+def _optimizer_model(values: _Values, sources: "Sources") -> str | None:
+    model = values["optimizer_model"]
+    if model is None:
+        return None
+    if not values["enable_prompt_optimization"]:
+        raise sources.wrong("optimizer_model", "used together with --enable-prompt-optimization")
+    if not values["max_prompt_edits"]:
+        raise sources.wrong("optimizer_model", "used with a --max-prompt-edits of at least 1")
+    return str(model)
 
 
 def _prompt(values: _Values, sources: "Sources") -> str:

@@ -6,9 +6,10 @@ to the archiver.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 
 from archiver import Archiver
@@ -18,10 +19,11 @@ from models import RunInfo
 from pacing.figures import PacingFigures
 from repair.evidence import Uplift
 from reporting import evolution, horizon, report
+from reporting.chain import EvolutionEntry, evolution_entry
 from reporting.costs import Costs
 from reporting.documents import Example, FailureEntry, ProcessingStats, TreeTotals
-from reporting.evolution import EvolutionEntry
-from reporting.tally import EXAMPLES, Tally
+from reporting.evolution import ProposalEntry
+from reporting.tally import EXAMPLES, Price, Tally, unpriced
 from results.layout import FAILED
 from settings.options import FailOn
 
@@ -82,18 +84,25 @@ class Epilogue:
         self._costs = costs
 
     def write(
-        self, tally: Tally, plan: Plan, stop: FatalError | None, uplift: Uplift | None = None
+        self,
+        tally: Tally,
+        plan: Plan,
+        stop: FatalError | None,
+        uplift: Uplift | None = None,
+        *,
+        proposals: Sequence[ProposalEntry] = (),
     ) -> tuple[ProcessingStats, Path | None]:
         """Write everything; return the document about the run, and where the archive lies, if any.
 
-        ``uplift`` is what other words were worth over asking again; None where nobody wanted any.
-
-        What cannot be written is said, and becomes the reason of the run's end unless it had one.
+        ``uplift`` is what other words were worth over asking again; None where nobody wanted any, and
+        ``proposals`` are edits that a model came up with. What cannot be written is said, and becomes the
+        reason of the run's end unless it had one.
         """
+        stats_of = partial(self._stats, tally, plan)
         steps: tuple[Callable[[], object], ...] = (
-            lambda: self._write_evolution(tally, uplift),
+            lambda: self._write_evolution(tally, uplift, proposals),
             lambda: self._write_analysis(tally),
-            lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, stop)),
+            lambda: self._archiver.write_document("processing_stats", stats_of(stop)),
         )
         for step in steps:
             refused = self._attempted(step)
@@ -101,10 +110,8 @@ class Epilogue:
         archive, refusal = self._packed()
         if refusal and not stop:
             # Said once more in the document, which stands outside the archive that does not.
-            self._attempted(
-                lambda: self._archiver.write_document("processing_stats", self._stats(tally, plan, refusal))
-            )
-        stats = self._stats(tally, plan, stop or refusal)
+            self._attempted(lambda: self._archiver.write_document("processing_stats", stats_of(refusal)))
+        stats = stats_of(stop or refusal)
         # An outcome that could not be recorded may stand in the ledger all the same.
         self._attempted(
             lambda: self._journal.end_run(
@@ -170,14 +177,22 @@ class Epilogue:
             output_tokens=spent.output_tokens,
         )
 
-    def _write_evolution(self, tally: Tally, uplift: Uplift | None) -> None:
-        head = evolution.prompt_evolution(self._run, tally, uplift)
-        self._archiver.write_stream("prompt_evolution", head, "images", self._evolved())
+    def _write_evolution(
+        self, tally: Tally, uplift: Uplift | None, proposals: Sequence[ProposalEntry]
+    ) -> None:
+        head = evolution.prompt_evolution(self._run, tally, uplift, proposals)
+        self._archiver.write_stream("prompt_evolution", head, "images", self._evolved(tally.price))
 
-    def _evolved(self) -> Iterator[EvolutionEntry]:
+    def _evolved(self, price: Price) -> Iterator[EvolutionEntry]:
         for chain in self._journal.evolved(dry_run=self._run.dry_run):
-            yield evolution.evolution_entry(
-                chain.key, chain.attempts, succeeded=chain.succeeded, kind=chain.kind
+            # An earlier night may have asked another model, whose price is another.
+            is_ours = chain.attempts[0].started_at >= self._run.started_at
+            yield evolution_entry(
+                chain.key,
+                chain.attempts,
+                succeeded=chain.succeeded,
+                kind=chain.kind,
+                price=price if is_ours else unpriced,
             )
 
     def _write_analysis(self, tally: Tally) -> None:

@@ -25,7 +25,10 @@ class Money:
     model: str
     dry_run: bool
     utcnow: Callable[[], datetime]
+    optimizer_model: str | None = None
+    """Who may be asked for other words, at prices of its own."""
     tariff: Tariff | None = None
+    optimizer_tariff: Tariff | None = None
     is_looked_up: bool = False
 
     def require(self) -> None:
@@ -35,11 +38,17 @@ class Money:
             UsageError: they are not known, so that no cap on money can hold.
         """
         self.tariff, self.is_looked_up = required_tariff(self.model), True
+        self.optimizer_tariff = required_tariff(self._asked) if self._asked else None
 
     def look_up(self) -> None:
         """Look the prices up, if that was not done before; blocks for a moment."""
         if not self.is_looked_up:
             self.tariff, self.is_looked_up = tariff_of(self.model), True
+            self.optimizer_tariff = tariff_of(self._asked) if self._asked else None
+
+    @property
+    def _asked(self) -> str | None:
+        return None if self.dry_run else self.optimizer_model
 
     def price(self, usage: Usage, at: datetime) -> Decimal | None:
         """Return what a call costs that took these tokens; None when nobody knows, and in a dry run."""

@@ -5,24 +5,28 @@ outage, a bad image. Those never change a prompt here, and neither does a first 
 is made from the user's own words and never from another edit, so that the intent is never two steps off.
 
 ``repair`` decides; this file carries the calls of real images there and its decisions back as prompts.
-What each call came to is told to the one pool that all images of the run share. This file makes no call
+What each call came to is told to the one pool that all images of the run share. Where the edits there are
+do too little, it says what a model should be asked for, and takes in the answer. This file makes no call
 and knows nothing of retries, files or the wire.
 """
 
 import random
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import assert_never
 
 from errors import ErrorKind
-from models import Attempt, Parameter, Prompt
+from models import Attempt, Parameter, Prompt, Usage
 from repair.classes import CURABLE
 from repair.edits import ASK_AGAIN, EditBook
 from repair.evidence import Comparison, Uplift
 from repair.policy import AskAgain as PlainCall
 from repair.policy import ChangeParameter, Failure, GiveUp, ImageStory, Limits, Policy, Step, UseEdit
 from repair.pool import Pool
+from repair.proposals import UnusableAnswerError, question, usable
+from repair.trials import Proposal, Trials
 
 K = ErrorKind
 
@@ -66,6 +70,16 @@ class AskAgain:
         """Hear that the image has its answer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Words that a model should be asked for."""
+
+    kind: ErrorKind
+    """The class that they are to cure."""
+    question: str
+    """What to ask, in full."""
+
+
 class PromptOptimizer:
     """Repairs the prompts of images that fail consistently, and learns from all of them.
 
@@ -77,6 +91,7 @@ class PromptOptimizer:
         keep: words of the prompt that every edit keeps.
         parameters: the settings that can be changed for the model.
         limits: what the user allows.
+        trials: words that a model proposed, and whether one may be asked; None for neither.
     """
 
     def __init__(
@@ -89,10 +104,16 @@ class PromptOptimizer:
         keep: Sequence[str] = (),
         parameters: Collection[Parameter] = (),
         limits: Limits | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self._base = base
         self._edits = edits
         self._keep = tuple(keep)
+        self._may_edit = limits is None or limits.max_edits > 0
+        self.trials = trials = trials or Trials()
+        """What a model proposed."""
+        self.on_wanted: Callable[[], None] = lambda: None
+        """Called when a model should be asked for words; ``wanted`` tells which."""
         self._policy = Policy(
             pool=pool,
             offers=edits.offers(base.text, keep=keep),
@@ -100,6 +121,7 @@ class PromptOptimizer:
             parameters=parameters,
             limits=limits,
             rng=rng,
+            trials=trials,
         )
         self._comparison = Comparison()
         self.pool = pool
@@ -126,6 +148,53 @@ class PromptOptimizer:
         if isinstance(step, PlainCall | UseEdit) and step.trial is not None:
             self._comparison.add(step.trial, rescued=rescued)
 
+    def hear(self, story: ImageStory, words: str) -> None:
+        """Take in what a failing image said, for the model that may be asked for other words."""
+        if story.times > 1 and not story.met_a_filter:
+            self.trials.hear(story.kind, words, is_new=story.times == 2)
+            if self._needy() is not None:
+                self.on_wanted()
+
+    def wanted(self) -> Wanted | None:
+        """Return the words that a model should be asked for now; None for none."""
+        kind = self._needy()
+        if kind is None:
+            return None
+        asked = question(
+            prompt=self._base.text,
+            kind=kind,
+            cases=self.trials.cases(kind),
+            vain=(*self.trials.dropped(kind), *self._in_vain(kind)),
+            keep=self._keep,
+        )
+        return Wanted(kind=kind, question=asked)
+
+    def _needy(self) -> ErrorKind | None:
+        """Return the class that needs words most; None where none does."""
+        kinds = self.trials.by_need() if self._may_edit else ()
+        return next((kind for kind in kinds if self.trials.wants(kind, self._policy.best(kind))), None)
+
+    def propose(
+        self, kind: ErrorKind, answer: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
+    ) -> Proposal:
+        """Take in a model's answer: put its words on trial, or refuse them."""
+        texts = [text for edit in self._edits.edits if (text := edit.apply(self._base.text, keep=self._keep))]
+        known = {*texts, *self.trials.texts()}
+        try:
+            text = usable(answer, prompt=self._base.text, known=known, keep=self._keep)
+        except UnusableAnswerError as error:
+            return self.trials.refuse(kind, str(error), proposed_by=proposed_by, usage=usage, cost=cost)
+        return self.trials.accept(kind, text, proposed_by=proposed_by, usage=usage, cost=cost)
+
+    def _in_vain(self, kind: ErrorKind) -> Iterator[str]:
+        """Yield the words of edits that failed on images of the class, the oftenest first."""
+        counts = self.pool.of(kind).counts
+        tried = [edit for edit in self._edits.edits if edit.name in counts]
+        for edit in sorted(tried, key=lambda edit: -counts[edit.name].failures):
+            text = edit.apply(self._base.text, keep=self._keep)
+            if text:
+                yield text
+
     def not_taken(self, parameter: Parameter) -> None:
         """Hear that the model refuses a request with this parameter."""
         self._policy.withdraw(parameter)
@@ -139,13 +208,22 @@ class PromptOptimizer:
             case ChangeParameter(parameter=parameter):
                 return replace(self._base, parameters=tuple(sorted({*kept, parameter})))
             case UseEdit(name=name):
-                text = self._edits[name].apply(self._base.text, keep=self._keep)
+                text = self._words(name)
                 if not text:
                     return None
                 revision = 1 + sum(arm not in _NO_EDITS for arm in story.arms)
                 return Prompt(text=text, revision=revision, edits=(name,), parameters=tuple(sorted(kept)))
             case _:
                 assert_never(step)
+
+    def _words(self, name: str) -> str | None:
+        if self.trials.is_ours(name):
+            return self.trials.words(name)
+        return self._edits[name].apply(self._base.text, keep=self._keep)
+
+    def abandon(self, step: "_Call") -> None:
+        """Hear that nothing will be known of a step that was chosen."""
+        self._policy.abandon(step)
 
 
 _Call = PlainCall | UseEdit | ChangeParameter
@@ -162,8 +240,6 @@ class ImageRepair:
         self._story: ImageStory | None = None
         self._open: _Call | None = None
         """What was decided for the story and has not come to anything yet."""
-        self._heard = 0
-        """How many calls there had been when the last failure was taken in."""
         self._is_over = False
 
     @property
@@ -174,29 +250,31 @@ class ImageRepair:
     def failed(self, attempts: Sequence[Attempt]) -> None:
         """Hear that the last of these calls failed; one that waiting would have cured teaches nothing."""
         last = attempts[-1]
-        self._heard = len(attempts)
         self._is_over = last.kind is None or last.kind in _WAITED_OUT
         if last.kind is None or self._is_over:
+            self._abandon()
             return
         if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
             # The model refused the setting, not the image: as if the call had not been made.
             self._optimizer.not_taken(self._open.parameter)
-        elif self._story is None or self._open is None:
-            self._story = ImageStory(failures=(Failure(kind=last.kind, reason=last.api_status or ""),))
+            self._open = None
+            return
+        failure = Failure(kind=last.kind, reason=last.api_status or "")
+        if self._story is None or self._open is None:
+            self._story = ImageStory(failures=(failure,))
         else:
             self._optimizer.learn(self._story, self._open, rescued=False)
-            self._story = self._story.then(
-                self._open.arm, Failure(kind=last.kind, reason=last.api_status or "")
-            )
+            self._story = self._story.then(self._open.arm, failure)
+        self._open = None
+        self._optimizer.hear(self._story, last.detail)
+
+    def _abandon(self) -> None:
+        if self._open is not None:
+            self._optimizer.abandon(self._open)
         self._open = None
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:  # noqa: ARG002
-        """Return the prompt for the next call, or None to give the image up.
-
-        ``attempts`` is never empty; its last one failed.
-        """
-        if len(attempts) != self._heard:
-            self.failed(attempts)
+        """Return the prompt for the next call, or None to give the image up; once for each failure."""
         if self._is_over or self._story is None or self._story.kind not in CURABLE:
             return None
         step = self._optimizer.choose(self._story)

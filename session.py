@@ -10,9 +10,10 @@ import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import compose
@@ -33,6 +34,7 @@ from reporting.closing import Where, is_nothing_new, last_line, summary
 from reporting.documents import ProcessingStats
 from reporting.pace import progress_words
 from reporting.tally import Tally
+from rewriting import entries, rewritten
 from stopping import Stop
 from time_limit import TimeLimit, enforced
 
@@ -74,7 +76,13 @@ async def run(
         StorageError: the output directory cannot be written.
     """
     info = compose.run_info(settings, utcnow)
-    means = _Means(money=Money(model=settings.model, dry_run=settings.dry_run, utcnow=utcnow))
+    money = Money(
+        model=settings.model,
+        dry_run=settings.dry_run,
+        utcnow=utcnow,
+        optimizer_model=settings.optimizer_model,
+    )
+    means = _Means(money=money)
     if settings.max_cost is not None:
         means.money.require()
     archiver = compose.archiver(settings, info, means.money)
@@ -132,10 +140,16 @@ class _Run:
             command=command,
             utcnow=self.utcnow,
         )
-        uplift = self.means.optimizer.uplift() if self.means.optimizer else None
-        return await asyncio.to_thread(
-            epilogue.write, self.tally, self.batch.planned, self.stop.cause, uplift
+        optimizer = self.means.optimizer
+        write = partial(
+            epilogue.write,
+            self.tally,
+            self.batch.planned,
+            self.stop.cause,
+            optimizer.uplift() if optimizer else None,
+            proposals=entries(optimizer) if optimizer else (),
         )
+        return await asyncio.to_thread(write)
 
     async def do(self, limit: TimeLimit | None) -> None:
         """Plan, announce, ask; nothing that costs time is loaded where there is nothing to ask."""
@@ -174,8 +188,20 @@ class _Run:
                     stop=stop,
                     utcnow=self.utcnow,
                 )
+                rewriter = compose.rewriter(
+                    settings,
+                    means.optimizer,
+                    model,
+                    limiter=limiter,
+                    purse=purse,
+                    money=means.money,
+                    tally=self.tally,
+                    stop=stop,
+                    utcnow=self.utcnow,
+                )
                 gc.freeze()  # what is loaded by now stays: looking through it again and again is a standstill
-                await self.batch.process(processor, plan)
+                async with rewritten(rewriter) if rewriter else nullcontext():
+                    await self.batch.process(processor, plan)
 
 
 def _aside(settings: Settings, means: _Means, utcnow: Callable[[], datetime]) -> str:

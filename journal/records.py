@@ -28,6 +28,7 @@ from models import (
     Usage,
 )
 from repair.pool import PoolRow
+from repair.trials import ProposedRow
 
 _Told = Succeeded | Failed | Deferred
 """Outcomes that tell of calls."""
@@ -251,6 +252,7 @@ def _write_attempts(
             json.dumps(attempt.quota_ids),
             attempt.usage.input_tokens,
             attempt.usage.output_tokens,
+            attempt.usage.image_output_tokens,
         )
         connection.execute(f"INSERT OR REPLACE INTO attempts VALUES ({marks(row)})", row)  # noqa: S608
 
@@ -263,6 +265,27 @@ def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> No
         "INSERT INTO lessons VALUES (?, ?, ?, ?, ?, ?)",
         [
             (row.model, row.prompt_sha256, row.kind, row.arm, float(row.rescues), float(row.failures))
+            for row in rows
+        ],
+    )
+
+
+def write_proposed_edits(
+    connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[ProposedRow]
+) -> None:
+    """Write down words that a model proposed, each in place of what was known of the same name."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO proposed_edits VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                model,
+                prompt_sha256,
+                row.kind,
+                row.name,
+                schema.plain(row.text),
+                row.proposed_by,
+                row.outcome,
+            )
             for row in rows
         ],
     )

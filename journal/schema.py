@@ -3,7 +3,7 @@
 ``images`` says how the last look at every image ended, ``answers`` which answers were paid for and
 where they stand (under their own name, or kept in the history). They are two tables because an image
 that fails under today's prompt may still have its answer to yesterday's. ``lessons`` holds what was
-learned about other words. It must not know who asks.
+learned about other words, ``proposed_edits`` the words that a model proposed. It must not know who asks.
 
 Every answer carries a seal, a checksum of its own row: SQLite finds a broken page by itself, but not
 a flipped bit inside a value, and a wrong value here is an answer bought twice. The CHECKs serve the
@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from errors import ErrorKind, StopReason
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 
-VERSION = 2
-"""Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``."""
+VERSION = 3
+"""Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``, 2 no ``proposed_edits``."""
 
 MOST_OUTCOMES = 1_000_000_000
 """Of one arm; more is a flipped bit."""
@@ -136,8 +136,22 @@ _LESSONS = f"""
         failures REAL NOT NULL CHECK (typeof(failures) = 'real' AND failures BETWEEN 0 AND {MOST_OUTCOMES}),
         PRIMARY KEY (model, prompt_sha256, kind, arm)
     ) WITHOUT ROWID"""
-_SINCE = {1: _STATEMENTS, 2: (_LESSONS,)}
-"""What each version added; a table once made is never altered."""
+_PROPOSED_EDITS = f"""
+    CREATE TABLE proposed_edits (
+        model TEXT NOT NULL,
+        prompt_sha256 TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ({_KINDS})),
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        proposed_by TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('on_trial', 'joined', 'dropped')),
+        PRIMARY KEY (model, prompt_sha256, name)
+    ) WITHOUT ROWID"""
+_PICTURE_TOKENS = """
+    ALTER TABLE attempts ADD COLUMN image_output_tokens INTEGER NOT NULL DEFAULT 0
+    CHECK (typeof(image_output_tokens) = 'integer')"""
+_SINCE = {1: _STATEMENTS, 2: (_LESSONS,), 3: (_PROPOSED_EDITS, _PICTURE_TOKENS)}
+"""What each version added; nothing that was there is ever changed."""
 
 SEALED = (
     "key, standing, size, sha256, fingerprint, artefacts, prompt_id,"

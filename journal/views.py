@@ -20,8 +20,8 @@ FAILURE = (
 )
 ATTEMPT = (
     "t.number, t.started_at, t.seconds, p.text, p.revision, p.edits, t.timeout_s, t.kind, t.detail,"
-    " t.http_status, t.api_status, t.unavailable, t.ended_run, t.quota_ids, t.input_tokens, t.output_tokens"
-    " FROM attempts AS t LEFT JOIN prompts AS p USING (prompt_id)"
+    " t.http_status, t.api_status, t.unavailable, t.ended_run, t.quota_ids, t.input_tokens, t.output_tokens,"
+    " t.image_output_tokens FROM attempts AS t LEFT JOIN prompts AS p USING (prompt_id)"
 )
 RUN = (
     "run_id, started_at, version, model, prompt, fingerprint, dry_run, options, ended_at, exit_code, state,"
@@ -150,7 +150,7 @@ def attempt_from(row: tuple[Any, ...]) -> Attempt:
         unavailable=bool(row[11]),
         ended_run=StopReason(row[12]) if row[12] else None,
         quota_ids=tuple(json.loads(row[13])),
-        usage=Usage(input_tokens=row[14], output_tokens=row[15]),
+        usage=Usage(input_tokens=row[14], output_tokens=row[15], image_output_tokens=row[16]),
     )
 
 

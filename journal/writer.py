@@ -21,6 +21,7 @@ from journal.planning import Planner
 from journal.reader import JournalReader
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
 from repair.pool import PoolRow
+from repair.trials import ProposedRow, Standing
 from results.layout import HISTORY
 
 _T = TypeVar("_T")
@@ -257,6 +258,26 @@ class Journal(JournalReader):
         """Write down what is known now, in place of what was known of the same model and prompt."""
         with self._transaction():
             records.write_lessons(self._connection, rows)
+
+    def proposed_edits(self, model: str, prompt_sha256: str) -> tuple[ProposedRow, ...]:
+        """Return the words that a model proposed on earlier nights in place of this prompt's."""
+        rows = self._rows(
+            "SELECT kind, name, text, proposed_by, outcome FROM proposed_edits"
+            " WHERE model = ?1 AND prompt_sha256 = ?2 ORDER BY name",
+            model,
+            prompt_sha256,
+        )
+        return tuple(
+            ProposedRow(
+                kind=ErrorKind(kind), name=name, text=text, proposed_by=asked, outcome=Standing(outcome)
+            )
+            for kind, name, text, asked, outcome in rows
+        )
+
+    def keep_proposed_edits(self, model: str, prompt_sha256: str, rows: Sequence[ProposedRow]) -> None:
+        """Write down words that a model proposed, and what became of them."""
+        with self._transaction():
+            records.write_proposed_edits(self._connection, model, prompt_sha256, rows)
 
     def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
         if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):

@@ -66,13 +66,13 @@ class Edit:
         # In one pass, so that a prompt which itself says "{core}" stays as the user wrote it.
         text = _PLACEHOLDER.sub(lambda found: parts.get(found.group(), found.group()), self.template).strip()
         text = with_kept_words(text, keep)
-        useless = not text or _plain(text) == _plain(prompt) or len(text) > longest_allowed(prompt)
+        useless = not text or plain_words(text) == plain_words(prompt) or len(text) > longest_allowed(prompt)
         return None if useless else text
 
 
 def with_kept_words(text: str, keep: Sequence[str]) -> str:
     """Return the text, with a sentence at its end that names the words which are missing in it."""
-    missing = [words for words in keep if _plain(words) not in _plain(text)]
+    missing = [words for words in keep if plain_words(words) not in plain_words(text)]
     if not missing:
         return text
     named = ", ".join(missing)
@@ -84,11 +84,12 @@ def check_kept_words(prompt: str, keep: Sequence[str]) -> None:
     for words in keep:
         if not words.strip():
             raise UsageError("--prompt-keep needs words that stand in the prompt")
-        if _plain(words) not in _plain(prompt):
+        if plain_words(words) not in plain_words(prompt):
             raise UsageError(f'--prompt-keep names "{words}", which the prompt does not say')
 
 
-def _plain(text: str) -> str:
+def plain_words(text: str) -> str:
+    """Return the text as it is compared: small letters, single blanks."""
     return " ".join(text.lower().split())
 
 

@@ -11,7 +11,8 @@ In this order, for each image:
 3. The first failure of a class asks again with the same words: the cheapest cure. Only the same class
    twice is consistent, and only consistent failures see an edit.
 4. Then the most promising of what was not yet tried on it, by Thompson sampling over what all images
-   taught; asking again stays one of the choices.
+   taught; asking again stays one of the choices. Words of a model's that are on trial go before that, on
+   the few images that a trial takes (``trials``).
 5. It is given up as soon as the chance of a rescue is less than what one call is worth.
 
 The control: where step 4 comes to its first edit on an image, a coin decides, against the edit in 15 of 100
@@ -31,6 +32,7 @@ from models import Parameter
 from repair.classes import Rule, rule_for
 from repair.edits import ASK_AGAIN
 from repair.pool import Pool
+from repair.trials import Trials
 
 WORTH_OF_A_CALL = 0.025
 """Rescues: a call is not made when its chance of a rescue is below this."""
@@ -90,6 +92,12 @@ class ImageStory:
             seen[failure.kind] += 1
             if seen[failure.kind] > 1 and arm not in _PARAMETERS:
                 yield failure.kind, arm
+
+    @property
+    def met_a_filter(self) -> bool:
+        """True when the safety filter or a ban withheld it once: a model's words are never tried on it."""
+        rules = [rule_for(failure.kind, failure.reason) for failure in self.failures]
+        return any(rule.neutral_only or not rule.curable for rule in rules)
 
     def then(self, arm: str, failure: Failure) -> "ImageStory":
         """Return the story after one more call that failed."""
@@ -176,6 +184,7 @@ class Policy:
         neutral: those of them that the safety filter may be tried with.
         parameters: the settings that can be changed in this run.
         limits: what the user allows.
+        trials: words that a model proposed; None for none.
         rng: the source of every draw; the same draws and outcomes give the same steps.
     """
 
@@ -188,12 +197,14 @@ class Policy:
         neutral: Collection[str] = (),
         parameters: Collection[Parameter] = (),
         limits: Limits | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self._pool = pool
         self._offers = offers
         self._neutral = neutral
         self._parameters = parameters
         self._limits = limits or Limits()
+        self._trials = trials or Trials()
         self._rng = rng
         self._controls = 0
         self._vain_changes = Counter[tuple[ErrorKind, str]]()
@@ -220,7 +231,18 @@ class Policy:
             if rescued:
                 self._changes_that_cured.add((story.kind, arm))
         elif story.times > 1:
+            self._trials.learn(arm, rescued=rescued)
             self._pool.learn(story.kind, story.tried(), arm, rescued=rescued)
+
+    def abandon(self, step: Step) -> None:
+        """Hear that nothing will be known of a step that was chosen."""
+        if isinstance(step, UseEdit):
+            self._trials.give_back(step.name)
+
+    def best(self, kind: ErrorKind) -> float:
+        """Return the share of a class's curable images that the best edit there is should rescue."""
+        belief = self._pool.of(kind)
+        return max(map(belief.mean, self._offered(kind)), default=0.0)
 
     def withdraw(self, parameter: Parameter) -> None:
         """Never change this parameter again: the model does not take it."""
@@ -234,25 +256,45 @@ class Policy:
 
     def _repair(self, story: ImageStory, rule: Rule) -> Step:
         """Choose for an image that fails consistently."""
+        proposed = self._trials.next_for(story.kind)
+        if proposed and not story.met_a_filter and proposed in self._allowed(story, (proposed,)):
+            return self._edit(story, proposed)
         belief, tried = self._pool.of(story.kind), story.tried()
-        names = (ASK_AGAIN, *self._untried(story, rule))
+        # To ask a filter the same once more, after it said no twice, would be arguing.
+        names = (*(() if rule.neutral_only else (ASK_AGAIN,)), *self._untried(story, rule))
+        if not names:
+            return GiveUp(why="the safety filter had its one neutral try")
         drawn = {name: belief.draw(name, self._rng) for name in names}
         best = max(names, key=lambda name: drawn[name])
         chance = self._pool.hope * belief.still_curable(tried) * drawn[best]
         if chance < self._asked_of(belief.seen):
             return GiveUp(why="the chance of a rescue is not worth another call")
-        if best == ASK_AGAIN:
-            return AskAgain()
-        return self._toss(story.kind, best) if story.is_repaired_first else UseEdit(name=best)
+        return AskAgain() if best == ASK_AGAIN else self._edit(story, best)
+
+    def _edit(self, story: ImageStory, name: str) -> Step:
+        """Try an edit, unless it would be the image's first and the coin is against it."""
+        step = self._toss(story.kind, name) if story.is_repaired_first else UseEdit(name=name)
+        if isinstance(step, UseEdit):
+            self._trials.give(name)
+        return step
 
     def _untried(self, story: ImageStory, rule: Rule) -> list[str]:
         """Return the edits that may be tried on the image now."""
-        offered = self._offers.get(story.kind, ())
+        offered = self._offered(story.kind)
         if rule.neutral_only:
             used = any(arm in self._neutral for arm in story.arms)
             offered = () if used else tuple(name for name in offered if name in self._neutral)
+        elif story.met_a_filter:
+            offered = tuple(self._offers.get(story.kind, ()))
+        return self._allowed(story, offered)
+
+    def _offered(self, kind: ErrorKind) -> tuple[str, ...]:
+        return (*self._offers.get(kind, ()), *self._trials.joined(kind))
+
+    def _allowed(self, story: ImageStory, names: Sequence[str]) -> list[str]:
+        """Return those that the image had not, unless it had as many edits as it may have."""
         edits = sum(arm != ASK_AGAIN and arm not in _PARAMETERS for arm in story.arms)
-        return [name for name in offered if name not in story.arms] if edits < self._limits.max_edits else []
+        return [name for name in names if name not in story.arms] if edits < self._limits.max_edits else []
 
     @staticmethod
     def _asked_of(seen: float) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from errors import ErrorKind, ExitCode
+from reporting import better_prompt
 from reporting.advice import ADVICE
 from reporting.costs import closing_words as cost_words
 from reporting.documents import ProcessingStats
@@ -53,8 +54,10 @@ def _summary(stats: ProcessingStats, where: Where, *, dry_run: bool) -> Iterator
     yield from _images(stats)
     yield from _failures(stats)
     yield from _passed_over(stats)
+    yield from _other_words(stats, where)
     yield from _calls(stats, dry_run=dry_run)
     yield from _places(stats, where)
+    yield from _suggestion(stats, where)
 
 
 def _images(stats: ProcessingStats) -> Iterator[str]:
@@ -87,6 +90,26 @@ def _passed_over(stats: ProcessingStats) -> Iterator[str]:
     if stats.passed_over.total:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in stats.passed_over.by.items())
         yield from _row("Passed over", reasons)
+
+
+def _other_words(stats: ProcessingStats, where: Where) -> Iterator[str]:
+    """Nobody takes an answer to other words for one to his own without having been told."""
+    went = stats.other_words
+    if went is None:
+        return
+    counts = (
+        (went.answered, went.tried, "in other words than yours"),
+        (went.answered_with_settings, went.tried_with_settings, "in your words with other settings"),
+    )
+    said = [f"{done:,} of {_images_word(tried)} answered {how}" for done, tried, how in counts if tried]
+    yield from _row("Other words", f"{', '.join(said)}; see {where.metadata}/{went.see}")
+
+
+def _suggestion(stats: ProcessingStats, where: Where) -> Iterator[str]:
+    went = stats.other_words
+    if went and went.suggestion:
+        document = f"{where.metadata}/{went.see}"
+        yield from better_prompt.closing_lines(went.suggestion, width=WIDTH, document=document)
 
 
 def _calls(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:

@@ -165,6 +165,42 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """An edited prompt that should have been there from the start; ``better_prompt`` says when."""
+
+    edit: str
+    prompt: str
+    """The edited words, in full."""
+    tried: int
+    """Images that the user's words failed on consistently, with no setting changed."""
+    rescued: int
+    saved_calls: int
+    """Calls made for the images rescued, but for one each."""
+    calls: int
+    """All calls of the run."""
+    not_tried_on: int
+    """Images that the user's own words served."""
+    may_fail_on: int
+    """Of these, before as many calls are lost as would have been saved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWords:
+    """How many images have an answer to something else than the user asked."""
+
+    tried: int
+    """Images asked about in other words."""
+    answered: int
+    """Of these, answered so."""
+    tried_with_settings: int
+    """Images asked about in the user's own words with other settings of the call."""
+    answered_with_settings: int
+    suggestion: Suggestion | None
+    see: str
+    """The document beside this one that has the whole story."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeTotals:
     """The output directory as it stands now, whatever run filled it; of this run's kind, real or dry."""
 
@@ -209,6 +245,8 @@ class ProcessingStats:
     """None when no prices were looked up."""
     notes: Mapping[str, int]
     """What was done to images before sending, and to how many."""
+    other_words: OtherWords | None
+    """None where every call had the user's own words and settings."""
     tree: TreeTotals
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from errors import ErrorKind, FatalError
 from models import RunInfo
 from pacing.figures import PacingFigures
-from reporting import horizon
+from reporting import better_prompt, horizon
 from reporting.advice import ADVICE, STOPPED_BECAUSE
 from reporting.closing import Where, last_line, summary
 from reporting.costs import Costs, cost_section
@@ -23,6 +23,7 @@ from reporting.documents import (
     ErrorGroup,
     Example,
     FailureEntry,
+    OtherWords,
     PassedOver,
     ProcessingStats,
     Requests,
@@ -79,6 +80,7 @@ class Limits:
 
 
 _NOTHING_KNOWN = Limits()
+_EVOLUTION = "prompt_evolution.json"
 
 
 def processing_stats(
@@ -118,6 +120,7 @@ def processing_stats(
         tokens=_tokens(tally),
         cost=cost_section(costs, tally),
         notes=_largest_first(tally.notes),
+        other_words=_other_words(tally),
         tree=tree,
     )
 
@@ -185,6 +188,20 @@ def _tokens(tally: Tally) -> Tokens:
     used = tally.usage
     return Tokens(
         input=used.input_tokens, output=used.output_tokens, total=used.input_tokens + used.output_tokens
+    )
+
+
+def _other_words(tally: Tally) -> OtherWords | None:
+    seen = tally.wordings
+    if not seen.other_words.tried and not seen.other_settings.tried:
+        return None
+    return OtherWords(
+        tried=seen.other_words.tried,
+        answered=seen.other_words.rescued,
+        tried_with_settings=seen.other_settings.tried,
+        answered_with_settings=seen.other_settings.rescued,
+        suggestion=better_prompt.suggestion(seen, calls=tally.requests),
+        see=_EVOLUTION,
     )
 
 

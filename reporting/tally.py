@@ -15,6 +15,7 @@ from typing import assert_never
 
 from errors import ErrorKind, ExitCode, StopReason
 from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
+from reporting.wordings import Wordings
 from settings.options import FailOn
 
 EXAMPLES = 5
@@ -25,14 +26,23 @@ NOT_TRIED = "not_tried"
 
 ANSWERED = "answered"
 """How a call ended that was answered."""
+PROPOSAL = "proposal"
+"""Where a call is counted that asked a model for words, however it ended; it is about no image."""
+
+Price = Callable[[Usage, datetime], Decimal | None]
+"""What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
+
+
+def unpriced(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it is a Price
+    """Return that nobody knows what a call costs."""
+    return None
 
 
 @dataclass(slots=True)
 class Tally:
     """The counters of one run; owned by one thread."""
 
-    price: Callable[[Usage, datetime], Decimal | None] = lambda *_: None
-    """What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
+    price: Price = unpriced
 
     succeeded: int = 0
     """Images answered by a call."""
@@ -41,17 +51,8 @@ class Tally:
     failed: Counter[ErrorKind] = field(default_factory=Counter)
     deferred: Counter[str] = field(default_factory=Counter)
     """By the class of the last failure, or ``NOT_TRIED``."""
-    rescued: int = 0
-    """Images answered in other words than the user's own."""
-    reworded: int = 0
-    """Images asked about in other words, whatever came of it."""
-    edits_tried: Counter[str] = field(default_factory=Counter)
-    """Images that each edit was tried on."""
-    edits_rescued: Counter[str] = field(default_factory=Counter)
-    """Images that were answered with this edit."""
-    reworded_calls: int = 0
-    """Calls that carried other words, whatever came of them."""
-    reworded_usage: Usage = field(default_factory=Usage)
+    wordings: Wordings = field(default_factory=Wordings)
+    """What came of other words and other settings than the user's own."""
     deferred_because: Counter[str] = field(default_factory=Counter)
     """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
     lost: list[str] = field(default_factory=list)
@@ -103,15 +104,20 @@ class Tally:
         """Count an image whose outcome could not be written; its calls were made all the same."""
         self.lost.append(outcome.job.key)
         if not isinstance(outcome, Reused):
-            self._add_calls(outcome.attempts, outcome.job.size_bytes)
+            self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=False)
+
+    def add_proposal(self, usage: Usage, cost: Decimal | None) -> None:
+        """Count a call that asked a model for other words, however it ended; a cost of None is not known."""
+        self.requests += 1
+        self.results[PROPOSAL] += 1
+        self.usage += usage
+        self._add_cost(PROPOSAL, cost)
 
     def add(self, outcome: Outcome) -> None:
         """Count an image's one outcome, with all its calls."""
         match outcome:
-            case Succeeded(prompt=prompt, content=content):
+            case Succeeded(content=content):
                 self.succeeded += 1
-                self.rescued += prompt.revision > 0
-                self.edits_rescued.update(prompt.edits[-1:])
                 self.notes.update(content.notes)
             case Reused():
                 self.reused += 1
@@ -125,7 +131,8 @@ class Tally:
                     self.deferred_because[detail] += 1
             case _:
                 assert_never(outcome)
-        self._add_calls(outcome.attempts, outcome.job.size_bytes)
+        answered = isinstance(outcome, Succeeded)
+        self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=answered)
 
     def exit_code(self, *, stop: StopReason | None, found: int, fail_on: FailOn = FAIL_ON_ANY) -> ExitCode:
         """Return what the process ends with; the first of these that is true.
@@ -150,27 +157,21 @@ class Tally:
             return ExitCode.SOME_FAILED
         return ExitCode.TRY_LATER if self.deferred else ExitCode.DONE
 
-    def _add_calls(self, attempts: Sequence[Attempt], size_bytes: int) -> None:
+    def _add_calls(self, attempts: Sequence[Attempt], size_bytes: int, *, answered: bool) -> None:
         self.requests += len(attempts)
         self.upload_bytes += len(attempts) * size_bytes
         self.retries.update(earlier.kind for earlier, _ in pairwise(attempts) if earlier.kind)
-        for attempt in attempts:
+        costs = [self.price(attempt.usage, attempt.started_at) for attempt in attempts]
+        for attempt, cost in zip(attempts, costs, strict=True):
             self.results[result_of(attempt)] += 1
             self.usage += attempt.usage
-            self._add_cost(attempt)
-            if attempt.prompt.revision:
-                self.reworded_calls += 1
-                self.reworded_usage += attempt.usage
+            self._add_cost(result_of(attempt), cost)
             if attempt.http_status is not None:
                 self.http_statuses[attempt.http_status] += 1
-        tried = {edit for attempt in attempts for edit in attempt.prompt.edits[-1:]}
-        self.edits_tried.update(tried)
-        self.reworded += bool(tried)
+        self.wordings.add(attempts, costs, answered=answered)
 
-    def _add_cost(self, attempt: Attempt) -> None:
-        cost = self.price(attempt.usage, attempt.started_at)
+    def _add_cost(self, result: str, cost: Decimal | None) -> None:
         if cost:
-            result = result_of(attempt)
             self.cost += cost
             self.cost_by_result[result] = self.cost_by_result.get(result, Decimal(0)) + cost
 

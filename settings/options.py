@@ -285,6 +285,16 @@ OPTIONS = (
         help="most repaired prompts tried on one image, 0 to 10",
     ),
     Option(
+        name="optimizer_model", flag="--optimizer-model", metavar="NAME", group=Group.CALLS, takes=_MODEL,
+        variable="OPTIMIZER_MODEL", unset="off",
+        help="let this Gemini model propose repaired prompts, too; needs --enable-prompt-optimization",
+    ),
+    Option(
+        name="optimizer_max_cost", flag="--optimizer-max-cost", metavar="USD", group=Group.CALLS,
+        takes=_MONEY, variable="OPTIMIZER_MAX_COST", default="0.25",
+        help="ask that model no more before it cost more US dollars than this in the run; 8 calls at most",
+    ),
+    Option(
         name="api_base_url", flag="--api-base-url", metavar="URL", group=Group.CALLS, takes=_URL,
         variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy", unset="Google's",
     ),

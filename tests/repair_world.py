@@ -9,6 +9,7 @@ from repair.classes import CURABLE
 from repair.edits import ASK_AGAIN
 from repair.policy import Failure, GiveUp, ImageStory, Limits, Policy, Step
 from repair.pool import Pool
+from repair.trials import Trials
 
 EDITS = tuple(f"edit_{n}" for n in range(10))
 NO_CONTROL = Limits(control_share=0.0)
@@ -28,6 +29,7 @@ def policy(
     offers: Sequence[str] = EDITS,
     neutral: Sequence[str] = (),
     parameters: Sequence[Parameter] = (),
+    trials: Trials | None = None,
 ) -> Policy:
     """Return a policy that offers the same edits to every class."""
     return Policy(
@@ -37,6 +39,7 @@ def policy(
         limits=limits,
         neutral=neutral,
         parameters=parameters,
+        trials=trials,
     )
 
 

@@ -59,13 +59,25 @@ TABLE = {
     "story": row(1),
     "waiting_room": row(1),
     "canary": row(1),
-    "reporting.tally": row(1),
+    "reporting.wordings": row(1),
+    "reporting.tally": row(1, "reporting.wordings"),
     "reporting.documents": row(1),
     "reporting.costs": row(1, "reporting.documents", "reporting.tally"),
     "reporting.pace": row(1, "reporting.documents"),
     "reporting.horizon": row(1),
-    "reporting.closing": row(1, "reporting.documents", "reporting.costs", "reporting.pace"),
-    "reporting.evolution": row(1, "repair", "reporting.tally"),
+    "reporting.better_prompt": row(1, "repair", "reporting.documents", "reporting.wordings"),
+    "reporting.closing": row(
+        1, "reporting.documents", "reporting.costs", "reporting.pace", "reporting.better_prompt"
+    ),
+    "reporting.chain": row(1, "reporting.tally"),
+    "reporting.evolution": row(
+        1,
+        "repair",
+        "reporting.tally",
+        "reporting.wordings",
+        "reporting.documents",
+        "reporting.better_prompt",
+    ),
     "reporting.report": row(
         1,
         "reporting.tally",
@@ -74,6 +86,7 @@ TABLE = {
         "reporting.costs",
         "reporting.pace",
         "reporting.horizon",
+        "reporting.better_prompt",
     ),
     "retry_handler": row(1),
     "prompt_optimizer": row(1, "repair"),
@@ -88,11 +101,15 @@ TABLE = {
     "quota_memory": row(2),
     "budget": row(2),
     "gemini": row(2),
+    "allowance": row(3, "budget"),
     "money": row(3, "budget", "spending", "reporting.costs", "reporting.tally"),
     "calls": row(3, "story"),
     "processor": row(3, "retry_handler", "prompt_optimizer", "story", "waiting_room", "calls"),
     "batch": row(4, "processor", "archiver", "journal", "reporting.tally", "canary"),
     "lessons": row(4, "journal", "prompt_optimizer"),
+    "rewriting": row(
+        4, "prompt_optimizer", "repair", "retry_handler", "calls", "allowance", "reporting.evolution"
+    ),
     "status": row(4, "journal", "reporting.closing", "reporting.documents"),
     "epilogue": row(
         4,
@@ -104,6 +121,7 @@ TABLE = {
         "reporting.costs",
         "reporting.horizon",
         "reporting.evolution",
+        "reporting.chain",
         "repair",
     ),
 }

@@ -86,6 +86,8 @@ def test_defaults(load_with: Load) -> None:
         "prompt_edits": None,
         "prompt_keep": None,
         "max_prompt_edits": 4,
+        "optimizer_model": None,
+        "optimizer_max_cost": 0.25,
         "api_base_url": None,
         "log_level": "INFO",
         "quiet": False,
@@ -134,6 +136,7 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("ENABLE_PROMPT_OPTIMIZATION=yes", "enable_prompt_optimization", True),
         ("PROMPT_KEEP=describe ,", "prompt_keep", "describe"),
         ("MAX_PROMPT_EDITS=0", "max_prompt_edits", 0),
+        ("OPTIMIZER_MAX_COST=1.5", "optimizer_max_cost", 1.5),
         ("ARCHIVE_FORMAT=ZIP", "archive_format", "zip"),
         ("DRY_RUN=on", "dry_run", True),
         ("GEMINI_MODEL=models/gemini-9", "model", "models/gemini-9"),
@@ -167,7 +170,7 @@ def test_every_variable_is_tried_above() -> None:
     """The table above leaves none out, but for secrets and a file, which have their own tests."""
     tried = {arguments[0].split("=")[0] for arguments in test_every_variable.pytestmark[0].args[1]}  # type: ignore[attr-defined]
 
-    apart = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL", "PROMPT_EDITS"}
+    apart = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL", "PROMPT_EDITS", "OPTIMIZER_MODEL"}
     assert tried | apart == {one.variable for one in OPTIONS if one.variable}
 
 
@@ -188,6 +191,17 @@ def test_words_to_keep_stand_in_the_prompt(load_with: Load) -> None:
 
     assert load_with(*argv, "--prompt-keep", "red barn, snow").prompt_keep == ("red barn", "snow")
     assert '"blue"' in refusal(load_with, *argv, "--prompt-keep", "red barn,blue")
+
+
+def test_a_model_is_asked_for_words_only_where_prompts_are_repaired(load_with: Load) -> None:
+    """Anywhere else it would never be asked, and that is told; off is the default."""
+    named = {"OPTIMIZER_MODEL": "gemini-3.8-flash", "ENABLE_PROMPT_OPTIMIZATION": "yes"}
+
+    assert load_with().optimizer_model is None
+    assert load_with(env=named).optimizer_model == "gemini-3.8-flash"
+    without = refusal(load_with, "--optimizer-model", "gemini-3.8-flash")
+    assert without.startswith("--optimizer-model must be used together with --enable-prompt-optimization")
+    assert "--max-prompt-edits of at least 1" in refusal(load_with, "--max-prompt-edits", "0", env=named)
 
 
 def test_the_pings_url_is_a_secret(load_with: Load) -> None:

@@ -13,16 +13,24 @@ import pytest
 from errors import ErrorKind
 from journal import Journal, schema
 from lessons import KEEP_EVERY_S, kept
-from models import Attempt, Prompt
+from models import Attempt, Prompt, Usage
 from prompt_optimizer import PromptOptimizer
 from repair.edits import load
 from repair.pool import OVERNIGHT, Pool, PoolRow
+from repair.trials import ProposedRow, Standing, Trials
 from tests.fakes import START
 from tests.journal_world import World, run_info
 from tests.virtual_loop import run_virtual
 
 ROW = PoolRow(
     model="m", prompt_sha256="0" * 64, kind=ErrorKind.BLOCKED, arm="simplify", rescues=2.0, failures=3.5
+)
+PROPOSED = ProposedRow(
+    kind=ErrorKind.BLOCKED,
+    name="proposed_blocked_1",
+    text="Say what stands in {prompt}",
+    proposed_by="gemini-3.8-flash",
+    outcome=Standing.ON_TRIAL,
 )
 BASE = Prompt(text="Describe the picture")
 
@@ -60,6 +68,7 @@ def fail_thrice(ours: PromptOptimizer) -> None:
             timeout_s=1.0,
             kind=ErrorKind.BLOCKED,
         )
+        repair.failed([failed])
         repair.revise(BASE, [failed])
 
 
@@ -97,6 +106,39 @@ def test_what_is_learned_is_kept_every_so_often_and_at_the_end(journal: Journal)
     assert all(row.failures == pytest.approx(OVERNIGHT * known[row.arm]) for row in restored.rows())
 
 
+def test_proposed_words_come_back_as_they_fared(world: World, journal: Journal) -> None:
+    """Each under its name, of its model and prompt alone; what becomes of it replaces what was known."""
+    other = replace(PROPOSED, name="proposed_blocked_2", outcome=Standing.DROPPED)
+    journal.keep_proposed_edits("m", "0" * 64, [PROPOSED, other])
+    journal.keep_proposed_edits("m", "1" * 64, [PROPOSED])
+    journal.keep_proposed_edits("m", "0" * 64, [replace(PROPOSED, outcome=Standing.JOINED)])
+    journal.close()
+
+    with world.open(run_info(2)) as again:
+        joined = replace(PROPOSED, outcome=Standing.JOINED)
+        assert again.proposed_edits("m", "0" * 64) == (joined, other)
+        assert again.proposed_edits("m", "1" * 64) == (PROPOSED,)
+        assert again.proposed_edits("other", "0" * 64) == ()
+
+
+def test_a_proposal_is_kept_though_nothing_was_learned(journal: Journal) -> None:
+    """It is paid for; and lessons of earlier nights stay as they were."""
+    journal.keep_lessons([ROW])
+    ours = PromptOptimizer(
+        base=BASE, edits=load(), pool=Pool("m", "0" * 64), rng=random.Random(0), trials=Trials(asks=True)
+    )
+
+    async def run() -> None:
+        async with kept(ours, journal):
+            ours.propose(
+                ErrorKind.BLOCKED, PROPOSED.text, proposed_by=PROPOSED.proposed_by, usage=Usage(), cost=None
+            )
+
+    run_virtual(run())
+    assert journal.proposed_edits("m", "0" * 64) == (PROPOSED,)
+    assert journal.lessons("m", "0" * 64) == (ROW,)
+
+
 def test_a_run_that_learned_nothing_changes_nothing(journal: Journal) -> None:
     """Quiet nights do not wear away what an earlier one found out."""
     journal.keep_lessons([ROW])
@@ -109,18 +151,26 @@ def test_a_run_that_learned_nothing_changes_nothing(journal: Journal) -> None:
     assert journal.lessons("m", "0" * 64) == (ROW,)
 
 
-def as_version_1(path: Path) -> None:
-    """Make a journal what the version before would have left."""
+def as_version(path: Path, version: int) -> None:
+    """Make a journal what an earlier version would have left."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TABLE lessons")
-        connection.execute("PRAGMA user_version = 1")
-        assert schema.layout(connection) == schema.sound_layout(1)
+        connection.execute("DROP TABLE proposed_edits")
+        connection.execute("ALTER TABLE attempts DROP COLUMN image_output_tokens")
+        if version == 1:
+            connection.execute("DROP TABLE lessons")
+        else:
+            connection.execute(
+                "INSERT INTO lessons VALUES ('m', ?, 'blocked', 'simplify', 2.0, 3.5)", (ROW.prompt_sha256,)
+            )
+        connection.execute(f"PRAGMA user_version = {version}")
+        assert schema.layout(connection) == schema.sound_layout(version)
 
 
-def test_an_older_journal_opens_with_all_it_knows(world: World) -> None:
-    """It gets the new table; no answer is bought twice, and nothing is put aside."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_journal_opens_with_all_it_knows(world: World, version: int) -> None:
+    """It gets the new tables; no answer is bought twice, no lesson is lost, and nothing is put aside."""
     world.night()
-    as_version_1(world.journal_path)
+    as_version(world.journal_path, version)
 
     night = world.night()
 
@@ -128,8 +178,11 @@ def test_an_older_journal_opens_with_all_it_knows(world: World) -> None:
     assert not list(world.journal_path.parent.glob("*.damaged-*"))
     with world.open(run_info(3)) as journal:
         assert journal.notices == ()
+        assert journal.lessons("m", "0" * 64) == (() if version == 1 else (ROW,))
         journal.keep_lessons([ROW])
+        journal.keep_proposed_edits("m", "0" * 64, [PROPOSED])
         assert journal.lessons("m", "0" * 64) == (ROW,)
+        assert journal.proposed_edits("m", "0" * 64) == (PROPOSED,)
 
 
 def test_an_older_journal_with_other_tables_is_damaged(world: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind
 from models import Attempt, Prompt
-from prompt_optimizer import RANDOM_KINDS, AskAgain, PromptOptimizer, asks_for_picture
+from prompt_optimizer import RANDOM_KINDS, AskAgain, ImageRepair, PromptOptimizer, asks_for_picture
 from repair import edits
 from repair.classes import CURABLE
 from repair.policy import Limits
@@ -51,6 +51,12 @@ def failed(
     )
 
 
+def revised(repair: ImageRepair | AskAgain, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
+    """Let the last of these calls fail; return what comes next."""
+    repair.failed(attempts)
+    return repair.revise(prompt, attempts)
+
+
 def play(
     reviser: PromptOptimizer | AskAgain,
     kinds: Sequence[ErrorKind],
@@ -64,10 +70,10 @@ def play(
         attempts.append(failed(kind, prompt, len(attempts) + 1, reason))
         if kind in WAITED_OUT:
             continue  # the processor waits and calls again with the same words
-        revised = repair.revise(prompt, attempts)
-        if revised is None:
+        next_prompt = revised(repair, prompt, attempts)
+        if next_prompt is None:
             return chosen
-        prompt = revised
+        prompt = next_prompt
         chosen.append(prompt)
     if then_answered:
         repair.answered()
@@ -85,8 +91,8 @@ def test_what_words_cannot_cure_never_changes_the_prompt(kind: ErrorKind) -> Non
     attempts = [failed(kind, number=number) for number in range(1, 6)]
     ours = optimizer()
 
-    assert ours.begin().revise(BASE, attempts) is None
-    assert AskAgain().begin().revise(BASE, attempts) is None
+    assert revised(ours.begin(), BASE, attempts) is None
+    assert revised(AskAgain(), BASE, attempts) is None
     assert ours.lessons == 0
 
 
@@ -125,12 +131,12 @@ def test_an_edit_that_ends_in_an_outage_is_not_blamed() -> None:
     """Retries that ran out on 503s end the image, and say nothing about the words they carried."""
     ours = optimizer()
     repair, blocked = ours.begin(), failed(ErrorKind.BLOCKED)
-    repair.revise(BASE, [blocked])
-    edited = repair.revise(BASE, [blocked, blocked])
+    revised(repair, BASE, [blocked])
+    edited = revised(repair, BASE, [blocked, blocked])
     assert edited is not None
     before = ours.lessons
 
-    assert repair.revise(edited, [blocked, blocked, failed(ErrorKind.SERVER, edited)]) is None
+    assert revised(repair, edited, [blocked, blocked, failed(ErrorKind.SERVER, edited)]) is None
     assert ours.lessons == before
 
 
@@ -151,6 +157,7 @@ def test_the_safety_filter_gets_one_neutral_try() -> None:
         chosen = play(optimizer(seed=seed), [ErrorKind.BLOCKED] * 10, reason="SAFETY")
         edited = [prompt.edits[0] for prompt in chosen if prompt.edits]
         assert edited in ([], ["neutral_words"])
+        assert len(chosen) - len(edited) == 1, "the user's own words twice in all, and no more"
 
 
 def test_prohibited_content_ends_the_image_at_once_even_after_an_edit() -> None:
@@ -172,10 +179,10 @@ def test_all_images_of_a_run_learn_together() -> None:
     ours = optimizer()
     for _ in range(40):
         repair, attempts = ours.begin(), [failed(ErrorKind.BLOCKED)]
-        prompt = repair.revise(BASE, attempts)
+        prompt = revised(repair, BASE, attempts)
         while prompt is not None and prompt.edits != ("specific",):
             attempts.append(failed(ErrorKind.BLOCKED, prompt))
-            prompt = repair.revise(prompt, attempts)
+            prompt = revised(repair, prompt, attempts)
         if prompt is not None:
             repair.answered()
 
@@ -199,13 +206,13 @@ def test_the_uplift_compares_first_edits_with_the_control() -> None:
     ours = optimizer(control=0.5, seed=3)
     for _ in range(60):
         repair, attempts = ours.begin(), [failed(ErrorKind.REFUSED)]
-        prompt = repair.revise(BASE, attempts)
+        prompt = revised(repair, BASE, attempts)
         attempts.append(failed(ErrorKind.REFUSED, prompt or BASE))
-        prompt = repair.revise(BASE, attempts)
+        prompt = revised(repair, BASE, attempts)
         if prompt is not None and prompt.edits:
             repair.answered()
         elif prompt is not None:
-            repair.revise(prompt, [*attempts, failed(ErrorKind.REFUSED, prompt)])
+            revised(repair, prompt, [*attempts, failed(ErrorKind.REFUSED, prompt)])
 
     measured = ours.uplift()
     assert measured.edited.rescues == measured.edited.tries > 5

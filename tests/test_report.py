@@ -13,9 +13,7 @@ from jsonschema import Draft202012Validator
 
 from errors import ErrorKind, ExitCode, FatalError, StopReason
 from models import Outcome, Reused, StoredAnswer, Usage
-from repair.evidence import uplift
-from repair.policy import Trial
-from reporting.evolution import EvolutionEntry, evolution_entry, prompt_evolution
+from reporting.evolution import prompt_evolution
 from reporting.report import (
     ErrorGroup,
     Example,
@@ -24,19 +22,15 @@ from reporting.report import (
     ProcessingStats,
     Tally,
     TreeTotals,
-    Where,
     error_analysis,
     error_group,
-    last_line,
     processing_stats,
-    summary,
 )
 from tests.outcomes import (
     BASE,
     SOFT,
     START,
     archiver,
-    attempt,
     deferred,
     failed,
     job,
@@ -48,7 +42,6 @@ from tests.outcomes import (
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "docs" / "schema"
 TREE = TreeTotals(answered=7, failed=2, deferred=1, input_tokens=9000, output_tokens=80)
-WHERE = Where(output_dir="out", metadata="out/metadata")
 KIND = ErrorKind
 
 
@@ -146,20 +139,6 @@ def test_the_tally_tells_what_happened() -> None:
     assert tally.notes == {"turned upright": 3}
     assert tally.lost == ["i.jpg"]
     assert tally.progress_counts() == {"done": 4, "failed": 2, "deferred": 2}
-
-
-def test_what_other_words_achieved() -> None:
-    """An edit counts once for each image it was tried on, and once for each image answered with it."""
-    vain = (attempt(1, KIND.BLOCKED), *(attempt(number, KIND.BLOCKED, prompt=SOFT) for number in (2, 3)))
-    tally = tallied(
-        succeeded("a.jpg", kinds=(KIND.BLOCKED,), prompt=SOFT),
-        replace(failed("b.jpg", KIND.BLOCKED), attempts=vain, prompt=SOFT),
-        succeeded("c.jpg"),
-    )
-
-    assert (tally.reworded, tally.rescued) == (2, 1)
-    assert tally.edits_tried == {"soften": 2}
-    assert tally.edits_rescued == {"soften": 1}
 
 
 def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
@@ -297,40 +276,6 @@ def test_the_ready_command_of_a_group(kind: ErrorKind, command: str | None) -> N
     assert group(kind).command == command
 
 
-def entry(*, succeeded_at_last: bool) -> EvolutionEntry:
-    """Return an image that was blocked twice and then asked about in softer words."""
-    last = None if succeeded_at_last else KIND.BLOCKED
-    attempts = [attempt(1, KIND.BLOCKED), attempt(2, KIND.BLOCKED), attempt(3, last, prompt=SOFT)]
-    return evolution_entry("a.jpg", attempts, succeeded=succeeded_at_last, kind=last)
-
-
-def test_prompt_evolution_fits_its_schema(tmp_path: Path) -> None:
-    """The whole chain: every call with its words in full, how it ended, and what came of it all."""
-    stopped = [attempt(1, KIND.BLOCKED), stopped_attempt(StopReason.CREDIT_SPENT)]
-    entries = (
-        entry(succeeded_at_last=True),
-        entry(succeeded_at_last=False),
-        evolution_entry("b.jpg", stopped, succeeded=False, kind=None),
-    )
-    measured = uplift(
-        (Trial(kind=KIND.BLOCKED, control=number % 2 == 1, share=0.15), number % 2 == 0 or number == 1)
-        for number in range(8)
-    )
-    head = prompt_evolution(run_info(), mixed(), measured)
-    document = check(archiver(tmp_path).write_stream("prompt_evolution", head, "images", entries))
-
-    share = {"estimate": 1.0, "low": 0.2065, "high": 1.0}
-    assert document["edits"] == {"soften": {"tried": 1, "rescued": 1, "share": share}}
-    assert (document["calls"]["total"], document["calls"]["per_rescue"]) == (1, 1.0)
-    assert document["uplift"]["difference"]["low"] < document["uplift"]["difference"]["estimate"] == 0.75
-    assert document["uplift"]["asked_again"] == {"tried": 4, "rescued": 1}
-    rescued, lost, put_off = document["images"]
-    assert [call["prompt"] for call in rescued["attempts"]] == [BASE.text, BASE.text, SOFT.text]
-    assert [call["result"] for call in rescued["attempts"]] == ["blocked", "blocked", "answered"]
-    assert (rescued["outcome"], lost["outcome"], put_off["outcome"]) == ("succeeded", "failed", "deferred")
-    assert put_off["attempts"][-1]["result"] == "credit_spent"
-
-
 def test_documents_of_a_run_without_any_image_are_valid(tmp_path: Path) -> None:
     """Nothing found, nothing failed, nothing reworded: the three documents are there all the same."""
     store, tally = archiver(tmp_path), Tally()
@@ -371,106 +316,6 @@ def test_the_page_about_the_output_names_every_member() -> None:
     }
 
     assert {member for member in members if f"`{member}`" not in page} == set()
-
-
-# The closing words
-
-
-def test_the_summary_tells_the_story() -> None:
-    """Counts, failures by class with their remedies, calls, tokens, and where everything lies."""
-    where = replace(WHERE, archive="out/archive.zip")
-    text = summary(stats_of(mixed(), plan_for(mixed(), answered=20)), where, dry_run=False)
-
-    assert text.splitlines()[:3] == [
-        "29 images found in 1 min 30 s",
-        "      3  answered",
-        "      1  answered without a call: their bytes were answered before",
-    ]
-    for said in (
-        "     20  answered by an earlier run",
-        "      1  lost, could not be written: i.jpg",
-        "      1  blocked: Google's safety filter withheld the answer.",
-        "Passed over  9 hidden, 1 link_loop",
-        "Calls        12, 6 of them retries",
-        "Tokens       4,480 in, 40 out",
-        "Results      out/successful",
-        "Reports      out/failed",
-        "Metadata     out/metadata",
-        "Archive      out/archive.zip",
-    ):
-        assert said in text
-    assert text.endswith("out/archive.zip\n")
-
-
-@pytest.mark.parametrize("kind", KIND)
-def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
-    """79 columns, no colour, whatever failed."""
-    tally = tallied(*(failed(f"{number}.jpg", kind) for number in range(3)))
-    for number in range(12):
-        tally.pass_over(f"a_rather_long_reason_{number}", Path("x"))
-    text = summary(stats_of(tally), WHERE, dry_run=True)
-
-    assert max(map(len, text.splitlines())) <= 79
-    assert text.replace("\n", "").isprintable()
-
-
-def test_a_path_is_never_broken() -> None:
-    """It is there to be copied, however long it is."""
-    long = "/somewhere/" + "x" * 100
-    text = summary(stats_of(tallied(succeeded())), replace(WHERE, metadata=long), dry_run=False)
-
-    assert long in text
-
-
-def test_a_dry_run_says_so_first() -> None:
-    """Nobody can take a dry run's numbers for real ones."""
-    text = summary(stats_of(tallied(succeeded())), WHERE, dry_run=True)
-
-    assert text.splitlines()[0].startswith("[DRY RUN] No call was made")
-    assert "Calls        1, simulated" in text
-    assert "Tokens" not in text
-
-
-NOTHING_NEW = PlanCounts(found=3, already_answered=3, known_failures=0, not_selected=0, to_do=0)
-LEFT_ALONE = PlanCounts(found=5, already_answered=2, known_failures=2, not_selected=1, to_do=0)
-
-REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
-
-
-@pytest.mark.parametrize(
-    ("tally", "plan", "stop", "end", "code"),
-    [
-        (Tally(), None, None, "No image was found: check --input-dir.", 4),
-        (Tally(), NOTHING_NEW, None, "Nothing new: 3 images, all answered before, no call made.", 0),
-        (
-            Tally(),
-            LEFT_ALONE,
-            None,
-            "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed",
-            0,
-        ),
-        (tallied(succeeded()), None, None, "Done: 1 image answered.", 0),
-        (
-            tallied(succeeded(), failed()),
-            None,
-            None,
-            "1 image failed. Next: read the reports, then run again.",
-            3,
-        ),
-        (tallied(deferred()), None, None, "1 image put off: The service was not to be had. Next: run", 75),
-        (tallied(failed()), None, REFUSED, "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY", 5),
-    ],
-    ids=["no-input", "nothing-new", "left-alone", "done", "failed", "put-off", "stopped"],
-)
-def test_the_last_line(
-    *, tally: Tally, plan: PlanCounts | None, stop: FatalError | None, end: str, code: int
-) -> None:
-    """It says the reason, the next step and the exit code, on one line."""
-    line = last_line(stats_of(tally, plan, stop))
-
-    assert line.startswith(end)
-    assert line.endswith(f" (exit code {code}: {ExitCode(code).meaning})")
-    assert line.isprintable()
 
 
 def test_a_stored_answer_is_what_the_ledger_says(tmp_path: Path) -> None:
