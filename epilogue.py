@@ -202,6 +202,7 @@ class Epilogue:
                 count=group.images,
                 examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
                 command=self._command,
+                is_repaired=bool(self._run.options.get("enable_prompt_optimization")),
             )
             for group in self._journal.failure_groups(examples=EXAMPLES, dry_run=self._run.dry_run)
         ]

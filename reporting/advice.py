@@ -5,7 +5,7 @@ that they cannot disagree. It must not know how often something happened, nor ho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from errors import ErrorKind, StopReason
@@ -23,6 +23,8 @@ class Advice:
     """What to add to the command for the remedy; empty when the command is good as it is."""
     worth_repeating: bool = True
     """False when the same image must fail again, whatever the flags."""
+    by_hand: str = ""
+    """What is left to do where repaired prompts did not help; empty where none are tried."""
 
 
 _REPAIR = "--enable-prompt-optimization"
@@ -50,41 +52,49 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
             cause="Google's safety filter withheld the answer.",
             remedy="Put the prompt in milder words, or let --enable-prompt-optimization try some.",
             flags=_REPAIR,
+            by_hand="Put the prompt in milder words of your own.",
         ),
         ErrorKind.RECITATION: Advice(
             cause="The answer was withheld because it repeats protected text or pictures.",
             remedy="Ask for the model's own words or design, or let --enable-prompt-optimization do so.",
             flags=_REPAIR,
+            by_hand="Ask for the model's own words or design.",
         ),
         ErrorKind.TRUNCATED: Advice(
             cause="The answer reached the longest length there is and was cut off.",
             remedy="Ask for a shorter answer, or let --enable-prompt-optimization do so.",
             flags=_REPAIR,
+            by_hand="Ask for a shorter answer.",
         ),
         ErrorKind.EMPTY: Advice(
             cause="The model finished without saying anything.",
             remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
             flags=_REPAIR,
+            by_hand="Ask for less, or try another --model.",
         ),
         ErrorKind.NO_IMAGE: Advice(
             cause="A picture was asked for and none came.",
             remedy="Ask for the picture in plain words, or let --enable-prompt-optimization try some.",
             flags=_REPAIR,
+            by_hand="Ask for the picture in plainer words of your own, or try another --model.",
         ),
         ErrorKind.MALFORMED: Advice(
             cause="The model returned something that is not an answer.",
             remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
             flags=_REPAIR,
+            by_hand="Ask for less, or try another --model.",
         ),
         ErrorKind.SCHEMA: Advice(
             cause="The answer does not have the form that was asked for.",
             remedy="State the form more simply, or let --enable-prompt-optimization insist on it.",
             flags=_REPAIR,
+            by_hand="State the form more simply.",
         ),
         ErrorKind.REFUSED: Advice(
             cause="The model declined the task in a sentence.",
             remedy="Say what the result is for, or let --enable-prompt-optimization try other words.",
             flags=_REPAIR,
+            by_hand="Say what the result is for.",
         ),
         ErrorKind.PROHIBITED: Advice(
             cause="Google's rules forbid this content.",
@@ -103,6 +113,17 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
     }
 )
 """Total: every class has its advice (a test holds it)."""
+
+_IN_VAIN = "What --enable-prompt-optimization tried did not help."
+
+
+def advice_for(kind: ErrorKind, *, is_repaired: bool) -> Advice:
+    """Return the advice for a class; ``is_repaired``: other words were allowed, so they are no advice."""
+    advice = ADVICE[kind]
+    if not (is_repaired and advice.by_hand):
+        return advice
+    return replace(advice, remedy=f"{_IN_VAIN} {advice.by_hand}", flags="")
+
 
 STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
     {StopReason.DAILY_QUOTA: "the project's quota for the day is used up"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from errors import ErrorKind, ExitCode
 from reporting import better_prompt
-from reporting.advice import ADVICE
+from reporting.advice import advice_for
 from reporting.costs import closing_words as cost_words
 from reporting.documents import ProcessingStats
 from reporting.pace import closing_words as pace_words
@@ -82,7 +82,9 @@ def _failures(stats: ProcessingStats) -> Iterator[str]:
     if stats.failed.total:
         yield "Failures"
     for kind, count in stats.failed.by.items():
-        advice = ADVICE[ErrorKind(kind)]
+        advice = advice_for(
+            ErrorKind(kind), is_repaired=bool(stats.options.get("enable_prompt_optimization"))
+        )
         yield from _wrapped(f"{count:>7,}  {kind}: {advice.cause} {advice.remedy}", indent=9)
 
 

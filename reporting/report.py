@@ -13,7 +13,7 @@ from errors import ErrorKind, FatalError
 from models import RunInfo
 from pacing.figures import PacingFigures
 from reporting import better_prompt, horizon
-from reporting.advice import ADVICE, STOPPED_BECAUSE
+from reporting.advice import STOPPED_BECAUSE, advice_for
 from reporting.closing import Where, last_line, summary
 from reporting.costs import Costs, cost_section
 from reporting.documents import (
@@ -214,7 +214,9 @@ def _largest_first(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> dict[
     return dict(sorted(plain.items(), key=lambda item: (-item[1], item[0])))
 
 
-def error_group(kind: ErrorKind, *, count: int, examples: Iterable[Example], command: str) -> ErrorGroup:
+def error_group(
+    kind: ErrorKind, *, count: int, examples: Iterable[Example], command: str, is_repaired: bool = False
+) -> ErrorGroup:
     """Return the group of all failures of one class.
 
     Args:
@@ -222,9 +224,10 @@ def error_group(kind: ErrorKind, *, count: int, examples: Iterable[Example], com
         count: images.
         examples: the first ``EXAMPLES`` of these are shown.
         command: what the user types to run again with the same settings.
+        is_repaired: these settings allow other words.
 
     """
-    advice = ADVICE[kind]
+    advice = advice_for(kind, is_repaired=is_repaired)
     return ErrorGroup(
         kind=kind,
         count=count,

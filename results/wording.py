@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from models import Attempt, Failed, Prompt, RunInfo
-from reporting.advice import ADVICE
+from reporting.advice import advice_for
 from utils.logger import one_line
 from utils.plain import instant
 
@@ -43,7 +43,7 @@ def error_log(failed: Failed, run: RunInfo) -> str:
 
 
 def _report(failed: Failed, run: RunInfo) -> Iterator[str]:
-    advice = ADVICE[failed.kind]
+    advice = advice_for(failed.kind, is_repaired=bool(run.options.get("enable_prompt_optimization")))
     yield f"{one_line(failed.job.key)} has no answer: {failed.kind}"
     yield ""
     yield f"What happened   {one_line(failed.detail)}"
