@@ -51,8 +51,8 @@ class Repair(Protocol):
         """True when what other images come to meanwhile makes for a better choice."""
         ...
 
-    def failed(self, attempts: Sequence[Attempt]) -> None:
-        """Hear that the last call failed."""
+    def failed(self, attempts: Sequence[Attempt]) -> bool:
+        """Hear that the last call failed; return False where that says nothing about the image."""
         ...
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
@@ -242,6 +242,7 @@ class Processor:
         """
         story = case.story
         while True:
+            before = case.failure
             if case.failure is not None:
                 revised = case.repair.revise(story.prompt, story.attempts)
                 if revised is None:
@@ -252,8 +253,9 @@ class Processor:
                 case.repair.answered()
                 return story.succeeded(_content(case.facts), generation)
             except ApiFailure as failure:
-                case.failure = failure
-                case.repair.failed(story.attempts)
+                # What the model holds against a setting is no reason why the image has no answer.
+                counts = case.repair.failed(story.attempts) or before is None
+                case.failure = failure if counts else before
             if self._lets_others_go_first(case):
                 return None
 

@@ -58,8 +58,9 @@ class AskAgain:
         """Return what serves one image; nothing is remembered, so it serves all."""
         return self
 
-    def failed(self, attempts: Sequence[Attempt]) -> None:
+    def failed(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
         """Hear that the last call failed."""
+        return True
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
         """Return the prompt for the next call, or None to give the image up."""
@@ -201,20 +202,30 @@ class PromptOptimizer:
 
     def prompt_for(self, step: "_Call", story: ImageStory) -> Prompt | None:
         """Return words and settings of a call; None where the edit has none for this prompt."""
-        kept = _ROOM.intersection(story.arms) if story.kind is K.TRUNCATED else frozenset()
+        kept = self._kept(step, story)
         match step:
             case PlainCall(trial=trial):
-                return replace(self._base, is_control=trial is not None, parameters=tuple(sorted(kept)))
-            case ChangeParameter(parameter=parameter):
-                return replace(self._base, parameters=tuple(sorted({*kept, parameter})))
+                return replace(self._base, is_control=trial is not None, parameters=kept)
+            case ChangeParameter():
+                return replace(self._base, parameters=kept)
             case UseEdit(name=name):
                 text = self._words(name)
                 if not text:
                     return None
                 revision = 1 + sum(arm not in _NO_EDITS for arm in story.arms)
-                return Prompt(text=text, revision=revision, edits=(name,), parameters=tuple(sorted(kept)))
+                return Prompt(text=text, revision=revision, edits=(name,), parameters=kept)
             case _:
                 assert_never(step)
+
+    def _kept(self, step: "_Call", story: ImageStory) -> tuple[Parameter, ...]:
+        """Return the settings of a call: what is changed now, and what an answer cut off has kept."""
+        changed = {step.parameter} if isinstance(step, ChangeParameter) else set[Parameter]()
+        if story.kind is K.TRUNCATED:
+            changed |= _ROOM.intersection(story.arms)
+        if Parameter.LESS_THINKING in changed:
+            # It may take both: thoughts that leave room, and room for what is said after them.
+            changed.add(Parameter.MORE_OUTPUT_TOKENS)
+        return tuple(sorted(parameter for parameter in changed if self._policy.takes(parameter)))
 
     def _words(self, name: str) -> str | None:
         if self.trials.is_ours(name):
@@ -247,18 +258,20 @@ class ImageRepair:
         """True from the second failure of a class on, when edits are tried."""
         return self._story is not None and self._story.kind in CURABLE and self._story.times > 1
 
-    def failed(self, attempts: Sequence[Attempt]) -> None:
-        """Hear that the last of these calls failed; one that waiting would have cured teaches nothing."""
+    def failed(self, attempts: Sequence[Attempt]) -> bool:
+        """Hear that the last of these calls failed; one that waiting would have cured teaches nothing.
+
+        Returns False where the model refused the setting and not the image: as if there had been no call.
+        """
         last = attempts[-1]
         self._is_over = last.kind is None or last.kind in _WAITED_OUT
         if last.kind is None or self._is_over:
             self._abandon()
-            return
+            return True
         if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
-            # The model refused the setting, not the image: as if the call had not been made.
             self._optimizer.not_taken(self._open.parameter)
             self._open = None
-            return
+            return False
         failure = Failure(kind=last.kind, reason=last.api_status or "")
         if self._story is None or self._open is None:
             self._story = ImageStory(failures=(failure,))
@@ -267,6 +280,7 @@ class ImageRepair:
             self._story = self._story.then(self._open.arm, failure)
         self._open = None
         self._optimizer.hear(self._story, last.detail)
+        return True
 
     def _abandon(self) -> None:
         if self._open is not None:

@@ -13,12 +13,15 @@ from typing import Any
 from models import GenerationRequest, Parameter
 
 _LOWER_LEVELS = (
-    (re.compile(r"flash-lite"), None),  # 3.5: minimal is the default
-    (re.compile(r"nano-banana-2\.1"), "MINIMAL"),  # by default medium
-    (re.compile(r"image|banana"), None),  # not known
-    (re.compile(r"gemini-(?:[3-9]|flash-latest|pro-latest)"), "LOW"),  # MINIMAL is refused by some
+    (re.compile(r".*flash-lite"), None),  # 3.5: minimal is the default
+    (re.compile(r"(?:gemini-)?nano-banana-2\.1"), "MINIMAL"),  # by default medium
+    (re.compile(r".*(?:image|banana)"), None),  # not known
+    (re.compile(r"gemini-(?:[34][.-]|flash-latest|pro-latest)"), "LOW"),  # MINIMAL is refused by some
 )
-"""The first that is found in a model's name counts; Gemini 2.5 has budgets in place of levels."""
+"""The first that a model's name begins with counts; Gemini 2.5 has budgets in place of levels."""
+
+_GOOGLES_OWN = re.compile(r"^(?:publishers/google/)?models/")
+"""What may stand before the name; a model that somebody tuned is another, whatever it is called."""
 
 
 def changeable(model: str, *, wants_images: bool) -> frozenset[Parameter]:
@@ -47,4 +50,5 @@ def options(request: GenerationRequest, *, model: str, wants_images: bool) -> di
 
 def _lower_level(model: str) -> str | None:
     """Return a lower thinking level than the model's own; None where there is none, or none is known."""
-    return next((level for name, level in _LOWER_LEVELS if name.search(model.lower())), None)
+    bare = _GOOGLES_OWN.sub("", model.lower())
+    return next((level for name, level in _LOWER_LEVELS if name.match(bare)), None)

@@ -244,7 +244,7 @@ def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
 
 
 def _variant(prompt: Prompt) -> object:
-    if prompt.parameters:
+    if prompt.parameters or (prompt.is_control and prompt.edits):
         told = {"edits": prompt.edits, "parameters": prompt.parameters}
         return {**told, **_CONTROL} if prompt.is_control else told
     return _CONTROL if prompt.is_control else prompt.edits

@@ -248,8 +248,12 @@ class Policy:
         """Never change this parameter again: the model does not take it."""
         self._withdrawn.add(parameter)
 
+    def takes(self, parameter: Parameter) -> bool:
+        """Tell whether the model takes this parameter, as far as is known."""
+        return parameter in self._parameters and parameter not in self._withdrawn
+
     def _may_change(self, kind: ErrorKind, parameter: Parameter) -> bool:
-        if parameter not in self._parameters or parameter in self._withdrawn:
+        if not self.takes(parameter):
             return False
         has_cured = (kind, parameter) in self._changes_that_cured
         return has_cured or self._vain_changes[kind, parameter] < VAIN_CHANGES

@@ -8,11 +8,12 @@ import pytest
 
 from gemini import produces_images
 from gemini.client import GeminiClient
-from models import Generation, GenerationRequest
+from models import Generation, GenerationRequest, Parameter
 from tests.emulator import Emulator, Fault, FaultPlan
 
 if TYPE_CHECKING:
     from google import genai
+    from google.genai import types
 
 SDK_WARNINGS = [
     # google-genai 3.4.0 subclasses aiohttp's session, and aiohttp warns of bodies above 1 MiB.
@@ -23,6 +24,20 @@ SDK_WARNINGS = [
 TEXT_MODEL = "gemini-3.5-flash-lite"
 IMAGE_MODEL = "gemini-nano-banana-2.1"
 KEY = "test-key"
+LOWER_LEVELS = {
+    "gemini-3.6-flash": "LOW",
+    "gemini-3.7-flash": "LOW",
+    "gemini-3.8-flash": "LOW",
+    "gemini-3.1-pro-preview": "LOW",
+    "gemini-4-hydrogen": "LOW",
+    "gemini-4-argon": "LOW",
+    "gemini-4-carbon": "LOW",
+    "gemini-flash-latest": "LOW",
+    "gemini-nano-banana-2.1": "MINIMAL",
+}
+"""The thinking level to come down to, of every model that is known to have one below its own.
+
+Source: gemini-api.md, sections 1.5 and 4 (Google's pages on thinking and on models, November 2026)."""
 IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
 
 
@@ -49,12 +64,25 @@ class ThroughTheSdk(GeminiClient):
                 should_return_http_response=True,
                 automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
                 automatic_continuation=False,
-                response_modalities=["TEXT", "IMAGE"] if self._wants_images else None,
                 max_output_tokens=request.max_output_tokens,
+                response_modalities=self._modalities(request),
+                thinking_config=self._thinking(request),
             ),
         )
         raw = response.sdk_http_response
         return ((raw.body if raw else None) or "").encode(), "utf-8"
+
+    def _modalities(self, request: GenerationRequest) -> list[str] | None:
+        words = [] if Parameter.PICTURE_ONLY in request.parameters else ["TEXT"]
+        return [*words, "IMAGE"] if self._wants_images else None
+
+    def _thinking(self, request: GenerationRequest) -> "types.ThinkingConfig | None":
+        from google.genai import types  # noqa: PLC0415
+
+        level = LOWER_LEVELS.get(self._model.removeprefix("models/"))
+        if level is None or Parameter.LESS_THINKING not in request.parameters:
+            return None
+        return types.ThinkingConfig(thinking_level=types.ThinkingLevel(level))
 
 
 Road = type[GeminiClient]

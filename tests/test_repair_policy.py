@@ -10,7 +10,17 @@ from errors import ErrorKind
 from models import Parameter
 from repair.classes import CURABLE, RULES, SAFETY_REASONS
 from repair.edits import ASK_AGAIN, load
-from repair.policy import AskAgain, ChangeParameter, Failure, GiveUp, ImageStory, Limits, UseEdit
+from repair.policy import (
+    VAIN_CHANGES,
+    AskAgain,
+    ChangeParameter,
+    Failure,
+    GiveUp,
+    ImageStory,
+    Limits,
+    Policy,
+    UseEdit,
+)
 from retry_handler import POLICIES, Verdict
 from tests.repair_world import EDITS, NO_CONTROL, PLAIN_KINDS, empty_pool, first, policy, steps, teach, twice
 
@@ -236,3 +246,65 @@ def test_a_control_keeps_the_words(share: float) -> None:
     assert isinstance(step, AskAgain if share else UseEdit)
     assert step.trial is not None
     assert step.trial.control == bool(share)
+
+
+SETTINGS = [(kind, parameter) for kind, rule in RULES.items() for parameter in rule.parameters]
+
+
+def tries(chooser: Policy, kind: ErrorKind, parameter: Parameter) -> bool:
+    """Tell whether an image of the class would have the parameter changed, after those before it."""
+    story = first(kind)
+    while isinstance(step := chooser.next(story), ChangeParameter) and step.parameter is not parameter:
+        story = story.then(step.arm, Failure(kind=kind))
+    return isinstance(step, ChangeParameter)
+
+
+def test_every_setting_belongs_to_one_class() -> None:
+    """What cures it is learned for the class, so no setting is another's."""
+    assert sorted(parameter for _, parameter in SETTINGS) == sorted(Parameter)
+
+
+@pytest.mark.parametrize(("kind", "parameter"), SETTINGS)
+def test_a_setting_that_cured_none_of_several_images_is_left_out(
+    kind: ErrorKind, parameter: Parameter
+) -> None:
+    """For the rest of the run, and it alone."""
+    chooser = policy(parameters=list(Parameter))
+    for _ in range(VAIN_CHANGES):
+        assert tries(chooser, kind, parameter)
+        chooser.learn(first(kind), parameter, rescued=False)
+
+    assert [pair for pair in SETTINGS if not tries(chooser, *pair)] == [(kind, parameter)]
+
+
+@pytest.mark.parametrize(("kind", "parameter"), SETTINGS)
+@pytest.mark.parametrize("before", [0, 1, VAIN_CHANGES - 1, VAIN_CHANGES, 5 * VAIN_CHANGES])
+def test_a_setting_that_cured_some_stays(kind: ErrorKind, parameter: Parameter, before: int) -> None:
+    """However often it was in vain; even where the cure was still on its way when it was left out."""
+    chooser = policy(parameters=list(Parameter))
+    for rescued in [*[False] * before, True, *[False] * 50]:
+        chooser.learn(first(kind), parameter, rescued=rescued)
+
+    assert tries(chooser, kind, parameter)
+
+
+@pytest.mark.parametrize(("kind", "parameter"), SETTINGS)
+def test_a_setting_that_the_model_does_not_take_is_never_tried_again(
+    kind: ErrorKind, parameter: Parameter
+) -> None:
+    """Not even where it cured images, and the others go on."""
+    chooser = policy(parameters=list(Parameter))
+    chooser.learn(first(kind), parameter, rescued=True)
+    chooser.withdraw(parameter)
+
+    assert [pair for pair in SETTINGS if not tries(chooser, *pair)] == [(kind, parameter)]
+
+
+def test_changed_settings_take_none_of_an_images_other_calls() -> None:
+    """All calls that the user allows are made besides."""
+    limits = Limits(max_calls=3, max_edits=2, control_share=0.0)
+    chooser = policy(parameters=list(Parameter), limits=limits)
+    found = [step for _, step in steps(chooser, [Failure(kind=ErrorKind.TRUNCATED)] * 9, learn=False)]
+
+    assert sum(isinstance(step, ChangeParameter) for step in found) == 2
+    assert sum(isinstance(step, AskAgain | UseEdit) for step in found) == 3
