@@ -5,7 +5,6 @@ and meets signals. What a run needs is imported when it is due, so that ``--help
 pay for nothing.
 """
 
-import asyncio
 import logging
 import os
 import shlex
@@ -90,6 +89,8 @@ def console() -> None:
 
 def _run_alone(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
+    import asyncio
+
     from time_limit import time_limit
     from utils.lock import LockedError, locked, read_holder
 
@@ -153,6 +154,8 @@ async def _until_signalled(
     work: Coroutine[None, None, None], stop: "Stop", grace_s: float, state: Callable[[], str]
 ) -> None:
     """Do the work. The first signal lets calls in flight finish, the second or the grace's end cancels."""
+    import asyncio
+
     from utils.logger import reopen_log_file
 
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
