@@ -29,6 +29,9 @@ from gemini.words import one_sentence
 _READ_BUFFER_BYTES = 4 * 2**20
 """As in the SDK's own session."""
 
+_AT_ONCE_BYTES = 2**19
+"""Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
+
 _REFUSAL_S = 10.0
 _REFUSAL_BYTES = 2**20
 """What reading the body of a refusal may take; its status alone says most."""
@@ -154,6 +157,19 @@ async def _body_of(response: aiohttp.ClientResponse) -> bytes:
     finally:
         response.release()
     return bytes(body)
+
+
+async def whole_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
+    """Return a reply's body and its charset; one with pictures is put together piece by piece."""
+    if response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
+        return await response.read(), response.get_encoding()
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+    try:
+        return body, response.get_encoding()
+    except RuntimeError:  # it names none, and is not called JSON: as aiohttp takes it
+        return body, "utf-8"
 
 
 def _json_or_text(text: str) -> Any:
