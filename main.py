@@ -93,7 +93,9 @@ def _run_alone(settings: "Settings", command: str) -> int:
 
     from time_limit import time_limit
     from utils.lock import LockedError, locked, read_holder
+    from utils.runtime import prepare
 
+    prepare()
     # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
     limit = time_limit(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
     wait_s = min(settings.wait_lock_s, limit.seconds_left(_utcnow())) if limit else settings.wait_lock_s

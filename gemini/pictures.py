@@ -1,9 +1,10 @@
 """How is a reply that holds megabytes of pictures read, while everything else goes on?
 
 ``json.loads`` over 13 MB of base64 copies them twice and holds the interpreter's lock for 14 ms, in a
-thread as well, and for several such replies at a time these add up. So what stands in ``"data"`` is cut out of the bytes first, only the rest is parsed,
-and pictures are decoded piece by piece where somebody wants them. A reply in which the cut could go
-wrong is left whole. This file does not know what a reply means.
+thread as well, and for several such replies at a time these add up. So what stands in ``"data"`` is cut
+out of the bytes first, only the rest is parsed, and pictures are decoded piece by piece where somebody
+wants them. A reply in which the cut could go wrong is left whole. This file does not know what a reply
+means.
 """
 
 import binascii
