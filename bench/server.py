@@ -67,7 +67,7 @@ class Server:
         return application
 
     async def _show(self, _: web.Request) -> web.Response:
-        return web.json_response(self.log)
+        return web.json_response([*self.log, *self.uploads.log])
 
     async def _begin(self, request: web.Request) -> web.Response:
         self.world = World(**await request.json())
@@ -75,7 +75,7 @@ class Server:
         now_s = asyncio.get_running_loop().time()
         limited = self.world.per_minute > 0
         self.quota = Quota(self.world.per_minute / 60, self.world.burst, now_s) if limited else None
-        self.seen, self.log = Counter(), []
+        self.seen, self.log, self.uploads.log = Counter(), [], []
         return web.json_response({})
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
