@@ -58,7 +58,7 @@ bench-optimizer: $(VENV)/.dev ## play prompt repair against round robin and an o
 	@$(PIP_INSTALL) -r bench/requirements.txt
 	@$(IN_VENV) -m bench.optimizer
 
-bench-plan: $(VENV)/.dev ## measure runs over up to 100,000 answered images (6 minutes; needs 1 GB in TMPDIR)
+bench-plan: $(VENV)/.dev ## measure --help, and runs over up to 100,000 images (20 minutes; needs 1 GB in TMPDIR)
 	@$(IN_VENV) -m bench.plan
 
 check: lint type test ## all that must hold before a commit: lint, format, types, tests

@@ -4,8 +4,6 @@
 that into one ``Settings`` that is complete and possible. It must not know what they are used for.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,11 +11,8 @@ from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from errors import ErrorKind, UsageError
-from repair import edits
-from repair.edits import check_kept_words
 from settings import command_line
 from settings.options import ArchiveFormat, FailOn, Loudness
 
@@ -97,6 +92,9 @@ class Settings:
 
     def fingerprint(self) -> str:
         """Return the SHA-256, in hex, of what decides an answer: the model and the prompt."""
+        import hashlib  # noqa: PLC0415
+        import json  # noqa: PLC0415
+
         deciding = {"model": self.model, "prompt": self.prompt}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
@@ -222,9 +220,11 @@ def _can_be_directory(path: Path) -> bool:
 
 def _words(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
+    from repair import edits  # noqa: PLC0415
+
     prompt = _prompt(values, sources)
     keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))
-    check_kept_words(prompt, keep)
+    edits.check_kept_words(prompt, keep)
     path = values["prompt_edits"] and Path(values["prompt_edits"]).expanduser()
     if path:
         try:
@@ -286,6 +286,8 @@ def _ping_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _is_web_address(url: str) -> bool:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -303,6 +305,8 @@ def _api_base_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _timeout_s(values: _Values, sources: "Sources") -> float:
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     timeout_s, url = values["timeout_s"], values["api_base_url"]
     host = (urlsplit(url).hostname if url else None) or _REAL_HOST
     if host == _REAL_HOST and timeout_s < _REAL_HOST_MIN_TIMEOUT_S:

@@ -5,7 +5,6 @@ and meets signals. What a run needs is imported when it is due, so that ``--help
 pay for nothing.
 """
 
-import asyncio
 import logging
 import os
 import shlex
@@ -90,9 +89,13 @@ def console() -> None:
 
 def _run_alone(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
+    import asyncio
+
     from time_limit import time_limit
     from utils.lock import LockedError, locked, read_holder
+    from utils.runtime import prepare
 
+    prepare()
     # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
     limit = time_limit(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
     wait_s = min(settings.wait_lock_s, limit.seconds_left(_utcnow())) if limit else settings.wait_lock_s
@@ -153,6 +156,8 @@ async def _until_signalled(
     work: Coroutine[None, None, None], stop: "Stop", grace_s: float, state: Callable[[], str]
 ) -> None:
     """Do the work. The first signal lets calls in flight finish, the second or the grace's end cancels."""
+    import asyncio
+
     from utils.logger import reopen_log_file
 
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)

@@ -96,11 +96,14 @@ def ask_server(url: str, document: Mapping[str, Any] | None = None) -> Any:
 
 
 def seen_in(log: Iterable[Sequence[Any]]) -> Seen:
-    """Make sense of the server's log; calls without an image (a client's own probes) count as calls too."""
+    """Make sense of the server's log; calls without an image (a client's own probes) count as calls too.
+
+    Uploads are no calls, but the loop may stand still in them as well.
+    """
     rows = [(float(row[0]), float(row[1]), str(row[3])) for row in log]
     answered = [ended_s for _, ended_s, outcome in rows if outcome in {"answered", "slow"}]
     return Seen(
-        calls=len(rows),
+        calls=sum(outcome != "uploaded" for _, _, outcome in rows),
         refused=sum(outcome == "quota" for _, _, outcome in rows),
         first_to_last_s=max(answered) - min(answered) if answered else 0.0,
         began_s=min((began_s for began_s, _, _ in rows), default=0.0),

@@ -18,6 +18,7 @@ class Meets:
     per_minute: float = 0.0
     burst: int = 1
     mishaps: bool = False
+    picture_bytes: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return what the server is sent."""
@@ -107,6 +108,15 @@ SCENARIOS = (
         image_bytes=25_000_000,
         in_flight=8,
         meets=Meets(latency_s=0.2),
+        watched=True,
+    ),
+    Scenario(
+        name="stalls-pictures",
+        title="Longest stall: 24 images of 200 KB, 200 ms, 8 in flight, answers with a picture of 10 MB",
+        images=24,
+        image_bytes=200_000,
+        in_flight=8,
+        meets=Meets(latency_s=0.2, picture_bytes=10_000_000),
         watched=True,
     ),
 )

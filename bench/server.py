@@ -10,9 +10,11 @@ import asyncio
 import base64
 import hashlib
 import json
+import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,7 @@ from bench.mishaps import Mishap, Quota, mishap_of, refusal
 from bench.uploads import Uploads
 
 _MAX_BODY_BYTES = 1 << 28
+_PNG = b"\x89PNG\r\n\x1a\n"
 _THREAD_FROM_BYTES = 500_000
 """Longer bodies are decoded in a thread: another client's answer need not wait for them."""
 
@@ -35,6 +38,8 @@ class World:
     """0 for no quota."""
     burst: int = 1
     mishaps: bool = False
+    picture_bytes: int = 0
+    """0 for answers without a picture."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,8 @@ class Server:
     """For each call: when it arrived and ended, in seconds of the machine's monotonic clock; the image's
     hash; ``answered`` or what went wrong."""
     uploads: Uploads = field(default_factory=Uploads)
+    picture: bytes = b""
+    """As it stands in every answer; the client cannot know that it is always the same."""
 
     def application(self) -> web.Application:
         """Return what listens."""
@@ -60,14 +67,15 @@ class Server:
         return application
 
     async def _show(self, _: web.Request) -> web.Response:
-        return web.json_response(self.log)
+        return web.json_response([*self.log, *self.uploads.log])
 
     async def _begin(self, request: web.Request) -> web.Response:
         self.world = World(**await request.json())
+        self.picture = base64.b64encode(_PNG + random.Random(1).randbytes(self.world.picture_bytes))
         now_s = asyncio.get_running_loop().time()
         limited = self.world.per_minute > 0
         self.quota = Quota(self.world.per_minute / 60, self.world.burst, now_s) if limited else None
-        self.seen, self.log = Counter(), []
+        self.seen, self.log, self.uploads.log = Counter(), [], []
         return web.json_response({})
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
@@ -102,14 +110,14 @@ class Server:
 
     async def _send(self, request: web.Request, sha256: str, mishap: Mishap | None) -> web.StreamResponse:
         if mishap is None or mishap is Mishap.SLOW:
-            response = web.Response(body=_answer(sha256), content_type="application/json")
+            response = web.Response(body=self._answer(sha256), content_type="application/json")
             await response.prepare(request)
             await response.write_eof()
             return response
         if mishap is Mishap.EMPTY:
             return web.json_response({"candidates": [], "usageMetadata": {"promptTokenCount": 1120}})
         if mishap is Mishap.CUT:
-            whole = _answer(sha256)
+            whole = self._answer(sha256)
             stream = web.StreamResponse(headers={"Content-Length": str(len(whole))})
             stream.content_type = "application/json"
             await stream.prepare(request)
@@ -119,6 +127,14 @@ class Server:
                 request.transport.abort()
             return web.Response()
         return refusal(mishap, 1.0)
+
+    def _answer(self, sha256: str) -> bytes:
+        if not self.world.picture_bytes:
+            return _answer(sha256)
+        head, place, tail = _answer(sha256, {"inlineData": {"mimeType": "image/png", "data": ""}}).partition(
+            b'"data": "'
+        )
+        return b"".join((head, place, self.picture, tail))
 
 
 def _string_behind(body: bytes, name: bytes) -> bytes:
@@ -130,9 +146,13 @@ def _string_behind(body: bytes, name: bytes) -> bytes:
     return body[start : body.index(b'"', start)]
 
 
-def _answer(sha256: str) -> bytes:
+def _answer(sha256: str, *more: Mapping[str, Any]) -> bytes:
     words = f"A field in soft light, two paths that meet, and a sky of many colours. sha256:{sha256}"
-    candidate = {"content": {"role": "model", "parts": [{"text": words}]}, "finishReason": "STOP", "index": 0}
+    candidate = {
+        "content": {"role": "model", "parts": [{"text": words}, *more]},
+        "finishReason": "STOP",
+        "index": 0,
+    }
     usage = {"promptTokenCount": 1120, "candidatesTokenCount": 300, "totalTokenCount": 1420}
     document: dict[str, Any] = {"candidates": [candidate], "usageMetadata": usage}
     document |= {"modelVersion": "gemini-3.5-flash-lite", "responseId": sha256[:22] or "none"}

@@ -4,11 +4,15 @@ The part of the Files API that a client needs to ask about a big image. Files ar
 their hash, or a long run would be the server's memory. Must not know what is asked about them.
 """
 
+import asyncio
 import hashlib
 from itertools import count
 from typing import Any
 
 from aiohttp import web
+
+UPLOADED = "uploaded"
+"""What the log says of a part of an upload, which is no call about an image."""
 
 
 class Uploads:
@@ -19,16 +23,25 @@ class Uploads:
         self._begun: dict[str, Any] = {}
         self._types: dict[str, str] = {}
         self._whole: dict[str, str] = {}
+        self.log: list[tuple[float, float, str, str]] = []
+        """As the server's."""
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
-        router.add_post("/upload/v1beta/files", self._upload)
+        router.add_post("/upload/v1beta/files", self._noted)
         router.add_get("/v1beta/files/{name}", self._get)
         router.add_delete("/v1beta/files/{name}", self._delete)
 
     def sha256(self, uri: str) -> str:
         """Return the hash of an uploaded file; empty for one that is not known."""
         return self._whole.get(uri.rpartition("/")[2], "")
+
+    async def _noted(self, request: web.Request) -> web.Response:
+        clock = asyncio.get_running_loop().time
+        arrived_s = clock()
+        response = await self._upload(request)
+        self.log.append((arrived_s, clock(), "", UPLOADED))
+        return response
 
     async def _upload(self, request: web.Request) -> web.Response:
         name = request.query.get("upload_id")

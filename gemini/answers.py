@@ -7,7 +7,6 @@ Source of the reasons: google-genai 3.4.0, types.py (FinishReason, BlockedReason
 generateContent, November 2026.
 """
 
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini.declined import is_declined
+from gemini.pictures import Encoded, decoded
 from gemini.refusals import error_inside, exception_for
 from gemini.words import one_sentence, well_formed, word
 from models import GeneratedImage, Generation, Usage
@@ -64,8 +64,6 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
 _ANSWERED = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
 _MAX_REASON = 60
-_PIECE_CHARACTERS = 2**18
-"""Of a picture, decoded at once: a millisecond. A multiple of 4, so that pieces join."""
 _MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 
 _SENTENCES = {
@@ -82,7 +80,7 @@ def read_answer(body: Any, *, wants_images: bool) -> Generation:
     """Return the answer in a reply with status 200.
 
     Args:
-        body: parsed JSON of any shape.
+        body: parsed JSON of any shape, in which pictures may be what ``pictures`` cut out.
         wants_images: the model was asked for a picture, so that words alone are no answer.
 
     Raises:
@@ -185,10 +183,10 @@ class _Reply:
             if inline and (part.get("thought") is True) is thoughts:
                 declared = word(_text(_get(inline, "mimeType")).lower())
                 if declared.startswith("image/") or not declared:
-                    yield self._picture(_text(inline.get("data")), declared)
+                    yield self._picture(inline.get("data"), declared)
 
-    def _picture(self, encoded: str, declared: str) -> GeneratedImage:
-        data = _decoded(encoded)
+    def _picture(self, encoded: Any, declared: str) -> GeneratedImage:
+        data = decoded(encoded) if isinstance(encoded, Encoded) else b""
         if not data:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
         # Declared types were seen to be wrong (a JPEG called image/png), so the bytes decide.
@@ -218,24 +216,6 @@ def _picture_tokens(metadata: Mapping[str, Any], said: int, *, holds_pictures: b
         else:
             others += count
     return pictures or (max(0, said - others) if holds_pictures else 0)
-
-
-def _decoded(encoded: str) -> bytes:
-    """Decode base64 of either alphabet, padded or not; nothing where it is none.
-
-    In pieces, between which other threads have their turn: one call for a picture of 14 MB would stop
-    the event loop for 50 ms, even from a thread (Python 3.11, November 2026).
-    """
-    if "-" in encoded or "_" in encoded:
-        encoded = encoded.replace("-", "+").replace("_", "/")
-    padded = encoded + "=" * (-len(encoded) % 4)
-    pieces = [padded[start : start + _PIECE_CHARACTERS] for start in range(0, len(padded), _PIECE_CHARACTERS)]
-    if any("=" in piece for piece in pieces[:-1]):  # nothing may follow the padding
-        return b""
-    try:
-        return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in pieces])
-    except ValueError:  # its own error, and that of text which is not ASCII
-        return b""
 
 
 def _count(metadata: Mapping[str, Any], name: str) -> int:

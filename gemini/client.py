@@ -6,7 +6,6 @@ the Files API goes through the ``sdk``. What replies mean is decided in ``answer
 """
 
 import asyncio
-import json
 import math
 import re
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
 from gemini.answers import read_answer
 from gemini.parameters import options
+from gemini.pictures import cut, parsed
 from gemini.refusals import exception_for
 from gemini.words import well_formed, without_secret, word
 from models import Generation, GenerationRequest
@@ -41,7 +41,10 @@ OUTER_GRACE_S = 5.0
 """Our own deadline lies this much behind the HTTP library's, in case that one fails to fire."""
 
 _READ_ON_LOOP_BYTES = 500_000
-"""Longer replies, which hold pictures, are read in a thread."""
+"""Longer replies, which hold pictures, are read in a thread, one at a time: the event loop, which wants
+the interpreter's lock back after every piece that it receives, waits for one thread and not for six."""
+
+_CAN_BE_CUT = {"utf-8", "ascii"}
 
 _KEY = re.compile(r"(?!auth_tokens/)[!-~]+")
 """Anything that can stand in a header; what begins otherwise makes the SDK take another road."""
@@ -70,6 +73,7 @@ class GeminiClient:
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._sdk: LateSdk | None = None
+        self._reading = asyncio.Lock()
 
     def __repr__(self) -> str:
         """Show where the client points; never the key."""
@@ -154,28 +158,29 @@ class GeminiClient:
         body, charset = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
         wants_images = self._wants_images and bool(request.mime_type)
         if len(body) > _READ_ON_LOOP_BYTES:
-            return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
+            async with self._reading:
+                return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
         return self._read(body, charset, wants_images=wants_images)
 
-    def _read(self, body: bytes, charset: str, *, wants_images: bool) -> Generation:
+    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         """Read a reply in which the key, which a gateway may echo, is struck out."""
-        text = body.decode(charset)
+        rest, pictures = cut(body) if charset in _CAN_BE_CUT else (body, [])
+        text = rest.decode(charset)
         if self._api_key in text:  # else a search for all its spellings would take long in a picture
             text = self._strike(text)
-        document = json.loads(text) if text.strip() else None
-        return read_answer(document, wants_images=wants_images)
+        return read_answer(parsed(text, pictures), wants_images=wants_images)
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:
         return len(request.image) > MAX_INLINE_BYTES
 
-    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
         from gemini.wire import in_words, with_image  # noqa: PLC0415
 
         make = with_image if request.mime_type else in_words
         return await self._ask(make(request, self._options(request)), request)
 
-    async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes, str]:
+    async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
         from gemini.wire import with_file  # noqa: PLC0415
 
         if self._sdk is None:
@@ -192,9 +197,13 @@ class GeminiClient:
         model, wants_images = request.model or self._model, self._wants_images and bool(request.mime_type)
         return options(request, model=model, wants_images=wants_images)
 
-    async def _ask(self, body: "payload.Payload", request: GenerationRequest) -> tuple[bytes, str]:
+    async def _ask(
+        self, body: "payload.Payload", request: GenerationRequest
+    ) -> tuple[bytes | bytearray, str]:
         """Return the reply's body and its charset."""
         import aiohttp  # noqa: PLC0415
+
+        from gemini.transport import whole_body  # noqa: PLC0415
 
         if self._session is None:
             raise RuntimeError("the client is not open")
@@ -207,7 +216,7 @@ class GeminiClient:
         url = f"{self._base_url}/{API_VERSION}/{_path_of(request.model or self._model)}:generateContent"
         asked = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
         async with asked as response:
-            return await response.read(), response.get_encoding()
+            return await whole_body(response)
 
 
 def _prepared(base_url: str) -> "Route":

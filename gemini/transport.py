@@ -26,8 +26,12 @@ from errors import ApiFailure, ErrorKind
 from gemini.refusals import HttpError
 from gemini.words import one_sentence
 
-_READ_BUFFER_BYTES = 4 * 2**20
-"""As in the SDK's own session."""
+_READ_BUFFER_BYTES = 2**18
+"""At most twice as much waits for a task to take it. With the 4 MB of the SDK's session and eight replies
+with pictures at a time, what they bring in one turn of the loop was a standstill of 48 ms."""
+
+_AT_ONCE_BYTES = 2**19
+"""Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
 
 _REFUSAL_S = 10.0
 _REFUSAL_BYTES = 2**20
@@ -154,6 +158,19 @@ async def _body_of(response: aiohttp.ClientResponse) -> bytes:
     finally:
         response.release()
     return bytes(body)
+
+
+async def whole_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
+    """Return a reply's body and its charset; one with pictures is put together piece by piece."""
+    if response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
+        return await response.read(), response.get_encoding()
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+    try:
+        return body, response.get_encoding()
+    except RuntimeError:  # it names none, and is not called JSON: as aiohttp takes it
+        return body, "utf-8"
 
 
 def _json_or_text(text: str) -> Any:

@@ -46,15 +46,19 @@ class Recent:
         self._failures = 0
 
     def add(self, now_s: float, *, failed: bool) -> None:
-        """Count a call that ended."""
+        """Count a call that ended; here too what is old is forgotten: nobody asks while all goes well."""
+        self._forget(now_s)
         self._ends.append((now_s, failed))
         self._failures += failed
 
     def is_bad(self, now_s: float, failures: int, share: float) -> bool:
         """Tell whether so many failed, and so large a share."""
+        self._forget(now_s)
+        return self._failures >= failures and self._failures >= share * len(self._ends)
+
+    def _forget(self, now_s: float) -> None:
         while self._ends and self._ends[0][0] + self._span_s <= now_s:
             self._failures -= self._ends.popleft()[1]
-        return self._failures >= failures and self._failures >= share * len(self._ends)
 
 
 class Health:

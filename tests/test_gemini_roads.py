@@ -15,7 +15,8 @@ from aiohttp import web
 
 import gemini.client
 from errors import ApiFailure, ErrorKind
-from gemini.answers import _PIECE_CHARACTERS, read_answer
+from gemini.answers import read_answer
+from gemini.pictures import PIECE_CHARACTERS
 from models import Generation, GenerationRequest
 from tests.emulator import Emulator
 from tests.gateway import Gateway, serving
@@ -156,11 +157,11 @@ def picture_of(encoded: str) -> bytes | None:
     return answer.images[0].data
 
 
-@pytest.mark.parametrize("extra", [-2, -1, 0, 1, 2, 3, _PIECE_CHARACTERS])
+@pytest.mark.parametrize("extra", [-2, -1, 0, 1, 2, 3, PIECE_CHARACTERS])
 def test_a_picture_decoded_in_pieces_is_whole(extra: int) -> None:
     """Whatever its length, padded or not, in either alphabet."""
-    picture = bytes(range(256)) * (_PIECE_CHARACTERS // 256)
-    picture = picture[: _PIECE_CHARACTERS // 4 * 3 + extra] if extra < 4 else picture
+    picture = bytes(range(256)) * (PIECE_CHARACTERS // 256)
+    picture = picture[: PIECE_CHARACTERS // 4 * 3 + extra] if extra < 4 else picture
     plain, for_urls = base64.b64encode(picture).decode(), base64.urlsafe_b64encode(picture).decode()
 
     assert picture_of(plain) == picture_of(for_urls) == picture_of(plain.rstrip("=")) == picture
@@ -168,7 +169,7 @@ def test_a_picture_decoded_in_pieces_is_whole(extra: int) -> None:
 
 def test_what_follows_the_padding_of_a_piece_is_noticed() -> None:
     """Two pictures in one, of which each piece by itself would be well."""
-    piece = "A" * (_PIECE_CHARACTERS - 2) + "=="
+    piece = "A" * (PIECE_CHARACTERS - 2) + "=="
 
     assert picture_of(piece)
     assert picture_of(piece + "AAAA") is None
