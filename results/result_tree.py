@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from errors import StorageError
 from models import Artefact
@@ -38,6 +38,7 @@ class ResultTree:
 
     def __init__(self, root: Path, *, run_id: str, dry_run: bool) -> None:
         self._root = root
+        self._below = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
         self._run_id = run_id
         self._dry_run = dry_run
 
@@ -50,8 +51,11 @@ class ResultTree:
         """
         target = self._root / path
         with naming(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, data)
+            try:
+                write_atomic(target, data)
+            except (FileNotFoundError, NotADirectoryError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(target, data)
 
     def present(self, place: Place) -> list[str]:
         """Return the result files that stand under an image's name, whoever wrote them."""
@@ -166,10 +170,10 @@ class ResultTree:
     def _status(self, path: str) -> os.stat_result | None:
         """Return the status of a regular file below the root, None for anything else."""
         # A ledger is a text file that anybody may edit: it must not lead out of the tree.
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        if path.startswith("/") or ".." in path.split("/"):
             return None
         try:
-            status = (self._root / path).lstat()
+            status = os.lstat(f"{self._below}{path}")  # a Path costs ten times as much
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
