@@ -20,7 +20,7 @@ from errors import StorageError
 from models import Artefact
 from results.layout import HISTORY, LEDGER, METADATA, Place
 from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER
-from utils.files import is_temporary, write_atomic
+from utils.files import is_temporary, sync_directory, write_atomic
 from utils.logger import one_line
 
 _STATS = "processing_stats.json"
@@ -42,8 +42,8 @@ class ResultTree:
         self._run_id = run_id
         self._dry_run = dry_run
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write a file in one step, with the folders above it.
+    def put(self, path: str, data: bytes, *, sync: bool = True) -> None:
+        """Write a file in one step, with the folders above it; without ``sync`` see ``sync``.
 
         Raises:
             OSError: it could not be written; nothing is left of it.
@@ -52,10 +52,20 @@ class ResultTree:
         target = self._root / path
         with naming(target):
             try:
-                write_atomic(target, data)
+                write_atomic(target, data, sync=sync)
             except (FileNotFoundError, NotADirectoryError):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(target, data)
+                write_atomic(target, data, sync=sync)
+
+    def sync(self, folder: str) -> None:
+        """Let the names of the files that were put into a folder survive a power cut.
+
+        Raises:
+            OSError: it could not be done.
+
+        """
+        with naming(self._root / folder):
+            sync_directory(self._root / folder)
 
     def present(self, place: Place) -> list[str]:
         """Return the result files that stand under an image's name, whoever wrote them."""
@@ -225,5 +235,10 @@ def storing(loss: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = os.fsdecode(error.filename) if error.filename else "a file"
-        raise StorageError(one_line(f"{where}: {error.strerror or error}; {loss}")) from error
+        raise lost(error, loss) from error
+
+
+def lost(error: OSError, loss: str) -> StorageError:
+    """Return what ``storing`` raises."""
+    where = os.fsdecode(error.filename) if error.filename else "a file"
+    return StorageError(one_line(f"{where}: {error.strerror or error}; {loss}"))
