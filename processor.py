@@ -32,7 +32,7 @@ from models import Attempt, Generation, ImageContent, ImageJob, Outcome, Prompt,
 from retry_handler import RetryBudget, RetryEvent
 from stopping import RunStoppedError, Stop
 from story import Story
-from utils.image_validator import ImageFacts, UnreadableImage, inspect_image
+from utils.image_validator import ImageFacts, UnreadableImage, read_image
 
 log = logging.getLogger(__name__)
 
@@ -145,15 +145,18 @@ class Processor:
         """Take one image to its one outcome and keep that; raises nothing that the image or service did."""
         story = Story(job=job, prompt=self._prompt)
         try:
-            facts = await asyncio.to_thread(inspect_image, job.path)
+            facts, image = await asyncio.to_thread(read_image, job.path)
         except UnreadableImage as error:
             await self._keep(story.unreadable(error))
             return
+        self._caller.shelf.put(job.key, image)
+        del image
         # Copies of one image wait for the first to be kept, so that they find its answer.
         async with self._one_at_a_time(facts.sha256):
             try:
                 await self._keep(await self._outcome(story, facts))
             finally:
+                self._caller.shelf.take(job.key)
                 await story.slot.aclose()
 
     async def _outcome(self, story: Story, facts: ImageFacts) -> Outcome:
