@@ -1,8 +1,7 @@
 """How does an outcome come to stand in the output directory, so that a crash can lose no paid answer?
 
-For an answer: one line in the ledger first, on the disk; then what stands in its way is moved to the
-history; then the pictures; the text last; then an earlier failure's report goes. At any instant a line
-whose files stand with their hashes proves an answer, and a line without its files proves nothing.
+For an answer in the order that ``results.placing`` keeps. At any instant a line of the ledger whose files
+stand with their hashes proves an answer, and a line without its files proves nothing.
 
 This file must not know how an answer was obtained, nor what the journal thinks of it.
 """
@@ -47,6 +46,7 @@ from results.layout import (
     stays_out_of_archive,
 )
 from results.ledger import Ledger
+from results.placing import NewAnswer, put_answers, results_among
 from results.result_tree import ResultTree, holds_real_run, naming, remove_temporaries, storing
 from utils.files import open_atomic
 from utils.packing import members, write_tar_gz, write_zip
@@ -60,6 +60,9 @@ SCHEMA_VERSION = 1
 
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
 _PACKERS = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}
+
+Written = tuple[Artefact, ...] | StorageError
+"""The files of an outcome, or why they do not stand."""
 
 
 class Archiver:
@@ -159,20 +162,23 @@ class Archiver:
             StorageError: a file could not be written; the message names it and the image.
 
         """
-        self._check_root(f"the outcome of {outcome.job.key} was lost")
-        match outcome:
-            case Succeeded():
-                with storing(f"the answer for {outcome.job.key} was lost"):
-                    return self._store_answer(outcome, replaces)
-            case Failed():
-                with storing(f"the failure of {outcome.job.key} was not noted"):
-                    return self._store_failure(outcome, replaces)
-            case Reused():
-                return self.put_copy(outcome.job, outcome.answer, replaces=replaces)
-            case Deferred():
-                return ()
-            case _:
-                assert_never(outcome)
+        (stored,) = self.store_all([(outcome, replaces)])
+        if isinstance(stored, StorageError):
+            raise stored
+        return stored
+
+    def store_all(self, outcomes: Sequence[tuple[Outcome, Sequence[Artefact]]]) -> list[Written]:
+        """Do what ``store`` does for some outcomes at once: answers share their turns of the disk.
+
+        Each is an outcome and the files that it replaces. Returns the files of each, or why they do not
+        stand; one that cannot be written takes no other along, unless it is the ledger that fails.
+        """
+        begun = [self._begin(outcome, replaces) for outcome, replaces in outcomes]
+        answers = [one for one in begun if isinstance(one, NewAnswer)]
+        failures = iter(put_answers(self._tree, self._ledger, self._ledger_path, answers))
+        return [
+            next(failures) or one.answer.artefacts if isinstance(one, NewAnswer) else one for one in begun
+        ]
 
     def put_copy(
         self, job: ImageJob, answer: StoredAnswer, *, replaces: Sequence[Artefact] = ()
@@ -185,14 +191,18 @@ class Archiver:
             StorageError: a file could not be read or written.
 
         """
-        self._check_root(f"the answer for {job.key} was not put in place")
-        with storing(f"the answer for {job.key} was not put in place"):
+        loss = f"the answer for {job.key} was not put in place"
+        self._check_root(loss)
+        with storing(loss):
             stored = self._stored_files(answer)
-            if self._run.dry_run or answer.dry_run or not stored:
-                return ()
-            place = Place.of(job.key)
-            files = copied_files(place, stored)
-            return self._put_answer(place, copied_answer(job, answer, files), files, replaces)
+        if self._run.dry_run or answer.dry_run or not stored:
+            return ()
+        place = Place.of(job.key)
+        copy = copied_answer(job, answer, files := copied_files(place, stored))
+        new = NewAnswer(place=place, answer=copy, files=files, replaces=replaces, loss=loss)
+        for failure in filter(None, put_answers(self._tree, self._ledger, self._ledger_path, [new])):
+            raise failure
+        return copy.artefacts
 
     def kept(self, replaces: Iterable[Artefact]) -> tuple[Artefact, ...]:
         """Return where files that this run replaced stand now; files that did not stand are left out."""
@@ -256,7 +266,28 @@ class Archiver:
         if not is_same:
             raise StorageError(f"{self._root} was removed, moved or unmounted during the run: {consequence}")
 
-    def _store_answer(self, outcome: Succeeded, replaces: Sequence[Artefact]) -> tuple[Artefact, ...]:
+    def _begin(self, outcome: Outcome, replaces: Sequence[Artefact]) -> NewAnswer | Written:
+        """Return an answer that is to be written; everything else is written now."""
+        key = outcome.job.key
+        try:
+            self._check_root(f"the outcome of {key} was lost")
+            match outcome:
+                case Succeeded():
+                    with storing(f"the answer for {key} was lost"):
+                        return self._new_answer(outcome, replaces)
+                case Failed():
+                    with storing(f"the failure of {key} was not noted"):
+                        return self._store_failure(outcome, replaces)
+                case Reused():
+                    return self.put_copy(outcome.job, outcome.answer, replaces=replaces)
+                case Deferred():
+                    return ()
+                case _:
+                    assert_never(outcome)
+        except StorageError as error:
+            return error
+
+    def _new_answer(self, outcome: Succeeded, replaces: Sequence[Artefact]) -> NewAnswer | Written:
         place = Place.of(outcome.job.key)
         if self._run.dry_run and self._tree.holds_real(place):
             return ()
@@ -265,19 +296,8 @@ class Archiver:
         cost = self._price(answer.usage, outcome.attempts[-1].started_at)
         if cost is not None:
             answer = replace(answer, cost_usd=float(round(cost, 6)))
-        return self._put_answer(place, answer, files, replaces)
-
-    def _put_answer(
-        self, place: Place, answer: StoredAnswer, files: Sequence[ResultFile], replaces: Sequence[Artefact]
-    ) -> tuple[Artefact, ...]:
-        with naming(self._ledger_path):
-            self._ledger.append(answer)
-        for path in dict.fromkeys([*_results_among(replaces), *self._tree.present(place)]):
-            self._tree.retire(path)
-        for file in files:
-            self._tree.put(file.path, file.data)
-        self._tree.remove(place.error_log)
-        return answer.artefacts
+        loss = f"the answer for {outcome.job.key} was lost"
+        return NewAnswer(place=place, answer=answer, files=files, replaces=replaces, loss=loss)
 
     def _store_failure(self, outcome: Failed, replaces: Sequence[Artefact]) -> tuple[Artefact, ...]:
         place = Place.of(outcome.job.key)
@@ -286,7 +306,7 @@ class Archiver:
         file = failure_file(place, outcome, self._run)
         self._tree.put(file.path, file.data)
         # Not before: while the disk is full, an earlier answer stays where the journal knows it.
-        for path in _results_among(replaces):
+        for path in results_among(replaces):
             self._tree.retire(path)
         for path in filter(self._tree.is_dry, self._tree.present(place)):
             self._tree.remove(path)
@@ -327,8 +347,3 @@ class Archiver:
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _results_among(artefacts: Iterable[Artefact]) -> list[str]:
-    """Return the paths of results; a failure's report is no answer and is simply overwritten or removed."""
-    return [artefact.path for artefact in artefacts if artefact.path.startswith(f"{SUCCESSFUL}/")]

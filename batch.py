@@ -8,23 +8,24 @@ file knows neither flags nor the environment.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import assert_never
 
-from archiver import Archiver
+from archiver import Archiver, Written
 from canary import Canary
 from errors import FatalError, StopReason, StorageError
-from journal import Journal, Plan, Selection
+from journal import Ended, Journal, Plan, Selection
 from models import Failed, ImageJob, Outcome, Reused, StoredAnswer, Succeeded
 from processor import Processor
 from reporting.tally import Tally
 from stopping import Stop
 from utils.discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress
+from utils.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Batch:
         self._stop = stop
         self._utcnow = utcnow
         self._canary = Canary()
+        self._writes = Together(self._store, name="writer")
         self._retrying = 0
         self.planned = NOTHING_PLANNED
         """The split of the images; empty until it is made."""
@@ -150,11 +152,9 @@ class Batch:
 
         An outcome that cannot be stored stops the run; whose it was is told at the end.
         """
-        now = self._utcnow()
-        # Shielded: a second Ctrl-C cancels waits and calls, but never a write that has begun.
-        try:
-            await asyncio.shield(asyncio.to_thread(self._store, outcome, now))
-        except StorageError as error:
+        # A second Ctrl-C cancels waits and calls, but never a write that was asked for.
+        error = await self._writes.do((outcome, self._utcnow()))
+        if error is not None:
             self._stop_for(error)
             # A failure or a deferral that is not noted loses nothing: the next run asks again.
             if isinstance(outcome, Succeeded | Reused):
@@ -164,15 +164,32 @@ class Batch:
         if isinstance(outcome, Failed):
             log.warning("%s failed: %s", outcome.job.key, outcome.detail)
 
-    def _store(self, outcome: Outcome, now: datetime) -> None:
-        if isinstance(outcome, Reused):
-            if not self._put_in_place(outcome):
-                raise StorageError(f"the answer for {outcome.job.key} changed while it was copied")
-            return
-        replaces = self._journal.replaced(outcome.job.key)
-        artefacts = self._archiver.store(outcome, replaces=replaces)
-        kept = self._archiver.kept(replaces)
-        self._journal.record(outcome, artefacts, finished_at=now, kept=kept)
+    def _store(self, outcomes: Sequence[tuple[Outcome, datetime]]) -> list[StorageError | None]:
+        """Store and record outcomes that came together; return for each why it is lost, or None."""
+        try:
+            replaced = [self._journal.replaced(outcome.job.key) for outcome, _ in outcomes]
+        except StorageError as error:
+            return [error for _ in outcomes]
+        due = [(outcome, replaces) for (outcome, _), replaces in zip(outcomes, replaced, strict=True)]
+        written = self._archiver.store_all(due)
+        ended = [
+            Ended(outcome=outcome, artefacts=files, finished_at=now, kept=self._archiver.kept(replaces))
+            for (outcome, now), replaces, files in zip(outcomes, replaced, written, strict=True)
+            if _failure(outcome, files) is None and not isinstance(files, StorageError)
+        ]
+        unrecorded = self._record(ended)
+        return [
+            _failure(outcome, files) or unrecorded
+            for (outcome, _), files in zip(outcomes, written, strict=True)
+        ]
+
+    def _record(self, ended: Sequence[Ended]) -> StorageError | None:
+        try:
+            if ended:
+                self._journal.record_all(ended)
+        except StorageError as error:
+            return error
+        return None
 
     def _proven_answer(self, sha256: str) -> StoredAnswer | None:
         answer = self._journal.find_answer(sha256)
@@ -243,6 +260,14 @@ class Batch:
 
     def _counts(self) -> dict[str, int]:
         return {**self._tally.progress_counts(), "retrying": self._retrying}
+
+
+def _failure(outcome: Outcome, stored: Written) -> StorageError | None:
+    if isinstance(stored, StorageError):
+        return stored
+    if isinstance(outcome, Reused) and not stored:
+        return StorageError(f"the answer for {outcome.job.key} changed while it was copied")
+    return None
 
 
 def _sha256(path: Path) -> str:

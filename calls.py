@@ -20,6 +20,7 @@ from errors import ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Parameter, Usage
 from stopping import Stop
 from story import Story
+from utils.image_shelf import ImageShelf
 from utils.image_validator import ImageFacts, load_for_upload
 
 
@@ -176,6 +177,8 @@ class Caller:
         self._stop = stop
         self._slots = asyncio.Semaphore(max_concurrent)
         self._utcnow = utcnow
+        self.shelf = ImageShelf()
+        """Images that were read a moment ago and wait for their first call."""
         self.in_flight = 0
         """Requests that were sent and not yet answered."""
         self.served = 0
@@ -198,8 +201,10 @@ class Caller:
             await held.enter_async_context(self._slots)
             self._stop.check()
             leave = await held.enter_async_context(self._leave(story, facts))
-            data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
-            self._stop.check()
+            data = self.shelf.take(story.job.key)
+            if data is None:
+                data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
+                self._stop.check()
             request = GenerationRequest(
                 key=story.job.key,
                 image=data,

@@ -21,9 +21,9 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Protocol
 
 import retry_handler
@@ -33,7 +33,8 @@ from models import Attempt, Generation, ImageContent, ImageJob, Outcome, Prompt,
 from retry_handler import RetryBudget, RetryEvent
 from stopping import RunStoppedError, Stop
 from story import Story
-from utils.image_validator import ImageFacts, UnreadableImage, inspect_image
+from utils.image_validator import ImageFacts, UnreadableImage, read_image
+from utils.turns import Turns
 from waiting_room import WaitingRoom
 
 log = logging.getLogger(__name__)
@@ -81,12 +82,6 @@ class Patience:
     """For a call's first try, in seconds; it grows with every try that runs out of time."""
     max_timeout_s: float = 600.0
     """No call takes longer, nor do those that time out once no image is left to begin; in seconds."""
-
-
-@dataclass(slots=True)
-class _Turn:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +135,7 @@ class Processor:
         self._workers = workers
         self._patience = patience
         self._rng = rng
-        self._turns: dict[str, _Turn] = {}
+        self._turns = Turns()
         self._first_timeout_s = patience.timeout_s
         self._room = WaitingRoom[_Case]()
         self._is_tail = False
@@ -190,14 +185,16 @@ class Processor:
         """
         story = Story(job=job, prompt=self._prompt)
         try:
-            facts = await asyncio.to_thread(inspect_image, job.path)
+            facts, image = await asyncio.to_thread(read_image, job.path)
         except UnreadableImage as error:
             await self._keep(story.unreadable(error))
             return
+        self._caller.shelf.put(job.key, image)
+        del image
         story.content = _content(facts)
         async with AsyncExitStack() as turn:
             # Copies of one image wait for the first to be kept, so that they find its answer.
-            await turn.enter_async_context(self._one_at_a_time(facts.sha256))
+            await turn.enter_async_context(self._turns.of(facts.sha256, before=self._call_up))
             case = _Case(
                 story=story,
                 facts=facts,
@@ -218,9 +215,15 @@ class Processor:
                 is_over = False
                 self._room.enter(case.facts.sha256, case, calls=len(case.story.attempts))
         finally:
+            self._caller.shelf.take(case.story.job.key)
             await case.story.slot.aclose()
             if is_over:
                 await case.turn.aclose()
+
+    async def _call_up(self, sha256: str) -> None:
+        """Let an image go on that waits for its next round, because a copy of it has come."""
+        if (first := self._room.fetch(sha256)) is not None:
+            await self._carry_on(first)
 
     async def _outcome(self, case: _Case) -> Outcome | None:
         story = case.story
@@ -261,7 +264,7 @@ class Processor:
 
     def _lets_others_go_first(self, case: _Case) -> bool:
         """Tell whether an image waits for its next round; one whose copies wait for it does not."""
-        is_alone = self._turns[case.facts.sha256].users == 1
+        is_alone = self._turns.users(case.facts.sha256) == 1
         may_wait = is_alone and not self._room.is_full and self._stop.cause is None
         return may_wait and case.repair.learns_from_others
 
@@ -289,21 +292,6 @@ class Processor:
         if answered.seconds > self._first_timeout_s:
             longest_s = max(self._patience.max_timeout_s, self._first_timeout_s)
             self._first_timeout_s = min(answered.seconds * _TIMEOUT_MARGIN, longest_s)
-
-    @asynccontextmanager
-    async def _one_at_a_time(self, sha256: str) -> AsyncIterator[None]:
-        """Hold the turn of an image's bytes; entries live as long as somebody holds or awaits them."""
-        turn = self._turns.setdefault(sha256, _Turn())
-        turn.users += 1
-        try:
-            if (first := self._room.fetch(sha256)) is not None:
-                await self._carry_on(first)
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[sha256]
 
     async def _back_off(self, delay_s: float) -> None:
         self._backing_off += 1

@@ -6,7 +6,8 @@ quota that said when to come back, it gives a slow call the same deadline that w
 one shared retry object mixes the counts of images that fail at the same time.
 
 Here the policy is frozen data, one row for each ``ErrorKind`` (``POLICIES``), and the driver is
-disposable: ``run`` builds a fresh tenacity ``AsyncRetrying`` for every call. What an image may
+disposable: ``run`` builds a fresh tenacity ``AsyncRetrying`` for every call whose first try failed; most
+need none, and building it takes half a millisecond. What an image may
 still spend is a ``RetryBudget`` that belongs to the image and outlives the single call, since a
 repaired prompt does not earn new retries.
 
@@ -20,6 +21,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import TypeVar
 
 import tenacity
@@ -171,25 +173,32 @@ async def run(
         ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
         FatalError: at once, as the call raised it.
     """
+    failed: list[ApiFailure] = []
+    try:
+        return await call(budget.timeout_s)
+    except ApiFailure as failure:
+        failed.append(failure)
 
-    def admits(error: BaseException) -> bool:
-        if not isinstance(error, ApiFailure):
-            return False
-        return budget.admits(error, is_crowded=error.kind is ErrorKind.RATE_LIMITED and is_crowded())
+    async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async
+        if failed:
+            raise failed.pop()
+        return await call(budget.timeout_s)
 
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
         stop=tenacity.stop_never,
-        retry=tenacity.retry_if_exception(admits),
+        retry=tenacity.retry_if_exception(partial(_admits, budget, is_crowded)),
         wait=lambda state: backoff_s(_failure_of(state), budget.failures, rng, is_crowded=budget.is_crowded),
         before_sleep=lambda state: announce(_event(state, budget)),
         reraise=True,
     )
-
-    async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async
-        return await call(budget.timeout_s)
-
     return await retrying(attempt)
+
+
+def _admits(budget: RetryBudget, is_crowded: Callable[[], bool], error: BaseException) -> bool:
+    if not isinstance(error, ApiFailure):
+        return False
+    return budget.admits(error, is_crowded=error.kind is ErrorKind.RATE_LIMITED and is_crowded())
 
 
 def _event(state: tenacity.RetryCallState, budget: RetryBudget) -> RetryEvent:

@@ -18,6 +18,7 @@ result is named or written, or what a run means to the user: it is told where an
 
 from journal.plan import Plan, Selection, TodoReason
 from journal.reader import JournalReader
+from journal.records import Ended
 from journal.views import (
     FailureGroup,
     FailureRow,
@@ -30,6 +31,7 @@ from journal.views import (
 from journal.writer import Journal
 
 __all__ = [
+    "Ended",
     "FailureGroup",
     "FailureRow",
     "Journal",

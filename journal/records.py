@@ -8,7 +8,7 @@ is given up only when the answer itself is replaced. It must not know why an ima
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -29,6 +29,23 @@ from models import (
 )
 from repair.pool import PoolRow
 from repair.trials import ProposedRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an image ended, and where that stands."""
+
+    outcome: Outcome
+    """With every call that was made."""
+    artefacts: Sequence[Artefact]
+    """The files of the outcome."""
+    finished_at: datetime
+    """UTC."""
+    kept: Sequence[Artefact] = ()
+    """Where the files of the replaced answer stand now, when they were moved to the history; from there
+    they serve again. When there are none, a success forgets the replaced answer and any other outcome
+    leaves it as it stands."""
+
 
 _Told = Succeeded | Failed | Deferred
 """Outcomes that tell of calls."""

@@ -19,6 +19,7 @@ from journal.answers import Stands, adopt_from_history, all_stand, answer_in_pla
 from journal.plan import Plan, Selection
 from journal.planning import Planner
 from journal.reader import JournalReader
+from journal.records import Ended
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
 from repair.pool import PoolRow
 from repair.trials import ProposedRow, Standing
@@ -198,28 +199,25 @@ class Journal(JournalReader):
         finished_at: datetime,
         kept: Sequence[Artefact] = (),
     ) -> None:
-        """Write down how an image ended; call it when the artefacts stand.
+        """Write down how an image ended, as ``record_all`` does; see ``Ended``."""
+        self.record_all([Ended(outcome=outcome, artefacts=artefacts, finished_at=finished_at, kept=kept)])
 
-        Args:
-            outcome: with every call that was made.
-            artefacts: the files of the outcome.
-            finished_at: UTC.
-            kept: where the files of the replaced answer stand now, when they were moved to the history;
-                from there they serve again. When there are none, a success forgets the replaced answer
-                and any other outcome leaves it as it stands.
+    def record_all(self, ended: Iterable[Ended]) -> None:
+        """Write down how some images ended; call it when their artefacts stand.
 
         Raises:
             StorageError: it could not be written; nothing of it was.
         """
         with self._transaction():
-            records.write_outcome(
-                self._connection,
-                self._run,
-                outcome,
-                artefacts=artefacts,
-                kept=kept,
-                finished_at=finished_at,
-            )
+            for one in ended:
+                records.write_outcome(
+                    self._connection,
+                    self._run,
+                    one.outcome,
+                    artefacts=one.artefacts,
+                    kept=one.kept,
+                    finished_at=one.finished_at,
+                )
 
     def record_copy(
         self,

@@ -80,11 +80,11 @@ class Place:
     @property
     def error_log(self) -> str:
         """The report of a failure."""
-        return str(FAILED / self.folder / f"{self.stem}{_LOG_ENDING}")
+        return f"{self._base(FAILED)}{_LOG_ENDING}"
 
     def result(self, ending: str) -> str:
         """Return the result file with this ending, which includes ``_result``."""
-        return str(SUCCESSFUL / self.folder / f"{self.stem}{ending}")
+        return f"{self._base(SUCCESSFUL)}{ending}"
 
     def picture(self, number: int, suffix: str) -> str:
         """Return the answer's picture of this number (from 1) and suffix (without a dot)."""
@@ -92,8 +92,15 @@ class Place:
 
     def pictures(self) -> Iterator[tuple[str, ...]]:
         """Yield, without end, every name that the first picture can have, then the second, and so on."""
+        base = self._base(SUCCESSFUL)
         for number in count(1):
-            yield tuple(self.picture(number, suffix) for suffix in _ALL_SUFFIXES)
+            numbered = f"{base}_result" if number == 1 else f"{base}_result_{number}"
+            yield tuple(f"{numbered}.{suffix}" for suffix in _ALL_SUFFIXES)
+
+    def _base(self, root: str) -> str:
+        """Return the path of all files below ``root``, but for how their names end."""
+        folder = str(self.folder)
+        return f"{root}/{self.stem}" if folder == "." else f"{root}/{folder}/{self.stem}"
 
 
 def picture_suffix(data: bytes) -> str:

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
+from utils.files import write_synced
 from utils.plain import json_line, plain
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ _Kind = TypeVar("_Kind")
 
 SCHEMA_VERSION = 1
 """Of a line; see ``docs/schema/results.schema.json``."""
+
+
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class Ledger:
@@ -39,21 +43,20 @@ class Ledger:
         self._lock = Lock()
         self._bad_told = 0
 
-    def append(self, answer: StoredAnswer) -> None:
-        """Add one line; it is on the disk when this returns.
+    def append(self, *answers: StoredAnswer) -> None:
+        """Add a line for each; they are on the disk when this returns.
 
         Raises:
-            OSError: when it could not be written; a part of it may stand, which no reader minds.
+            OSError: when they could not be written; a part of them may stand, which no reader minds.
 
         """
-        record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **plain(answer)}
-        # A measure of the run that asked; to the answer the user's own words are what they are.
-        del record["prompt"]["is_control"]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, self._path.open("ab+") as handle:
-            handle.write(_line_feed_if_torn(handle.fileno()) + json_line(record) + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        lines = b"".join(map(self._line, answers))
+        with self._lock:
+            descriptor = self._opened()
+            try:
+                write_synced(descriptor, _line_feed_if_torn(descriptor) + lines)
+            finally:
+                os.close(descriptor)
 
     def __iter__(self) -> Iterator[StoredAnswer]:
         """Yield the answers in the order they came; one image may come several times.
@@ -71,6 +74,19 @@ class Ledger:
         if bad > self._bad_told:
             self._bad_told = bad
             log.warning("%s: %d damaged or unfinished lines were passed over", self._path, bad)
+
+    def _line(self, answer: StoredAnswer) -> bytes:
+        record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **plain(answer)}
+        # A measure of the run that asked; to the answer the user's own words are what they are.
+        del record["prompt"]["is_control"]
+        return json_line(record) + b"\n"
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self._path, _APPEND, 0o666)
+        except FileNotFoundError:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, _APPEND, 0o666)
 
     def _lines(self) -> Iterator[bytes]:
         try:

@@ -14,13 +14,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from errors import StorageError
 from models import Artefact
 from results.layout import HISTORY, LEDGER, METADATA, Place
 from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER
-from utils.files import is_temporary, write_atomic
+from utils.files import is_temporary, sync_directory, write_atomic
 from utils.logger import one_line
 
 _STATS = "processing_stats.json"
@@ -38,11 +38,12 @@ class ResultTree:
 
     def __init__(self, root: Path, *, run_id: str, dry_run: bool) -> None:
         self._root = root
+        self._below = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
         self._run_id = run_id
         self._dry_run = dry_run
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write a file in one step, with the folders above it.
+    def put(self, path: str, data: bytes, *, sync: bool = True) -> None:
+        """Write a file in one step, with the folders above it; without ``sync`` see ``sync``.
 
         Raises:
             OSError: it could not be written; nothing is left of it.
@@ -50,8 +51,21 @@ class ResultTree:
         """
         target = self._root / path
         with naming(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, data)
+            try:
+                write_atomic(target, data, sync=sync)
+            except (FileNotFoundError, NotADirectoryError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(target, data, sync=sync)
+
+    def sync(self, folder: str) -> None:
+        """Let the names of the files that were put into a folder survive a power cut.
+
+        Raises:
+            OSError: it could not be done.
+
+        """
+        with naming(self._root / folder):
+            sync_directory(self._root / folder)
 
     def present(self, place: Place) -> list[str]:
         """Return the result files that stand under an image's name, whoever wrote them."""
@@ -166,10 +180,10 @@ class ResultTree:
     def _status(self, path: str) -> os.stat_result | None:
         """Return the status of a regular file below the root, None for anything else."""
         # A ledger is a text file that anybody may edit: it must not lead out of the tree.
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        if path.startswith("/") or ".." in path.split("/"):
             return None
         try:
-            status = (self._root / path).lstat()
+            status = os.lstat(f"{self._below}{path}")  # a Path costs ten times as much
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
@@ -221,5 +235,10 @@ def storing(loss: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = os.fsdecode(error.filename) if error.filename else "a file"
-        raise StorageError(one_line(f"{where}: {error.strerror or error}; {loss}")) from error
+        raise lost(error, loss) from error
+
+
+def lost(error: OSError, loss: str) -> StorageError:
+    """Return what ``storing`` raises."""
+    where = os.fsdecode(error.filename) if error.filename else "a file"
+    return StorageError(one_line(f"{where}: {error.strerror or error}; {loss}"))

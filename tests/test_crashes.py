@@ -73,7 +73,7 @@ def test_between_artefact_and_journal_row_the_answer_is_kept(
     launcher: Launcher, tmp_path: Path, nth: int
 ) -> None:
     """Line and files prove the answer without a row: it is taken over and not asked for again."""
-    at = "before journal.writer:Journal.record"
+    at = "before journal.records:write_outcome"
     left, calls = asyncio.run(_killed(launcher, tmp_path, Fault(act="kill", nth=nth, at=at)))
 
     assert len(left) >= nth

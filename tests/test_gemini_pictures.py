@@ -86,12 +86,12 @@ class Watched(GeminiClient):
     threads: set[int]
     most = reading = 0
 
-    def _read(self, body: bytes | bytearray, charset: str) -> Generation:
+    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         self.threads.add(threading.get_ident())
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:
-            return super()._read(body, charset)
+            return super()._read(body, charset, wants_images=wants_images)
         finally:
             self.reading -= 1
 

@@ -87,10 +87,10 @@ def play(launcher: Launcher, tmp_path: Path) -> Player:
 
 
 def test_killed_midway_only_calls_in_flight_are_made_again(play: Player) -> None:
-    """Killed when half is recorded: in all at most ``images + --max-concurrent`` calls."""
+    """Killed when half is being recorded: in all at most ``images + --max-concurrent`` calls."""
 
     async def story(nights: Nights) -> None:
-        fault = Fault(act="kill", nth=IMAGES // 2, at="after journal.writer:Journal.record")
+        fault = Fault(act="kill", nth=IMAGES // 2, at="after journal.records:write_outcome")
         assert (await nights.run(fault=fault)).code == KILLED
         await nights.calls()
         assert IMAGES <= calls_by_image(nights.emulator).total() <= IMAGES + CONCURRENT

@@ -16,6 +16,9 @@ from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"\.atomic-[0-9a-f]{16}\.tmp")
 
+# Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
 # Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
 # writable without being readable; the file itself is safe in all these cases.
 _CANNOT_SYNC_DIRECTORY = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR})
@@ -41,9 +44,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             long; nothing is left behind, and an earlier file called ``path`` stands as it was.
 
     """
-    temporary = path.with_name(f".atomic-{secrets.token_hex(8)}.tmp")
-    # Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    temporary = path.with_name(_temporary_name())
+    descriptor = os.open(temporary, _CREATE, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
@@ -55,18 +57,47 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
     """Write ``data`` to ``path`` in one step; see :func:`open_atomic`.
+
+    Without ``sync`` the name may not survive a power cut until :func:`sync_directory` was told: for
+    who writes many files into one folder.
 
     Raises:
         OSError: as :func:`open_atomic` does.
 
     """
-    with open_atomic(path) as handle:
-        handle.write(data)
+    folder = os.path.dirname(path)  # noqa: PTH120 -- for each answer; a Path costs ten times as much
+    temporary = f"{folder or '.'}/{_temporary_name()}"
+    descriptor = os.open(temporary, _CREATE, 0o666)
+    try:
+        try:
+            write_synced(descriptor, data)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 -- as above
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 -- as above
+        raise
+    if sync:
+        sync_directory(folder or ".")
+
+
+def write_synced(descriptor: int, data: bytes) -> None:
+    """Write all of ``data``; it is on the disk when this returns.
+
+    Raises:
+        OSError: it could not be written; a part of it may stand.
+
+    """
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
 
 
 def open_regular(path: Path | str) -> BinaryIO:
@@ -87,13 +118,22 @@ def open_regular(path: Path | str) -> BinaryIO:
         raise
 
 
+def _temporary_name() -> str:
+    return f".atomic-{secrets.token_hex(8)}.tmp"
+
+
 def _require_regular(descriptor: int) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def _sync_directory(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut, where the file system can."""
+def sync_directory(folder: Path | str) -> None:
+    """Make renames in ``folder`` survive a power cut, where the file system can.
+
+    Raises:
+        OSError: it could, and failed.
+
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as exc:

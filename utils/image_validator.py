@@ -32,6 +32,7 @@ __all__ = [
     "UnreadableImage",
     "inspect_image",
     "load_for_upload",
+    "read_image",
 ]
 
 MAX_PIXELS: Final = 100_000_000
@@ -81,6 +82,14 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
             cut off; the message is one sentence for the user.
 
     """
+    return read_image(path, max_pixels=max_pixels)[0]
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts, bytes | None]:
+    """Do what :func:`inspect_image` does, and return the bytes to send as well.
+
+    They are None where the image is to be converted: the result may be many times as large.
+    """
     # Pillow is imported with the first image, so that --help does not pay for it.
     from utils.image_conversion import examine  # noqa: PLC0415
 
@@ -92,7 +101,7 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     if lacks_its_end(data, kind):
         raise UnreadableImage("The image is cut off: the end of the file is missing.")
     conversion = _conversion(kind, traits)
-    return ImageFacts(
+    facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         mime_type=kind.value,
         send_mime_type=kind.value if conversion is None else conversion.value,
@@ -101,6 +110,7 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         conversion=conversion,
         notes=tuple(_notes(path, kind, traits, conversion)),
     )
+    return facts, data if conversion is None else None
 
 
 def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
