@@ -95,7 +95,7 @@ class Archiver:
         # The ledger of the real answers never holds a simulated one.
         name = f"{DRY_RUN}/{Path(LEDGER).name}" if run.dry_run else LEDGER
         self._ledger_path = output_dir / name
-        self._ledger = Ledger(self._ledger_path, run_id=run.run_id)
+        self._ledger = Ledger(self._ledger_path, run_id=run.run_id, root=output_dir)
         self._identity: tuple[int, int] | None = None
 
     def check_writable(self) -> None:

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
-from utils.files import write_synced
+from utils.files import make_folder, write_synced
 from utils.plain import json_line, plain
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,14 @@ class Ledger:
     """The ledger in one file; safe to use from several threads, by one process.
 
     Args:
-        path: the file; made, with its folder, for the first line.
+        path: the file; made, with its folders below ``root``, for the first line.
+        root: the output directory, which is never made; None for the file's own folder.
         run_id: of the run that writes.
     """
 
-    def __init__(self, path: Path, *, run_id: str) -> None:
+    def __init__(self, path: Path, *, run_id: str, root: Path | None = None) -> None:
         self._path = path
+        self._root = root or path.parent
         self._run_id = run_id
         self._lock = Lock()
         self._bad_told = 0
@@ -85,7 +87,7 @@ class Ledger:
         try:
             return os.open(self._path, _APPEND, 0o666)
         except FileNotFoundError:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent, root=self._root)
             return os.open(self._path, _APPEND, 0o666)
 
     def _lines(self) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from errors import StorageError
 from models import Artefact
 from results.layout import HISTORY, LEDGER, METADATA, Place
 from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER
-from utils.files import is_temporary, sync_directory, write_atomic
+from utils.files import is_temporary, make_folder, sync_directory, write_atomic
 from utils.logger import one_line
 
 _STATS = "processing_stats.json"
@@ -54,7 +54,7 @@ class ResultTree:
             try:
                 write_atomic(target, data, sync=sync)
             except (FileNotFoundError, NotADirectoryError):
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(target.parent, root=self._root)
                 write_atomic(target, data, sync=sync)
 
     def sync(self, folder: str) -> None:
@@ -166,7 +166,7 @@ class ResultTree:
         kept = next(kept for kept in self._history_paths(path) if not self._is_file(kept))
         target = self._root / kept
         with naming(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, root=self._root)
             (self._root / path).rename(target)
 
     def _history_paths(self, path: str) -> Iterator[str]:

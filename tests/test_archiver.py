@@ -260,6 +260,7 @@ def test_nothing_outside_the_tree_is_ever_touched(tmp_path: Path) -> None:
     """A path from a doctored ledger can lead nowhere."""
     root, mine = tmp_path / "out", tmp_path / "mine.txt"
     mine.write_bytes(b"mine")
+    root.mkdir()
     digest = hashlib.sha256(b"mine").hexdigest()
     outside = [
         Artefact(path=path, size_bytes=4, sha256=digest)

@@ -33,6 +33,7 @@ def test_a_ledger_line_comes_back_as_it_was_and_fits_its_schema(tmp_path: Path) 
 
 def test_torn_lines_are_passed_over(tmp_path: Path) -> None:
     """A ledger cut off at any byte gives the whole lines before the cut, and takes new ones after it."""
+    (tmp_path / "whole").mkdir()
     whole = archiver(tmp_path / "whole")
     for key in ("a.jpg", "b.jpg"):
         whole.store(succeeded(key))

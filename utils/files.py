@@ -100,6 +100,18 @@ def write_synced(descriptor: int, data: bytes) -> None:
     os.fsync(descriptor)
 
 
+def make_folder(folder: Path, *, root: Path) -> None:
+    """Make a folder and those above it, but never ``root``: one that was removed stays removed.
+
+    Raises:
+        OSError: ``root`` is gone, or one of them cannot be made.
+
+    """
+    if folder != root:
+        make_folder(folder.parent, root=root)
+        folder.mkdir(exist_ok=True)
+
+
 def open_regular(path: Path | str) -> BinaryIO:
     """Open a regular file for reading; links are followed.
 
