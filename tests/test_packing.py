@@ -50,6 +50,7 @@ def make(root: Path, *names: str) -> dict[str, bytes]:
 
 def a_tree(root: Path) -> Archiver:
     """Make a small tree of results."""
+    root.mkdir(exist_ok=True)
     store = archiver(root)
     store.store(succeeded("t/a.jpg", "text" * 100, picture()))
     store.store(succeeded("b.jpg", "text"))
