@@ -178,6 +178,7 @@ class _Run:
             if means.optimizer and not settings.dry_run:
                 await stack.enter_async_context(kept(means.optimizer, self.journal))
             async with compose.model(settings) as model:
+                limiter.hear_of_reach(lambda: model.reach_s)
                 processor = compose.processor(
                     settings,
                     model,

@@ -180,11 +180,11 @@ def families_table(found: Sequence[Played]) -> Iterator[str]:
 
 def draw(found: Sequence[Played], sizes: Sequence[int], path: Path) -> None:
     """Draw share against price: a line for each policy from the smallest size to the largest."""
-    import matplotlib as mpl  # noqa: PLC0415 - a plot alone needs it
+    import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - for plots alone
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "prompt-optimization"
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
 
     figure, axes = plt.subplots(figsize=(7.2, 4.4))
     for policy, colour in COLOURS.items():

@@ -104,6 +104,12 @@ class GeminiClient:
         await self._stack.aclose()
         self._session = self._sdk = None
 
+    @property
+    def reach_s(self) -> float | None:
+        """Return how long it takes to reach the service; None before it was reached."""
+        connector = self._session.connector if self._session else None
+        return getattr(connector, "reach_s", None)
+
     async def generate(self, request: GenerationRequest) -> Generation:
         """Put one request; return its answer.
 

@@ -9,13 +9,14 @@ request, in a thread. This file knows neither what is asked, nor what a reply me
 
 import asyncio
 import json
+import math
 import os
 import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import certifi
@@ -25,6 +26,10 @@ from yarl import URL
 from errors import ApiFailure, ErrorKind
 from gemini.refusals import HttpError
 from gemini.words import one_sentence
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 _READ_BUFFER_BYTES = 2**18
 """At most twice as much waits for a task to take it. With the 4 MB of the SDK's session and eight replies
@@ -103,10 +108,31 @@ def _certificates() -> ssl.SSLContext:
     return context
 
 
+class Connector(aiohttp.TCPConnector):
+    """Makes connections, and tells how long the first took."""
+
+    reach_s: float | None = None
+    """From no connection to one that can be used; the quickest of those that were made together first."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: "list[Trace]",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as the library calls it
+    ) -> "Connection":
+        """Return a connection; one that is begun before any was there cannot be one that waited for use."""
+        is_first, clock = self.reach_s is None, asyncio.get_running_loop().time
+        begun_s = clock()
+        connection = await super().connect(req, traces, timeout)
+        if is_first:
+            self.reach_s = min(clock() - begun_s, math.inf if self.reach_s is None else self.reach_s)
+        return connection
+
+
 def open_session(route: Route) -> aiohttp.ClientSession:
     """Return a session that takes this way, to be closed by the caller, who bounds concurrency too."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=route.certificates),
+        connector=Connector(limit=0, ssl=route.certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         proxy=route.proxy,

@@ -21,6 +21,10 @@ _LONGEST_DRIP_S = 15.0
 """Before anything is known, a hint up to this long may be a bucket's; a slower one is learned later."""
 _PAIR_S = (4.0, 55.0)
 """Two refusals this far apart bound a stretch in which a bucket gave all it had."""
+_LEAST_PAIR_S = 0.1
+_SURE, _HARDLY_SURE = 8.0, 2.0
+"""How many times longer than the doubt about its ends a shorter stretch must be: to be believed from now on,
+and to be better than nothing while a limit is new."""
 _RECENT_S = 10.0
 _LEAP = 1.5
 """A pace so far above the old limit was not carried by what a bucket had saved."""
@@ -36,12 +40,23 @@ class Refused:
     hint_s: float | None
     named: float | None
     """The limit that the service named."""
+    heard_s: float | None = None
+    """When the refusal arrived; None for at once."""
+
+    @property
+    def doubt_s(self) -> float:
+        """Return by how much the moment may be wrong at which it was refused: between leave and reply."""
+        return 0.0 if self.heard_s is None else self.heard_s - self.sent_s
+
+    @property
+    def is_precise(self) -> bool:
+        """Return whether the hint is more than a round number, which is of no help."""
+        return self.hint_s is not None and self.hint_s > 0.0 and self.hint_s != round(self.hint_s)
 
     @property
     def relief_s(self) -> float:
-        """Return when it would not have been refused; a hint in whole seconds is rounded, so no help."""
-        hint_s = self.hint_s or 0.0
-        return self.sent_s + (0.0 if hint_s == round(hint_s) else hint_s)
+        """Return when it would not have been refused."""
+        return self.sent_s + (self.hint_s if self.is_precise and self.hint_s else 0.0)
 
 
 class Phase(Enum):
@@ -63,6 +78,8 @@ class Anchor:
     """What the quota had taken until then, since the beginning, and what it refused then."""
     window: float
     """What it had taken in the window that the hint names."""
+    doubt_s: float = 0.0
+    """By how much these moments may be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +90,8 @@ class Estimate:
     is_bucket: bool
     anchor: Anchor
     """What the next refusal is measured from."""
+    is_measured: bool = False
+    """Two exact hints of a bucket tell it together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +105,14 @@ class Context:
     is_bucket: bool
     """What the refusals before said."""
     anchor: Anchor | None
+    is_new: bool
+    """No limit was known until a moment ago."""
     was_raised: bool
     """The refusal before raised the limit."""
     recent_hints_s: tuple[float, ...]
     """Of the refusals before, latest last."""
+    longest_hint_s: float
+    """Of all that were exact."""
     others: float
     """What other runs on the key took in the last minute."""
 
@@ -110,9 +133,22 @@ def limit_at(refused: Refused, sendings: Sendings, context: Context) -> Estimate
     return Estimate(
         per_minute=max(1.0, found or window),
         is_bucket=found is not None,
+        is_measured=found is not None and _is_measured(refused, context),
         anchor=Anchor(
-            phase=context.phase, sent_s=refused.sent_s, relief_s=refused.relief_s, asked=asked, window=window
+            phase=context.phase,
+            sent_s=refused.sent_s,
+            relief_s=refused.relief_s,
+            asked=asked,
+            window=window,
+            doubt_s=refused.doubt_s,
         ),
+    )
+
+
+def drips_anew(refused: Refused, sendings: Sendings, context: Context) -> bool:
+    """Tell whether the refusal measures a bucket anew, however soon it comes after the one before."""
+    return (
+        context.is_bucket and refused.is_precise and _between_refusals(refused, sendings, context) is not None
     )
 
 
@@ -188,15 +224,30 @@ def _drips(refused: Refused, context: Context) -> bool:
 def _between_refusals(refused: Refused, sendings: Sendings, context: Context) -> float | None:
     """Return what passed each minute since the refusal before: a bucket was empty at both.
 
-    It was not quite empty, but at the end of each hint it held just what was refused.
+    It was not quite empty, but at the end of each hint it held just what was refused. So two refusals need
+    not lie far apart, if it is known well when they happened.
     """
     if context.anchor is None:
         return None
     span_s = refused.relief_s - context.anchor.relief_s
     given = _asked(refused, sendings, context.unit) - context.anchor.asked
-    if span_s < _PAIR_S[0] or given <= 0.0:
+    if given <= 0.0:
+        return None
+    if span_s >= _PAIR_S[0]:
+        return given / span_s * MINUTE_S + context.others
+    doubt_s = refused.doubt_s + context.anchor.doubt_s
+    is_short = span_s < max(_LEAST_PAIR_S, _HARDLY_SURE * doubt_s)
+    if is_short or not context.is_new or not refused.is_precise:
         return None
     return given / span_s * MINUTE_S + context.others
+
+
+def _is_measured(refused: Refused, context: Context) -> bool:
+    """Tell whether a bucket's rate is known from two refusals, as well as it needs to be."""
+    if context.anchor is None or not refused.is_precise:
+        return False
+    doubt_s = refused.doubt_s + context.anchor.doubt_s
+    return refused.relief_s - context.anchor.relief_s >= max(_LEAST_PAIR_S, _SURE * doubt_s)
 
 
 def _is_exact(refused: Refused, context: Context) -> bool:
@@ -220,8 +271,9 @@ def _drip_rate(refused: Refused, sendings: Sendings, context: Context) -> float:
     A request waits no longer than it takes to drip in, so the hint bounds the rate; a hint in whole
     seconds is rounded and does not.
     """
-    recent = _recent(refused, sendings, context, 5.0)
-    hint_s = refused.hint_s or 0.0
-    if hint_s == round(hint_s):
-        return 0.5 * recent
-    return min(recent, MINUTE_S * refused.sending.amount(context.unit) / hint_s + context.others)
+    if not refused.is_precise:
+        return 0.5 * _recent(refused, sendings, context, 5.0)
+    drip_s = max(refused.hint_s or 0.0, context.longest_hint_s)
+    most = MINUTE_S * refused.sending.amount(context.unit) / drip_s + context.others
+    between = _between_refusals(refused, sendings, context)
+    return min(most, between or most)

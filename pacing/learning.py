@@ -18,7 +18,7 @@ something else than this pace holds requests back. This file does not know what 
 import dataclasses
 import math
 
-from pacing.evidence import Anchor, Context, Estimate, Phase, Refused, limit_at
+from pacing.evidence import Anchor, Context, Estimate, Phase, Refused, drips_anew, limit_at
 from pacing.figures import LearnedLimit, Unit
 from pacing.probing import Schedule
 from pacing.sendings import MINUTE_S, Sending, Sendings
@@ -45,6 +45,8 @@ _OURS = 0.9
 _CREDIT_S = 1.0
 """A late start may be made up for by so much, but by no more than one request."""
 _BOUND_S = 5.0
+_NEW_S = 20.0
+"""For so long after a limit was first met, less sure measurements correct it, too."""
 
 
 class Learning:
@@ -70,6 +72,8 @@ class Learning:
         self._is_bucket = False
         self._was_raised = False
         self._hints_s: tuple[float, ...] = ()
+        self._longest_hint_s = 0.0
+        self._first_met_s = math.inf
         self._climb_factor = _CLIMB_FACTOR
         self._most_a_minute = 0.0
         self._amount = 1.0 if unit is Unit.REQUESTS else 1_000.0
@@ -114,22 +118,50 @@ class Learning:
 
     def refused(self, refused: Refused, now_s: float, sendings: Sendings) -> None:
         """Hear that the quota for this unit refused a request."""
-        if refused.sent_s <= self._cut_s or now_s - self._cut_s < _EPISODE_S:
+        if refused.is_precise and refused.hint_s is not None:
+            self._longest_hint_s = max(self._longest_hint_s, refused.hint_s)
+        context = self._context(now_s)
+        if self._is_no_news(refused, now_s, sendings, context):
             self._correct_anchor(refused)
             return
-        estimate = limit_at(refused, sendings, self._context())
+        estimate = limit_at(refused, sendings, context)
+        if self._is_about_the_past(refused, sendings):
+            self._anchor, self._cut_s = estimate.anchor, now_s
+            return
         if self._limit is None and not self._strikes.believes(refused, sendings):
             self._anchor = estimate.anchor
             return
-        self._is_bucket = estimate.is_bucket
-        self._anchor = estimate.anchor
+        is_vague = estimate.is_bucket and context.is_new and not estimate.is_measured
+        if self._anchor is None or not is_vague:
+            self._anchor = estimate.anchor  # else the longer stretch from the one before will tell more
         if refused.hint_s is not None:
             self._hints_s = (*self._hints_s[-4:], refused.hint_s)
+        self._hold_at(estimate, refused, now_s)
+
+    def _is_no_news(self, refused: Refused, now_s: float, sendings: Sendings, context: Context) -> bool:
+        if refused.sent_s <= self._cut_s:
+            return True
+        return now_s - self._cut_s < _EPISODE_S and not drips_anew(refused, sendings, context)
+
+    def _is_about_the_past(self, refused: Refused, sendings: Sendings) -> bool:
+        """Tell whether what filled a known limit may have been sent before this run began: by another one."""
+        begun_s = sendings.begun_s
+        is_first = self._limit is not None and self._anchor is None
+        return is_first and begun_s is not None and refused.sent_s - begun_s < MINUTE_S
+
+    def _hold_at(self, estimate: Estimate, refused: Refused, now_s: float) -> None:
+        """Keep from now on to what a refusal says the limit is."""
+        if self._limit is None:
+            self._first_met_s = now_s
+        self._is_bucket = estimate.is_bucket
         limit = self._judge(estimate, refused.named)
         self._was_raised = self._limit is not None and limit > _RAISED * self._limit
-        self._schedule.met(limit, self._limit, now_s)
+        self._schedule.met(limit, self._limit, now_s, is_measured=estimate.is_measured)
         self._limit = limit
         self._cut_s = now_s
+        if self._is_bucket:
+            # At that moment it holds one request; with two, one that comes early is not refused.
+            self._next_s = refused.relief_s + MINUTE_S * self._amount / (limit * self._portion)
         self._enter(Phase.HOLD, now_s)
 
     def _spacing_s(self) -> float:
@@ -157,13 +189,17 @@ class Learning:
     def known(self) -> LearnedLimit | None:
         """Return what the next night starts from: the limit, or what was seen to pass."""
         if self._limit is not None:
-            limit = max(self._limit, self._schedule.fell_from or 0.0)
-            return LearnedLimit(
-                per_minute=limit, named=self._named is not None, confirmed=self._schedule.is_confirmed
-            )
+            return self._known_limit()
         if self._most_a_minute > 0.0 and self._unit is Unit.REQUESTS:
             return LearnedLimit(per_minute=self._most_a_minute)
         return None
+
+    def _known_limit(self) -> LearnedLimit | None:
+        met, before = self.met(), self._schedule.fell_from
+        if met is None or met.named or met.confirmed:
+            return met
+        # One refusal may be mistaken by far: to begin a night knowing nothing is better.
+        return LearnedLimit(per_minute=max(met.per_minute, before)) if before else None
 
     def meet(self, limit: LearnedLimit) -> None:
         """Hear of a limit that another run on the key has met."""
@@ -172,12 +208,13 @@ class Learning:
 
     def _begin_at(self, start: LearnedLimit) -> None:
         self._limit = start.per_minute
+        self._first_met_s = -math.inf
         self._named = start.per_minute if start.named else None
         self._schedule.trust()
         self._phase = Phase.HOLD
         self._pace = self._limit * _MARGIN[self._unit]
 
-    def _context(self) -> Context:
+    def _context(self, now_s: float) -> Context:
         return Context(
             unit=self._unit,
             phase=self._phase,
@@ -185,8 +222,10 @@ class Learning:
             limit=self._limit,
             is_bucket=self._is_bucket,
             anchor=self._anchor,
+            is_new=now_s - self._first_met_s < _NEW_S,
             was_raised=self._was_raised,
             recent_hints_s=self._hints_s,
+            longest_hint_s=self._longest_hint_s,
             others=self._others,
         )
 

@@ -15,6 +15,10 @@ _MOST_FIRST = 64.0
 _SEEN_SHARE = 0.1
 """Where so much a minute was seen to pass another night, this part of it may leave at once."""
 _LEAST = 1.0
+_REACHES = 4.0
+"""A refusal takes so many times as long as a connection does: that is made, then the image is sent."""
+_SOONEST_S = 0.008
+"""However near the service is, it needs time to refuse."""
 
 
 class Opening:
@@ -28,15 +32,30 @@ class Opening:
         self._window = min(_MOST_FIRST, max(FIRST, _SEEN_SHARE * (seen_rpm or 0.0)))
         self._next_s = -math.inf
         self._is_spread = False
+        self._was_refused = False
+        self._last_s = -math.inf
 
-    def free_at_s(self, now_s: float, *, in_flight: int, portion: float) -> float | None:
-        """Return when a request may start; None for not before a call in flight has ended."""
-        if in_flight >= max(_LEAST, self._window * portion):
+    def free_at_s(
+        self, now_s: float, *, in_flight: int, portion: float, reach_s: float | None = None
+    ) -> float | None:
+        """Return when a request may start; None for not before a call in flight has ended.
+
+        Args:
+            now_s: the instant.
+            in_flight: calls that were begun and have not ended.
+            portion: which part of all is ours.
+            reach_s: how long it takes to reach the service; None while nobody knows.
+        """
+        if in_flight < max(_LEAST, self._window * portion):
+            return max(now_s, self._next_s)
+        if reach_s is None or self._was_refused:
             return None
-        return max(now_s, self._next_s)
+        return max(now_s, self._last_s + max(_SOONEST_S, _REACHES * reach_s))
 
-    def granted(self, now_s: float, latency_s: float | None) -> None:
-        """Count a request: the next one follows as soon as a window full in each latency allows."""
+    def granted(self, now_s: float, latency_s: float | None, *, in_flight: int) -> None:
+        """Count a request beside so many in flight; with it, the window holds no less."""
+        self._last_s = now_s
+        self._window = max(self._window, in_flight + 1.0)
         if self._is_spread and latency_s is not None:
             self._next_s = now_s + latency_s / self._window
 
@@ -47,5 +66,5 @@ class Opening:
 
     def refused(self, in_flight: int) -> None:
         """Begin again with a quarter of what is in flight."""
-        self._is_spread = True
+        self._is_spread = self._was_refused = True
         self._window = max(_LEAST, min(self._window, in_flight + 1.0) / 4.0)

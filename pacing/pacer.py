@@ -7,7 +7,7 @@ once: who waits, and how, is the business of ``rate_limiter``.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from errors import ApiFailure, ErrorKind
@@ -75,6 +75,8 @@ class Pacer:
         self._billed_ratio = 1.0
         self._mean_tokens = 0.0
         self._held_s = -math.inf
+        self.reach_s: Callable[[], float | None] = lambda: None
+        """Says how long it takes to reach the service, once that is known."""
         self.counts = Counts()
         self.refusals: Counter[str] = Counter()
 
@@ -107,7 +109,7 @@ class Pacer:
         if held is WaitCause.PACE:
             self._held_s = now_s
         if self._opening:
-            self._opening.granted(now_s, self.health.latency_s)
+            self._opening.granted(now_s, self.health.latency_s, in_flight=self.health.in_flight)
         self._retries.granted(now_s, retry=retry)
         self.health.began(now_s)
         return sending
@@ -232,7 +234,8 @@ class Pacer:
         """Until a limit is met, answers say how many requests may follow."""
         if self._opening is None or any(strategy.pace is not None for strategy in self._strategies.values()):
             return None
-        free_s = self._opening.free_at_s(now_s, in_flight=self.health.in_flight, portion=self._portion)
+        in_flight, reach_s = self.health.in_flight, self.reach_s()
+        free_s = self._opening.free_at_s(now_s, in_flight=in_flight, portion=self._portion, reach_s=reach_s)
         if free_s is None:
             return Wait(cause=WaitCause.CONCURRENCY, until_s=None)
         return Wait(cause=WaitCause.PACE, until_s=free_s) if free_s > now_s else None
@@ -283,6 +286,7 @@ class Pacer:
                 sent_s=now_s if sending.sent_s is None else sending.sent_s,
                 hint_s=failure.retry_after_s,
                 named=quotas.named_limit(failure, unit),
+                heard_s=now_s,
             )
             self._strategies[unit].refused(refused, now_s, self._sendings)
 

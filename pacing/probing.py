@@ -39,14 +39,19 @@ class Schedule:
         self._meetings = 3
         self._was_full = True
 
-    def met(self, limit: float, before: float | None, now_s: float) -> None:
-        """Note that the limit was met, and where it was believed to be."""
+    def met(self, limit: float, before: float | None, now_s: float, *, is_measured: bool = False) -> None:
+        """Note that the limit was met, and where it was believed to be.
+
+        ``is_measured``: two refusals tell it together, so that it counts as met again.
+        """
         if before is not None and limit < _FALL * before and self.is_confirmed:
             self.fell(before)
         elif before is not None and not 0.96 * before <= limit <= 1.04 * before:
             self._meetings, self._was_full = 1, False
         else:
             self._meetings += 1
+        if is_measured:
+            self._meetings = max(2, self._meetings)
         self._met_s = now_s
         if self.fell_from is not None:
             self._fell_s = now_s if self._fell_s is None else self._fell_s

@@ -51,6 +51,8 @@ class Sendings:
         """Pending and sent within the window."""
         self._ever = dict.fromkeys(Unit, 0.0)
         """Sent and not refused, since the beginning."""
+        self.begun_s: float | None = None
+        """When the first request left."""
 
     def grant(self, sending: Sending) -> None:
         """Count a request that may leave at any moment."""
@@ -60,6 +62,7 @@ class Sendings:
     def sent(self, sending: Sending, now_s: float) -> None:
         """Note the moment when it left."""
         self._pending -= 1
+        self.begun_s = now_s if self.begun_s is None else self.begun_s
         sending.sent_s = now_s
         self._recent.append(sending)
         for unit in Unit:

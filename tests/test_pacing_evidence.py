@@ -30,6 +30,8 @@ def context(
         anchor=anchor,
         was_raised=False,
         recent_hints_s=(),
+        longest_hint_s=0.0,
+        is_new=limit is None,
         others=0.0,
     )
 
@@ -102,6 +104,8 @@ def test_a_hint_that_is_always_the_same_says_nothing() -> None:
         anchor=None,
         was_raised=False,
         recent_hints_s=(30.0, 30.0),
+        longest_hint_s=0.0,
+        is_new=True,
         others=0.0,
     )
 

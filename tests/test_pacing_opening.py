@@ -142,9 +142,28 @@ def test_after_the_first_answers_requests_are_spread_over_the_time_an_answer_tak
     opening = Opening(seen_rpm=None)
     opening.answered()
 
-    opening.granted(10.0, 7.0)
+    opening.granted(10.0, 7.0, in_flight=1)
 
     assert opening.free_at_s(10.0, in_flight=1, portion=1.0) == 10.0 + 7.0 / (FIRST + 1.0)
+
+
+def test_silence_is_news_where_a_refusal_would_have_come_by_now() -> None:
+    """One more leaves after four times as long as it takes to reach the service, beside all in flight."""
+    opening = Opening(seen_rpm=None)
+    opening.granted(10.0, None, in_flight=int(FIRST) - 1)
+
+    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0, reach_s=0.1) == 10.4
+    opening.granted(10.4, None, in_flight=int(FIRST))
+    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0, reach_s=0.1) == 10.8
+    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0, reach_s=0.0) == 10.408
+
+
+def test_after_a_refusal_silence_says_nothing() -> None:
+    """Whoever met a quota waits for answers."""
+    opening = Opening(seen_rpm=None)
+    opening.refused(in_flight=5)
+
+    assert opening.free_at_s(10.0, in_flight=5, portion=1.0, reach_s=0.1) is None
 
 
 def test_a_refusal_leaves_a_quarter() -> None:

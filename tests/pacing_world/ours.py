@@ -30,6 +30,7 @@ class Ours:
         self.limiter = RateLimiter(
             rpm=rpm, tpm=tpm, max_concurrent=setting.max_concurrent, sleep=asyncio.sleep, learned=learned
         )
+        self.limiter.hear_of_reach(lambda: setting.reach_s)
         self._slots = asyncio.Semaphore(setting.max_concurrent)
 
     def turn(self) -> AbstractAsyncContextManager[object]:

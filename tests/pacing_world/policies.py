@@ -70,6 +70,8 @@ class Setting:
     """The true limits, for clients that must be told; what others take is not known to anybody."""
     right_tpm: float | None
     rng: random.Random
+    reach_s: float | None = None
+    """How long it takes to reach the service; None where nobody knows."""
     learned: object = None
     """What the same policy returned the night before."""
 

@@ -14,8 +14,6 @@ from enum import StrEnum
 from tests.emulator.quotas import FixedWindow, Meter, Quota, SlidingWindow, TokenBucket, Unit
 
 MINUTE_S = 60.0
-_BURST_S = 10.0
-"""What a bucket holds, in seconds of its rate."""
 
 
 class Kind(StrEnum):
@@ -38,6 +36,23 @@ class Hints(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """How long things take on the way to the service and there; all in seconds."""
+
+    upload_s: tuple[float, float] = (0.05, 0.2)
+    """What passes until a request is counted: paced requests do not arrive as evenly as they are sent."""
+    refused_after_s: float = 0.25
+    latency_s: tuple[float, float] = (2.0, 40.0)
+    """Between these lie all answers."""
+    reach_s: float | None = None
+    """What the client knows of it."""
+
+
+NEAR = Distance(upload_s=(0.001, 0.006), refused_after_s=0.008, latency_s=(0.2, 0.2), reach_s=0.002)
+"""As on the same machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """Twenty minutes of a service."""
 
@@ -49,7 +64,12 @@ class Scenario:
     kind: Kind = Kind.FIXED
     hints: Hints = Hints.UNNAMED
     median_s: float = 5.0
-    """Of the latency of an answer; all lie between 2 and 40 s."""
+    """Of the latency of an answer, within the bounds of the distance."""
+    distance: Distance = Distance()
+    burst_s: float = 10.0
+    """What a bucket holds, in seconds of its rate."""
+    images: int | None = None
+    """The run ends with so many; None for an endless supply."""
     fault_share: float = 0.03
     """Calls that the quota lets through and that get a 503 all the same."""
     halved_s: tuple[float, float] | None = None
@@ -57,6 +77,8 @@ class Scenario:
     others_rpm: float = 0.0
     """What another client asks for, evenly spread over the whole time, whatever it gets."""
     max_concurrent: int = 200
+    taken_before: int = 0
+    """Requests that another client sent the moment before."""
 
     def quotas(self, clock: Callable[[], float]) -> tuple[Quota, ...]:
         """Return the quotas of a fresh project."""
@@ -83,10 +105,10 @@ class Scenario:
         return dataclasses.replace(self, max_concurrent=max_concurrent)
 
     def _meter(self, limit: int, clock: Callable[[], float]) -> Meter:
-        whole = _meter(self.kind, limit)
+        whole = _meter(self.kind, limit, self.burst_s)
         if self.halved_s is None:
             return whole
-        return Halving(whole, _meter(self.kind, limit // 2), self.halved_s, clock)
+        return Halving(whole, _meter(self.kind, limit // 2, self.burst_s), self.halved_s, clock)
 
 
 class Halving:
@@ -131,12 +153,12 @@ def loop_clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _meter(kind: Kind, limit: int) -> Meter:
+def _meter(kind: Kind, limit: int, burst_s: float) -> Meter:
     if kind is Kind.FIXED:
         return FixedWindow(limit)
     if kind is Kind.SLIDING:
         return SlidingWindow(limit)
-    return TokenBucket(limit, burst=max(1, round(limit * _BURST_S / MINUTE_S)))
+    return TokenBucket(limit, burst=max(1, round(limit * burst_s / MINUTE_S)))
 
 
 _SCENARIOS = (
@@ -148,5 +170,17 @@ _SCENARIOS = (
     Scenario(name="halved", rpm=300, halved_s=(360.0, 780.0)),
     Scenario(name="shared", rpm=300, others_rpm=150.0),
 )
+SHORT = Scenario(
+    name="short",
+    rpm=600,
+    kind=Kind.BUCKET,
+    burst_s=1.0,
+    images=150,
+    max_concurrent=32,
+    fault_share=0.0,
+    median_s=0.2,
+    distance=NEAR,
+)
+"""A quarter of a minute beside a service on the same machine, as in ``bench.sidebyside``."""
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _SCENARIOS}
 """By name; the fault share, the ways to count and the hints are the same in all unless played otherwise."""

@@ -19,11 +19,7 @@ from tests.emulator.replies import Reply, json_reply
 from tests.pacing_world.scenarios import MINUTE_S, Hints, Scenario, loop_clock
 
 MODEL = "gemini-3.6-flash"
-_REFUSED_AFTER_S = 0.25
-_UPLOAD_S = (0.05, 0.2)
-"""What passes until a request is counted: paced requests do not arrive as evenly as they are sent."""
 _FAULT_S = (0.3, 3.0)
-_LATENCY_S = (2.0, 40.0)
 _LATENCY_SPREAD = 0.6
 """Sigma of the logarithm."""
 _OVERLOADED = bodies.error_reply(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
@@ -49,6 +45,8 @@ class Server:
         self.accepted_at_s = array("d")
         self.refused_at_s = array("d")
         self.accepted_tokens = 0
+        for _ in range(scenario.taken_before):
+            self._book.admit(self._phase_s, _OTHERS_TOKENS)
 
     async def call(self, tokens: int) -> int:
         """Return the input tokens that an answered call is billed for.
@@ -56,11 +54,11 @@ class Server:
         Raises:
             ApiFailure: the quota was exceeded, or the service is overloaded.
         """
-        upload_s = self._rng.uniform(*_UPLOAD_S)
+        upload_s = self._rng.uniform(*self._scenario.distance.upload_s)
         await asyncio.sleep(upload_s)
         refusal = self._admit(loop_clock(), tokens)
         if refusal:
-            await asyncio.sleep(_REFUSED_AFTER_S - upload_s)
+            await asyncio.sleep(self._scenario.distance.refused_after_s - upload_s)
             raise self._refused(refusal)
         if self._rng.random() < self._scenario.fault_share:
             await asyncio.sleep(self._rng.uniform(*_FAULT_S))
@@ -88,7 +86,7 @@ class Server:
 
     def _latency_s(self) -> float:
         drawn_s = self._scenario.median_s * self._rng.lognormvariate(0.0, _LATENCY_SPREAD)
-        lowest_s, highest_s = _LATENCY_S
+        lowest_s, highest_s = self._scenario.distance.latency_s
         return min(max(drawn_s, lowest_s), highest_s)
 
     def _refused(self, refusal: Refusal) -> ApiFailure:

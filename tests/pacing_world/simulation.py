@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import retry_handler
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
@@ -91,7 +92,7 @@ class _World:
     def __init__(self, maker: Maker, scenario: Scenario, seed: int, learned: object) -> None:
         self._scenario = scenario
         # Each has its own source, so that one policy's draws do not shift another's world.
-        self._images = _images(random.Random(f"images {seed}"))
+        self._images = islice(_images(random.Random(f"images {seed}")), scenario.images)
         self._server = Server(scenario, random.Random(f"server {seed}"))
         self._rng = random.Random(f"client {seed}")
         self._maker = maker
@@ -109,6 +110,7 @@ class _World:
                 right_rpm=self._scenario.rpm,
                 right_tpm=self._scenario.tpm,
                 rng=random.Random(self._rng.random()),
+                reach_s=self._scenario.distance.reach_s,
                 learned=self._learned,
             )
         )
