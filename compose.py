@@ -114,8 +114,8 @@ def bytes_per_answer(settings: Settings) -> int:
     return each * (1 if settings.archive_format is ArchiveFormat.NONE else 2)
 
 
-def model(settings: Settings) -> GeminiClient | SimulatedModel:
-    """Return what answers: the service, or the stand-in of a dry run."""
+def model(settings: Settings, *, reached: Callable[[float], None]) -> GeminiClient | SimulatedModel:
+    """Return what answers: the service, or the stand-in of a dry run; ``reached`` hears how near it is."""
     wants_images = produces_images(settings.model)
     if settings.dry_run or settings.api_key is None:
         return SimulatedModel(model=settings.model, wants_images=wants_images)
@@ -124,6 +124,7 @@ def model(settings: Settings) -> GeminiClient | SimulatedModel:
         model=settings.model,
         base_url=settings.api_base_url,
         wants_images=wants_images,
+        reached=reached,
     )
 
 

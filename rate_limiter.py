@@ -98,9 +98,10 @@ class RateLimiter:
             wasted_upload_bytes=counts.wasted_upload_bytes,
         )
 
-    def hear_of_reach(self, reach_s: Callable[[], float | None]) -> None:
-        """Hear who knows how long it takes to reach the service; he says None while he does not."""
-        self._pacer.reach_s = reach_s
+    def reached(self, seconds: float) -> None:
+        """Hear how long it took to reach the service; a refusal will not take much longer."""
+        self._pacer.reached(seconds)
+        self._ended.set()  # whoever waits for a call to end may wait for less now
 
     def learned(self) -> LearnedLimits:
         """Return what the next night starts from."""

@@ -177,8 +177,7 @@ class _Run:
                 await stack.enter_async_context(in_company(limiter, memory))
             if means.optimizer and not settings.dry_run:
                 await stack.enter_async_context(kept(means.optimizer, self.journal))
-            async with compose.model(settings) as model:
-                limiter.hear_of_reach(lambda: model.reach_s)
+            async with compose.model(settings, reached=limiter.reached) as model:
                 processor = compose.processor(
                     settings,
                     model,

@@ -8,6 +8,7 @@ the Files API goes through the ``sdk``. What replies mean is decided in ``answer
 import asyncio
 import math
 import re
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -62,14 +63,24 @@ class GeminiClient:
         model: the model's id, with or without ``models/``.
         base_url: another endpoint, with or without a path; None for Google's own.
         wants_images: ask for pictures as well as words.
+        reached: hears how many seconds it took to reach the service, of each of the first connections.
     """
 
-    def __init__(self, *, api_key: str, model: str, base_url: str | None, wants_images: bool) -> None:
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        model: str,
+        base_url: str | None,
+        wants_images: bool,
+        reached: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._api_key = api_key.strip()
         self._strike = redactor([self._api_key])
         self._model = model
         self._base_url = _without_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
+        self._reached = reached
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._sdk: LateSdk | None = None
@@ -90,7 +101,7 @@ class GeminiClient:
         from gemini.transport import open_session  # noqa: PLC0415
 
         async with AsyncExitStack() as opening:
-            session = await opening.enter_async_context(open_session(route))
+            session = await opening.enter_async_context(open_session(route, self._reached))
             sdk = LateSdk(api_key=self._api_key, base_url=self._base_url, session=session)
             self._sdk = await opening.enter_async_context(sdk)
             self._session = session
@@ -103,12 +114,6 @@ class GeminiClient:
         """Close all connections."""
         await self._stack.aclose()
         self._session = self._sdk = None
-
-    @property
-    def reach_s(self) -> float | None:
-        """Return how long it takes to reach the service; None before it was reached."""
-        connector = self._session.connector if self._session else None
-        return getattr(connector, "reach_s", None)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Put one request; return its answer.

@@ -31,9 +31,6 @@ class SimulatedModel:
         wants_images: add a picture to every answer.
     """
 
-    reach_s: float | None = None
-    """There is nothing to reach."""
-
     def __init__(self, *, model: str, wants_images: bool) -> None:
         self._model = model
         self._wants_images = wants_images

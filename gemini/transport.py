@@ -9,11 +9,10 @@ request, in a thread. This file knows neither what is asked, nor what a reply me
 
 import asyncio
 import json
-import math
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -108,11 +107,13 @@ def _certificates() -> ssl.SSLContext:
     return context
 
 
-class Connector(aiohttp.TCPConnector):
-    """Makes connections, and tells how long the first took."""
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections, and tells how long the first ones took."""
 
-    reach_s: float | None = None
-    """From no connection to one that can be used; the quickest of those that were made together first."""
+    def __init__(self, *, reached: Callable[[float], None], certificates: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=0, ssl=certificates)
+        self._reached = reached
+        self._has_reached = False
 
     async def connect(
         self,
@@ -121,18 +122,23 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as the library calls it
     ) -> "Connection":
         """Return a connection; one that is begun before any was there cannot be one that waited for use."""
-        is_first, clock = self.reach_s is None, asyncio.get_running_loop().time
+        if self._has_reached:
+            return await super().connect(req, traces, timeout)
+        clock = asyncio.get_running_loop().time
         begun_s = clock()
         connection = await super().connect(req, traces, timeout)
-        if is_first:
-            self.reach_s = min(clock() - begun_s, math.inf if self.reach_s is None else self.reach_s)
+        self._has_reached = True
+        self._reached(clock() - begun_s)
         return connection
 
 
-def open_session(route: Route) -> aiohttp.ClientSession:
-    """Return a session that takes this way, to be closed by the caller, who bounds concurrency too."""
+def open_session(route: Route, reached: Callable[[float], None]) -> aiohttp.ClientSession:
+    """Return a session that takes this way, to be closed by the caller, who bounds concurrency too.
+
+    ``reached`` hears how many seconds it took to reach the service, of each of the first connections.
+    """
     return aiohttp.ClientSession(
-        connector=Connector(limit=0, ssl=route.certificates),
+        connector=_Connector(reached=reached, certificates=route.certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         proxy=route.proxy,

@@ -34,23 +34,19 @@ class Opening:
         self._is_spread = False
         self._was_refused = False
         self._last_s = -math.inf
+        self._reach_s = math.inf
 
-    def free_at_s(
-        self, now_s: float, *, in_flight: int, portion: float, reach_s: float | None = None
-    ) -> float | None:
-        """Return when a request may start; None for not before a call in flight has ended.
-
-        Args:
-            now_s: the instant.
-            in_flight: calls that were begun and have not ended.
-            portion: which part of all is ours.
-            reach_s: how long it takes to reach the service; None while nobody knows.
-        """
+    def free_at_s(self, now_s: float, *, in_flight: int, portion: float) -> float | None:
+        """Return when a request may start; None for not before a call in flight has ended."""
         if in_flight < max(_LEAST, self._window * portion):
             return max(now_s, self._next_s)
-        if reach_s is None or self._was_refused:
+        if self._was_refused or not math.isfinite(self._reach_s):
             return None
-        return max(now_s, self._last_s + max(_SOONEST_S, _REACHES * reach_s))
+        return max(now_s, self._last_s + max(_SOONEST_S, _REACHES * self._reach_s))
+
+    def reached(self, seconds: float) -> None:
+        """Hear how long it took to reach the service; the quickest time is the way, the rest is waiting."""
+        self._reach_s = min(self._reach_s, seconds)
 
     def granted(self, now_s: float, latency_s: float | None, *, in_flight: int) -> None:
         """Count a request beside so many in flight; with it, the window holds no less."""

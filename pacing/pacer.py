@@ -7,7 +7,7 @@ once: who waits, and how, is the business of ``rate_limiter``.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from errors import ApiFailure, ErrorKind
@@ -75,8 +75,6 @@ class Pacer:
         self._billed_ratio = 1.0
         self._mean_tokens = 0.0
         self._held_s = -math.inf
-        self.reach_s: Callable[[], float | None] = lambda: None
-        """Says how long it takes to reach the service, once that is known."""
         self.counts = Counts()
         self.refusals: Counter[str] = Counter()
 
@@ -113,6 +111,11 @@ class Pacer:
         self._retries.granted(now_s, retry=retry)
         self.health.began(now_s)
         return sending
+
+    def reached(self, seconds: float) -> None:
+        """Hear how long it took to reach the service."""
+        if self._opening:
+            self._opening.reached(seconds)
 
     def sent(self, sending: Sending, now_s: float) -> None:
         """Hear that a request leaves now."""
@@ -234,8 +237,7 @@ class Pacer:
         """Until a limit is met, answers say how many requests may follow."""
         if self._opening is None or any(strategy.pace is not None for strategy in self._strategies.values()):
             return None
-        in_flight, reach_s = self.health.in_flight, self.reach_s()
-        free_s = self._opening.free_at_s(now_s, in_flight=in_flight, portion=self._portion, reach_s=reach_s)
+        free_s = self._opening.free_at_s(now_s, in_flight=self.health.in_flight, portion=self._portion)
         if free_s is None:
             return Wait(cause=WaitCause.CONCURRENCY, until_s=None)
         return Wait(cause=WaitCause.PACE, until_s=free_s) if free_s > now_s else None

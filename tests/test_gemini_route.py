@@ -144,3 +144,30 @@ def test_a_company_can_have_its_own_authorities(monkeypatch: pytest.MonkeyPatch,
 
     assert isinstance(context, ssl.SSLContext)
     assert context.get_ca_certs(binary_form=True) == everybody[:1]
+
+
+def test_it_tells_how_near_the_service_is_before_the_first_answer() -> None:
+    """Of connections that were made, never of one that had been there; while their calls are still open."""
+    heard: list[float] = []
+    before_answers: list[int] = []
+
+    async def answer(incoming: web.Request) -> web.Response:
+        await incoming.read()
+        before_answers.append(len(heard))
+        return web.json_response(ANSWER)
+
+    async def story() -> None:
+        async with (
+            serving(answer) as url,
+            GeminiClient(
+                api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False, reached=heard.append
+            ) as client,
+        ):
+            await asyncio.gather(*(client.generate(request()) for _ in range(3)))
+            await client.generate(request())
+
+    asyncio.run(story())
+
+    assert 1 <= len(heard) <= 3
+    assert all(seconds > 0.0 for seconds in heard)
+    assert before_answers[0] >= 1

@@ -151,19 +151,25 @@ def test_silence_is_news_where_a_refusal_would_have_come_by_now() -> None:
     """One more leaves after four times as long as it takes to reach the service, beside all in flight."""
     opening = Opening(seen_rpm=None)
     opening.granted(10.0, None, in_flight=int(FIRST) - 1)
+    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0) is None
 
-    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0, reach_s=0.1) == 10.4
+    opening.reached(0.1)
+    opening.reached(0.3)
+
+    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0) == 10.4
     opening.granted(10.4, None, in_flight=int(FIRST))
-    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0, reach_s=0.1) == 10.8
-    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0, reach_s=0.0) == 10.408
+    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0) == 10.8
+    opening.reached(0.0)
+    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0) == 10.408
 
 
 def test_after_a_refusal_silence_says_nothing() -> None:
     """Whoever met a quota waits for answers."""
     opening = Opening(seen_rpm=None)
+    opening.reached(0.1)
     opening.refused(in_flight=5)
 
-    assert opening.free_at_s(10.0, in_flight=5, portion=1.0, reach_s=0.1) is None
+    assert opening.free_at_s(10.0, in_flight=5, portion=1.0) is None
 
 
 def test_a_refusal_leaves_a_quarter() -> None:

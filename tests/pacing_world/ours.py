@@ -30,7 +30,8 @@ class Ours:
         self.limiter = RateLimiter(
             rpm=rpm, tpm=tpm, max_concurrent=setting.max_concurrent, sleep=asyncio.sleep, learned=learned
         )
-        self.limiter.hear_of_reach(lambda: setting.reach_s)
+        if setting.reach_s is not None:
+            self.limiter.reached(setting.reach_s)
         self._slots = asyncio.Semaphore(setting.max_concurrent)
 
     def turn(self) -> AbstractAsyncContextManager[object]:
