@@ -25,7 +25,7 @@ from reporting.tally import Tally
 from stopping import Stop
 from utils.discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress
-from utils.together import Together
+from utils.together import Together, to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,11 @@ class Batch:
 
         An outcome that cannot be stored stops the run; whose it was is told at the end.
         """
-        # A second Ctrl-C cancels waits and calls, but never a write that was asked for.
+        # A second Ctrl-C cancels waits and calls, but never a write that was asked for. It is waited for:
+        # an answer that came to stand after the journal was closed would be asked for again.
+        await to_its_end(self._store_and_count(outcome))
+
+    async def _store_and_count(self, outcome: Outcome) -> None:
         error = await self._writes.do((outcome, self._utcnow()))
         if error is not None:
             self._stop_for(error)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import document
 from tests.crash.checks import calls_by_image, proven
 from tests.crash.launched import Launcher
 from tests.crash.launcher import Fault
@@ -15,6 +16,7 @@ from tests.emulator import Emulator
 
 pytestmark = pytest.mark.e2e
 
+INTERRUPTED = 130
 ROUNDS = 6
 STRIDE = 17
 """The suite meets every 17th point, ``make crash-test`` every one."""
@@ -100,3 +102,29 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
 
     assert not left
     assert calls <= IMAGES + CONCURRENT
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "before results.ledger:Ledger.append",
+        "before results.result_tree:ResultTree.put",
+        "before journal.records:write_outcome",
+    ],
+)
+def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
+    launcher: Launcher, tmp_path: Path, at: str
+) -> None:
+    """Whatever was on its way to the disk stands, is counted, and is not asked for again."""
+
+    async def scenario() -> None:
+        async with Emulator(latency_s=0.01) as emulator:
+            scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher)
+            done = await scene.run(Fault(act="interrupt", at=at, slow_s=0.5))
+            assert done.code == INTERRUPTED, done.stderr
+            standing = proven(scene.output)
+            assert standing
+            assert document(scene.output, "processing_stats.json")["accounting"]["answered"] == len(standing)
+            await scene.finish()
+
+    asyncio.run(scenario())
