@@ -222,7 +222,7 @@ class GeminiClient:
 def _prepared(base_url: str) -> "Route":
     """Import what sends requests, and find the way; takes a fifth of a second, so not on the loop."""
     try:
-        from gemini.transport import find_route, reason_of  # noqa: PLC0415
+        from gemini.transport import UnusableLogin, find_route, reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:
@@ -230,9 +230,15 @@ def _prepared(base_url: str) -> "Route":
     except OSError as error:
         what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
         raise UsageError(f"{what}: {reason_of(error)}") from error
+    except UnusableLogin as error:
+        what = "the .netrc file (in your home, or where NETRC points) cannot be used"
+        why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
+        raise UsageError(f"{what}: {why}") from error
     except ValueError as error:
         # Without its words: a proxy's address may hold a password.
-        raise UsageError("HTTP_PROXY or HTTPS_PROXY names a proxy whose address is no URL") from error
+        what = "HTTP_PROXY or HTTPS_PROXY names a proxy that cannot be used"
+        why = "its address is no http://host:port, or its name and password fit into no HTTP header"
+        raise UsageError(f"{what}: {why}") from error
 
 
 def _path_of(model: str) -> str:

@@ -55,6 +55,10 @@ class Refused(Exception):
         self.http = http
 
 
+class UnusableLogin(Exception):
+    """``.netrc`` cannot be read as text, or holds a name or a password that no header can carry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """The way to the service: the same for all requests, which all go to one host."""
@@ -71,22 +75,47 @@ def find_route(base_url: str) -> Route:
 
     Raises:
         OSError: the certificates cannot be read.
-        ValueError: a variable names a proxy that is no URL.
+        UnusableLogin: ``.netrc`` is no text, or its word for the host fits into no header.
+        ValueError: a variable names a proxy that cannot be asked.
     """
     try:
         url = URL(base_url)
     except ValueError:  # an address that is none is told by the first request
         return Route()
+    headers = {} if url.user else _login_of(url.host or "")
     proxy: URL | None = None
-    headers: dict[str, str] = {}
     with suppress(LookupError):
-        proxy, user = helpers.get_env_proxy_for_url(url)
-        proxy = proxy.with_user(user.login).with_password(user.password) if user else proxy
-    with suppress(LookupError):
-        known = helpers.basicauth_from_netrc(helpers.netrc_from_env(), url.host or "")
-        headers[hdrs.AUTHORIZATION] = known.encode()
+        found, user = helpers.get_env_proxy_for_url(url)
+        proxy = _usable(found, user)
     certificates = _certificates() if url.scheme == "https" else True
     return Route(proxy=proxy, headers=headers, certificates=certificates)
+
+
+def _login_of(host: str) -> dict[str, str]:
+    """Return the header with the name and password that ``.netrc`` has for a host, if it has any."""
+    try:
+        return {hdrs.AUTHORIZATION: helpers.basicauth_from_netrc(helpers.netrc_from_env(), host).encode()}
+    except LookupError:
+        return {}
+    except ValueError:
+        # Not chained: the words of the error may hold the password.
+        raise UnusableLogin from None
+
+
+def _usable(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
+    """Return the proxy with name and password, also where it is named without ``http://``, as curl takes it.
+
+    aiohttp speaks HTTP to it whatever its address says, and would find out with every request what cannot be.
+    """
+    if not proxy.host and proxy.scheme != "http":
+        proxy = URL(f"http://{proxy}")
+    if not proxy.host or proxy.scheme not in {"http", ""}:
+        raise ValueError("not the address of an HTTP proxy")
+    if user:
+        proxy = proxy.with_user(user.login).with_password(user.password)
+    if proxy.user is not None:
+        aiohttp.encode_basic_auth(proxy.user, proxy.password or "", "latin1")  # raises: no header holds it
+    return proxy
 
 
 def _certificates() -> ssl.SSLContext:
