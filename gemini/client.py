@@ -142,7 +142,10 @@ class GeminiClient:
 
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
-                return await self._answer(request)
+                body, charset = await self._reply(request)
+            # Not under the deadline: what is here is paid for, though it waits until others are read.
+            wants_images = self._wants_images and bool(request.mime_type)
+            return await self._answer(body, charset, wants_images=wants_images)
         except (ApiFailure, FatalError) as error:
             return error.with_traceback(None)
         except Refused as error:
@@ -154,9 +157,10 @@ class GeminiClient:
         except BROKEN_REPLIES:
             return broken_reply()
 
-    async def _answer(self, request: GenerationRequest) -> Generation:
-        body, charset = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
-        wants_images = self._wants_images and bool(request.mime_type)
+    async def _reply(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+        return await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
+
+    async def _answer(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         if len(body) > _READ_ON_LOOP_BYTES:
             async with self._reading:
                 return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
