@@ -58,10 +58,12 @@ class Result:
     images: int
     right: int
     wrong: int
-    stall_ms: float = 0.0
-    """The longest, while calls were under way."""
-    stall_cpu_ms: float = 0.0
+    stall_ms: float | None = None
+    """The longest, while calls were under way; None when nobody watched, or what was seen was not told."""
+    stall_cpu_ms: float | None = None
     """The longest by the loop's own CPU, which a busy machine does not stretch."""
+    session: str = ""
+    """Results of one session were measured in turn, so that what slows the machine slows all."""
 
     @property
     def stands(self) -> bool:
