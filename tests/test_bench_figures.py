@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
+import select
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -205,6 +208,20 @@ def test_a_command_that_hangs_is_killed_and_says_so(tmp_path: Path) -> None:
 
     assert used.code == -9
     assert (tmp_path / "log").read_text() == "here\n"
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    """A process of one client that goes on would slow the next one."""
+    os.mkfifo(tmp_path / "open")
+    reader = os.open(tmp_path / "open", os.O_RDONLY | os.O_NONBLOCK)
+    program = f"exec 3>{shlex.quote(str(tmp_path / 'open'))}; sleep 60 & exit 0"
+
+    used = run(["/bin/sh", "-c", program], {"PATH": os.defpath}, log=tmp_path / "log", within_s=20.0)
+
+    assert used.code == 0
+    assert select.select([reader], [], [], 10.0)[0], "somebody still holds it open"
+    assert os.read(reader, 1) == b""
+    os.close(reader)
 
 
 def test_a_section_replaces_itself_and_nothing_else(tmp_path: Path) -> None:
