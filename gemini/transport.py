@@ -33,6 +33,9 @@ with pictures at a time, what they bring in one turn of the loop was a standstil
 _AT_ONCE_BYTES = 2**19
 """Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
 
+_MOST_BYTES = 2**27
+"""Of a reply; ten pictures of 10 MB are less. One gone wild would fill the memory until the deadline."""
+
 _REFUSAL_S = 10.0
 _REFUSAL_BYTES = 2**20
 """What reading the body of a refusal may take; its status alone says most."""
@@ -190,12 +193,19 @@ async def _body_of(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def whole_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
-    """Return a reply's body and its charset; one with pictures is put together piece by piece."""
-    if response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
+    """Return a reply's body and its charset; one with pictures is put together piece by piece.
+
+    Raises:
+        ValueError: it is longer than any answer.
+    """
+    is_packed = hdrs.CONTENT_ENCODING in response.headers  # then its length says little
+    if not is_packed and response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
         return await response.read(), response.get_encoding()
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
+        if len(body) > _MOST_BYTES:
+            raise ValueError("a reply is longer than any answer")
     try:
         return body, response.get_encoding()
     except RuntimeError:  # it names none, and is not called JSON: as aiohttp takes it
