@@ -8,7 +8,7 @@ file knows neither flags nor the environment.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ from reporting.tally import Tally
 from stopping import Stop
 from utils.discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress
-from utils.together import Together
+from utils.together import Together, to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,7 @@ class Batch:
         try:
             async with self._shown(processor):
                 await processor.run(self._jobs())
-                for held in self._canary.release():
-                    await self._keep(held)
+                await to_its_end(self._keep_all(self._canary.release()))
         finally:
             self._progress.close()
             if processor.cut_off:
@@ -142,17 +141,21 @@ class Batch:
 
     async def keep(self, outcome: Outcome) -> None:
         """Keep an outcome, unless it is one of the first failures, which wait for a verdict."""
-        for ready in self._canary.judge(outcome):
-            await self._keep(ready)
+        # A second Ctrl-C cancels waits and calls, but no answer that is here, behind whatever it is written.
+        # The end waits for it: what came to stand after the journal was closed would be asked for again.
+        await to_its_end(self._keep_all(self._canary.judge(outcome)))
         if self._canary.cause is not None:
             self._stop.ask(self._canary.cause)
+
+    async def _keep_all(self, outcomes: Iterable[Outcome]) -> None:
+        for ready in outcomes:
+            await self._keep(ready)
 
     async def _keep(self, outcome: Outcome) -> None:
         """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
 
         An outcome that cannot be stored stops the run; whose it was is told at the end.
         """
-        # A second Ctrl-C cancels waits and calls, but never a write that was asked for.
         error = await self._writes.do((outcome, self._utcnow()))
         if error is not None:
             self._stop_for(error)

@@ -37,6 +37,7 @@ from reporting.tally import Tally
 from rewriting import entries, rewritten
 from stopping import Stop
 from time_limit import TimeLimit, enforced
+from utils.together import to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ class _Run:
             log.info("%s", limit.announcement(self.utcnow()))
         if not self.batch.has_space(compose.bytes_per_answer(self.settings)):
             return
-        await asyncio.to_thread(self.batch.place_copies)
+        await to_its_end(asyncio.to_thread(self.batch.place_copies))
         await self._ask(plan)
 
     async def _ask(self, plan: Plan) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from bench.clients import FIRST_NIGHT, OURS, PACED, ROOT, Client, Job, environment
 from bench.measure import Result, ask_server, checked, longest_stall, run, seen_in
@@ -51,6 +52,7 @@ class Arena:
     base_url: str
     warm_ups: int = 1
     ours: tuple[str, ...] = ()
+    session: str = field(default_factory=lambda: uuid4().hex, init=False)
     _hashes: dict[tuple[int, int], dict[str, str]] = field(default_factory=dict)
 
     def compare(self, scenario: Scenario, clients: Sequence[Client], rounds: int) -> Results:
@@ -76,8 +78,9 @@ class Arena:
             used = run(client.command(job), environment(job), log=self.folder / "last.log", within_s=WITHIN_S)
             seen = seen_in(ask_server(f"{self.base_url}/_bench/log"))
             right, wrong = checked(client.answers(job), hashes)
-            stalls = json.loads(job.stalls.read_text()) if job.stalls.exists() else []
-        stall_ms, stall_cpu_ms = longest_stall(stalls, seen)
+            stalls = json.loads(job.stalls.read_text()) if job.stalls.exists() else None
+        # A client that was killed, or whose loop was another, told nothing: that is not no stall.
+        stall_ms, stall_cpu_ms = (None, None) if stalls is None else longest_stall(stalls, seen)
         return Result(
             used=used,
             seen=seen,
@@ -86,6 +89,7 @@ class Arena:
             wrong=wrong,
             stall_ms=stall_ms,
             stall_cpu_ms=stall_cpu_ms,
+            session=self.session,
         )
 
     @contextmanager
@@ -127,10 +131,11 @@ def _belongs(client: Client, scenario: Scenario) -> bool:
 
 def _tell(scenario: Scenario, client: Client, result: Result) -> None:
     used, seen = result.used, result.seen
+    stall = "-" if result.stall_ms is None else f"{result.stall_ms:.0f}"
     print(
         f"{scenario.name}: {client.name}: {result.right} of {result.images} right, {result.wrong} wrong, "
         f"{seen.calls} calls, {seen.first_to_last_s:.2f} s first to last, {used.wall_s:.2f} s, "
-        f"CPU {used.cpu_s:.2f} s, {used.peak_mb:.0f} MB, stall {result.stall_ms:.0f} ms, exit {used.code}",
+        f"CPU {used.cpu_s:.2f} s, {used.peak_mb:.0f} MB, stall {stall} ms, exit {used.code}",
         file=sys.stderr,
         flush=True,
     )

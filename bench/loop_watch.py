@@ -41,11 +41,13 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
     def __init__(self, stalls: list[tuple[float, float, float]]) -> None:
         super().__init__()
         self._stalls = stalls
+        self.is_used = False
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a loop for this thread."""
         if threading.current_thread() is not threading.main_thread():
             return super().new_event_loop()
+        self.is_used = True
         return asyncio.SelectorEventLoop(_Watched(self._stalls))
 
 
@@ -53,15 +55,18 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 def watched(path: str | None) -> Iterator[None]:
     """Watch the main thread's loops of the block, and write when each stall began, its length and its CPU.
 
-    All in seconds; the beginnings are of the machine's monotonic clock, as in the server's log.
+    All in seconds; the beginnings are of the machine's monotonic clock, as in the server's log. Where no
+    loop was watched nothing is written: no stall seen is not no stall.
     """
     if path is None:
         yield
         return
     stalls: list[tuple[float, float, float]] = []
-    asyncio.set_event_loop_policy(_Policy(stalls))
+    policy = _Policy(stalls)
+    asyncio.set_event_loop_policy(policy)
     try:
         yield
     finally:
         asyncio.set_event_loop_policy(None)
-        Path(path).write_text(json.dumps(stalls))
+        if policy.is_used:
+            Path(path).write_text(json.dumps(stalls))

@@ -13,6 +13,7 @@ import statistics
 import sys
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -58,10 +59,12 @@ class Result:
     images: int
     right: int
     wrong: int
-    stall_ms: float = 0.0
-    """The longest, while calls were under way."""
-    stall_cpu_ms: float = 0.0
+    stall_ms: float | None = None
+    """The longest, while calls were under way; None when nobody watched, or what was seen was not told."""
+    stall_cpu_ms: float | None = None
     """The longest by the loop's own CPU, which a busy machine does not stretch."""
+    session: str = ""
+    """Results of one session were measured in turn, so that what slows the machine slows all."""
 
     @property
     def stands(self) -> bool:
@@ -70,15 +73,22 @@ class Result:
 
 
 def run(command: Sequence[str], env: Mapping[str, str], *, log: Path, within_s: float) -> Used:
-    """Run a command to its end and return what the kernel counted; one that hangs is killed."""
+    """Run a command to its end and return what the kernel counted; one that hangs is killed.
+
+    So is what it leaves behind, which would work on in the next client's time.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     to_log = [(os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
     started_s = perf_counter()
-    pid = os.posix_spawn(command[0], list(command), dict(env), file_actions=to_log)
-    killer = Timer(within_s, os.kill, (pid, signal.SIGKILL))
+    pid = os.posix_spawn(command[0], list(command), dict(env), file_actions=to_log, setpgroup=0)
+    killer = Timer(within_s, os.killpg, (pid, signal.SIGKILL))
     killer.start()
-    _, status, used = os.wait4(pid, 0)
-    killer.cancel()
+    try:
+        _, status, used = os.wait4(pid, 0)
+    finally:
+        killer.cancel()
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
     return Used(
         wall_s=perf_counter() - started_s,
         cpu_s=used.ru_utime + used.ru_stime,

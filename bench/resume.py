@@ -88,7 +88,7 @@ def _once(arena: Arena, world: _World) -> Result:
         f"resume: {world.client.name}: {right} right, {seen.calls} calls, {used.wall_s:.2f} s",
         file=sys.stderr,
     )
-    return Result(used=used, seen=seen, images=RESUME_NEW, right=right, wrong=wrong)
+    return Result(used=used, seen=seen, images=RESUME_NEW, right=right, wrong=wrong, session=arena.session)
 
 
 def _name(number: int) -> str:

@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import figures
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{name} is not installed: make bench-peers", file=sys.stderr)
     found = figures.load(arguments.json)
     if not arguments.only_tables:
-        for scenario, results in _measured(arguments, chosen, is_start_known=START in found):
+        known = {name for name, rows in found.get(START, {}).items() if rows}
+        for scenario, results in _measured(arguments, chosen, known):
             found = figures.merged(found, {scenario: results})
             if arguments.json:  # at once: the rest may take an hour
                 figures.save(arguments.json, found)
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _measured(
-    arguments: argparse.Namespace, clients: Sequence[Client], *, is_start_known: bool
+    arguments: argparse.Namespace, clients: Sequence[Client], known: Collection[str]
 ) -> Iterator[tuple[Scenario, Results]]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.folder) as folder, server() as base_url:
         arena = Arena(
@@ -57,10 +58,12 @@ def _measured(
             warm_ups=arguments.warm_ups,
             ours=tuple(shlex.split(arguments.ours)),
         )
-        for scenario in SCENARIOS:
+        if not _is_wanted(START, arguments.scenario):
             # The costs of one image are taken off those of many.
-            is_needed = scenario is START and not is_start_known
-            if is_needed or _is_wanted(scenario, arguments.scenario):
+            unknown = [client for client in clients if client.name not in known]
+            yield START, arena.compare(START, unknown, arguments.rounds)
+        for scenario in SCENARIOS:
+            if _is_wanted(scenario, arguments.scenario):
                 yield scenario, arena.compare(scenario, clients, arguments.rounds)
         if _is_wanted(RESUME, arguments.scenario):
             yield RESUME, resumed(arena, clients, arguments.rounds)
@@ -95,7 +98,8 @@ def _section(found: Mapping[Scenario, Results], missing: Sequence[str]) -> str:
         f"{platform.python_version()}, {os.cpu_count()} CPUs.{absent}\n\n"
         "Every answer carries the hash of the image that the server received. A client whose results are\n"
         "not all there, each with its own image's hash, is disqualified. CPU an image leaves the start-up\n"
-        "out, which is what a run with one image takes.\n"
+        "out, which is what a run with one image takes. A ~ is before what was not measured in turn with\n"
+        "what it is compared with, but at another time.\n"
     )
     return "\n".join([HEADING, "", head, *tables(found)])
 

@@ -14,6 +14,7 @@ from bench.measure import Result, median, ratio
 from bench.scenarios import RESUME, START, Scenario
 
 _NONE = "-"
+_DISQUALIFIED = "disqualified"
 
 
 def tables(found: Mapping[Scenario, Results]) -> Iterator[str]:
@@ -34,15 +35,19 @@ def tables(found: Mapping[Scenario, Results]) -> Iterator[str]:
 
 def _start_up(results: Results) -> Iterator[str]:
     yield from _table("client", "right", "calls", "wall s", "against sdk s", "CPU s", "peak MB")
+    sdk = _standing(results, SDK)
     for name, rows in results.items():
+        calls = f"{median(rows, lambda one: one.seen.calls):.0f}"
+        if not _stands(rows):
+            yield _row(name, _right(rows), calls, _DISQUALIFIED, *[_NONE] * 3)
+            continue
         wall = median(rows, _wall_s)
-        sdk = median(results[SDK], _wall_s) if SDK in results else None
         yield _row(
             name,
             _right(rows),
-            f"{median(rows, lambda one: one.seen.calls):.0f}",
+            calls,
             f"{wall:.2f}",
-            _NONE if sdk is None else f"{wall - sdk:+.2f}",
+            f"{_mark(rows, sdk)}{wall - median(sdk, _wall_s):+.2f}" if sdk else _NONE,
             f"{median(rows, _cpu_s):.2f}",
             f"{median(rows, _peak_mb):.0f}",
         )
@@ -51,11 +56,18 @@ def _start_up(results: Results) -> Iterator[str]:
 def _stalls(results: Results) -> Iterator[str]:
     yield from _table("client", "right", "longest stall ms", "its CPU ms", "peak MB")
     for name, rows in results.items():
+        if not _stands(rows):
+            yield _row(name, _right(rows), _DISQUALIFIED, *[_NONE] * 2)
+            continue
+        clock = [row.stall_ms for row in rows if row.stall_ms is not None]
+        own = [row.stall_cpu_ms for row in rows if row.stall_cpu_ms is not None]
+        # What one round did not tell may have been its longest.
+        is_known = len(clock) == len(own) == len(rows)
         yield _row(
             name,
             _right(rows),
-            f"{median(rows, lambda one: one.stall_ms):.0f}",
-            f"{median(rows, lambda one: one.stall_cpu_ms):.0f}",
+            f"{statistics.median(clock):.0f}" if is_known else "not watched",
+            f"{statistics.median(own):.0f}" if is_known else _NONE,
             f"{median(rows, _peak_mb):.0f}",
         )
 
@@ -82,35 +94,48 @@ def _load(scenario: Scenario, results: Results, starts: Results) -> Iterator[str
 
 def _figures(scenario: Scenario, results: Results, name: str, starts: Results) -> Iterator[str]:
     rows = results[name]
-    if not all(row.stands for row in rows):
-        yield "disqualified"
+    if not _stands(rows):
+        yield _DISQUALIFIED
         yield from [_NONE] * 6
         return
     spread = median(rows, _spread_s)
     yield f"{spread:.2f}"
-    yield _times(ratio(_standing(results, PACED if scenario.paced else BARE), rows, _spread_s))
+    pacer = _standing(results, PACED if scenario.paced else BARE)
+    yield _times(ratio(pacer, rows, _spread_s), _mark(rows, pacer))
     yield f"{scenario.bound_s / spread:.2f}" if scenario.bound_s and spread else _NONE
-    own, sdk = _cpu_ms(name, starts), _cpu_ms(SDK, starts)
-    yield f"{median(rows, own):.2f}"
-    both = zip(rows, _standing(results, SDK), strict=False)
-    ratios = [own(one) / sdk(two) for one, two in both]
-    yield _times(statistics.median(ratios) if ratios else None)
+    own, sdk, sdk_rows = _cpu_ms(name, starts), _cpu_ms(SDK, starts), _standing(results, SDK)
+    yield f"{median(rows, own):.2f}" if own else _NONE
+    ratios = [own(one) / sdk(two) for one, two in zip(rows, sdk_rows, strict=False)] if own and sdk else []
+    yield _times(statistics.median(ratios) if ratios else None, _mark(rows, sdk_rows))
     peak = median(rows, _peak_mb)
     yield f"{peak:.0f}"
-    sdk_rows = _standing(results, SDK)
     yield f"{peak - median(sdk_rows, _peak_mb):+.0f}" if sdk_rows else _NONE
 
 
 def _standing(results: Results, name: str) -> Sequence[Result]:
     """Return what others are compared with; a client that failed is no measure."""
     rows = results.get(name, [])
-    return rows if all(row.stands for row in rows) else []
+    return rows if _stands(rows) else []
 
 
-def _cpu_ms(name: str, starts: Results) -> Callable[[Result], float]:
-    """Return how to take the start-up, that is a run with one image, off the CPU of a run."""
-    alone = starts.get(name.partition(",")[0], [])
-    start_s = median(alone, _cpu_s) if alone else 0.0
+def _stands(rows: Sequence[Result]) -> bool:
+    return all(row.stands for row in rows)
+
+
+def _mark(rows: Sequence[Result], others: Sequence[Result]) -> str:
+    """Return what stands before a comparison of what was not measured in turn."""
+    return "" if {row.session for row in rows} == {row.session for row in others} else "~"
+
+
+def _cpu_ms(name: str, starts: Results) -> Callable[[Result], float] | None:
+    """Return how to take the start-up, that is a run with one image, off the CPU of a run.
+
+    None where that is not known: with its start-up, one client would look worse than another, or better.
+    """
+    alone = _standing(starts, name.partition(",")[0])
+    if not alone:
+        return None
+    start_s = median(alone, _cpu_s)
 
     def figure(result: Result) -> float:
         return max(1e-6, (result.used.cpu_s - start_s) / max(1, result.images - 1) * 1e3)
@@ -133,8 +158,8 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _times(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f} x"
+def _times(value: float | None, mark: str) -> str:
+    return _NONE if value is None else f"{mark}{value:.2f} x"
 
 
 def _wall_s(result: Result) -> float:

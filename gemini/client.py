@@ -153,7 +153,10 @@ class GeminiClient:
 
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
-                return await self._answer(request)
+                body, charset = await self._reply(request)
+            # Not under the deadline: what is here is paid for, though it waits until others are read.
+            wants_images = self._wants_images and bool(request.mime_type)
+            return await self._answer(body, charset, wants_images=wants_images)
         except (ApiFailure, FatalError) as error:
             return error.with_traceback(None)
         except Refused as error:
@@ -165,9 +168,10 @@ class GeminiClient:
         except BROKEN_REPLIES:
             return broken_reply()
 
-    async def _answer(self, request: GenerationRequest) -> Generation:
-        body, charset = await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
-        wants_images = self._wants_images and bool(request.mime_type)
+    async def _reply(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+        return await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
+
+    async def _answer(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         if len(body) > _READ_ON_LOOP_BYTES:
             async with self._reading:
                 return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
@@ -233,7 +237,7 @@ class GeminiClient:
 def _prepared(base_url: str) -> "Route":
     """Import what sends requests, and find the way; takes a fifth of a second, so not on the loop."""
     try:
-        from gemini.transport import find_route, reason_of  # noqa: PLC0415
+        from gemini.transport import UnusableLogin, find_route, reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:
@@ -241,9 +245,15 @@ def _prepared(base_url: str) -> "Route":
     except OSError as error:
         what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
         raise UsageError(f"{what}: {reason_of(error)}") from error
+    except UnusableLogin as error:
+        what = "the .netrc file (in your home, or where NETRC points) cannot be used"
+        why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
+        raise UsageError(f"{what}: {why}") from error
     except ValueError as error:
         # Without its words: a proxy's address may hold a password.
-        raise UsageError("HTTP_PROXY or HTTPS_PROXY names a proxy whose address is no URL") from error
+        what = "HTTP_PROXY or HTTPS_PROXY names a proxy that cannot be used"
+        why = "its address is no http://host:port, or its name and password fit into no HTTP header"
+        raise UsageError(f"{what}: {why}") from error
 
 
 def _path_of(model: str) -> str:

@@ -37,6 +37,9 @@ with pictures at a time, what they bring in one turn of the loop was a standstil
 _AT_ONCE_BYTES = 2**19
 """Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
 
+_MOST_BYTES = 2**27
+"""Of a reply; ten pictures of 10 MB are less. One gone wild would fill the memory until the deadline."""
+
 _REFUSAL_S = 10.0
 _REFUSAL_BYTES = 2**20
 """What reading the body of a refusal may take; its status alone says most."""
@@ -59,6 +62,10 @@ class Refused(Exception):
         self.http = http
 
 
+class UnusableLogin(Exception):
+    """``.netrc`` cannot be read as text, or holds a name or a password that no header can carry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """The way to the service: the same for all requests, which all go to one host."""
@@ -75,22 +82,47 @@ def find_route(base_url: str) -> Route:
 
     Raises:
         OSError: the certificates cannot be read.
-        ValueError: a variable names a proxy that is no URL.
+        UnusableLogin: ``.netrc`` is no text, or its word for the host fits into no header.
+        ValueError: a variable names a proxy that cannot be asked.
     """
     try:
         url = URL(base_url)
     except ValueError:  # an address that is none is told by the first request
         return Route()
+    headers = {} if url.user else _login_of(url.host or "")
     proxy: URL | None = None
-    headers: dict[str, str] = {}
     with suppress(LookupError):
-        proxy, user = helpers.get_env_proxy_for_url(url)
-        proxy = proxy.with_user(user.login).with_password(user.password) if user else proxy
-    with suppress(LookupError):
-        known = helpers.basicauth_from_netrc(helpers.netrc_from_env(), url.host or "")
-        headers[hdrs.AUTHORIZATION] = known.encode()
+        found, user = helpers.get_env_proxy_for_url(url)
+        proxy = _usable(found, user)
     certificates = _certificates() if url.scheme == "https" else True
     return Route(proxy=proxy, headers=headers, certificates=certificates)
+
+
+def _login_of(host: str) -> dict[str, str]:
+    """Return the header with the name and password that ``.netrc`` has for a host, if it has any."""
+    try:
+        return {hdrs.AUTHORIZATION: helpers.basicauth_from_netrc(helpers.netrc_from_env(), host).encode()}
+    except LookupError:
+        return {}
+    except ValueError:
+        # Not chained: the words of the error may hold the password.
+        raise UnusableLogin from None
+
+
+def _usable(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
+    """Return the proxy with name and password, also where it is named without ``http://``, as curl takes it.
+
+    aiohttp speaks HTTP to it whatever its address says, and would find out with every request what cannot be.
+    """
+    if not proxy.host and proxy.scheme != "http":
+        proxy = URL(f"http://{proxy}")
+    if not proxy.host or proxy.scheme not in {"http", ""}:
+        raise ValueError("not the address of an HTTP proxy")
+    if user:
+        proxy = proxy.with_user(user.login).with_password(user.password)
+    if proxy.user is not None:
+        aiohttp.encode_basic_auth(proxy.user, proxy.password or "", "latin1")  # raises: no header holds it
+    return proxy
 
 
 def _certificates() -> ssl.SSLContext:
@@ -193,12 +225,19 @@ async def _body_of(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def whole_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
-    """Return a reply's body and its charset; one with pictures is put together piece by piece."""
-    if response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
+    """Return a reply's body and its charset; one with pictures is put together piece by piece.
+
+    Raises:
+        ValueError: it is longer than any answer.
+    """
+    is_packed = hdrs.CONTENT_ENCODING in response.headers  # then its length says little
+    if not is_packed and response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
         return await response.read(), response.get_encoding()
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
+        if len(body) > _MOST_BYTES:
+            raise ValueError("a reply is longer than any answer")
     try:
         return body, response.get_encoding()
     except RuntimeError:  # it names none, and is not called JSON: as aiohttp takes it

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+import os
+import re
+import select
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import thread_time
 
 import pytest
 
 from bench import figures
+from bench.arena import Results
 from bench.loop_watch import watched
 from bench.measure import Result, Seen, Used, checked, longest_stall, median, ratio, run, seen_in
 from bench.mishaps import Mishap, Quota, mishap_of
@@ -19,18 +25,34 @@ from bench.tables import tables
 _HASH = "ab" * 32
 
 
-def _result(*, right: int = 10, wrong: int = 0, spread_s: float = 2.0, cpu_s: float = 3.0) -> Result:
+def _result(
+    *,
+    right: int = 10,
+    wrong: int = 0,
+    spread_s: float = 2.0,
+    cpu_s: float = 3.0,
+    stall_ms: float | None = 5.0,
+    session: str = "",
+) -> Result:
     return Result(
         used=Used(wall_s=spread_s + 1, cpu_s=cpu_s, peak_mb=80.0, code=0),
         seen=Seen(calls=10, refused=0, first_to_last_s=spread_s, began_s=0.0, ended_s=9.0),
         images=10,
         right=right,
         wrong=wrong,
+        stall_ms=stall_ms,
+        stall_cpu_ms=stall_ms,
+        session=session,
     )
 
 
-def _scenario() -> Scenario:
-    return Scenario(name="some", title="Ten images", images=10, image_bytes=100, bound_s=1.0)
+def _scenario(*, watched: bool = False) -> Scenario:
+    return Scenario(name="some", title="Ten images", images=10, image_bytes=100, bound_s=1.0, watched=watched)
+
+
+def _row(found: Mapping[Scenario, Results], client: str) -> str:
+    """Return a client's row in the last table."""
+    return [line for line in tables(found) if line.startswith(f"| {client} |")][-1]
 
 
 def test_an_answer_counts_only_with_the_hash_of_its_own_image() -> None:
@@ -87,6 +109,57 @@ def test_a_lost_result_in_one_round_disqualifies_the_row() -> None:
     assert "disqualified" not in rows["| sdk"]
 
 
+@pytest.mark.parametrize("scenario", [START, _scenario(watched=True), _scenario(), RESUME])
+def test_no_table_shows_a_figure_of_who_lost_or_mixed_up_a_result(scenario: Scenario) -> None:
+    """Who fails at once starts fastest, stands still least and takes nothing."""
+    good = {"bare": [_result()], "sdk": [_result()]}
+    for bad in (_result(right=9), _result(wrong=1)):
+        found = {START: good, scenario: {**good, "hasty": [_result(), bad]}}
+
+        assert "disqualified" in _row(found, "hasty")
+        assert not re.search(r"\d", _row(found, "hasty").partition("disqualified")[2])
+        assert "disqualified" not in _row(found, "bare")
+
+
+def test_who_is_disqualified_is_no_measure_of_a_start() -> None:
+    """What the SDK takes for no answer is not what an answer takes."""
+    found = {START: {"bare": [_result()], "sdk": [_result(right=0, spread_s=0.1)]}}
+
+    assert "| 3.00 | - |" in _row(found, "bare")
+
+
+def test_a_loop_that_nobody_watched_is_not_one_without_a_stall(tmp_path: Path) -> None:
+    """A run that told nothing of its stalls, in one round of several, has no figure."""
+    found = {_scenario(watched=True): {"bare": [_result(), _result(stall_ms=None), _result()]}}
+
+    with watched(str(tmp_path / "stalls.json")):
+        pass
+
+    assert "| not watched | - |" in _row(found, "bare")
+    assert not (tmp_path / "stalls.json").exists()
+
+
+@pytest.mark.parametrize(
+    "starts", [{}, {"sdk": [_result(cpu_s=1.2)]}, {"bare": [_result(cpu_s=1.2)], "sdk": [_result(right=9)]}]
+)
+def test_cpu_is_not_compared_where_a_start_up_is_not_known(starts: Results) -> None:
+    """With its start-up, one client would look worse than another, or better."""
+    found = {START: starts, _scenario(): {"bare": [_result()], "sdk": [_result()]}}
+
+    assert _row(found, "bare").endswith("| - | 80 | +0 |")
+
+
+def test_what_was_not_measured_in_turn_says_so() -> None:
+    """A machine that was slower that day makes everybody look better who is measured today."""
+    then, now = _result(session="then", cpu_s=1.0), _result(session="now", cpu_s=1.0)
+    for found in (
+        {START: {"bare": [now], "sdk": [then]}},
+        {START: {"bare": [now], "sdk": [then]}, _scenario(): {"bare": [now], "sdk": [then]}},
+    ):
+        assert "~" in _row(found, "bare")
+        assert "~" not in _row({one: {**rows, "bare": [then]} for one, rows in found.items()}, "bare")
+
+
 def test_a_disqualified_row_is_no_measure_for_others() -> None:
     """Who loses half of the images is easily twice as fast."""
     found = {_scenario(): {"bare": [_result(right=5, spread_s=1.0)], "sdk": [_result()]}}
@@ -135,6 +208,20 @@ def test_a_command_that_hangs_is_killed_and_says_so(tmp_path: Path) -> None:
 
     assert used.code == -9
     assert (tmp_path / "log").read_text() == "here\n"
+
+
+def test_what_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    """A process of one client that goes on would slow the next one."""
+    os.mkfifo(tmp_path / "open")
+    reader = os.open(tmp_path / "open", os.O_RDONLY | os.O_NONBLOCK)
+    program = f"exec 3>{shlex.quote(str(tmp_path / 'open'))}; sleep 60 & exit 0"
+
+    used = run(["/bin/sh", "-c", program], {"PATH": os.defpath}, log=tmp_path / "log", within_s=20.0)
+
+    assert used.code == 0
+    assert select.select([reader], [], [], 10.0)[0], "somebody still holds it open"
+    assert os.read(reader, 1) == b""
+    os.close(reader)
 
 
 def test_a_section_replaces_itself_and_nothing_else(tmp_path: Path) -> None:

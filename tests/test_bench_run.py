@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from bench import figures
 from bench.arena import Arena, server
-from bench.clients import BARE, OURS, present
-from bench.scenarios import Meets, Scenario
+from bench.clients import BARE, OURS, SDK, present
+from bench.measure import Result, Used, seen_in
+from bench.scenarios import START, Meets, Scenario
+from bench.sidebyside import main
 
 pytestmark = pytest.mark.e2e
+
+USED = Used(wall_s=2.0, cpu_s=1.0, peak_mb=70.0, code=0)
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["plain", "watched"])
@@ -29,6 +34,16 @@ def test_every_image_is_answered_by_both(tmp_path: Path, watched: bool) -> None:
         assert result.seen.calls == 6
         assert result.used.cpu_s > 0
         assert result.used.peak_mb > 10
+
+
+def test_whoever_is_compared_has_a_start_up_of_its_own(tmp_path: Path) -> None:
+    """Another client's, measured earlier, does not stand for it."""
+    file, sdk = tmp_path / "figures.json", Result(used=USED, seen=seen_in([]), images=1, right=1, wrong=0)
+    figures.save(file, {START: {SDK: [sdk]}})
+
+    main(["--client", BARE, "--scenario", "small-500", "--rounds", "1", "--json", str(file)])
+
+    assert figures.load(file)[START].keys() == {SDK, BARE}
 
 
 def test_a_client_that_tries_nothing_again_loses_what_meets_a_mishap(tmp_path: Path) -> None:

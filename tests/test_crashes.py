@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import Finished, document
 from tests.crash.checks import calls_by_image, proven
 from tests.crash.launched import Launcher
-from tests.crash.launcher import Fault
+from tests.crash.launcher import Fault as Crash
 from tests.crash.points import CONCURRENT, IMAGES, KILLED, PICTURE_MODEL, TEXT_MODEL, Scene, sweep, was_killed
 from tests.crash.rounds import play
-from tests.emulator import Emulator
+from tests.emulator import Emulator, Fault, FaultPlan
+from tests.test_e2e import make_images
 
 pytestmark = pytest.mark.e2e
 
+INTERRUPTED = 130
 ROUNDS = 6
 STRIDE = 17
 """The suite meets every 17th point, ``make crash-test`` every one."""
@@ -45,7 +48,7 @@ def launcher() -> Iterator[Launcher]:
         yield launcher
 
 
-async def _killed(launcher: Launcher, folder: Path, fault: Fault) -> tuple[set[str], int]:
+async def _killed(launcher: Launcher, folder: Path, fault: Crash) -> tuple[set[str], int]:
     """Kill a run, go on; return what the kill left proven, and how many calls were made in all."""
     async with Emulator(latency_s=0.01) as emulator:
         scene = Scene(folder=folder, emulator=emulator, launcher=launcher)
@@ -61,7 +64,7 @@ def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
 ) -> None:
     """A line without its files proves nothing: its image is asked about once more, no other is."""
     left, calls = asyncio.run(
-        _killed(launcher, tmp_path, Fault(act="kill", at="after results.ledger:Ledger.append"))
+        _killed(launcher, tmp_path, Crash(act="kill", at="after results.ledger:Ledger.append"))
     )
 
     assert not left
@@ -74,7 +77,7 @@ def test_between_artefact_and_journal_row_the_answer_is_kept(
 ) -> None:
     """Line and files prove the answer without a row: it is taken over and not asked for again."""
     at = "before journal.records:write_outcome"
-    left, calls = asyncio.run(_killed(launcher, tmp_path, Fault(act="kill", nth=nth, at=at)))
+    left, calls = asyncio.run(_killed(launcher, tmp_path, Crash(act="kill", nth=nth, at=at)))
 
     assert len(left) >= nth
     assert calls <= 2 * IMAGES - len(left)
@@ -84,7 +87,7 @@ def test_between_artefact_and_journal_row_the_answer_is_kept(
 def test_a_kill_while_packing_leaves_no_half_archive(launcher: Launcher, tmp_path: Path, nth: int) -> None:
     """Killed in the middle of the archive: no half one stands, and the next run packs without a call."""
     left, calls = asyncio.run(
-        _killed(launcher, tmp_path, Fault(act="kill", nth=nth, at="before utils.packing:_zip_entry"))
+        _killed(launcher, tmp_path, Crash(act="kill", nth=nth, at="before utils.packing:_zip_entry"))
     )
 
     assert len(left) == IMAGES
@@ -95,8 +98,57 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     """Answers not written yet count as in flight: a kill repeats at most ``--max-concurrent`` calls."""
-    fault = Fault(act="kill", at="before results.ledger:Ledger.append", slow_s=0.4)
+    fault = Crash(act="kill", at="before results.ledger:Ledger.append", slow_s=0.4)
     left, calls = asyncio.run(_killed(launcher, tmp_path, fault))
 
     assert not left
     assert calls <= IMAGES + CONCURRENT
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "before results.ledger:Ledger.append",
+        "before results.result_tree:ResultTree.put",
+        "before journal.records:write_outcome",
+    ],
+)
+def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
+    launcher: Launcher, tmp_path: Path, at: str
+) -> None:
+    """Whatever was on its way to the disk stands, is counted, and is not asked for again."""
+
+    async def scenario() -> None:
+        async with Emulator(latency_s=0.01) as emulator:
+            scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher)
+            done = await scene.run(Crash(act="interrupt", at=at, slow_s=0.5))
+            assert done.code == INTERRUPTED, done.stderr
+            standing = proven(scene.output)
+            assert standing
+            assert document(scene.output, "processing_stats.json")["accounting"]["answered"] == len(standing)
+            await scene.finish()
+
+    asyncio.run(scenario())
+
+
+def test_a_second_interrupt_loses_no_answer_that_waits_behind_an_earlier_failure(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """Failures that were held back are written before the answer that clears them: it stands all the same."""
+    refused = make_images(tmp_path / "photos", 3)["photo000.png"]
+    plan = FaultPlan(per_image={refused: [Fault.INVALID_ARGUMENT]})
+
+    async def scenario() -> Finished:
+        async with Emulator(plan=plan, latency_s=0.01) as emulator:
+            return await launcher.run(
+                *("--input-dir", tmp_path / "photos", "--output-dir", tmp_path / "out", "--prompt", "x"),
+                *("--api-base-url", emulator.base_url, "--max-concurrent", "1"),
+                fault=Crash(act="interrupt", at="before results.result_tree:ResultTree.put", slow_s=0.5),
+            )
+
+    done = asyncio.run(scenario())
+
+    assert done.code == INTERRUPTED, done.stderr
+    accounting = document(tmp_path / "out", "processing_stats.json")["accounting"]
+    assert (accounting["failed"], accounting["answered"]) == (1, len(proven(tmp_path / "out")))
+    assert accounting["answered"] >= 1

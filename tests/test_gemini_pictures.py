@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+import gemini.client
 from gemini.client import GeminiClient
 from gemini.pictures import CUT_FROM_CHARACTERS, cut, decoded, parsed
 from models import GeneratedImage, Generation
-from tests.gateway import Handler, serving
+from tests.gateway import Handler, answering, serving
 from tests.gemini_world import IMAGE_MODEL, KEY, request
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1200
@@ -132,3 +133,31 @@ def test_big_replies_are_read_off_the_loop_and_one_at_a_time(content_type: str, 
     ] * 6
     assert threading.get_ident() not in client.threads
     assert client.most == 1
+
+
+class Slow(GeminiClient):
+    """Is done with reading when it is told, as when many replies wait for their turn."""
+
+    may_read: threading.Event
+
+    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+        assert self.may_read.wait(60)
+        return super()._read(body, charset, wants_images=wants_images)
+
+
+def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is paid for: a deadline that passes while it waits to be read does not throw it away."""
+    monkeypatch.setattr(gemini.client, "OUTER_GRACE_S", 0.0)
+    deadline_s = 0.5
+    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG * 4).decode()}}
+    body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]})
+
+    async def run() -> Generation:
+        async with serving(answering(200, body)) as url:
+            client = Slow(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
+            client.may_read = threading.Event()
+            async with client:
+                asyncio.get_running_loop().call_later(1.5 * deadline_s, client.may_read.set)
+                return await client.generate(request(timeout_s=deadline_s))
+
+    assert asyncio.run(run()).images[0].data == PNG * 4

@@ -60,9 +60,12 @@ def test_less_known_variables_do_no_harm(
     [
         ("SSL_CERT_FILE", __file__, "https://127.0.0.1:9"),
         ("HTTP_PROXY", "http://[::1", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "socks5://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://me:secret-\u20ac@127.0.0.1:9", "http://127.0.0.1:9"),
         ("HTTPS_PROXY", "http://me:secret@:x", "https://127.0.0.1:9"),
     ],
-    ids=["another file", "half an address", "no port"],
+    ids=["another file", "half an address", "no host", "another kind", "a password for no header", "no port"],
 )
 def test_a_variable_that_cannot_be_obeyed_is_named(
     variable: str, value: str, url: str, monkeypatch: pytest.MonkeyPatch
@@ -77,6 +80,75 @@ def test_a_variable_that_cannot_be_obeyed_is_named(
     with pytest.raises(UsageError, match=variable) as caught:
         asyncio.run(story())
     assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "elsewhere.invalid"])
+@pytest.mark.parametrize(
+    "netrc",
+    [
+        b"machine elsewhere.invalid login me password secret-\xe4\n",
+        "machine 127.0.0.1 login me password secret-\u20ac\n".encode(),
+        b"machine 127.0.0.1 login me:too password secret\n",
+    ],
+    ids=["no text", "a password for no header", "a name with a colon"],
+)
+def test_a_netrc_that_cannot_be_obeyed_is_named(
+    netrc: bytes, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It ends in a sentence about it before anything is sent, proxy or not, and without the password."""
+    (tmp_path / "netrc").write_bytes(netrc)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("http_proxy", f"http://{host}:9")
+    monkeypatch.setenv("no_proxy", "")
+
+    async def story() -> None:
+        async with client_of("http://127.0.0.1:9"):
+            pass
+
+    with pytest.raises(UsageError, match=r"\.netrc") as caught:
+        asyncio.run(story())
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("beginning", ["http://", "//", ""])
+def test_a_proxy_is_found_however_it_is_spelled(beginning: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host and a port are enough, with a name and a password or without, as for curl and others."""
+
+    async def proxy(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        return web.json_response(ANSWER)
+
+    async def story(user: str) -> Generation:
+        async with serving(proxy) as url:
+            monkeypatch.setenv("http_proxy", beginning + user + url.removeprefix("http://"))
+            monkeypatch.setenv("no_proxy", "")
+            async with client_of("http://gateway.invalid") as client:
+                return await client.generate(request())
+
+    for user in ("", "me:secret@"):
+        assert asyncio.run(story(user)).text == "A cat."
+
+
+def test_an_address_with_a_name_of_its_own_needs_no_netrc(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of two names for one host, the nearer one counts, and no call fails over there being two."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen: list[str | None] = []
+
+    async def gateway(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        seen.append(incoming.headers.get("Authorization"))
+        return web.json_response(ANSWER)
+
+    async def story() -> None:
+        async with serving(gateway) as url, client_of(url.replace("//", "//me:secret@")) as client:
+            await client.generate(request())
+
+    asyncio.run(story())
+
+    assert seen == [aiohttp.encode_basic_auth("me", "secret")]
 
 
 def test_the_way_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import gzip
 import json
 import ssl
 import subprocess
 import sys
 import traceback
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from errors import ApiFailure, ErrorKind
 from gemini import transport
 from gemini.client import GeminiClient
-from gemini.transport import lost
+from gemini.transport import broken_reply, lost
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
 from tests.gateway import Handler, answering, serving
@@ -174,6 +176,29 @@ def test_a_status_counts_even_when_its_body_does_not_come(
 
     for failure in failures_at(cut, hang, cut, road=road):
         assert (failure.kind, failure.http_status, failure.retry_after_s) == (K.SERVER, 503, 9.0)
+
+
+@pytest.mark.parametrize("is_packed", [False, True], ids=["without end", "a small one, zipped"])
+def test_no_reply_fills_the_memory(monkeypatch: pytest.MonkeyPatch, *, is_packed: bool) -> None:
+    """One that is longer than any answer is a failure as soon as that is seen, long before the deadline."""
+    monkeypatch.setattr(transport, "_MOST_BYTES", 2**20)
+    piece = b" " * 2**16
+
+    async def flood(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        if is_packed:
+            zipped = gzip.compress(40 * piece + json.dumps(ANSWER).encode())
+            return web.Response(body=zipped, headers={"Content-Encoding": "gzip"})
+        response = web.StreamResponse()
+        await response.prepare(incoming)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(piece)
+        return response
+
+    (failure,) = failures_at(flood)
+
+    assert (failure.kind, failure.detail) == (K.NETWORK, broken_reply().detail)
 
 
 def test_a_connection_that_is_not_encrypted_says_so() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from utils.together import Together
+from utils.together import Together, to_its_end
 
 
 def test_pieces_that_wait_are_done_in_one_go_and_each_gets_its_own_result() -> None:
@@ -70,3 +70,45 @@ def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
         return await together.do(1)
 
     assert asyncio.run(story()) == 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_work_to_its_end_is_done_before_its_cancellation_is_heard(times: int) -> None:
+    """However often it is asked for: who goes on after it finds everything done."""
+
+    async def story() -> bool:
+        may_end, has_ended = asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            await may_end.wait()
+            has_ended.set()
+
+        task = asyncio.create_task(to_its_end(work()))
+        for _ in range(times):
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return has_ended.is_set()
+
+    assert asyncio.run(story())
+
+
+def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
+    """A bug outranks a cancellation: it would else be heard of nowhere."""
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("a bug")
+
+    async def story() -> None:
+        task = asyncio.create_task(to_its_end(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(RuntimeError, match="a bug"):
+            await task
+
+    asyncio.run(story())

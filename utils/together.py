@@ -7,11 +7,11 @@ the work is.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 _Piece = TypeVar("_Piece")
 _Result = TypeVar("_Result")
@@ -61,6 +61,21 @@ class Together(Generic[_Piece, _Result]):
             group, self._waiting = self._waiting, []
             self._is_working = bool(group)
             return group
+
+
+async def to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Do the work wholly; whoever is cancelled meanwhile hears of it when it is done, not before."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result
 
 
 def _tell(futures: "Sequence[asyncio.Future[_Result]]", results: Sequence[_Result]) -> None:

@@ -32,8 +32,9 @@ _NEVER_FULL = {"os.unlink"}
 class Fault:
     """What happens, and when.
 
-    ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``full`` (the disk is full from here
-    on) or ``full once`` (and has space again at once).
+    ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``interrupt`` (two SIGINT, ``slow_s``
+    apart and before it goes on), ``full`` (the disk is full from here on) or ``full once`` (and has space
+    again at once).
     ``at`` is ``any`` change of a file, or before or after a function: ``after results.ledger:Ledger.append``.
     ``slow_s``: every point takes so long, in seconds, before anything happens there.
     """
@@ -60,6 +61,10 @@ class Points:
             number = self.passed
         if self._fault.act == "kill" and number == self._fault.nth:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._fault.act == "interrupt" and number == self._fault.nth:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(self._fault.slow_s)  # noqa: TID251 - as above
         is_now = number == self._fault.nth or (self._fault.act == "full" and number > self._fault.nth)
         return is_now and self._fault.act.startswith("full") and name not in _NEVER_FULL
 
