@@ -167,7 +167,7 @@ class Batch:
     def _store(self, outcomes: Sequence[tuple[Outcome, datetime]]) -> list[StorageError | None]:
         """Store and record outcomes that came together; return for each why it is lost, or None."""
         try:
-            replaced = [self._journal.replaced(outcome.job.key) for outcome, _ in outcomes]
+            replaced = self._journal.replaced_all([outcome.job.key for outcome, _ in outcomes])
         except StorageError as error:
             return [error for _ in outcomes]
         due = [(outcome, replaces) for (outcome, _), replaces in zip(outcomes, replaced, strict=True)]
