@@ -91,4 +91,4 @@ def _unsynced(tree: ResultTree, folder: str) -> OSError | None:
 def _finish(tree: ResultTree, one: NewAnswer, unsafe: dict[str, OSError]) -> None:
     if error := unsafe.get(one.folder):
         raise error
-    tree.remove(one.place.error_log)
+    tree.remove_report(one.place)

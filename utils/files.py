@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,10 @@ _TEMPORARY = re.compile(r"\.atomic-[0-9a-f]{16}\.tmp")
 
 # Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+# Random once: a name that is taken is refused by O_EXCL, and each draw of its own is a system call.
+_OURS = secrets.token_hex(4)
+_numbers = count()
 
 # Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
 # writable without being readable; the file itself is safe in all these cases.
@@ -131,7 +136,7 @@ def open_regular(path: Path | str) -> BinaryIO:
 
 
 def _temporary_name() -> str:
-    return f".atomic-{secrets.token_hex(8)}.tmp"
+    return f".atomic-{_OURS}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
 
 
 def _require_regular(descriptor: int) -> None:
