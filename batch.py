@@ -132,6 +132,13 @@ class Batch:
                     "%d calls were cancelled in flight; they may be billed all the same", processor.cut_off
                 )
 
+    def is_known(self, sha256: str) -> bool:
+        """Tell whether ``recall`` may find an answer; blocks."""
+        try:
+            return self._journal.find_answer(sha256) is not None
+        except StorageError:  # for ``recall`` to meet again, which stops the run
+            return True
+
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Find an answer to these bytes that is already paid for, and whose files are what they were."""
         try:
