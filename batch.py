@@ -8,7 +8,7 @@ file knows neither flags nor the environment.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,12 +132,12 @@ class Batch:
                     "%d calls were cancelled in flight; they may be billed all the same", processor.cut_off
                 )
 
-    def is_known(self, sha256: str) -> bool:
-        """Tell whether ``recall`` may find an answer; blocks."""
+    def known_among(self, hashes: Sequence[str]) -> Collection[str]:
+        """Return those for which ``recall`` may find an answer; blocks."""
         try:
-            return self._journal.find_answer(sha256) is not None
+            return self._journal.known_among(hashes)
         except StorageError:  # for ``recall`` to meet again, which stops the run
-            return True
+            return hashes
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Find an answer to these bytes that is already paid for, and whose files are what they were."""

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,11 +29,12 @@ from typing import Protocol
 import retry_handler
 from calls import Caller
 from errors import ApiFailure, FatalError
+from inspection import Inspector
 from models import Attempt, Generation, ImageJob, Outcome, Prompt, Reused, StoredAnswer
 from retry_handler import RetryBudget
 from stopping import RunStoppedError, Stop
 from story import Story, content_of
-from utils.image_validator import ImageFacts, UnreadableImage, read_image
+from utils.image_validator import ImageFacts, UnreadableImage
 from utils.lately import Lately
 from utils.turns import Turns
 from waiting_room import WaitingRoom
@@ -77,8 +78,8 @@ class Reviser(Protocol):
 class Answers(Protocol):
     """Finds answers by the SHA-256 of an image's bytes."""
 
-    def is_known(self, sha256: str) -> bool:
-        """Tell whether there may be one; blocks."""
+    def known_among(self, hashes: Sequence[str]) -> Collection[str]:
+        """Return those for which there may be one; blocks."""
         ...
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
@@ -152,6 +153,7 @@ class Processor:
         self._rng = rng
         self._turns = Turns()
         self._kept = Lately()
+        self._inspector = Inspector(answers.known_among)
         self._first_timeout_s = patience.timeout_s
         self._room = WaitingRoom[_Case]()
         self._is_tail = False
@@ -202,12 +204,13 @@ class Processor:
         story = Story(job=job, prompt=self._prompt)
         begun = self._kept.now
         try:
-            facts, image, is_known = await asyncio.to_thread(self._inspected, job)
+            seen = await self._inspector.inspect(job)
         except UnreadableImage as error:
             await self._keep(story.unreadable(error))
             return
-        self._caller.shelf.put(job.key, image)
-        del image
+        self._caller.shelf.put(job.key, seen.image)
+        facts, may_be_known = seen.facts, seen.may_be_known
+        del seen  # with the image's bytes
         story.content = content_of(facts)
         async with AsyncExitStack() as turn:
             # Copies of one image wait for the first to be kept, so that they find its answer.
@@ -217,15 +220,10 @@ class Processor:
                 facts=facts,
                 repair=self._reviser.begin(),
                 budget=self._new_budget(),
-                may_be_known=is_known or self._kept.may_hold(facts.sha256, since=begun),
+                may_be_known=may_be_known or self._kept.may_hold(facts.sha256, since=begun),
                 turn=turn.pop_all(),
             )
         await self._carry_on(case)
-
-    def _inspected(self, job: ImageJob) -> tuple[ImageFacts, bytes | None, bool]:
-        """Read an image, and look for its answer: a thread for that alone would cost more than the look."""
-        facts, image = read_image(job.path)
-        return facts, image, self._answers.is_known(facts.sha256)
 
     async def _carry_on(self, case: _Case) -> None:
         """Take an image to its outcome, or as far as it has to wait for others."""

@@ -5,6 +5,7 @@ so that any thread may use it and a power cut leaves all of a call or nothing. I
 which order artefacts and records are written: that is its user's promise.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -180,6 +181,16 @@ class Journal(JournalReader):
                 run_id=self._run.run_id if self._selection.force else None,
             )
         return next((answer for answer in found if all_stand(answer.artefacts, self._stands)), None)
+
+    def known_among(self, hashes: Sequence[str]) -> frozenset[str]:
+        """Return those for which ``find_answer`` may find an answer."""
+        rows = self._rows(
+            "SELECT sha256 FROM answers"
+            " WHERE sha256 IN (SELECT value FROM json_each(?1)) AND fingerprint = ?2",
+            json.dumps(hashes),
+            self._run.fingerprint,
+        )
+        return frozenset(sha256 for (sha256,) in rows)
 
     def replaced(self, key: str) -> tuple[Artefact, ...]:
         """Return the files of the answer that a new outcome of this image would replace; see below."""

@@ -133,9 +133,9 @@ class Scenario:
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
 
-    def is_known(self, sha256: str) -> bool:  # noqa: ARG002 - as the processor calls it
-        """Say no, as an empty journal does: what is kept meanwhile is for the processor to know."""
-        return False
+    def known_among(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
+        """Know none, as an empty journal does: what is kept meanwhile is for the processor to know."""
+        return ()
 
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Return the answer that this batch has to the same bytes."""

@@ -106,7 +106,8 @@ TABLE = {
     "allowance": row(3, "budget"),
     "money": row(3, "budget", "spending", "reporting.costs", "reporting.tally"),
     "calls": row(3, "story"),
-    "processor": row(3, "retry_handler", "prompt_optimizer", "story", "waiting_room", "calls"),
+    "inspection": row(3),
+    "processor": row(3, "retry_handler", "prompt_optimizer", "story", "waiting_room", "calls", "inspection"),
     "batch": row(4, "processor", "archiver", "journal", "reporting.tally", "canary"),
     "lessons": row(4, "journal", "prompt_optimizer"),
     "rewriting": row(

@@ -70,3 +70,21 @@ def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
         return await together.do(1)
 
     assert asyncio.run(story()) == 1
+
+
+def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
+    """With more pieces than a group may have the next lane is opened, as far as there are lanes."""
+    groups: list[list[int]] = []
+    both_work = threading.Barrier(2, timeout=30)
+
+    def work(pieces: Sequence[int]) -> list[int]:
+        groups.append(list(pieces))
+        both_work.wait()
+        return list(pieces)
+
+    async def story() -> list[int]:
+        together = Together(work, name="work", lanes=2, most=1)
+        return await asyncio.gather(*(together.do(piece) for piece in range(4)))
+
+    assert asyncio.run(story()) == [0, 1, 2, 3]
+    assert sorted(groups) == [[0], [1], [2], [3]]
