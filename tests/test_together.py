@@ -79,12 +79,13 @@ def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
 
     def work(pieces: Sequence[int]) -> list[int]:
         groups.append(list(pieces))
-        both_work.wait()
+        if pieces[0] < 2:
+            both_work.wait()
         return list(pieces)
 
     async def story() -> list[int]:
         together = Together(work, name="work", lanes=2, most=1)
-        return await asyncio.gather(*(together.do(piece) for piece in range(4)))
+        return await asyncio.gather(*(together.do(piece) for piece in range(3)))
 
-    assert asyncio.run(story()) == [0, 1, 2, 3]
-    assert sorted(groups) == [[0], [1], [2], [3]]
+    assert asyncio.run(story()) == [0, 1, 2]
+    assert sorted(groups) == [[0], [1], [2]]
