@@ -47,7 +47,7 @@ from results.layout import (
 )
 from results.ledger import Ledger
 from results.placing import NewAnswer, put_answers, results_among
-from results.result_tree import ResultTree, holds_real_run, naming, remove_temporaries, storing
+from results.result_tree import ResultTree, holds_real_run, naming, storing
 from utils.files import open_atomic
 from utils.packing import members, write_tar_gz, write_zip
 from utils.plain import json_document, json_stream, plain
@@ -58,6 +58,7 @@ PROGRAM = "gemini-batch-processor"
 SCHEMA_VERSION = 1
 """Of the documents; see ``docs/schema/``."""
 
+_LOST_ROOT = "was removed, moved or unmounted during the run"
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
 _PACKERS = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}
 
@@ -120,15 +121,13 @@ class Archiver:
 
         Raises:
             StorageError: the file system does not say.
-
         """
         with storing("nothing was asked yet"):
             return shutil.disk_usage(self._root).free
 
     def sweep(self) -> int:
         """Remove unfinished files that a killed run left; return how many. Only while no other run is on."""
-        below = sum(remove_temporaries(self._root / name, recursive=True) for name in _FOLDERS)
-        return below + remove_temporaries(self._root, recursive=False)
+        return self._tree.sweep()
 
     def ledger(self) -> Iterator[StoredAnswer]:
         """Yield every real answer that was ever received, oldest first; damaged lines are passed over.
@@ -173,7 +172,8 @@ class Archiver:
         Each is an outcome and the files that it replaces. Returns the files of each, or why they do not
         stand; one that cannot be written takes no other along, unless it is the ledger that fails.
         """
-        begun = [self._begin(outcome, replaces) for outcome, replaces in outcomes]
+        is_here = self._is_same_root()
+        begun = [self._begin(outcome, replaces, is_here=is_here) for outcome, replaces in outcomes]
         answers = [one for one in begun if isinstance(one, NewAnswer)]
         failures = iter(put_answers(self._tree, self._ledger, self._ledger_path, answers))
         return [
@@ -257,20 +257,21 @@ class Archiver:
 
     def _check_root(self, consequence: str) -> None:
         """Refuse to go on in another directory than the run began in (removed, moved, unmounted)."""
-        if self._identity is None:  # nothing was checked before, so there is nothing to compare
-            return
-        try:
-            is_same = self._identity == _identity(self._root)
-        except OSError:
-            is_same = False
-        if not is_same:
-            raise StorageError(f"{self._root} was removed, moved or unmounted during the run: {consequence}")
+        if not self._is_same_root():
+            raise StorageError(f"{self._root} {_LOST_ROOT}: {consequence}")
 
-    def _begin(self, outcome: Outcome, replaces: Sequence[Artefact]) -> NewAnswer | Written:
+    def _is_same_root(self) -> bool:
+        try:  # without an identity nothing was checked before, so there is nothing to compare
+            return self._identity in {None, _identity(self._root)}
+        except OSError:
+            return False
+
+    def _begin(self, outcome: Outcome, replaces: Sequence[Artefact], *, is_here: bool) -> NewAnswer | Written:
         """Return an answer that is to be written; everything else is written now."""
         key = outcome.job.key
+        if not is_here:
+            return StorageError(f"{self._root} {_LOST_ROOT}: the outcome of {key} was lost")
         try:
-            self._check_root(f"the outcome of {key} was lost")
             match outcome:
                 case Succeeded():
                     with storing(f"the answer for {key} was lost"):

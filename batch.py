@@ -8,7 +8,7 @@ file knows neither flags nor the environment.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,6 +131,13 @@ class Batch:
                     "%d calls were cancelled in flight; they may be billed all the same", processor.cut_off
                 )
 
+    def known_among(self, hashes: Sequence[str]) -> Collection[str]:
+        """Return those for which ``recall`` may find an answer; blocks."""
+        try:
+            return self._journal.known_among(hashes)
+        except StorageError:  # for ``recall`` to meet again, which stops the run
+            return hashes
+
     async def recall(self, sha256: str) -> StoredAnswer | None:
         """Find an answer to these bytes that is already paid for, and whose files are what they were."""
         try:
@@ -170,7 +177,7 @@ class Batch:
     def _store(self, outcomes: Sequence[tuple[Outcome, datetime]]) -> list[StorageError | None]:
         """Store and record outcomes that came together; return for each why it is lost, or None."""
         try:
-            replaced = [self._journal.replaced(outcome.job.key) for outcome, _ in outcomes]
+            replaced = self._journal.replaced_all([outcome.job.key for outcome, _ in outcomes])
         except StorageError as error:
             return [error for _ in outcomes]
         due = [(outcome, replaces) for (outcome, _), replaces in zip(outcomes, replaced, strict=True)]

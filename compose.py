@@ -259,7 +259,7 @@ def processor(
     return Processor(
         caller=caller,
         reviser=reviser,
-        recall=run.recall,
+        answers=run,
         keep=run.keep,
         stop=stop,
         prompt=prompt,

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,11 +29,13 @@ from typing import Protocol
 import retry_handler
 from calls import Caller
 from errors import ApiFailure, FatalError
-from models import Attempt, Generation, ImageContent, ImageJob, Outcome, Prompt, Reused, StoredAnswer
-from retry_handler import RetryBudget, RetryEvent
+from inspection import Inspector
+from models import Attempt, Generation, ImageJob, Outcome, Prompt, Reused, StoredAnswer
+from retry_handler import RetryBudget
 from stopping import RunStoppedError, Stop
-from story import Story
-from utils.image_validator import ImageFacts, UnreadableImage, read_image
+from story import Story, content_of
+from utils.image_validator import ImageFacts, UnreadableImage
+from utils.lately import Lately
 from utils.turns import Turns
 from waiting_room import WaitingRoom
 
@@ -73,6 +75,18 @@ class Reviser(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """Finds answers by the SHA-256 of an image's bytes."""
+
+    def known_among(self, hashes: Sequence[str]) -> Collection[str]:
+        """Return those for which there may be one; blocks."""
+        ...
+
+    async def recall(self, sha256: str) -> StoredAnswer | None:
+        """Return it, if its files are still what they were."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How often and how long one image is tried."""
@@ -92,6 +106,8 @@ class _Case:
     facts: ImageFacts
     repair: Repair
     budget: RetryBudget
+    may_be_known: bool
+    """There may be an answer to these bytes already."""
     turn: AsyncExitStack
     """The turn of the image's bytes; closing it lets copies of the image go on."""
     failure: ApiFailure | None = None
@@ -104,7 +120,7 @@ class Processor:
     Args:
         caller: makes one call.
         reviser: chooses other words after a failure that waiting cannot cure.
-        recall: finds an answer that is already paid for, by the SHA-256 of the image's bytes.
+        answers: those that are already paid for.
         keep: stores an outcome; an image counts as finished when it returned.
         stop: ends the run early.
         prompt: the user's own.
@@ -118,7 +134,7 @@ class Processor:
         *,
         caller: Caller,
         reviser: Reviser,
-        recall: Callable[[str], Awaitable[StoredAnswer | None]],
+        answers: Answers,
         keep: Callable[[Outcome], Awaitable[None]],
         stop: Stop,
         prompt: Prompt,
@@ -128,7 +144,7 @@ class Processor:
     ) -> None:
         self._caller = caller
         self._reviser = reviser
-        self._recall = recall
+        self._answers = answers
         self._keep = keep
         self._stop = stop
         self._prompt = prompt
@@ -136,6 +152,8 @@ class Processor:
         self._patience = patience
         self._rng = rng
         self._turns = Turns()
+        self._kept = Lately()
+        self._inspector = Inspector(answers.known_among)
         self._first_timeout_s = patience.timeout_s
         self._room = WaitingRoom[_Case]()
         self._is_tail = False
@@ -184,14 +202,16 @@ class Processor:
         Raises nothing that the image or the service did.
         """
         story = Story(job=job, prompt=self._prompt)
+        begun = self._kept.now
         try:
-            facts, image = await asyncio.to_thread(read_image, job.path)
+            seen = await self._inspector.inspect(job)
         except UnreadableImage as error:
             await self._keep(story.unreadable(error))
             return
-        self._caller.shelf.put(job.key, image)
-        del image
-        story.content = _content(facts)
+        self._caller.shelf.put(job.key, seen.image)
+        facts, may_be_known = seen.facts, seen.may_be_known
+        del seen  # with the image's bytes
+        story.content = content_of(facts)
         async with AsyncExitStack() as turn:
             # Copies of one image wait for the first to be kept, so that they find its answer.
             await turn.enter_async_context(self._turns.of(facts.sha256, before=self._call_up))
@@ -200,6 +220,7 @@ class Processor:
                 facts=facts,
                 repair=self._reviser.begin(),
                 budget=self._new_budget(),
+                may_be_known=may_be_known or self._kept.may_hold(facts.sha256, since=begun),
                 turn=turn.pop_all(),
             )
         await self._carry_on(case)
@@ -211,6 +232,7 @@ class Processor:
             outcome = await self._outcome(case)
             if outcome is not None:
                 await self._keep(outcome)
+                self._kept.add(case.facts.sha256)
             else:
                 is_over = False
                 self._room.enter(case.facts.sha256, case, calls=len(case.story.attempts))
@@ -228,7 +250,8 @@ class Processor:
     async def _outcome(self, case: _Case) -> Outcome | None:
         story = case.story
         try:
-            known = None if story.attempts else await self._recall(case.facts.sha256)
+            is_due = case.may_be_known and not story.attempts
+            known = await self._answers.recall(case.facts.sha256) if is_due else None
             return Reused(job=story.job, answer=known) if known else await self._answer(case)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
             return story.unreadable(error)
@@ -254,7 +277,7 @@ class Processor:
             try:
                 generation = await self._ask(story, case.facts, case.budget)
                 case.repair.answered()
-                return story.succeeded(_content(case.facts), generation)
+                return story.succeeded(content_of(case.facts), generation)
             except ApiFailure as failure:
                 # What the model holds against a setting is no reason why the image has no answer.
                 counts = case.repair.failed(story.attempts) or before is None
@@ -276,7 +299,7 @@ class Processor:
             is_crowded=lambda: self._is_crowded(story),
             rng=self._rng,
             sleep=self._back_off,
-            announce=lambda event: _log_retry(story.job, event),
+            announce=lambda event: log.debug("%s: %s", story.job.key, event),
         )
         self._learn_timeout(story.attempts[-1])
         return generation
@@ -315,24 +338,3 @@ class Processor:
         now_s = asyncio.get_running_loop().time()
         last_s = max(self._caller.last_begun_s, self._last_turn_s)
         return last_s + self._patience.max_timeout_s - now_s
-
-
-def _content(facts: ImageFacts) -> ImageContent:
-    return ImageContent(
-        sha256=facts.sha256,
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-        notes=facts.notes,
-    )
-
-
-def _log_retry(job: ImageJob, event: RetryEvent) -> None:
-    log.debug(
-        "%s: %s; try %d follows in %.1f s (deadline %.0f s)",
-        job.key,
-        event.detail,
-        event.failures + 1,
-        event.wait_s,
-        event.next_timeout_s,
-    )

@@ -97,6 +97,11 @@ class RetryEvent:
     """Transient failures of this image so far, this one included."""
     next_timeout_s: float
 
+    def __str__(self) -> str:
+        """Return what the log says about it."""
+        follows = f"try {self.failures + 1} follows in {self.wait_s:.1f} s"
+        return f"{self.detail}; {follows} (deadline {self.next_timeout_s:.0f} s)"
+
 
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:

@@ -19,7 +19,7 @@ from models import (
     Succeeded,
     Usage,
 )
-from utils.image_formats import UnavailableImage, UnreadableImage
+from utils.image_validator import ImageFacts, UnavailableImage, UnreadableImage
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,3 +107,14 @@ class Story:
             attempts=tuple(self.attempts),
             partial_text=partial_text,
         )
+
+
+def content_of(facts: ImageFacts) -> ImageContent:
+    """Return what is told of an image that was read."""
+    return ImageContent(
+        sha256=facts.sha256,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        notes=facts.notes,
+    )

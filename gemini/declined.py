@@ -17,6 +17,7 @@ Not known here: what is done about it. Source: refusals as in field-notes.md, se
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 LONGEST = 700
 """Characters; who says more than this has said something."""
@@ -76,8 +77,19 @@ _VIOLATES = (
 )
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile(f"(?:{'|'.join(patterns)})", re.IGNORECASE)
+class _Late:
+    """A pattern that is compiled when it is first needed: all of them take 40 ms, and most runs need none."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        return re.compile(self._pattern, re.IGNORECASE)
+
+
+def _any_of(*patterns: str) -> _Late:
+    return _Late(f"(?:{'|'.join(patterns)})")
 
 
 _DECLINES = _any_of(
@@ -124,7 +136,7 @@ _SAYS_NOTHING = _any_of(
     r" (?:contains?|depicts?|shows?) (?:sensitive|explicit|sexual|graphic|personal|private|harmful)"
     r"(?: (?:content|material|information))?$",
 )
-_OPENING = re.compile(
+_OPENING = _Late(
     rf"^(?:(?:{_I_AM}(?:sorry|afraid)|sorry|my apologies|apologies|(?:i|we) apologi[sz]e|unfortunately"
     r"|regrettably|however|no|hmm+|oops|so|and|that|therefore|instead"
     r"|as an? (?:[\w-]+ ){0,3}?(?:ai|model|assistant)(?: (?:language )?(?:model|assistant))?"
@@ -134,7 +146,6 @@ _OPENING = re.compile(
     r"|(?:for|due to) (?:[\w-]+ ){0,3}(?:reasons|policies|policy|guidelines)"
     r"|to (?:protect|respect) [\w' ]{1,40}"
     r")(?=[\s,.!\u2014\u2013-]|$)[\s,.!\u2014\u2013-]*)+",
-    re.IGNORECASE,
 )
 _BETWEEN_CLAUSES = re.compile(
     r"(?<=[.!?])\s+|\s*;\s*|\n+|\s+[\u2013\u2014-]\s+"
@@ -149,9 +160,16 @@ _DESCRIBES = _any_of(
     r"\b(?:wears?|wearing|dressed in|visible|in the (?:background|foreground)|on the (?:left|right)"
     r"|looks like|here (?:is|are)|here's|there (?:is an?|are))\b"
 )
+_ONE_OF_THEM = (
+    *("not", "n't", "can", "couldnt", "wont", "dont", "isnt", "able", "decline", "refuse", "appropriate"),
+    *("against", "beyond", "outside", "violate", "conflict", "breach"),
+    *("polic", "guideline", "rules", "terms", "principles", "standards"),
+)
+"""No clause declines without one of these."""
 _FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
+_DECORATION = "*_#>`"
 _PLAINER = str.maketrans(
-    {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', **dict.fromkeys("*_#>`")}
+    {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', **dict.fromkeys(_DECORATION)}
 )
 _SPOKEN_MEMBERS = frozenset(
     {"answer", "caption", "description", "error", "message", "reason", "refusal", "response", "result"}
@@ -162,13 +180,21 @@ _SPOKEN_MEMBERS = frozenset(
 def is_declined(text: str) -> bool:
     """Tell whether the whole of an answer declines the task."""
     said = text.strip()
-    if not said or len(said) > LONGEST:
+    if not said or len(said) > LONGEST or not may_decline(said):
         return False
     if fenced := _FENCE.match(said):
         said = fenced[1].strip()
     if said[:1] in {"{", '"'}:
         return _is_declined_json(said)
     return _is_declined_prose(said)
+
+
+def may_decline(said: str) -> bool:
+    """Return False where the patterns need not be asked, which takes fifty times as long."""
+    plain = said.casefold().replace("\u2019", "'").replace("\u2018", "'")
+    for sign in _DECORATION:
+        plain = plain.replace(sign, "")
+    return any(word in plain for word in _ONE_OF_THEM)
 
 
 def _is_declined_json(said: str) -> bool:
@@ -188,7 +214,11 @@ def _is_declined_json(said: str) -> bool:
 
 
 def _is_declined_prose(said: str) -> bool:
-    if said.isupper() or _DESCRIBES.search(said) or (_WE.search(said) and not _WHAT_WE_DECLINE.search(said)):
+    if (
+        said.isupper()
+        or _DESCRIBES.compiled.search(said)
+        or (_WE.search(said) and not _WHAT_WE_DECLINE.compiled.search(said))
+    ):
         return False
     kinds = [_declines(clause) for clause in _clauses(said)]
     return True in kinds and None not in kinds
@@ -207,8 +237,12 @@ def _declines(clause: str) -> bool | None:
     """True: it declines; False: it says nothing; None: it says something."""
     if ":" in clause:
         return None
-    core = _OPENING.sub("", clause)
+    core = _OPENING.compiled.sub("", clause)
     for words in (core, clause):
-        if _DECLINES.match(words):
+        if _DECLINES.compiled.match(words):
             return True
-    return False if not core or _SAYS_NOTHING.match(core) or _SAYS_NOTHING.match(clause) else None
+    return (
+        False
+        if not core or _SAYS_NOTHING.compiled.match(core) or _SAYS_NOTHING.compiled.match(clause)
+        else None
+    )

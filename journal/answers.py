@@ -5,12 +5,14 @@ where they serve again when the same bytes turn up under the same settings. Dry 
 This file must not know why an answer is wanted or how it is copied.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from journal import schema
-from models import Artefact, Prompt, StoredAnswer
+from journal.rows import Rows
+from models import Artefact, StoredAnswer
 
 Stands = Callable[[Artefact], bool]
 """Says whether an artefact is still there as it was written."""
@@ -41,43 +43,56 @@ def find_answers(
     return map(schema.answer_from, rows)
 
 
-def answer_in_place(connection: sqlite3.Connection, key: str) -> StoredAnswer | None:
-    """Return the answer, real or dry, that stands under this key."""
-    row = connection.execute(
-        f"SELECT {schema.ANSWER} WHERE a.key = ? AND a.standing = 1",
-        (key,),
-    ).fetchone()
-    return row and schema.answer_from(row)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """An answer, real or dry, that stands under its image's own name."""
+
+    run_id: str | None
+    """Of the run that obtained it; None when that is not known."""
+    answer: StoredAnswer
+
+
+def in_place(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Present]:
+    """Return, for those of the keys that have one, the answer that stands there."""
+    rows = connection.execute(
+        f"SELECT a.run_id, {schema.ANSWER} WHERE a.standing = 1"  # noqa: S608
+        " AND a.key IN (SELECT value FROM json_each(?))",
+        (json.dumps(keys),),
+    ).fetchall()
+    found = [Present(run_id=row[0], answer=schema.answer_from(row[1:])) for row in rows]
+    return {one.answer.key: one for one in found}
 
 
 def place_answer(
-    connection: sqlite3.Connection, answer: StoredAnswer, *, run_id: str | None, kept: Sequence[Artefact]
+    rows: Rows,
+    answer: StoredAnswer,
+    *,
+    run_id: str | None,
+    kept: Sequence[Artefact],
+    present: Present | None,
 ) -> None:
-    """Let the answer be the one that stands under its key, unless a dry one would replace a real one."""
-    present = answer_in_place(connection, answer.key)
-    if answer.dry_run and present and not present.dry_run:
+    """Let the answer be the one that stands under its key, unless a dry one would replace a real one.
+
+    ``present`` is the one that stands there now.
+    """
+    if answer.dry_run and present and not present.answer.dry_run:
         return
-    retire_answer(connection, answer.key, kept=kept, given_up=True)
-    _insert_answer(connection, answer, standing=True, run_id=run_id)
+    if present:
+        retire_answer(rows, present, kept=kept, given_up=True)
+    _insert_answer(rows, answer, standing=True, run_id=run_id)
 
 
-def retire_answer(
-    connection: sqlite3.Connection, key: str, *, kept: Sequence[Artefact], given_up: bool = False
-) -> None:
-    """Note that the answer under this key has moved to where ``kept`` says.
+def retire_answer(rows: Rows, present: Present, *, kept: Sequence[Artefact], given_up: bool = False) -> None:
+    """Note that the answer in its place has moved to where ``kept`` says.
 
     With nothing kept it stands where it stood, unless it is ``given_up``: then it is forgotten.
     """
-    row = connection.execute(
-        f"SELECT a.run_id, {schema.ANSWER} WHERE a.key = ? AND a.standing = 1",
-        (key,),
-    ).fetchone()
-    if row is None or not (kept or given_up):
+    if not (kept or given_up):
         return
-    connection.execute("DELETE FROM answers WHERE key = ? AND standing = 1", (key,))
+    rows.connection.execute("DELETE FROM answers WHERE key = ? AND standing = 1", (present.answer.key,))
     if kept:
-        moved = replace(schema.answer_from(row[1:]), artefacts=tuple(kept))
-        _insert_answer(connection, moved, standing=False, run_id=row[0])
+        moved = replace(present.answer, artefacts=tuple(kept))
+        _insert_answer(rows, moved, standing=False, run_id=present.run_id)
 
 
 def adopt_from_history(
@@ -90,13 +105,13 @@ def adopt_from_history(
     ).fetchone()
     if known or not all_stand(answer.artefacts, proves):
         return False
-    _insert_answer(connection, answer, standing=False, run_id=None)
+    rows = Rows(connection)
+    _insert_answer(rows, answer, standing=False, run_id=None)
+    rows.write()
     return True
 
 
-def _insert_answer(
-    connection: sqlite3.Connection, answer: StoredAnswer, *, standing: bool, run_id: str | None
-) -> None:
+def _insert_answer(rows: Rows, answer: StoredAnswer, *, standing: bool, run_id: str | None) -> None:
     sealed: tuple[schema.Value, ...] = (
         answer.key,
         int(standing),
@@ -104,7 +119,7 @@ def _insert_answer(
         answer.sha256,
         answer.fingerprint,
         schema.pack_artefacts(answer.artefacts),
-        keep_prompt(connection, answer.prompt),
+        rows.keep_prompt(answer.prompt),
         answer.usage.input_tokens,
         answer.usage.output_tokens,
         schema.plain(answer.model_version),
@@ -113,19 +128,4 @@ def _insert_answer(
         int(answer.dry_run),
     )
     row = (*sealed, schema.time_stamp(answer.mtime_ns), run_id, schema.seal(sealed))
-    connection.execute(
-        f"INSERT INTO answers ({schema.SEALED}, mtime, run_id, seal) VALUES ({marks(row)})",  # noqa: S608
-        row,
-    )
-
-
-def keep_prompt(connection: sqlite3.Connection, prompt: Prompt) -> str:
-    """Return the id of the prompt's row, which is made when it is the first of its kind."""
-    row = schema.prompt_row(prompt)
-    connection.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", row)
-    return row[0]
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return as many placeholders as there are values."""
-    return ", ".join("?" * len(values))
+    rows.add(f"INSERT INTO answers ({schema.SEALED}, mtime, run_id, seal)", row)

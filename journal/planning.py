@@ -17,10 +17,11 @@ from typing import assert_never
 
 from errors import ErrorKind
 from journal import schema
-from journal.answers import Stands, all_stand, find_answers, marks
+from journal.answers import Stands, all_stand, find_answers
 from journal.look import InPlace, Known, Look, agree
 from journal.plan import TRANSIENT, Plan, Selection, TodoReason
 from journal.records import image_from_answer
+from journal.rows import marks
 from models import ImageJob, RunInfo
 
 _TABLES = (

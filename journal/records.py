@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import assert_never
 
 from journal import schema
-from journal.answers import keep_prompt, marks, place_answer, retire_answer
+from journal.answers import Present, in_place, place_answer, retire_answer
+from journal.rows import Rows
 from models import (
     Artefact,
     Attempt,
@@ -113,48 +114,58 @@ def end_run(
     )
 
 
-def write_outcome(
-    connection: sqlite3.Connection,
-    run: RunInfo,
-    outcome: Outcome,
-    *,
-    artefacts: Sequence[Artefact],
-    kept: Sequence[Artefact],
-    finished_at: datetime,
-) -> None:
-    """Write down how an image ended, with all its calls."""
+def write_outcomes(connection: sqlite3.Connection, run: RunInfo, ended: Iterable[Ended]) -> None:
+    """Write down how some images ended."""
+    ended = list(ended)
+    rows = Rows(connection)
+    present = in_place(connection, [one.outcome.job.key for one in ended])
+    written: set[str] = set()
+    for one in ended:
+        key = one.outcome.job.key
+        if key in written:
+            rows.write()
+            present.update(in_place(connection, [key]))
+        written.add(key)
+        write_outcome(rows, run, one, present=present.get(key))
+    rows.write()
+
+
+def write_outcome(rows: Rows, run: RunInfo, one: Ended, *, present: Present | None) -> None:
+    """Write down how an image ended, with all its calls; ``present`` is the answer in its place."""
+    outcome, kept, finished_at = one.outcome, one.kept, one.finished_at
+    if present and isinstance(outcome, Failed | Deferred):
+        retire_answer(rows, present, kept=kept)
     match outcome:
         case Succeeded():
-            answer = _answer(run, outcome, tuple(artefacts), finished_at)
-            place_answer(connection, answer, run_id=run.run_id, kept=kept)
-            _write_image(connection, run, outcome, finished_at=finished_at, sha256=answer.sha256)
+            answer = _answer(run, outcome, tuple(one.artefacts), finished_at)
+            place_answer(rows, answer, run_id=run.run_id, kept=kept, present=present)
+            _write_image(rows, run, outcome, finished_at=finished_at, sha256=answer.sha256)
         case Failed(content=content):
-            retire_answer(connection, outcome.job.key, kept=kept)
             _write_image(
-                connection,
+                rows,
                 run,
                 outcome,
                 finished_at=finished_at,
                 sha256=content.sha256 if content else None,
-                artefacts=artefacts,
+                artefacts=one.artefacts,
             )
         case Deferred():
-            retire_answer(connection, outcome.job.key, kept=kept)
-            _write_image(connection, run, outcome, finished_at=finished_at)
+            _write_image(rows, run, outcome, finished_at=finished_at)
         case Reused(job=job, answer=answer):
-            write_copy(connection, run, job, answer=answer, artefacts=artefacts, kept=kept)
+            write_copy(rows, run, job, answer=answer, artefacts=one.artefacts, kept=kept, present=present)
         case _:
             assert_never(outcome)
 
 
 def write_copy(
-    connection: sqlite3.Connection,
+    rows: Rows,
     run: RunInfo,
     job: ImageJob,
     *,
     answer: StoredAnswer,
     artefacts: Sequence[Artefact],
     kept: Sequence[Artefact],
+    present: Present | None,
 ) -> None:
     """Write down that an answer now stands under another name too; it cost nothing."""
     copied = replace(
@@ -164,13 +175,18 @@ def write_copy(
         mtime_ns=job.mtime_ns,
         artefacts=tuple(artefacts),
     )
-    place_answer(connection, copied, run_id=run.run_id, kept=kept)
-    image_from_answer(connection, job.key)
+    place_answer(rows, copied, run_id=run.run_id, kept=kept, present=present)
+    rows.write()
+    image_from_answer(rows.connection, job.key)
 
 
-def write_ledger_line(connection: sqlite3.Connection, answer: StoredAnswer) -> None:
+def write_ledger_line(
+    connection: sqlite3.Connection, answer: StoredAnswer, *, present: Present | None
+) -> None:
     """Write down an answer that the tree proves and the journal did not know."""
-    place_answer(connection, answer, run_id=None, kept=())
+    rows = Rows(connection)
+    place_answer(rows, answer, run_id=None, kept=(), present=present)
+    rows.write()
     connection.execute(f"{_IMAGE_FROM_ANSWER} {_UNLESS_NEWER}", (answer.key,))
 
 
@@ -199,7 +215,7 @@ def _answer(
 
 
 def _write_image(
-    connection: sqlite3.Connection,
+    rows: Rows,
     run: RunInfo,
     outcome: _Told,
     *,
@@ -220,7 +236,7 @@ def _write_image(
         kind,
         schema.plain(detail),
         schema.pack_artefacts(artefacts),
-        keep_prompt(connection, outcome.prompt),
+        rows.keep_prompt(outcome.prompt),
         len(outcome.attempts),
         usage.input_tokens,
         usage.output_tokens,
@@ -229,11 +245,8 @@ def _write_image(
         schema.instant(finished_at),
     )
     conflict = _KEEP_IMAGE if tells_nothing else _REPLACE_IMAGE
-    connection.execute(
-        f"INSERT INTO images ({_IMAGE_COLUMNS}) VALUES ({marks(row)}) {conflict}",  # noqa: S608
-        row,
-    )
-    _write_attempts(connection, run, outcome.job.key, outcome.attempts)
+    rows.add(f"INSERT INTO images ({_IMAGE_COLUMNS})", row, conflict)
+    _write_attempts(rows, run, outcome.job.key, outcome.attempts)
 
 
 def _word(outcome: _Told) -> str:
@@ -248,9 +261,7 @@ def _word(outcome: _Told) -> str:
             assert_never(outcome)
 
 
-def _write_attempts(
-    connection: sqlite3.Connection, run: RunInfo, key: str, attempts: Iterable[Attempt]
-) -> None:
+def _write_attempts(rows: Rows, run: RunInfo, key: str, attempts: Iterable[Attempt]) -> None:
     for attempt in attempts:
         row = (
             key,
@@ -258,7 +269,7 @@ def _write_attempts(
             attempt.number,
             schema.instant(attempt.started_at),
             float(attempt.seconds),
-            keep_prompt(connection, attempt.prompt),
+            rows.keep_prompt(attempt.prompt),
             float(attempt.timeout_s),
             attempt.kind,
             schema.plain(attempt.detail),
@@ -271,7 +282,7 @@ def _write_attempts(
             attempt.usage.output_tokens,
             attempt.usage.image_output_tokens,
         )
-        connection.execute(f"INSERT OR REPLACE INTO attempts VALUES ({marks(row)})", row)  # noqa: S608
+        rows.add("INSERT OR REPLACE INTO attempts", row)
 
 
 def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> None:

@@ -16,6 +16,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from errors import ErrorKind, StopReason
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
@@ -237,6 +238,7 @@ def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
     )
 
 
+@lru_cache(maxsize=64)  # nearly all images of a run share a few prompts, and each asks three times
 def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
     """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
     text, edits = plain(prompt.text), json.dumps(_variant(prompt))

@@ -5,6 +5,7 @@ so that any thread may use it and a power cut leaves all of a call or nothing. I
 which order artefacts and records are written: that is its user's promise.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +16,12 @@ from typing import Any, TypeVar
 
 from errors import ErrorKind
 from journal import opening, records, schema
-from journal.answers import Stands, adopt_from_history, all_stand, answer_in_place, find_answers
+from journal.answers import Present, Stands, adopt_from_history, all_stand, find_answers, in_place
 from journal.plan import Plan, Selection
 from journal.planning import Planner
 from journal.reader import JournalReader
 from journal.records import Ended
+from journal.rows import Rows
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
 from repair.pool import PoolRow
 from repair.trials import ProposedRow, Standing
@@ -180,16 +182,29 @@ class Journal(JournalReader):
             )
         return next((answer for answer in found if all_stand(answer.artefacts, self._stands)), None)
 
+    def known_among(self, hashes: Sequence[str]) -> frozenset[str]:
+        """Return those for which ``find_answer`` may find an answer."""
+        rows = self._rows(
+            "SELECT sha256 FROM answers"
+            " WHERE sha256 IN (SELECT value FROM json_each(?1)) AND fingerprint = ?2",
+            json.dumps(hashes),
+            self._run.fingerprint,
+        )
+        return frozenset(sha256 for (sha256,) in rows)
+
     def replaced(self, key: str) -> tuple[Artefact, ...]:
-        """Return the files of the answer that a new outcome of this image would replace.
+        """Return the files of the answer that a new outcome of this image would replace; see below."""
+        (artefacts,) = self.replaced_all([key])
+        return artefacts
+
+    def replaced_all(self, keys: Sequence[str]) -> list[tuple[Artefact, ...]]:
+        """Return for each image the files of the answer that a new outcome of it would replace.
 
         Some of them may be gone. A dry run replaces no real answer: for it there are none.
         """
         with self._guarded():
-            answer = answer_in_place(self._connection, key)
-        if answer is None or (self._run.dry_run and not answer.dry_run):
-            return ()
-        return answer.artefacts
+            present = in_place(self._connection, keys)
+        return [self._files_given_up(present.get(key)) for key in keys]
 
     def record(
         self,
@@ -209,15 +224,7 @@ class Journal(JournalReader):
             StorageError: it could not be written; nothing of it was.
         """
         with self._transaction():
-            for one in ended:
-                records.write_outcome(
-                    self._connection,
-                    self._run,
-                    one.outcome,
-                    artefacts=one.artefacts,
-                    kept=one.kept,
-                    finished_at=one.finished_at,
-                )
+            records.write_outcomes(self._connection, self._run, ended)
 
     def record_copy(
         self,
@@ -230,7 +237,13 @@ class Journal(JournalReader):
         """Write down that ``answer`` now also stands under this image's name, as ``artefacts``."""
         with self._transaction():
             records.write_copy(
-                self._connection, self._run, job, answer=answer, artefacts=artefacts, kept=kept
+                Rows(self._connection),
+                self._run,
+                job,
+                answer=answer,
+                artefacts=artefacts,
+                kept=kept,
+                present=in_place(self._connection, [job.key]).get(job.key),
             )
 
     def lessons(self, model: str, prompt_sha256: str) -> tuple[PoolRow, ...]:
@@ -280,12 +293,17 @@ class Journal(JournalReader):
     def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
         if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):
             return adopt_from_history(self._connection, answer, proves)
-        present = answer_in_place(self._connection, answer.key)
-        is_known = present is not None and _same_answer(present, answer)
+        present = in_place(self._connection, [answer.key]).get(answer.key)
+        is_known = present is not None and _same_answer(present.answer, answer)
         if is_known or not all_stand(answer.artefacts, proves):
             return False
-        records.write_ledger_line(self._connection, answer)
+        records.write_ledger_line(self._connection, answer, present=present)
         return True
+
+    def _files_given_up(self, present: Present | None) -> tuple[Artefact, ...]:
+        if present is None or (self._run.dry_run and not present.answer.dry_run):
+            return ()
+        return present.answer.artefacts
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

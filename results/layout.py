@@ -115,6 +115,11 @@ def result_ending(path: str) -> str | None:
     return match.group() if match else None
 
 
+def image_of(path: str) -> str:
+    """Return the part of a path that an image's results have in common, or those of its failures."""
+    return path.rpartition(_LOG_ENDING if path.endswith(_LOG_ENDING) else "_result")[0]
+
+
 def is_text(path: str) -> bool:
     """Return whether a result file holds the answer's text."""
     return path.endswith(_TEXT_ENDING)

@@ -16,7 +16,7 @@ from pathlib import Path
 from errors import StorageError
 from models import Artefact, StoredAnswer
 from results.answer_files import ResultFile
-from results.layout import SUCCESSFUL, Place
+from results.layout import SUCCESSFUL, Place, is_text
 from results.ledger import Ledger
 from results.result_tree import ResultTree, lost, naming
 
@@ -74,7 +74,9 @@ def _failure(step: Callable[[], None], one: NewAnswer) -> StorageError | None:
 
 def _write(tree: ResultTree, one: NewAnswer) -> None:
     """Make room and write the files, whose names are not safe yet."""
-    for path in dict.fromkeys([*results_among(one.replaces), *tree.present(one.place)]):
+    # A picture is looked for where it goes, since the tree may not know what others put there meanwhile.
+    pictures = [file.path for file in one.files if not is_text(file.path)]
+    for path in dict.fromkeys([*results_among(one.replaces), *tree.present(one.place), *pictures]):
         tree.retire(path)
     for file in one.files:
         tree.put(file.path, file.data, sync=False)
@@ -91,4 +93,4 @@ def _unsynced(tree: ResultTree, folder: str) -> OSError | None:
 def _finish(tree: ResultTree, one: NewAnswer, unsafe: dict[str, OSError]) -> None:
     if error := unsafe.get(one.folder):
         raise error
-    tree.remove(one.place.error_log)
+    tree.remove_report(one.place)

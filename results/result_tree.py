@@ -18,7 +18,8 @@ from pathlib import Path
 
 from errors import StorageError
 from models import Artefact
-from results.layout import HISTORY, LEDGER, METADATA, Place
+from results.layout import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL, Place, image_of
+from results.sweeping import Bystanders, sweep
 from results.wording import DRY_RUN_LINE, DRY_RUN_TRAILER
 from utils.files import is_temporary, make_folder, sync_directory, write_atomic
 from utils.logger import one_line
@@ -41,6 +42,18 @@ class ResultTree:
         self._below = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
         self._run_id = run_id
         self._dry_run = dry_run
+        self._bystanders = Bystanders()
+
+    def sweep(self) -> int:
+        """Remove unfinished files that a killed run left; return how many. Only while no other run is on.
+
+        What stands beside the texts is noted, so that nobody has to look for it: from here on, what
+        others put into the tree beside an answer's text stays where it is.
+        """
+        seen = self._bystanders
+        seen.begin()
+        below = sum(sweep(self._below, name, seen, recursive=True) for name in (FAILED, METADATA, SUCCESSFUL))
+        return below + sweep(self._below, "", seen, recursive=False)
 
     def put(self, path: str, data: bytes, *, sync: bool = True) -> None:
         """Write a file in one step, with the folders above it; without ``sync`` see ``sync``.
@@ -49,12 +62,13 @@ class ResultTree:
             OSError: it could not be written; nothing is left of it.
 
         """
-        target = self._root / path
+        target = f"{self._below}{path}"  # a Path costs ten times as much
+        self._bystanders.note(path)
         with naming(target):
             try:
                 write_atomic(target, data, sync=sync)
             except (FileNotFoundError, NotADirectoryError):
-                make_folder(target.parent, root=self._root)
+                make_folder(Path(target).parent, root=self._root)
                 write_atomic(target, data, sync=sync)
 
     def sync(self, folder: str) -> None:
@@ -64,12 +78,14 @@ class ResultTree:
             OSError: it could not be done.
 
         """
-        with naming(self._root / folder):
-            sync_directory(self._root / folder)
+        with naming(f"{self._below}{folder}"):
+            sync_directory(f"{self._below}{folder}")
 
     def present(self, place: Place) -> list[str]:
         """Return the result files that stand under an image's name, whoever wrote them."""
         found = [place.text] if self._is_file(place.text) else []
+        if not self._bystanders.may_have(image_of(place.text)):
+            return found
         for names in place.pictures():
             # No picture has the number: then none has a higher one.
             standing = [name for name in names if self._is_file(name)]
@@ -108,6 +124,11 @@ class ResultTree:
             self.remove(path)
         elif not self._dry_run:
             self._move_to_history(path)
+
+    def remove_report(self, place: Place) -> None:
+        """Remove the report of an image's failure, if it is there."""
+        if self._bystanders.may_have(image_of(place.error_log)):
+            self.remove(place.error_log)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
@@ -201,25 +222,8 @@ def holds_real_run(output_dir: Path) -> bool:
     return isinstance(document, dict) and document.get("dry_run") is False
 
 
-def remove_temporaries(folder: Path, *, recursive: bool) -> int:
-    """Remove the unfinished files that a killed run left in ``folder``; return how many went.
-
-    Looks at names only; what cannot be read or removed is left.
-    """
-    removed = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if recursive and entry.is_dir(follow_symlinks=False):
-                removed += remove_temporaries(Path(entry.path), recursive=True)
-            elif is_temporary(entry.name):
-                with contextlib.suppress(OSError):
-                    Path(entry.path).unlink()
-                    removed += 1
-    return removed
-
-
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Let an OSError name ``path``: a full disk names nothing, and a temporary name tells nobody anything."""
     try:
         yield

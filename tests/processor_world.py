@@ -117,7 +117,7 @@ class Scenario:
         processor = Processor(
             caller=caller,
             reviser=an_optimizer() if self.optimize else AskAgain(),
-            recall=self._recall,
+            answers=self,
             keep=self._keep,
             stop=stop,
             prompt=BASE,
@@ -133,7 +133,12 @@ class Scenario:
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
 
-    async def _recall(self, sha256: str) -> StoredAnswer | None:
+    def known_among(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
+        """Know none, as an empty journal does: what is kept meanwhile is for the processor to know."""
+        return ()
+
+    async def recall(self, sha256: str) -> StoredAnswer | None:
+        """Return the answer that this batch has to the same bytes."""
         for outcome in self.outcomes:
             if isinstance(outcome, Succeeded) and outcome.content.sha256 == sha256:
                 return stored(outcome)

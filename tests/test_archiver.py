@@ -221,6 +221,20 @@ def test_an_earlier_answer_moves_to_the_history(tmp_path: Path, *, is_known: boo
     assert names(tmp_path) == {artefact.path for artefact in (*kept, *stored)}
 
 
+def test_what_others_put_in_the_way_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
+    """The look around before the run did not see it; it moves to the history as if it had."""
+    ours = archiver(tmp_path)
+    ours.check_writable()
+    ours.sweep()
+    for name in ("a.jpg_result.png", "a.jpg_result.txt"):
+        (tmp_path / "successful" / name).write_bytes(b"somebody's")
+    ours.store(succeeded("a.jpg", "text", picture()))
+
+    history = tmp_path / f"metadata/history/{run_info().run_id}/successful"
+    assert {path.name for path in history.iterdir()} == {"a.jpg_result.png", "a.jpg_result.txt"}
+    assert {path.read_bytes() for path in history.iterdir()} == {b"somebody's"}
+
+
 def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
     """A picture that was lost hides none of the later ones from the journal's list."""
     pictures = [picture(shade=number) for number in range(3)]

@@ -1,9 +1,13 @@
 """Rules of gemini/declined.py: no good description is ever thrown away, and plain refusals are seen."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from errors import ErrorKind
-from gemini.declined import is_declined
+from gemini.declined import _DECLINES, is_declined, may_decline
 from tests.emulator.answers import REFUSAL_TEXT
 from tests.test_gemini_answers import USAGE, failed, picture, read, reply, words
 
@@ -86,3 +90,9 @@ def test_words_beside_a_picture_are_no_refusal() -> None:
     """Where the picture came, the task was done, whatever is said about it."""
     assert not isinstance(read(reply(words(REFUSAL_TEXT), picture()), wants_images=True), ErrorKind)
     assert read(reply(words(REFUSAL_TEXT)), wants_images=True) is ErrorKind.NO_IMAGE
+
+
+@given(st.from_regex(re.compile(_DECLINES.compiled.pattern, re.IGNORECASE | re.ASCII)))
+def test_no_clause_declines_without_one_of_the_words_that_are_looked_for_first(clause: str) -> None:
+    """What the first, quick look lets go is no refusal for the patterns either."""
+    assert may_decline(clause)

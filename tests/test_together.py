@@ -112,3 +112,22 @@ def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
             await task
 
     asyncio.run(story())
+
+
+def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
+    """With more pieces than a group may have the next lane is opened, as far as there are lanes."""
+    groups: list[list[int]] = []
+    both_work = threading.Barrier(2, timeout=30)
+
+    def work(pieces: Sequence[int]) -> list[int]:
+        groups.append(list(pieces))
+        if pieces[0] < 2:
+            both_work.wait()
+        return list(pieces)
+
+    async def story() -> list[int]:
+        together = Together(work, name="work", lanes=2, most=1)
+        return await asyncio.gather(*(together.do(piece) for piece in range(3)))
+
+    assert asyncio.run(story()) == [0, 1, 2]
+    assert sorted(groups) == [[0], [1], [2]]

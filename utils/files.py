@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,13 @@ _TEMPORARY = re.compile(r"\.atomic-[0-9a-f]{16}\.tmp")
 
 # Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+# Without O_NONBLOCK, opening a pipe waits for a writer for ever; a regular file ignores the flag.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+# Random once: a name that is taken is refused by O_EXCL, and each draw of its own is a system call.
+_OURS = secrets.token_hex(4)
+_numbers = count()
 
 # Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
 # writable without being readable; the file itself is safe in all these cases.
@@ -119,9 +127,7 @@ def open_regular(path: Path | str) -> BinaryIO:
         OSError: when it cannot be opened, or is a pipe, a socket, a device or a directory.
 
     """
-    # Without O_NONBLOCK, opening a pipe waits for a writer for ever; a regular file ignores the flag.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _READ)
     try:
         _require_regular(descriptor)
         return os.fdopen(descriptor, "rb")
@@ -130,13 +136,38 @@ def open_regular(path: Path | str) -> BinaryIO:
         raise
 
 
+def read_regular(path: Path | str, most_bytes: int) -> tuple[int, bytes]:
+    """Return how long a regular file is, and its bytes; of one that grows meanwhile one more than that.
+
+    Of a file with more than ``most_bytes`` no bytes are returned.
+
+    Raises:
+        OSError: as :func:`open_regular` does, or it cannot be read.
+
+    """
+    descriptor = os.open(path, _READ)
+    try:
+        size = _require_regular(descriptor).st_size
+        pieces: list[bytes] = []
+        left = size + 1 if size <= most_bytes else 0
+        # The end is not asked for: a read that is short of the byte too many by just that has seen it.
+        while left > 1 and (piece := os.read(descriptor, left)):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(descriptor)
+    return size, pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 def _temporary_name() -> str:
-    return f".atomic-{secrets.token_hex(8)}.tmp"
+    return f".atomic-{_OURS}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
 
 
-def _require_regular(descriptor: int) -> None:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+def _require_regular(descriptor: int) -> os.stat_result:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
+    return status
 
 
 def sync_directory(folder: Path | str) -> None:

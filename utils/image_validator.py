@@ -5,13 +5,12 @@ This file knows paths, limits and what the service takes; it knows no pixels (se
 """
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from utils.files import open_regular
+from utils.files import read_regular
 from utils.image_formats import (
     SENT_AS_IS,
     SUFFIXES,
@@ -134,11 +133,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
 def _read(path: Path) -> bytes:
     """Return the whole file, every failure as a sentence."""
     try:
-        with open_regular(path) as handle:
-            size = handle.seek(0, io.SEEK_END)
-            handle.seek(0)
-            # One byte more than announced is enough to notice a file that grows meanwhile.
-            data = handle.read(size + 1) if size <= MAX_FILE_BYTES else b""
+        size, data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError as exc:
         raise UnavailableImage("The file is no longer there.") from exc
     except PermissionError as exc:

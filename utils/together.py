@@ -2,11 +2,13 @@
 
 A thread for each piece costs more than the piece: threads fight for the interpreter, and each waits for
 the disk alone. Here one thread does all pieces that wait, at once, and takes the next when it is through:
-nobody waits for a group to fill, and what comes meanwhile is the next group. This file must not know what
-the work is.
+nobody waits for a group to fill, and what comes meanwhile is the next group. Where pieces may be done side
+by side there are a few such threads. This file must not know what the work is.
 """
 
 import asyncio
+import sys
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,19 +20,29 @@ _Result = TypeVar("_Result")
 
 
 class Together(Generic[_Piece, _Result]):
-    """Does pieces of work in one thread, those that wait together.
+    """Does pieces of work in a thread, those that wait together.
 
     Args:
-        work: does some pieces and returns a result for each; called in one thread, never twice at a time.
-        name: of the thread.
+        work: does some pieces and returns a result for each; with one lane never called twice at a time.
+        name: of a thread of its own, which is the one lane; None for the event loop's threads.
+        lanes: how many threads may be at it.
+        most: pieces in one group; when more wait, the next lane is opened.
     """
 
-    def __init__(self, work: Callable[[Sequence[_Piece]], Sequence[_Result]], *, name: str) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[_Piece]], Sequence[_Result]],
+        *,
+        name: str | None,
+        lanes: int = 1,
+        most: int = sys.maxsize,
+    ) -> None:
         self._work = work
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._threads = None if name is None else ThreadPoolExecutor(lanes, thread_name_prefix=name)
+        self._lanes, self._most = lanes, most
         self._lock = Lock()
-        self._waiting: list[tuple[_Piece, asyncio.Future[_Result]]] = []
-        self._is_working = False
+        self._waiting: deque[tuple[_Piece, asyncio.Future[_Result]]] = deque()
+        self._at_work = 0
 
     async def do(self, piece: _Piece) -> _Result:
         """Return the piece's result. A piece is done also when whoever waits for it is cancelled."""
@@ -38,9 +50,10 @@ class Together(Generic[_Piece, _Result]):
         result: asyncio.Future[_Result] = loop.create_future()
         with self._lock:
             self._waiting.append((piece, result))
-            must_begin, self._is_working = not self._is_working, True
+            must_begin = self._at_work < self._lanes and len(self._waiting) > self._at_work * self._most
+            self._at_work += must_begin
         if must_begin:
-            loop.run_in_executor(self._thread, self._work_off, loop)
+            loop.run_in_executor(self._threads, self._work_off, loop)
         return await result
 
     def _work_off(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -50,16 +63,27 @@ class Together(Generic[_Piece, _Result]):
             try:
                 results = self._work(pieces)
             except BaseException as error:  # a bug: everybody who waits hears of it
-                loop.call_soon_threadsafe(_fail, futures, error)
-                self._thread.submit(self._work_off, loop)  # for what came meanwhile
+                loop.call_soon_threadsafe(self._fail, loop, futures, error)
                 raise
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_tell, futures, results)
 
+    def _fail(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        futures: "Sequence[asyncio.Future[_Result]]",
+        error: BaseException,
+    ) -> None:
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+        loop.run_in_executor(self._threads, self._work_off, loop)  # for what came meanwhile
+
     def _next_group(self) -> list[tuple[_Piece, "asyncio.Future[_Result]"]]:
         with self._lock:
-            group, self._waiting = self._waiting, []
-            self._is_working = bool(group)
+            number = min(self._most, len(self._waiting))
+            group = [self._waiting.popleft() for _ in range(number)]
+            self._at_work -= not group
             return group
 
 
@@ -82,9 +106,3 @@ def _tell(futures: "Sequence[asyncio.Future[_Result]]", results: Sequence[_Resul
     for future, result in zip(futures, results, strict=True):
         if not future.done():
             future.set_result(result)
-
-
-def _fail(futures: "Sequence[asyncio.Future[_Result]]", error: BaseException) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(error)
