@@ -107,16 +107,29 @@ def reason(error: Exception) -> str:
 def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Switch to WAL, or to a rollback journal where the file system has no shared memory.
 
-    Both survive a power cut with everything that was committed. Returns notices for the user.
+    Both survive a power cut with everything that was committed and synced. Returns notices for the user.
     """
     try:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.OperationalError:
         (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    connection.execute("PRAGMA synchronous = FULL")
+    sync_each_commit(connection, wanted=True)
     if mode == "wal":
         return ()
     return (_NO_WAL,)
+
+
+def sync_each_commit(connection: sqlite3.Connection, *, wanted: bool) -> None:
+    """Have each commit wait for the disk, or only those that SQLite must sync to stay whole.
+
+    Without it a power cut takes the last commits along, all of each or nothing. A rollback journal, which
+    some file systems need in place of WAL, is synced always: it could not be kept whole otherwise.
+
+    Source: https://sqlite.org/pragma.html#pragma_synchronous (2026-11).
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    level = "FULL" if wanted or mode != "wal" else "NORMAL"
+    connection.execute(f"PRAGMA synchronous = {level}")
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:

@@ -83,9 +83,15 @@ class Journal(JournalReader):
         return adopted
 
     def begin_run(self) -> None:
-        """Write down that the run has begun; call it after ``adopt``, which asks how the last one ended."""
+        """Write down that the run has begun; call it after ``adopt``, which asks how the last one ended.
+
+        That is on the disk when it returns. What follows need not be, until the run's end: after a power
+        cut a run that began and did not end sends the next one to the ledger, which is synced before.
+        """
         with self._transaction():
             records.begin_run(self._connection, self._run)
+        with self._guarded():
+            opening.sync_each_commit(self._connection, wanted=False)
 
     def end_run(self, *, exit_code: int, ended_at: datetime, is_whole: bool = True) -> None:
         """Write down that the run ended by itself, in whatever way.
@@ -96,6 +102,8 @@ class Journal(JournalReader):
             is_whole: every outcome was recorded; otherwise the next run reads the ledger, where an answer
                 may stand that is missing here.
         """
+        with self._guarded():
+            opening.sync_each_commit(self._connection, wanted=True)
         with self._transaction():
             records.end_run(
                 self._connection, self._run, exit_code=exit_code, ended_at=ended_at, is_whole=is_whole
@@ -307,7 +315,7 @@ class Journal(JournalReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing, on the disk when it returns."""
+        """All or nothing; on the disk when it returns, but for what comes between a run's begin and end."""
         with self._guarded():
             self._connection.execute("BEGIN")
             try:

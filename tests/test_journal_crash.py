@@ -9,6 +9,7 @@ import pytest
 
 from errors import ErrorKind, StorageError
 from journal import Journal
+from journal.opening import sync_each_commit
 from tests.journal_world import START, World, a_job, failed, run_info
 
 
@@ -90,6 +91,39 @@ def test_torn_changes_at_the_end_of_the_wal_are_made_good(world: World, folder: 
     wal.write_bytes(wal.read_bytes()[: 32 + frame * 3 + 100])
 
     assert left.night().calls == []
+
+
+def test_a_power_cut_that_takes_all_rows_of_a_run_costs_nothing(world: World, folder: Path) -> None:
+    """Once it is on the disk that the run began, its rows need not be: the ledger has its answers."""
+    lengths: list[int] = []
+    for name in ("new.png", "newer.png"):
+        world.put(name, name.encode())
+    new = [job for job in world.found() if job.key.startswith("new")]
+
+    def finish(journal: Journal) -> None:
+        lengths.append(world.journal_path.with_name("journal.db-wal").stat().st_size)
+        for job in new:
+            world.finish(journal, run_info(5), world.succeeded(job))
+
+    left = _killed(world, folder, finish)
+    wal = left.journal_path.with_name("journal.db-wal")
+    wal.write_bytes(wal.read_bytes()[: lengths[0]])
+
+    assert left.night().calls == []
+
+
+@pytest.mark.parametrize(("mode", "level"), [("WAL", 1), ("DELETE", 2)])
+def test_only_a_wal_may_do_without_syncs(tmp_path: Path, mode: str, level: int) -> None:
+    """A rollback journal that is not synced could leave half a commit."""
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute(f"PRAGMA journal_mode = {mode}")
+    levels = []
+    for wanted in (True, False, True):
+        sync_each_commit(connection, wanted=wanted)
+        levels += connection.execute("PRAGMA synchronous").fetchone()
+    connection.close()
+
+    assert levels == [2, level, 2]
 
 
 def test_a_run_that_was_cut_is_told_apart(world: World, folder: Path) -> None:
