@@ -252,7 +252,7 @@ def test_where_wal_is_refused_the_journal_works_with_a_notice(tmp_path: Path) ->
 
 
 def test_the_journal_survives_a_power_cut_by_its_settings(tmp_path: Path) -> None:
-    """WAL, whose commits are on the disk when they return, but not those between a run's begin and its end."""
+    """WAL, whose commits are on the disk when they return, not those between a run's begin and its end."""
     with World(tmp_path).open(run_info()) as journal:
         levels = journal._rows("PRAGMA synchronous")
         journal.begin_run()
