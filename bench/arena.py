@@ -6,12 +6,12 @@ how results are shown.
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -54,6 +54,7 @@ class Arena:
     ours: tuple[str, ...] = ()
     session: str = field(default_factory=lambda: uuid4().hex, init=False)
     _hashes: dict[tuple[int, int], dict[str, str]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def compare(self, scenario: Scenario, clients: Sequence[Client], rounds: int) -> Results:
         """Let every client that belongs there go through a scenario, so many times."""
@@ -73,12 +74,12 @@ class Arena:
 
     def _run(self, client: Client, scenario: Scenario) -> Result:
         images, hashes = self._images(scenario)
-        with self._job(client, scenario, images) as job:
-            ask_server(f"{self.base_url}/_bench/world", scenario.meets.document())
-            used = run(client.command(job), environment(job), log=self.folder / "last.log", within_s=WITHIN_S)
-            seen = seen_in(ask_server(f"{self.base_url}/_bench/log"))
-            right, wrong = checked(client.answers(job), hashes)
-            stalls = json.loads(job.stalls.read_text()) if job.stalls.exists() else None
+        job = self._job(client, scenario, images)
+        ask_server(f"{self.base_url}/_bench/world", scenario.meets.document())
+        used = run(client.command(job), environment(job), log=self.folder / "last.log", within_s=WITHIN_S)
+        seen = seen_in(ask_server(f"{self.base_url}/_bench/log"))
+        right, wrong = checked(client.answers(job), hashes)
+        stalls = json.loads(job.stalls.read_text()) if job.stalls.exists() else None
         # A client that was killed, or whose loop was another, told nothing: that is not no stall.
         stall_ms, stall_cpu_ms = (None, None) if stalls is None else longest_stall(stalls, seen)
         return Result(
@@ -92,26 +93,24 @@ class Arena:
             session=self.session,
         )
 
-    @contextmanager
-    def _job(self, client: Client, scenario: Scenario, images: Path) -> Iterator[Job]:
-        folder = self.folder / "run"
+    def _job(self, client: Client, scenario: Scenario, images: Path) -> Job:
+        # Kept to the end: after many deletions ext4 takes its time for each file that is made, in the next
+        # client's run.
+        folder = self.folder / "runs" / str(next(self._numbers))
         keeps = client.name == OURS
         home = self.folder / "homes" / scenario.name if keeps else folder / "home"
         for needed in (folder, home):
             needed.mkdir(parents=True, exist_ok=True)
-        try:
-            yield Job(
-                images=images,
-                folder=folder,
-                home=home,
-                base_url=self.base_url,
-                in_flight=scenario.in_flight,
-                per_minute=scenario.meets.per_minute,
-                ours=(*scenario.ours, *self.ours),
-                watched=scenario.watched,
-            )
-        finally:
-            shutil.rmtree(folder)
+        return Job(
+            images=images,
+            folder=folder,
+            home=home,
+            base_url=self.base_url,
+            in_flight=scenario.in_flight,
+            per_minute=scenario.meets.per_minute,
+            ours=(*scenario.ours, *self.ours),
+            watched=scenario.watched,
+        )
 
     def _images(self, scenario: Scenario) -> tuple[Path, dict[str, str]]:
         size = (scenario.images, scenario.image_bytes)

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=3)
     add("--warm-ups", type=int, default=1, help="runs of our program before those that count")
     add("--ours", default="", help="further arguments of our program, in one word")
-    add("--folder", type=Path, help="where images and results go (needs 1 GB)")
+    add("--folder", type=Path, help="where images and results go (needs 3 GB)")
     add("--json", type=Path, help="file of all figures: what is not measured now is taken from there")
     add("--only-tables", action="store_true", help="measure nothing: the tables of what --json holds")
     add("--markdown", type=Path, help="also put the tables into this file's section")
