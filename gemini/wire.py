@@ -20,8 +20,11 @@ from aiohttp.abc import AbstractStreamWriter
 
 from models import GenerationRequest
 
-_PIECE_BYTES = 3 * 2**17
-"""Of the image, encoded at once: half a millisecond. A multiple of 3, so that pieces join."""
+_PIECE_BYTES = 3 * 2**14
+"""Of the image, encoded at once; a multiple of 3, so that pieces join. Larger ones take new memory from the
+system for each, which costs more than to encode them (200 KB in one: 0.9 ms, in these pieces: 0.3)."""
+_AT_A_TIME = 8
+"""Pieces between which nobody else has a turn: half a millisecond."""
 
 Options = Mapping[str, Any]
 """The ``generationConfig`` of a request."""
@@ -71,12 +74,12 @@ class _Spliced(payload.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send the body, giving way to others after each piece but the last."""
-        image = memoryview(self._image)
-        if len(image) <= _PIECE_BYTES:  # in one write: each is a system call
-            await writer.write(self._head + binascii.b2a_base64(image, newline=False) + self._tail)
-            return
-        await writer.write(self._head)
-        for start in range(0, len(image), _PIECE_BYTES):
-            await writer.write(binascii.b2a_base64(image[start : start + _PIECE_BYTES], newline=False))
-            await asyncio.sleep(0)
-        await writer.write(self._tail)
+        image, before = memoryview(self._image), self._head
+        starts = range(0, max(1, len(image)), _PIECE_BYTES)
+        for number, start in enumerate(starts, start=1):
+            piece = before + binascii.b2a_base64(image[start : start + _PIECE_BYTES], newline=False)
+            is_last, before = number == len(starts), b""
+            # The ends go along with a piece, since each write is a system call.
+            await writer.write(piece + self._tail if is_last else piece)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """Which answers were ever received, and can a line of this list be trusted after a crash?
 
-The ledger is a file of JSON lines that only grows. A line is on the disk before the files it speaks
-of; it proves an answer only together with them. A line that was cut off by a crash, or that somebody
+The ledger is a file of JSON lines that only grows. A line is written before the files it speaks of; it
+proves an answer only together with them. A line that was cut off by a crash, or that somebody
 damaged, is passed over. This file must not know how an answer's files are written.
 """
 
@@ -9,13 +9,14 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
-from utils.files import make_folder, write_synced
+from utils.files import make_folder, write_all
 from utils.plain import json_line, plain
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,26 @@ class Ledger:
             OSError: when they could not be written; a part of them may stand, which no reader minds.
 
         """
+        with self.appended(*answers):
+            pass
+
+    @contextmanager
+    def appended(self, *answers: StoredAnswer) -> Iterator[None]:
+        """Add a line for each before the block; they are on the disk when it ends.
+
+        So whatever the block does to the disk shares the wait for it.
+
+        Raises:
+            OSError: as ``append`` does; before the block or after it.
+
+        """
         lines = b"".join(map(self._line, answers))
         with self._lock:
             descriptor = self._opened()
             try:
-                write_synced(descriptor, _line_feed_if_torn(descriptor) + lines)
+                write_all(descriptor, _line_feed_if_torn(descriptor) + lines)
+                yield
+                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 

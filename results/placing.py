@@ -1,9 +1,10 @@
 """In which order do answers come to stand, so that a crash at any instant can be explained?
 
-One line in the ledger first, on the disk; then what stands in an answer's way is moved to the history;
-then its files, the text last; then an earlier failure's report goes. Taken for each answer alone, these
-steps make a wave of answers wait for the disk three times each. So answers that come together take each
-step together: one sync for all their lines, and one for each folder.
+One line in the ledger first; then what stands in an answer's way is moved to the history; then its files,
+the text last, each synced before it has its name; then the ledger is synced, and the names; then an earlier
+failure's report goes. Taken for each answer alone, these steps make a wave of answers wait for the disk three
+times each. So answers that come together take each step together: one sync for all their lines, and one for
+each folder.
 
 This file must not know how an answer was obtained, nor in which words it is told.
 """
@@ -46,11 +47,10 @@ def put_answers(
     if not answers:
         return []
     try:
-        with naming(ledger_path):
-            ledger.append(*(one.answer for one in answers))
+        with naming(ledger_path), ledger.appended(*(one.answer for one in answers)):
+            failures = [_failure(partial(_write, tree, one), one) for one in answers]
     except OSError as error:
         return [lost(error, one.loss) for one in answers]
-    failures = [_failure(partial(_write, tree, one), one) for one in answers]
     standing = {one.folder for one, failure in zip(answers, failures, strict=True) if failure is None}
     unsafe = {folder: cause for folder in standing if (cause := _unsynced(tree, folder))}
     return [

@@ -64,7 +64,7 @@ def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
 ) -> None:
     """A line without its files proves nothing: its image is asked about once more, no other is."""
     left, calls = asyncio.run(
-        _killed(launcher, tmp_path, Crash(act="kill", at="after results.ledger:Ledger.append"))
+        _killed(launcher, tmp_path, Crash(act="kill", at="before results.result_tree:ResultTree.put"))
     )
 
     assert not left
@@ -98,7 +98,7 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     """Answers not written yet count as in flight: a kill repeats at most ``--max-concurrent`` calls."""
-    fault = Crash(act="kill", at="before results.ledger:Ledger.append", slow_s=0.4)
+    fault = Crash(act="kill", at="before results.ledger:Ledger.appended", slow_s=0.4)
     left, calls = asyncio.run(_killed(launcher, tmp_path, fault))
 
     assert not left
@@ -108,7 +108,7 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
 @pytest.mark.parametrize(
     "at",
     [
-        "before results.ledger:Ledger.append",
+        "before results.ledger:Ledger.appended",
         "before results.result_tree:ResultTree.put",
         "before journal.records:write_outcome",
     ],

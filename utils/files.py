@@ -83,7 +83,8 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
     descriptor = os.open(temporary, _CREATE, 0o666)
     try:
         try:
-            write_synced(descriptor, data)
+            write_all(descriptor, data)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, path)  # noqa: PTH105 -- as above
@@ -95,8 +96,8 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
         sync_directory(folder or ".")
 
 
-def write_synced(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``; it is on the disk when this returns.
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of ``data``.
 
     Raises:
         OSError: it could not be written; a part of it may stand.
@@ -105,7 +106,6 @@ def write_synced(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-    os.fsync(descriptor)
 
 
 def make_folder(folder: Path, *, root: Path) -> None:

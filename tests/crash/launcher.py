@@ -35,7 +35,7 @@ class Fault:
     ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``interrupt`` (two SIGINT, ``slow_s``
     apart and before it goes on), ``full`` (the disk is full from here on) or ``full once`` (and has space
     again at once).
-    ``at`` is ``any`` change of a file, or before or after a function: ``after results.ledger:Ledger.append``.
+    ``at`` is ``any`` change of a file, or before or after a function, as in ``after results.placing:_write``.
     ``slow_s``: every point takes so long, in seconds, before anything happens there.
     """
 
