@@ -70,6 +70,25 @@ def test_killed_writer_leaves_the_old_file_and_a_known_temporary(tmp_path: Path)
     assert leftover.startswith(".")
 
 
+def test_names_that_are_taken_are_passed_over(tmp_path: Path) -> None:
+    """A killed process that was forked from the same one may have left its unfinished files here."""
+    script = (
+        "import os, sys; from utils import files\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    with files.open_atomic(files.Path(sys.argv[1], 'a')):\n"
+        "        os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "files.write_atomic(files.Path(sys.argv[1], 'b'), b'whole')\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], check=True, cwd=Path(__file__).parent.parent
+    )
+
+    assert (tmp_path / "b").read_bytes() == b"whole"
+    assert len([path for path in tmp_path.iterdir() if is_temporary(path.name)]) == 1
+
+
 def test_full_disk_propagates_and_leaves_nothing(tmp_path: Path) -> None:
     """A write that the system cuts short raises OSError, and its temporary is removed."""
     path = tmp_path / "answer.txt"

@@ -23,7 +23,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Without O_NONBLOCK, opening a pipe waits for a writer for ever; a regular file ignores the flag.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
-# Random once: a name that is taken is refused by O_EXCL, and each draw of its own is a system call.
+# Random once, since each draw is a system call; where a name is taken O_EXCL says so.
 _OURS = secrets.token_hex(4)
 _numbers = count()
 
@@ -52,8 +52,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             long; nothing is left behind, and an earlier file called ``path`` stands as it was.
 
     """
-    temporary = path.with_name(_temporary_name())
-    descriptor = os.open(temporary, _CREATE, 0o666)
+    descriptor, name = _created(path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
@@ -79,8 +79,7 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
 
     """
     folder = os.path.dirname(path)  # noqa: PTH120 -- for each answer; a Path costs ten times as much
-    temporary = f"{folder or '.'}/{_temporary_name()}"
-    descriptor = os.open(temporary, _CREATE, 0o666)
+    descriptor, temporary = _created(folder or ".")
     try:
         try:
             write_all(descriptor, data)
@@ -159,8 +158,14 @@ def read_regular(path: Path | str, most_bytes: int) -> tuple[int, bytes]:
     return size, pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _temporary_name() -> str:
-    return f".atomic-{_OURS}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
+def _created(folder: Path | str) -> tuple[int, str]:
+    """Make an unfinished file in a folder; return its descriptor and its path."""
+    while True:
+        path = f"{folder}/.atomic-{_OURS}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
+        try:
+            return os.open(path, _CREATE, 0o666), path
+        except FileExistsError:
+            continue  # left by a process that shares our beginning: both were forked from one
 
 
 def _require_regular(descriptor: int) -> os.stat_result:
