@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePath
 from typing import assert_never
 
@@ -40,6 +41,16 @@ class Folders:
 
     input_dir: Path
     output_dir: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """An outcome that is to be kept."""
+
+    outcome: Outcome
+    now: datetime
+    stands: Callable[[], object]
+    """Hears that its files do; called in the writer's thread."""
 
 
 class Batch:
@@ -123,7 +134,7 @@ class Batch:
         try:
             async with self._shown(processor):
                 await processor.run(self._jobs())
-                await to_its_end(self._keep_all(self._canary.release()))
+                await to_its_end(self._keep_all((held, _unheard) for held in self._canary.release()))
         finally:
             self._progress.close()
             if processor.cut_off:
@@ -146,24 +157,30 @@ class Batch:
             self._stop_for(error)  # and so this image is not asked about either
             return None
 
-    async def keep(self, outcome: Outcome) -> None:
-        """Keep an outcome, unless it is one of the first failures, which wait for a verdict."""
+    async def keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
+        """Keep an outcome, unless it is one of the first failures, which wait for a verdict.
+
+        ``stands`` hears when the files of an answer do: from then on it is proven, with or without its row.
+        """
+        heard = partial(asyncio.get_running_loop().call_soon_threadsafe, stands)
         # A second Ctrl-C cancels waits and calls, but no answer that is here, behind whatever it is written.
         # The end waits for it: what came to stand after the journal was closed would be asked for again.
-        await to_its_end(self._keep_all(self._canary.judge(outcome)))
+        ready = self._canary.judge(outcome)
+        await to_its_end(self._keep_all((one, heard if one is outcome else _unheard) for one in ready))
         if self._canary.cause is not None:
             self._stop.ask(self._canary.cause)
 
-    async def _keep_all(self, outcomes: Iterable[Outcome]) -> None:
-        for ready in outcomes:
-            await self._keep(ready)
+    async def _keep_all(self, ready: Iterable[tuple[Outcome, Callable[[], object]]]) -> None:
+        for outcome, stands in ready:
+            await self._keep(outcome, stands)
 
-    async def _keep(self, outcome: Outcome) -> None:
+    async def _keep(self, outcome: Outcome, stands: Callable[[], object]) -> None:
         """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
 
         An outcome that cannot be stored stops the run; whose it was is told at the end.
         """
-        error = await self._writes.do((outcome, self._utcnow()))
+        due = _Due(outcome=outcome, now=self._utcnow(), stands=stands)
+        error = await self._writes.do(due)
         if error is not None:
             self._stop_for(error)
             # A failure or a deferral that is not noted loses nothing: the next run asks again.
@@ -174,24 +191,30 @@ class Batch:
         if isinstance(outcome, Failed):
             log.warning("%s failed: %s", outcome.job.key, outcome.detail)
 
-    def _store(self, outcomes: Sequence[tuple[Outcome, datetime]]) -> list[StorageError | None]:
+    def _store(self, due: Sequence["_Due"]) -> list[StorageError | None]:
         """Store and record outcomes that came together; return for each why it is lost, or None."""
+        outcomes = [one.outcome for one in due]
         try:
-            replaced = self._journal.replaced_all([outcome.job.key for outcome, _ in outcomes])
+            replaced = self._journal.replaced_all([outcome.job.key for outcome in outcomes])
         except StorageError as error:
             return [error for _ in outcomes]
-        due = [(outcome, replaces) for (outcome, _), replaces in zip(outcomes, replaced, strict=True)]
-        written = self._archiver.store_all(due)
+        written = self._archiver.store_all(list(zip(outcomes, replaced, strict=True)))
+        failures = [_failure(outcome, files) for outcome, files in zip(outcomes, written, strict=True)]
+        for one, failure in zip(due, failures, strict=True):
+            if failure is None:
+                one.stands()
         ended = [
-            Ended(outcome=outcome, artefacts=files, finished_at=now, kept=self._archiver.kept(replaces))
-            for (outcome, now), replaces, files in zip(outcomes, replaced, written, strict=True)
-            if _failure(outcome, files) is None and not isinstance(files, StorageError)
+            Ended(
+                outcome=one.outcome,
+                artefacts=files,
+                finished_at=one.now,
+                kept=self._archiver.kept(replaces),
+            )
+            for one, replaces, files in zip(due, replaced, written, strict=True)
+            if _failure(one.outcome, files) is None and not isinstance(files, StorageError)
         ]
         unrecorded = self._record(ended)
-        return [
-            _failure(outcome, files) or unrecorded
-            for (outcome, _), files in zip(outcomes, written, strict=True)
-        ]
+        return [failure or unrecorded for failure in failures]
 
     def _record(self, ended: Sequence[Ended]) -> StorageError | None:
         try:
@@ -270,6 +293,10 @@ class Batch:
 
     def _counts(self) -> dict[str, int]:
         return {**self._tally.progress_counts(), "retrying": self._retrying}
+
+
+def _unheard() -> None:
+    """Say to nobody that an outcome stands which holds no slot."""
 
 
 def _failure(outcome: Outcome, stored: Written) -> StorageError | None:

@@ -11,7 +11,7 @@ answers as there are slots. This file knows nothing of retries, prompts or files
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -197,29 +197,30 @@ class Caller:
             RunStoppedError: the run stopped before it was sent.
             UnreadableImage: the file changed or vanished since it was inspected.
         """
-        async with AsyncExitStack() as held:
-            await held.enter_async_context(self._slots)
+        await self._slots.acquire()
+        with ExitStack() as slot:
+            slot.callback(self._slots.release)
             self._stop.check()
-            leave = await held.enter_async_context(self._leave(story, facts))
-            data = self.shelf.take(story.job.key)
-            if data is None:
-                data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
-                self._stop.check()
-            request = GenerationRequest(
-                key=story.job.key,
-                image=data,
-                mime_type=facts.send_mime_type,
-                prompt=story.prompt.text,
-                timeout_s=timeout_s,
-                max_output_tokens=leave.reservation.max_output_tokens,
-                parameters=story.prompt.parameters,
-            )
-            self.in_flight += 1
-            try:
-                generation = await self._send(story, request, leave)
-            finally:
-                self.in_flight -= 1
-            story.slot = held.pop_all()
+            async with self._leave(story, facts) as leave:
+                data = self.shelf.take(story.job.key)
+                if data is None:
+                    data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
+                    self._stop.check()
+                request = GenerationRequest(
+                    key=story.job.key,
+                    image=data,
+                    mime_type=facts.send_mime_type,
+                    prompt=story.prompt.text,
+                    timeout_s=timeout_s,
+                    max_output_tokens=leave.reservation.max_output_tokens,
+                    parameters=story.prompt.parameters,
+                )
+                self.in_flight += 1
+                try:
+                    generation = await self._send(story, request, leave)
+                finally:
+                    self.in_flight -= 1
+            story.slot = slot.pop_all()
             return generation
 
     @asynccontextmanager

@@ -121,7 +121,8 @@ class Processor:
         caller: makes one call.
         reviser: chooses other words after a failure that waiting cannot cure.
         answers: those that are already paid for.
-        keep: stores an outcome; an image counts as finished when it returned.
+        keep: stores an outcome, and says when its files stand: from then on no kill can lose it; an image
+            counts as finished when it returned.
         stop: ends the run early.
         prompt: the user's own.
         workers: how many images are on their way at a time.
@@ -135,7 +136,7 @@ class Processor:
         caller: Caller,
         reviser: Reviser,
         answers: Answers,
-        keep: Callable[[Outcome], Awaitable[None]],
+        keep: Callable[[Outcome, Callable[[], None]], Awaitable[None]],
         stop: Stop,
         prompt: Prompt,
         workers: int,
@@ -206,7 +207,7 @@ class Processor:
         try:
             seen = await self._inspector.inspect(job)
         except UnreadableImage as error:
-            await self._keep(story.unreadable(error))
+            await self._keep(story.unreadable(error), story.slot.close)
             return
         self._caller.shelf.put(job.key, seen.image)
         facts, may_be_known = seen.facts, seen.may_be_known
@@ -231,14 +232,14 @@ class Processor:
         try:
             outcome = await self._outcome(case)
             if outcome is not None:
-                await self._keep(outcome)
+                await self._keep(outcome, case.story.slot.close)
                 self._kept.add(case.facts.sha256)
             else:
                 is_over = False
                 self._room.enter(case.facts.sha256, case, calls=len(case.story.attempts))
         finally:
             self._caller.shelf.take(case.story.job.key)
-            await case.story.slot.aclose()
+            case.story.slot.close()
             if is_over:
                 await case.turn.aclose()
 

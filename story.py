@@ -4,7 +4,7 @@ A ``Story`` is the one mutable thing about an image: it grows by an ``Attempt`` 
 ends as one ``Outcome``. No decision about retries or words is taken here, and nothing is awaited.
 """
 
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from errors import ApiFailure, ErrorKind, FatalError
@@ -34,7 +34,7 @@ class Story:
     attempts: list[Attempt] = field(default_factory=list)
     served_before: int = 0
     """How many calls of the run had been served when this image was last refused for a quota."""
-    slot: AsyncExitStack = field(default_factory=AsyncExitStack)
+    slot: ExitStack = field(default_factory=ExitStack)
     """What an answer that is paid for and not kept yet holds; closing it gives the slot back."""
 
     def answered(self, begun: Attempt, *, seconds: float, usage: Usage) -> None:

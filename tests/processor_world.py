@@ -129,7 +129,8 @@ class Scenario:
         await processor.run(self._jobs())
         assert caller.in_flight == processor.waiting == 0
 
-    async def _keep(self, outcome: Outcome) -> None:
+    async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
+        stands()
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
 

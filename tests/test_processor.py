@@ -1,6 +1,7 @@
 """Rules of processor.py: whole batches on a virtual clock, with exact instants."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -196,13 +197,31 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     """What ``keep`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
-        async def _keep(self, outcome: Outcome) -> None:  # noqa: ARG002
+        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ExceptionGroup) as caught:
         FailingScenario(folder=tmp_path, names=["a.png", "b.png"], model=ScriptedModel()).play()
 
     assert caught.group_contains(OSError)
+
+
+@pytest.mark.parametrize(("stands_after_s", "next_call_s"), [(0.0, 1.0), (3.0, 4.0)])
+def test_an_answer_holds_its_slot_until_it_stands(
+    tmp_path: Path, stands_after_s: float, next_call_s: float
+) -> None:
+    """Until then a kill would cost it; that it is also written down is for nobody to wait for."""
+
+    class Slow(Scenario):
+        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
+            await asyncio.sleep(stands_after_s)
+            await super()._keep(outcome, stands)
+            await asyncio.sleep(10.0)
+
+    model = ScriptedModel(default=[(1.0, "fine")])
+    Slow(folder=tmp_path, names=["a.png", "b.png"], model=model).play()
+
+    assert model.times("b.png") == [next_call_s]
 
 
 def test_images_are_taken_lazily(tmp_path: Path) -> None:
@@ -212,8 +231,8 @@ def test_images_are_taken_lazily(tmp_path: Path) -> None:
     model = ScriptedModel()
 
     class Watching(Scenario):
-        async def _keep(self, outcome: Outcome) -> None:
-            await super()._keep(outcome)
+        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
+            await super()._keep(outcome, stands)
             ahead.append(self.taken - len(self.outcomes))
 
     Watching(folder=tmp_path, names=names, model=model, slots=3).play()

@@ -30,6 +30,8 @@ class Toll:
     rounds: int = 0
     starts: int = 0
     kills: int = 0
+    took_s: float = 0.0
+    """How long the last run took, from its start to its end."""
     images: int = 0
     calls: int = 0
     allowed: int = 0
@@ -54,6 +56,8 @@ class Round:
     """About how long a run takes that nobody kills."""
     kills: int = 0
     starts: int = 0
+    took_s: float = 0.0
+    """How long the last run took, from its start to its end."""
 
     def __post_init__(self) -> None:
         """Draw what this round is like."""
@@ -93,6 +97,8 @@ class Round:
     async def _run(self, emulator: Emulator) -> Finished | None:
         """Start the program once; None when it was killed."""
         self.starts += 1
+        clock = asyncio.get_running_loop().time
+        start_s = clock()
         process = await start(
             *("--input-dir", self.folder / "photos", "--output-dir", self.output, "--prompt", PROMPT),
             *("--api-base-url", emulator.base_url, "--max-concurrent", str(self.concurrent)),
@@ -105,6 +111,7 @@ class Round:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         done = await waiting
+        self.took_s = clock() - start_s
         if done.code == -9:
             self.kills += 1
             return None
@@ -149,7 +156,5 @@ async def _calibrated(seed: int) -> float:
     """Return how long a run that nobody kills takes here, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = Round(seed=seed, folder=Path(folder), run_s=0.0, kills=MAX_KILLS)
-        clock = asyncio.get_running_loop().time
-        start_s = clock()
         await undisturbed.play(Toll())
-        return clock() - start_s
+        return undisturbed.took_s
