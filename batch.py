@@ -210,8 +210,8 @@ class Batch:
                 finished_at=one.now,
                 kept=self._archiver.kept(replaces),
             )
-            for one, replaces, files in zip(due, replaced, written, strict=True)
-            if _failure(one.outcome, files) is None and not isinstance(files, StorageError)
+            for one, replaces, files, failure in zip(due, replaced, written, failures, strict=True)
+            if failure is None and not isinstance(files, StorageError)
         ]
         unrecorded = self._record(ended)
         return [failure or unrecorded for failure in failures]
