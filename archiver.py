@@ -1,7 +1,7 @@
 """How does an outcome come to stand in the output directory, so that a crash can lose no paid answer?
 
-For an answer in the order that ``results.placing`` keeps. At any instant a line of the ledger whose files
-stand with their hashes proves an answer, and a line without its files proves nothing.
+For an answer in the order that ``storage.output.commit`` keeps. At any instant a line of the ledger whose
+files stand with their hashes proves an answer, and a line without its files proves nothing.
 
 This file must not know how an answer was obtained, nor what the journal thinks of it.
 """
@@ -27,7 +27,7 @@ from models import (
     Succeeded,
     Usage,
 )
-from results.answer_files import (
+from storage.output.answer_files import (
     ResultFile,
     answer_files,
     copied_answer,
@@ -35,7 +35,8 @@ from results.answer_files import (
     failure_file,
     stored_answer,
 )
-from results.layout import (
+from storage.output.commit import NewAnswer, put_answers, results_among
+from storage.output.layout import (
     DRY_RUN,
     FAILED,
     LEDGER,
@@ -45,12 +46,11 @@ from results.layout import (
     Place,
     stays_out_of_archive,
 )
-from results.ledger import Ledger
-from results.placing import NewAnswer, put_answers, results_among
-from results.result_tree import ResultTree, holds_real_run, naming, storing
+from storage.output.ledger import Ledger
+from storage.output.tree import ResultTree, holds_real_run, naming, storing
+from utils.archives import members, write_tar_gz, write_zip
 from utils.files import open_atomic
-from utils.packing import members, write_tar_gz, write_zip
-from utils.plain import json_document, json_stream, plain
+from utils.json_encoding import json_document, json_stream, plain
 
 __all__ = ["Archiver", "holds_real_run"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import ErrorKind, UsageError
-from settings import command_line
+from settings import argument_parser
 from settings.options import ArchiveFormat, FailOn, Loudness
 
 if TYPE_CHECKING:
@@ -129,13 +129,13 @@ def load(
         SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
 
     """
-    typed = command_line.parse(argv, version=VERSION)
+    typed = argument_parser.parse(argv, version=VERSION)
     # Only now, since --help and a wrong flag have ended already and must not pay for pydantic.
     from settings.sources import Source, Sources, dotenv_file, variables  # noqa: PLC0415
 
     dotenv = [dotenv_file(path) for path in dotenv_paths]
     environment = variables(env, where="the environment")
-    asks_for_status = typed.pop(command_line.STATUS, False)
+    asks_for_status = typed.pop(argument_parser.STATUS, False)
     if asks_for_status:  # what a run must be given is not asked for
         typed = {"input_dir": ".", "prompt": "-", **typed}
     sources = Sources((Source(where="", values=typed), environment, *dotenv))
@@ -220,7 +220,7 @@ def _can_be_directory(path: Path) -> bool:
 
 def _words(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
-    from repair import edits  # noqa: PLC0415
+    from prompts import edits  # noqa: PLC0415
 
     prompt = _prompt(values, sources)
     keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))

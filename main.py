@@ -20,10 +20,10 @@ import config
 from errors import BatchError, ExitCode, FatalError, StopReason, StorageError, UsageError
 
 if TYPE_CHECKING:
+    from app.deadline import TimeLimit
+    from app.status import Running
     from config import Settings, StatusRequest
-    from status import Running
-    from stopping import Stop
-    from time_limit import TimeLimit
+    from processing.stop_signal import Stop
     from utils.lock import Holder
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,9 @@ def _run_alone(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
     import asyncio
 
-    from time_limit import time_limit
+    from app.deadline import time_limit
+    from utils.interpreter import prepare
     from utils.lock import LockedError, locked, read_holder
-    from utils.runtime import prepare
 
     prepare()
     # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
@@ -124,7 +124,7 @@ def _held_by(output_dir: Path, holder: "Holder | None") -> str:
 def _told(settings: "Settings", work: Callable[[], int]) -> int:
     if settings.ping_url is None:
         return work()
-    from utils.ping import Ping
+    from utils.healthcheck import Ping
 
     ping, code = Ping(settings.ping_url), int(ExitCode.UNEXPECTED)
     ping.start()
@@ -137,19 +137,19 @@ def _told(settings: "Settings", work: Callable[[], int]) -> int:
 
 
 def _running(holder: "Holder") -> "Running":
-    from status import Running
+    from app.status import Running
 
     started_at = datetime.fromisoformat(holder.started_at)
     return Running(pid=holder.pid, host=holder.host, started_at=started_at)
 
 
 async def _run(settings: "Settings", command: str, limit: "TimeLimit | None") -> tuple[ExitCode, str]:
-    import session
+    from app import run
 
     def guard(work: Coroutine[None, None, None], stop: "Stop", state: Callable[[], str]) -> Awaitable[None]:
         return _until_signalled(work, stop, settings.grace_s, state)
 
-    return await session.run(settings, command, limit=limit, utcnow=_utcnow, guard=guard)
+    return await run.run(settings, command, limit=limit, utcnow=_utcnow, guard=guard)
 
 
 async def _until_signalled(
@@ -191,7 +191,7 @@ async def _until_signalled(
 
 def _status(wanted: "StatusRequest") -> int:
     """Print how far the results of an output directory are; changes nothing there."""
-    from status import open_status, read_stopped, status_report
+    from app.status import open_status, read_stopped, status_report
     from utils.lock import read_holder
 
     with open_status(wanted.output_dir) as reader:

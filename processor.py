@@ -27,17 +27,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import retry_handler
-from calls import Caller
 from errors import ApiFailure, FatalError
-from inspection import Inspector
 from models import Attempt, Generation, ImageJob, Outcome, Prompt, Reused, StoredAnswer
+from processing.api_call import Caller
+from processing.duplicates import Lately, Turns
+from processing.image_loader import Inspector
+from processing.image_state import Story, content_of
+from processing.retry_queue import WaitingRoom
+from processing.stop_signal import RunStoppedError, Stop
 from retry_handler import RetryBudget
-from stopping import RunStoppedError, Stop
-from story import Story, content_of
 from utils.image_validator import ImageFacts, UnreadableImage
-from utils.lately import Lately
-from utils.turns import Turns
-from waiting_room import WaitingRoom
 
 log = logging.getLogger(__name__)
 

@@ -19,14 +19,23 @@ from typing import assert_never
 
 from errors import ErrorKind
 from models import Attempt, Parameter, Prompt, Usage
-from repair.classes import CURABLE
-from repair.edits import ASK_AGAIN, EditBook
-from repair.evidence import Comparison, Uplift
-from repair.policy import AskAgain as PlainCall
-from repair.policy import ChangeParameter, Failure, GiveUp, ImageStory, Limits, Policy, Step, UseEdit
-from repair.pool import Pool
-from repair.proposals import UnusableAnswerError, question, usable
-from repair.trials import Proposal, Trials
+from prompts.candidates import Proposal, Trials
+from prompts.edit_stats import Pool
+from prompts.edits import ASK_AGAIN, EditBook
+from prompts.meta_prompt import UnusableAnswerError, question, usable
+from prompts.policy import AskAgain as PlainCall
+from prompts.policy import (
+    ChangeParameter,
+    Failure,
+    GiveUp,
+    ImageStory,
+    Limits,
+    Policy,
+    Step,
+    UseEdit,
+)
+from prompts.rules import CURABLE
+from prompts.uplift import Comparison, Uplift
 
 K = ErrorKind
 

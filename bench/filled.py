@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import compose
 import config
+from app import composition
 from archiver import Archiver
 from bench.images import EDGE_PX
+from costs.price_book import Money
 from gemini.simulated import SimulatedModel
-from journal import Journal, opening
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
-from money import Money
-from results.layout import JOURNAL
-from utils.discovery import FoundImage, discover
+from storage.journal import Journal, connection
+from storage.output.layout import JOURNAL
+from utils.image_discovery import FoundImage, discover
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -39,11 +39,11 @@ def fill(arguments: Sequence[str]) -> None:
     if isinstance(settings, config.StatusRequest):
         raise SystemExit("a status request answers nothing")
     os.fsync = _leave_unsynced
-    info = compose.run_info(settings, lambda: _NOW)
+    info = composition.run_info(settings, lambda: _NOW)
     money = Money(model=settings.model, dry_run=False, utcnow=lambda: _NOW)
-    archiver = compose.archiver(settings, info, money)
+    archiver = composition.archiver(settings, info, money)
     archiver.check_writable()
-    opened = opening.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
+    opened = connection.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
     opened.connection.execute("PRAGMA synchronous = OFF")
     path = settings.output_dir / JOURNAL
     with closing(Journal(path, opened, run=info, stands=archiver.stands)) as journal:

@@ -13,8 +13,8 @@ from functools import partial
 
 from bench.optimizer_world import PLAIN, Family, Image, Night, Player, World, play
 from errors import ErrorKind
-from repair.policy import AskAgain, Failure, GiveUp, ImageStory, Limits, Policy
-from repair.pool import Pool
+from prompts.edit_stats import Pool
+from prompts.policy import AskAgain, Failure, GiveUp, ImageStory, Limits, Policy
 
 MAX_CALLS = 5
 MAX_EDITS = 4

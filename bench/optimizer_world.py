@@ -18,7 +18,7 @@ from itertools import count
 from typing import Protocol
 
 from errors import ErrorKind
-from repair.classes import CURABLE
+from prompts.rules import CURABLE
 
 PLAIN = "ask_again"
 SLOTS = 16

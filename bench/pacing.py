@@ -1,8 +1,8 @@
 """What does the pacer reach against limits that nobody told it, and what do the usual clients reach?
 
-Plays them all through the same twenty minutes of virtual time (tests/pacing_world), under three ways to
-count and several seeds, prints the tables in Markdown, and puts them and the plot into docs/. Must not
-know how any client decides. No figure here measures Google: it ranks clients against quota models.
+Plays them all through the same twenty minutes of virtual time (tests/simulation/rate_limit), under three
+ways to count and several seeds, prints the tables in Markdown, and puts them and the plot into docs/. Must
+not know how any client decides. No figure here measures Google: it ranks clients against quota models.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.pacing_plot import draw
-from tests.pacing_world.clients import CLIENTS, PEERS
-from tests.pacing_world.scenarios import SCENARIOS, Hints, Kind
-from tests.pacing_world.simulation import Result, simulate
+from tests.simulation.rate_limit.clients import CLIENTS, PEERS
+from tests.simulation.rate_limit.scenarios import SCENARIOS, Hints, Kind
+from tests.simulation.rate_limit.simulation import Result, simulate
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- figures: make bench-pacing -->", "<!-- end of figures -->"

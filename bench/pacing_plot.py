@@ -8,10 +8,10 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from tests.pacing_world.clients import CLIENTS
-from tests.pacing_world.policies import Maker
-from tests.pacing_world.scenarios import MINUTE_S, SCENARIOS, Kind, Scenario
-from tests.pacing_world.simulation import Result, counted, simulate
+from tests.simulation.rate_limit.clients import CLIENTS
+from tests.simulation.rate_limit.policies import Maker
+from tests.simulation.rate_limit.scenarios import MINUTE_S, SCENARIOS, Kind, Scenario
+from tests.simulation.rate_limit.simulation import Result, counted, simulate
 
 _SCENARIO = "halved"
 _MINUTES = 20

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
-from gemini.answers import read_answer
-from gemini.parameters import options
-from gemini.pictures import cut, parsed
-from gemini.refusals import exception_for
-from gemini.words import well_formed, without_secret, word
+from gemini.error_mapping import exception_for
+from gemini.generation_config import options
+from gemini.response_body import cut, parsed
+from gemini.response_parser import read_answer
+from gemini.text import well_formed, without_secret, word
 from models import Generation, GenerationRequest
 from utils.logger import redactor
 
@@ -190,13 +190,13 @@ class GeminiClient:
         return len(request.image) > MAX_INLINE_BYTES
 
     async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        from gemini.wire import in_words, with_image  # noqa: PLC0415
+        from gemini.request_body import in_words, with_image  # noqa: PLC0415
 
         make = with_image if request.mime_type else in_words
         return await self._ask(make(request, self._options(request)), request)
 
     async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        from gemini.wire import with_file  # noqa: PLC0415
+        from gemini.request_body import with_file  # noqa: PLC0415
 
         if self._sdk is None:
             raise RuntimeError("the client is not open")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from errors import ApiFailure, ErrorKind
+from gemini.files_api import Uploads
 from gemini.transport import reason_of
-from gemini.uploads import Uploads
 
 if TYPE_CHECKING:
     from google import genai

@@ -23,8 +23,8 @@ from aiohttp import hdrs, helpers
 from yarl import URL
 
 from errors import ApiFailure, ErrorKind
-from gemini.refusals import HttpError
-from gemini.words import one_sentence
+from gemini.error_mapping import HttpError
+from gemini.text import one_sentence
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from errors import UsageError
 from settings.options import OPTIONS, Duration, Option, SecretText
-from utils.time_words import seconds_of, time_of_day
+from utils.durations import seconds_of, time_of_day
 
 _SHOWN_CHARACTERS = 60
 _SHORTEST_KEY = 6

@@ -18,7 +18,7 @@ from typing import Final
 from PIL import ExifTags, Image
 
 from utils.image_formats import Conversion, ImageFormat, Traits, UnreadableImage
-from utils.image_outline import outline
+from utils.image_structure import outline
 
 _PILLOW_FORMATS = {
     ImageFormat.JPEG: "JPEG",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from utils.files import read_regular
+from utils.image_diagnosis import LOOK_BYTES, describe_stranger
 from utils.image_formats import (
     SENT_AS_IS,
     SUFFIXES,
@@ -22,7 +23,6 @@ from utils.image_formats import (
     lacks_its_end,
     sniff,
 )
-from utils.image_strangers import LOOK_BYTES, describe_stranger
 
 __all__ = [
     "Conversion",

@@ -14,9 +14,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from results.layout import WRITE_TEST
-from tests.cli import files_below
+from storage.output.layout import WRITE_TEST
 from tests.emulator import Emulator
+from tests.support.cli import files_below
 from utils.files import is_temporary
 
 DOCUMENTS = ("processing_stats.json", "prompt_evolution.json", "error_analysis.json")

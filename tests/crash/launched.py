@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.cli import ROOT, Finished, environment
 from tests.crash.launcher import Fault
+from tests.support.cli import Finished, environment
+from tests.support.paths import ROOT
 
 NO_FAULT = Fault()
 LIMIT_S = 60.0

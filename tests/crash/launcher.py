@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WHOLE_PROGRAM = ("main", "session", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
+WHOLE_PROGRAM = ("main", "app.run", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
 _WRITING_SQL = {"INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT"}
 _NEVER_FULL = {"os.unlink"}
 """Taking something away needs no space."""
@@ -35,7 +35,8 @@ class Fault:
     ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``interrupt`` (two SIGINT, ``slow_s``
     apart and before it goes on), ``full`` (the disk is full from here on) or ``full once`` (and has space
     again at once).
-    ``at`` is ``any`` change of a file, or before or after a function, as in ``after results.placing:_write``.
+    ``at`` is ``any`` change of a file, or before or after a function, as in
+    ``after storage.output.commit:_write``.
     ``slow_s``: every point takes so long, in seconds, before anything happens there.
     """
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cli import Finished
 from tests.crash.checks import (
     Books,
     calls_by_image,
@@ -21,7 +20,8 @@ from tests.crash.checks import (
 from tests.crash.launched import Launcher
 from tests.crash.launcher import Fault
 from tests.emulator import Emulator
-from tests.test_e2e import make_images
+from tests.support.cli import Finished
+from tests.support.cli_cases import make_images
 
 IMAGES = 3
 CONCURRENT = 2

@@ -13,11 +13,11 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cli import Finished, finish, start
 from tests.crash.checks import Books, calls_by_image, check_any_instant, check_archive, check_finished
 from tests.crash.points import PICTURE_MODEL, TEXT_MODEL
 from tests.emulator import Emulator
-from tests.test_e2e import PROMPT, make_images
+from tests.support.cli import Finished, finish, start
+from tests.support.cli_cases import PROMPT, make_images
 
 LATENCY_S = (0.02, 0.2)
 MAX_KILLS = 4

@@ -1,0 +1,11 @@
+"""Start the installed command: this folder goes first on the path, as with ``python main.py``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from main import console
+
+if __name__ == "__main__":
+    console()

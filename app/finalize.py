@@ -1,0 +1,247 @@
+"""What does a run leave behind for its reader, once the last image is done or the run was stopped?
+
+The three documents, the end in the journal, the archive: all of them also after a stop, and each even
+when another could not be written. This file decides no number: it carries them from tally and journal
+to the archiver.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import partial
+from pathlib import Path
+
+from archiver import Archiver
+from costs.price_book import Costs
+from errors import FatalError, StopReason, StorageError
+from models import RunInfo
+from prompt_optimizer import PromptOptimizer
+from prompts.uplift import Uplift
+from rate_limit.types import PacingFigures
+from reports import prompt_evolution, quota_forecast, run_report
+from reports.attempt_history import EvolutionEntry, evolution_entry
+from reports.documents import Example, FailureEntry, ProcessingStats, TreeTotals
+from reports.prompt_evolution import ProposalEntry
+from reports.tally import EXAMPLES, Price, Tally, unpriced
+from settings.options import FailOn
+from storage.journal import FailureRow, Journal, Plan
+from storage.output.layout import FAILED
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSources:
+    """What the run found out about the service's limits, and whom to ask for the rest."""
+
+    figures: PacingFigures | None = None
+    """How the pacing stood at the end; None when nothing was paced."""
+    answered_since: Callable[[datetime], int | None] = lambda _: None
+    """How many calls of all real runs in the output directory were answered; None when that is not known."""
+    zone: tzinfo | None = None
+    """Where the user is; None for where the machine is."""
+
+
+_NO_SOURCES = LimitSources()
+
+
+class Epilogue:
+    """Writes the end of one run; blocks.
+
+    Args:
+        run: the run.
+        journal: knows the tree as it stands now.
+        archiver: writes.
+        archive_format: ``zip``, ``tar`` or ``none``.
+        fail_on: how many failures the user minds.
+        command: what the user typed, for the advice to run it again.
+        utcnow: the wall clock.
+        limits: what the pacing and the journal tell about the service's limits.
+        costs: what is known of money at the end, given the counts; None when no prices were looked up.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: RunInfo,
+        journal: Journal,
+        archiver: Archiver,
+        archive_format: str,
+        fail_on: FailOn,
+        command: str,
+        utcnow: Callable[[], datetime],
+        limits: LimitSources = _NO_SOURCES,
+        costs: Callable[[Tally], Costs | None] = lambda _: None,
+    ) -> None:
+        self._run = run
+        self._journal = journal
+        self._archiver = archiver
+        self._archive_format = archive_format
+        self._fail_on = fail_on
+        self._command = command
+        self._utcnow = utcnow
+        self._limits = limits
+        self._costs = costs
+
+    def write(
+        self,
+        tally: Tally,
+        plan: Plan,
+        stop: FatalError | None,
+        uplift: Uplift | None = None,
+        *,
+        proposals: Sequence[ProposalEntry] = (),
+    ) -> tuple[ProcessingStats, Path | None]:
+        """Write everything; return the document about the run, and where the archive lies, if any.
+
+        ``uplift`` is what other words were worth over asking again; None where nobody wanted any, and
+        ``proposals`` are edits that a model came up with. What cannot be written is said, and becomes the
+        reason of the run's end unless it had one.
+        """
+        stats_of = partial(self._stats, tally, plan)
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self._write_evolution(tally, uplift, proposals),
+            lambda: self._write_analysis(tally),
+            lambda: self._archiver.write_document("processing_stats", stats_of(stop)),
+        )
+        for step in steps:
+            refused = self._attempted(step)
+            stop = stop or refused
+        archive, refusal = self._packed()
+        if refusal and not stop:
+            # Said once more in the document, which stands outside the archive that does not.
+            self._attempted(lambda: self._archiver.write_document("processing_stats", stats_of(refusal)))
+        stats = stats_of(stop or refusal)
+        # An outcome that could not be recorded may stand in the ledger all the same.
+        self._attempted(
+            lambda: self._journal.end_run(
+                exit_code=stats.exit_code, ended_at=self._utcnow(), is_whole=not tally.lost
+            )
+        )
+        return stats, archive
+
+    def _packed(self) -> tuple[Path | None, FatalError | None]:
+        try:
+            return self._archiver.pack(self._archive_format), None
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            return None, FatalError(StopReason.STORAGE, str(error))
+
+    @staticmethod
+    def _attempted(step: Callable[[], object]) -> FatalError | None:
+        try:
+            step()
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - for people: the message says it all
+            return FatalError(StopReason.STORAGE, str(error))
+        return None
+
+    def _stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
+        ended_at = self._utcnow()
+        return run_report.processing_stats(
+            run=self._run,
+            ended_at=ended_at,
+            tally=tally,
+            plan=run_report.PlanCounts(
+                found=plan.found,
+                already_answered=plan.answered,
+                known_failures=sum(plan.known_failures.values()),
+                not_selected=plan.not_selected,
+                to_do=plan.todo + plan.copyable,
+            ),
+            tree=self._tree(),
+            stop=stop,
+            fail_on=self._fail_on,
+            limits=self._limits_at(ended_at, stop),
+            costs=self._costs(tally),
+        )
+
+    def _limits_at(self, ended_at: datetime, stop: FatalError | None) -> run_report.Limits:
+        """A dry run's answers say nothing about a quota, and only a spent one has to be asked for."""
+        is_spent = stop is not None and stop.reason is StopReason.DAILY_QUOTA and not self._run.dry_run
+        return run_report.Limits(
+            figures=self._limits.figures,
+            answered_today=self._limits.answered_since(quota_forecast.last_reset(ended_at))
+            if is_spent
+            else None,
+            zone=self._limits.zone,
+        )
+
+    def _tree(self) -> TreeTotals:
+        counts = self._journal.tree_counts()
+        mine = counts.dry if self._run.dry_run else counts.real
+        spent = self._journal.spending().usage
+        return TreeTotals(
+            answered=mine.succeeded,
+            failed=sum(mine.failed.values()),
+            deferred=mine.deferred,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+        )
+
+    def _write_evolution(
+        self, tally: Tally, uplift: Uplift | None, proposals: Sequence[ProposalEntry]
+    ) -> None:
+        head = prompt_evolution.prompt_evolution(self._run, tally, uplift, proposals)
+        self._archiver.write_stream("prompt_evolution", head, "images", self._evolved(tally.price))
+
+    def _evolved(self, price: Price) -> Iterator[EvolutionEntry]:
+        for chain in self._journal.evolved(dry_run=self._run.dry_run):
+            # An earlier night may have asked another model, whose price is another.
+            is_ours = chain.attempts[0].started_at >= self._run.started_at
+            yield evolution_entry(
+                chain.key,
+                chain.attempts,
+                succeeded=chain.succeeded,
+                kind=chain.kind,
+                price=price if is_ours else unpriced,
+            )
+
+    def _write_analysis(self, tally: Tally) -> None:
+        groups = [
+            run_report.error_group(
+                group.kind,
+                count=group.images,
+                examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
+                command=self._command,
+                is_repaired=bool(self._run.options.get("enable_prompt_optimization")),
+            )
+            for group in self._journal.failure_groups(examples=EXAMPLES, dry_run=self._run.dry_run)
+        ]
+        failures = map(_failure, self._journal.failures(dry_run=self._run.dry_run))
+        head = run_report.error_analysis(groups, deferred=tally.deferred)
+        self._archiver.write_stream("error_analysis", head, "failures", failures)
+
+
+def _failure(row: FailureRow) -> FailureEntry:
+    logs = [artefact.path for artefact in row.artefacts if artefact.path.startswith(f"{FAILED}/")]
+    return FailureEntry(
+        key=row.key,
+        kind=row.kind,
+        detail=row.detail,
+        attempts=row.attempts,
+        revision=row.prompt.revision,
+        log=logs[0] if logs else None,
+        failed_at=row.finished_at,
+    )
+
+
+def entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
+    """Return what is to be told at the end about words that a model proposed."""
+    return [
+        ProposalEntry(
+            name=one.name,
+            kind=one.kind,
+            model=one.proposed_by,
+            prompt=one.text,
+            outcome=one.outcome.value,
+            why=one.why,
+            tried=one.tried,
+            rescued=one.rescued,
+            input_tokens=one.usage.input_tokens,
+            output_tokens=one.usage.output_tokens,
+            cost_usd=None if one.cost is None else float(round(one.cost, 6)),
+        )
+        for one in optimizer.trials.proposals()
+    ]

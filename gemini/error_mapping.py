@@ -1,0 +1,261 @@
+"""What does it mean that the service did not answer: this image, later, or never again in this run?
+
+Pure: an HTTP status, a parsed body and headers in, the exception to raise out. Type and code decide;
+the message is read only where the service puts a fact nowhere else. This file knows no SDK.
+
+Source of every code, reason and id below: Google's pages on API errors and troubleshooting, and
+captured bodies, all as of November 2026.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from gemini.retry_after import hints_s
+from gemini.text import one_sentence, word
+
+_SEARCHED = 20_000
+"""Characters of a message that are searched for a fact."""
+_MAX_QUOTAS = 20
+
+_KINDS_BY_STATUS = {
+    407: ErrorKind.NETWORK,
+    408: ErrorKind.TIMEOUT,
+    499: ErrorKind.SERVER,
+    500: ErrorKind.SERVER,
+    502: ErrorKind.SERVER,
+    503: ErrorKind.SERVER,
+    504: ErrorKind.TIMEOUT,
+    511: ErrorKind.NETWORK,
+}
+_WORDS_BY_STATUS = {
+    407: "the proxy on the way to the service wants credentials",
+    511: "the network wants a login before it lets anything through",
+}
+_FATAL_BY_STATUS = {
+    401: StopReason.PERMISSION,
+    402: StopReason.CREDIT_SPENT,  # new on 2026-09-18; until then it came as a 429
+    403: StopReason.PERMISSION,
+}
+_FATAL_WORDS = {
+    StopReason.KEY_INVALID: "the API key was refused",
+    StopReason.PERMISSION: "the service is not open to this key",
+    StopReason.CREDIT_SPENT: "the project's credit is spent",
+    StopReason.UNKNOWN_MODEL: "the model was not found",
+}
+_SILENT = "no reason given"
+_NO_SUCH_PLACE = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
+_NAMES_FILE = re.compile(r"(?<![/\w.-])files/\w|\bthe file \w", re.IGNORECASE)
+_KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED"})
+_CODES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""Source: google/rpc/code.proto, which names the HTTP status of each; all others are 500."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpError:
+    """An answer with an HTTP status that is not 200, or a 200 whose body is an error."""
+
+    status: int
+    body: Any
+    """Parsed JSON of any shape, or the text where it is none."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """With names in lower case."""
+    about_file: bool = False
+    """The call was about an uploaded file, so that a 404 is not about the model."""
+
+
+def exception_for(http: HttpError) -> ApiFailure | FatalError:
+    """Return what to raise for an answer that is an error; never raises itself, whatever the body."""
+    error = _error_of(http.body)
+    message = _message(http.body, error)
+    if http.status == 429:
+        return _too_many(http, error, message)
+    said = one_sentence(message)
+    if reason := _fatal_reason(http, error, message):
+        return FatalError(reason, f"{_fatal_words(reason, error)}: {said or _SILENT}")
+    return _failure(http, error, _what_happened(http), said)
+
+
+def retry_hint_s(http: HttpError) -> float | None:
+    """Return the longest wait that header, details or message ask for, in seconds; None for silence."""
+    error = _error_of(http.body)
+    delays = [_text(detail.get("retryDelay")) for detail in _details(error)]
+    return max(hints_s(http.headers, delays, _message(http.body, error)), default=None)
+
+
+def error_inside(body: Any) -> HttpError | None:
+    """Return the error that a reply with status 200 turns out to be, or None when it is none."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if not isinstance(body, dict) or not body.get("error") or body.get("candidates"):
+        return None
+    return HttpError(status=_code_of(_error_of(body)), body=body)
+
+
+def _code_of(error: Mapping[str, Any]) -> int:
+    code = error.get("code")
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
+        code = int(code)
+    if type(code) is int and 400 <= code < 600:
+        return code
+    return _CODES.get(_text(error.get("status")), 500)
+
+
+def _fatal_reason(http: HttpError, error: Mapping[str, Any], message: str) -> StopReason | None:
+    if http.status in {400, 403} and _reasons(error) & _KEY_REASONS:
+        return StopReason.KEY_INVALID
+    if _is_about_file(http, message):
+        return None
+    if http.status == 400 and error.get("status") == "FAILED_PRECONDITION":
+        return StopReason.PERMISSION
+    if http.status == 404:
+        return StopReason.UNKNOWN_MODEL
+    return _FATAL_BY_STATUS.get(http.status)
+
+
+def _fatal_words(reason: StopReason, error: Mapping[str, Any]) -> str:
+    """A 404 in other words than Google's comes from a place that is not Google's."""
+    if reason is StopReason.UNKNOWN_MODEL and error.get("status") != "NOT_FOUND":
+        return _NO_SUCH_PLACE
+    return _FATAL_WORDS[reason]
+
+
+def _is_about_file(http: HttpError, message: str) -> bool:
+    """Tell whether an uploaded file is what was refused: one image's matter.
+
+    Google says so in three ways: 404 "File files/x not found", 403 "You do not have permission to
+    access the File x or it may not exist", 400 "The File x is not in an ACTIVE state".
+    """
+    if http.status == 404 and http.about_file:
+        return True
+    return http.status in {400, 403, 404} and bool(_NAMES_FILE.search(message[:_SEARCHED]))
+
+
+def _failure(http: HttpError, error: Mapping[str, Any], *said: str) -> ApiFailure:
+    if http.status in _KINDS_BY_STATUS:
+        kind = _KINDS_BY_STATUS[http.status]
+    elif 400 <= http.status < 500:
+        kind = ErrorKind.INVALID_REQUEST
+    else:  # 5xx of other kinds; 1xx, 2xx and 3xx come from something between us and the service
+        kind = ErrorKind.SERVER if http.status >= 500 else ErrorKind.NETWORK
+    return ApiFailure(
+        kind=kind,
+        detail=f"HTTP {http.status}: {': '.join(filter(None, said)) or _SILENT}",
+        http_status=http.status,
+        api_status=word(_text(error.get("status"))) or None,
+        retry_after_s=retry_hint_s(http),
+    )
+
+
+def _what_happened(http: HttpError) -> str:
+    """Return what it means that somebody between us and the service replied; empty for the service."""
+    if http.status >= 400:
+        return _WORDS_BY_STATUS.get(http.status, "")
+    place = word(http.headers.get("location", "").partition("?")[0])
+    did = f"redirects to {place}" if place else "answered in its place"
+    return f"something on the way to the service {did}"
+
+
+def _too_many(http: HttpError, error: Mapping[str, Any], message: str) -> ApiFailure | FatalError:
+    said = one_sentence(message) or "too many requests"
+    violations = list(_violations(error))
+    values = [_number(violation.get("quotaValue")) for violation in violations]
+    if reason := _spent(message[:_SEARCHED].lower(), values):
+        return FatalError(reason, f"{_SPENT_WORDS[reason]}: {said}")
+    quotas = (word(_text(violation.get("quotaId"))) for violation in violations)
+    return ApiFailure(
+        kind=ErrorKind.RATE_LIMITED,
+        detail=f"HTTP 429: {said}",
+        http_status=429,
+        api_status=word(_text(error.get("status"))) or None,
+        retry_after_s=retry_hint_s(http),
+        quota_ids=tuple(filter(None, quotas))[:_MAX_QUOTAS],
+        quota_value=next((value for value in values if value is not None), None),
+    )
+
+
+_SPENT_WORDS = {
+    StopReason.CREDIT_SPENT: "the project's credit is spent",
+    StopReason.SPEND_LIMIT: "the project's spending cap is reached",
+    StopReason.NO_QUOTA: "the model is not part of the project's tier",
+}
+
+
+def _spent(words: str, values: list[int | None]) -> StopReason | None:
+    """Return why no wait can help; only the message tells most of these from a quota (bodies of 2026)."""
+    if "prepayment credits are depleted" in words:
+        return StopReason.CREDIT_SPENT
+    if "spending cap" in words:
+        return StopReason.SPEND_LIMIT
+    return StopReason.NO_QUOTA if 0 in values or _names_limit_zero(words) else None
+
+
+def _names_limit_zero(words: str) -> bool:
+    """Tell whether the words hold "limit: 0", as a whole number."""
+    after = (rest[:2] for rest in words.split("limit: 0")[1:])
+    return any(not (rest[:1].isdecimal() or (rest[:1] == "." and rest[1:].isdecimal())) for rest in after)
+
+
+def _error_of(body: Any) -> Mapping[str, Any]:
+    """Return the error object: Google's own, or one wrapped in a list; empty for anything else."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _message(body: Any, error: Mapping[str, Any]) -> str:
+    """Return the words of an error, Google's or those of a gateway, which has other names for them."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if isinstance(body, str):
+        return body
+    outer = body if isinstance(body, dict) else {}
+    spoken = (error.get("message"), *(outer.get(name) for name in ("error", "message", "detail", "title")))
+    return next((words for words in spoken if isinstance(words, str) and words.strip()), "")
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    details = error.get("details")
+    yield from (
+        detail for detail in (details if isinstance(details, list) else ()) if isinstance(detail, dict)
+    )
+
+
+def _reasons(error: Mapping[str, Any]) -> set[str]:
+    return {_text(detail.get("reason")) for detail in _details(error)}
+
+
+def _violations(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for detail in _details(error):
+        violations = detail.get("violations")
+        yield from (
+            one for one in (violations if isinstance(violations, list) else ()) if isinstance(one, dict)
+        )
+
+
+def _number(value: Any) -> int | None:
+    """Return a quota's value, which comes as text; None for what is none or beyond any table's integers."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 19:
+        return int(value)
+    return value if type(value) is int and 0 <= value < 10**18 else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,243 @@
+"""Is this body an answer, and if not, what is it?
+
+Pure: parsed JSON of a reply with status 200 in, a ``Generation`` out, or an ``ApiFailure`` raised.
+Whatever the shape of the JSON, nothing else comes out. This file knows no SDK and no HTTP library.
+
+Source of the reasons: google-genai 3.4.0, types.py (FinishReason, BlockedReason), and Google's page on
+generateContent, November 2026.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NoReturn
+
+from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from gemini.error_mapping import error_inside, exception_for
+from gemini.refusal_detection import is_declined
+from gemini.response_body import Encoded, decoded
+from gemini.text import one_sentence, well_formed, word
+from models import GeneratedImage, Generation, Usage
+from utils.image_formats import HEAD_BYTES, sniff
+
+K = ErrorKind
+
+FINISH_KINDS: Mapping[str, ErrorKind] = {
+    "MAX_TOKENS": K.TRUNCATED,
+    "SAFETY": K.BLOCKED,
+    "IMAGE_SAFETY": K.BLOCKED,
+    "RECITATION": K.RECITATION,
+    "IMAGE_RECITATION": K.RECITATION,
+    "NO_IMAGE": K.NO_IMAGE,
+    "IMAGE_OTHER": K.NO_IMAGE,
+    "LANGUAGE": K.MALFORMED,
+    "OTHER": K.MALFORMED,
+    "MALFORMED_RESPONSE": K.MALFORMED,
+    "MALFORMED_FUNCTION_CALL": K.MALFORMED,
+    "UNEXPECTED_TOOL_CALL": K.MALFORMED,
+    "TOO_MANY_TOOL_CALLS": K.MALFORMED,
+    "MISSING_THOUGHT_SIGNATURE": K.MALFORMED,
+    # The answer would go on in further billed requests, which we do not make unasked.
+    "CONTINUATION": K.TRUNCATED,
+    "PROHIBITED_CONTENT": K.PROHIBITED,
+    "IMAGE_PROHIBITED_CONTENT": K.PROHIBITED,
+    "BLOCKLIST": K.PROHIBITED,
+    "SPII": K.PROHIBITED,
+    "MODEL_ARMOR": K.PROHIBITED,
+    "ESCALATION": K.PROHIBITED,
+}
+"""Every finish reason that is not an answer and not the end of the run."""
+
+BLOCK_KINDS: Mapping[str, ErrorKind] = {
+    "BLOCKED_REASON_UNSPECIFIED": K.BLOCKED,
+    "BLOCK_REASON_UNSPECIFIED": K.BLOCKED,
+    "SAFETY": K.BLOCKED,
+    "OTHER": K.BLOCKED,
+    "IMAGE_SAFETY": K.BLOCKED,
+    "BLOCKLIST": K.PROHIBITED,
+    "PROHIBITED_CONTENT": K.PROHIBITED,
+    "MODEL_ARMOR": K.PROHIBITED,
+    "JAILBREAK": K.PROHIBITED,
+}
+"""Every reason for which a prompt is blocked before any answer is made."""
+
+_ANSWERED = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
+_RUN_ENDING = "PUP_LIMITED_DISABLED"
+_MAX_REASON = 60
+_MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
+
+_SENTENCES = {
+    K.TRUNCATED: "the answer was cut off at the token limit",
+    K.BLOCKED: "the safety filter withheld the answer",
+    K.RECITATION: "the answer was withheld because it repeats protected material",
+    K.NO_IMAGE: "no picture came",
+    K.MALFORMED: "the model did not finish its answer properly",
+    K.PROHIBITED: "the content is prohibited",
+}
+
+
+def read_answer(body: Any, *, wants_images: bool) -> Generation:
+    """Return the answer in a reply with status 200.
+
+    Args:
+        body: parsed JSON of any shape, in which pictures may be what ``pictures`` cut out.
+        wants_images: the model was asked for a picture, so that words alone are no answer.
+
+    Raises:
+        ApiFailure: it is not an answer; billed tokens and partial text are in it.
+        FatalError: it says that the run cannot go on.
+    """
+    if error := error_inside(body):
+        raise exception_for(error)
+    if not isinstance(body, dict) or not any(name in body or _snake(name) in body for name in _MEMBERS):
+        shape = type(body).__name__ if body else "nothing"
+        raise ApiFailure(
+            kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200
+        )
+    return _Reply(body).generation(wants_images=wants_images)
+
+
+class _Reply:
+    """One reply, taken apart with every shape distrusted."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        candidates = body.get("candidates")
+        first = candidates[0] if isinstance(candidates, list) and candidates else None
+        self.has_candidate = isinstance(first, dict)
+        self.candidates_are_odd = candidates is not None and not isinstance(candidates, list)
+        self.candidate = _dict(first)
+        self.feedback = _dict(_get(body, "promptFeedback"))
+        self.block = word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
+        self.finish = word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
+        self.said = one_sentence(
+            _text(_get(self.candidate, "finishMessage")) or _text(_get(self.feedback, "blockReasonMessage"))
+        )
+        self.model_version = word(_text(_get(body, "modelVersion")))
+        self.response_id = word(_text(_get(body, "responseId")))
+        parts = _dict(self.candidate.get("content")).get("parts")
+        self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        # Thoughts are the model's notes; they are billed, but never the answer.
+        spoken = [part for part in self.parts if part.get("thought") is not True]
+        self.text = well_formed("".join(_text(part.get("text")) for part in spoken))
+        holds_pictures = any(_get(part, "inlineData") for part in spoken)
+        self.usage = _usage(_dict(_get(body, "usageMetadata")), holds_pictures=holds_pictures)
+
+    def generation(self, *, wants_images: bool) -> Generation:
+        self._check_reasons()
+        images = self._images(or_draft=wants_images)
+        if not self.text.strip() and not images:
+            self._fail(K.EMPTY, "the model finished without an answer")
+        if wants_images and not images:
+            self._fail(K.NO_IMAGE, f"a picture was asked for, only words came: {one_sentence(self.text)}")
+        if not images and is_declined(self.text):
+            self._fail(K.REFUSED, f"the model declined the task: {one_sentence(self.text)}")
+        return Generation(
+            text=self.text,
+            images=images,
+            usage=self.usage,
+            finish_reason=self.finish,
+            model_version=self.model_version,
+            response_id=self.response_id,
+        )
+
+    def _check_reasons(self) -> None:
+        # A blocked prompt has no candidates, or, from a gateway that always sends one, an empty one.
+        if self.block and not self.parts and self.finish in _ANSWERED:
+            self._fail_for(self.block, BLOCK_KINDS, "the prompt was blocked")
+        if self.candidates_are_odd or not self.has_candidate:
+            kind = K.MALFORMED if self.candidates_are_odd else K.EMPTY
+            self._fail(kind, "the reply holds no answer and no reason")
+        if self.finish == _RUN_ENDING:
+            detail = f"the service has disabled this use of the model ({_RUN_ENDING}) {self.said}".rstrip()
+            raise FatalError(StopReason.PERMISSION, detail)
+        if self.finish not in _ANSWERED:
+            self._fail_for(self.finish, FINISH_KINDS, "the answer ended")
+
+    def _fail_for(self, reason: str, kinds: Mapping[str, ErrorKind], what: str) -> NoReturn:
+        """An unknown reason fails the image for good: nothing is known that could help."""
+        kind = kinds.get(reason, K.INVALID_REQUEST)
+        sentence = _SENTENCES.get(kind, f"{what} for a reason this program does not know")
+        words = f": {self.said}" if self.said else ""
+        self._fail(kind, f"{sentence} ({reason}){words}", reason)
+
+    def _fail(self, kind: ErrorKind, detail: str, reason: str = "") -> NoReturn:
+        raise ApiFailure(
+            kind=kind,
+            detail=detail,
+            http_status=200,
+            api_status=reason or self.finish or None,
+            input_tokens=self.usage.input_tokens,
+            output_tokens=self.usage.output_tokens,
+            image_output_tokens=self.usage.image_output_tokens,
+            partial_text=self.text,
+        )
+
+    def _images(self, *, or_draft: bool) -> tuple[GeneratedImage, ...]:
+        """Return the pictures; drafts, which come as thoughts, count only where there is nothing else."""
+        final = tuple(self._pictures(thoughts=False))
+        return final or (tuple(self._pictures(thoughts=True))[-1:] if or_draft else ())
+
+    def _pictures(self, *, thoughts: bool) -> Iterator[GeneratedImage]:
+        for part in self.parts:
+            inline = _dict(_get(part, "inlineData"))
+            if inline and (part.get("thought") is True) is thoughts:
+                declared = word(_text(_get(inline, "mimeType")).lower())
+                if declared.startswith("image/") or not declared:
+                    yield self._picture(inline.get("data"), declared)
+
+    def _picture(self, encoded: Any, declared: str) -> GeneratedImage:
+        data = decoded(encoded) if isinstance(encoded, Encoded) else b""
+        if not data:
+            self._fail(K.MALFORMED, "a picture came whose data cannot be read")
+        # Declared types were seen to be wrong (a JPEG called image/png), so the bytes decide.
+        return GeneratedImage(data=data, mime_type=sniff(data[:HEAD_BYTES]) or declared)
+
+
+def _usage(metadata: Mapping[str, Any], *, holds_pictures: bool) -> Usage:
+    said = _count(metadata, "candidatesTokenCount")
+    return Usage(
+        input_tokens=_count(metadata, "promptTokenCount") + _count(metadata, "toolUsePromptTokenCount"),
+        output_tokens=said + _count(metadata, "thoughtsTokenCount"),
+        image_output_tokens=min(said, _picture_tokens(metadata, said, holds_pictures=holds_pictures)),
+    )
+
+
+def _picture_tokens(metadata: Mapping[str, Any], said: int, *, holds_pictures: bool) -> int:
+    """Return how many of the answer's tokens are pictures'; with pictures, all that are not called other.
+
+    A bill that is too high is corrected by the next look at it, one that is too low overruns a cap.
+    """
+    details = _get(metadata, "candidatesTokensDetails")
+    pictures = others = 0
+    for detail in details if isinstance(details, list) else ():
+        count = _count(_dict(detail), "tokenCount")
+        if _text(_dict(detail).get("modality")).upper() == "IMAGE":
+            pictures += count
+        else:
+            others += count
+    return pictures or (max(0, said - others) if holds_pictures else 0)
+
+
+def _count(metadata: Mapping[str, Any], name: str) -> int:
+    value = _get(metadata, name)
+    # Bounded so that no wrong number can break the journal's integers.
+    return value if type(value) is int and 0 <= value < 2**40 else 0
+
+
+def _get(mapping: Mapping[str, Any], name: str) -> Any:
+    """Return a field under its name in JSON, or in the spelling of protocol buffers, which some use."""
+    value = mapping.get(name)
+    return mapping.get(_snake(name)) if value is None else value
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,266 @@
+"""Which edits are there, and what does each make of the user's prompt?
+
+The naive answer is a list of prompts in the code, which nobody can change, and which loses what mattered
+to the user as soon as it shortens anything.
+
+Edits are data: the bundled ``edits.toml``, extended or replaced by the user's own file. Whatever an edit
+does, the words that the user wants kept stand in the result, the result is not much longer than the
+prompt, and an edit that changes nothing is not offered. A file is never executed, and a mistake in it ends
+in one sentence. Nothing here knows what was learned about an edit, or makes a call.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from errors import ErrorKind, UsageError
+from models import Parameter
+from prompts.rules import CURABLE
+from prompts.transforms import TRANSFORMS, core_of, replace_words
+
+BUNDLED = Path(__file__).with_name("edits.toml")
+MAX_EDITS = 50
+"""In all; what is tried at most four times on an image learns nothing from more."""
+MAX_TEMPLATE = 600
+"""Characters of a template; also of all words that one edit puts in."""
+MAX_FILE_BYTES = 256 * 1024
+ASK_AGAIN = "ask_again"
+"""What the record calls a call with the user's own words."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_PLACEHOLDER = re.compile(r"\{[^{}\n]*\}")
+_KNOWN_PLACEHOLDERS = frozenset({"{prompt}", "{core}"})
+_RESERVED = frozenset({ASK_AGAIN, *Parameter})
+_FIELDS = frozenset({"name", "serves", "template", "transforms", "replace", "neutral"})
+
+
+def longest_allowed(prompt: str) -> int:
+    """Return how many characters an edited prompt may have: twice the prompt and a few sentences."""
+    return 2 * len(prompt) + 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One small change that keeps the user's intent."""
+
+    name: str
+    serves: frozenset[ErrorKind]
+    template: str
+    transforms: tuple[str, ...] = ()
+    replace: Mapping[str, str] = field(default_factory=dict)
+    neutral: bool = False
+    """May be the one try that an image gets which the safety filter withheld."""
+
+    def apply(self, prompt: str, *, keep: Sequence[str] = ()) -> str | None:
+        """Return the edited prompt with all words to keep, or None where the edit is not to be used.
+
+        That is where it would change nothing, leave nothing, or make the prompt much longer.
+        """
+        text = prompt.strip()
+        for name in self.transforms:
+            text = TRANSFORMS[name](text)
+        parts = {"{prompt}": replace_words(text, self.replace), "{core}": core_of(prompt)}
+        # In one pass, so that a prompt which itself says "{core}" stays as the user wrote it.
+        text = _PLACEHOLDER.sub(lambda found: parts.get(found.group(), found.group()), self.template).strip()
+        text = with_kept_words(text, keep)
+        useless = not text or plain_words(text) == plain_words(prompt) or len(text) > longest_allowed(prompt)
+        return None if useless else text
+
+
+def with_kept_words(text: str, keep: Sequence[str]) -> str:
+    """Return the text, with a sentence at its end that names the words which are missing in it."""
+    missing = [words for words in keep if plain_words(words) not in plain_words(text)]
+    if not missing:
+        return text
+    named = ", ".join(missing)
+    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'} Be sure to observe: {named}."
+
+
+def check_kept_words(prompt: str, keep: Sequence[str]) -> None:
+    """Raise UsageError unless the prompt has the words that its edits are to keep."""
+    for words in keep:
+        if not words.strip():
+            raise UsageError("--prompt-keep needs words that stand in the prompt")
+        if plain_words(words) not in plain_words(prompt):
+            raise UsageError(f'--prompt-keep names "{words}", which the prompt does not say')
+
+
+def plain_words(text: str) -> str:
+    """Return the text as it is compared: small letters, single blanks."""
+    return " ".join(text.lower().split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditBook:
+    """All edits of a run, in their order."""
+
+    edits: tuple[Edit, ...]
+
+    def __getitem__(self, name: str) -> Edit:
+        """Return the edit of that name; KeyError where there is none."""
+        return {edit.name: edit for edit in self.edits}[name]
+
+    def offers(self, prompt: str, *, keep: Sequence[str] = ()) -> dict[ErrorKind, tuple[str, ...]]:
+        """Return for each curable class the names of the edits that change this prompt.
+
+        Where two edits come to the same words, a class is offered the first one only.
+        """
+        texts = {edit.name: edit.apply(prompt, keep=keep) for edit in self.edits}
+        offered = {}
+        for kind in sorted(CURABLE):
+            by_text: dict[str, str] = {}
+            for edit in self.edits:
+                text = texts[edit.name]
+                if kind in edit.serves and text is not None:
+                    by_text.setdefault(text, edit.name)
+            offered[kind] = tuple(by_text.values())
+        return offered
+
+    @property
+    def neutral(self) -> frozenset[str]:
+        """The names of the edits that the safety filter may be tried with."""
+        return frozenset(edit.name for edit in self.edits if edit.neutral)
+
+
+def load(path: Path | None = None) -> EditBook:
+    """Return the bundled edits, extended by the user's file.
+
+    An edit of a known name takes the place of the known one; ``replace_all = true`` leaves the bundled
+    ones out.
+
+    Raises:
+        UsageError: one sentence that names the file, the edit and what is wrong with it.
+    """
+    bundled, _ = _read(BUNDLED)
+    if path is None:
+        return EditBook(edits=bundled)
+    own, replace_all = _read(path)
+    by_name = {} if replace_all else {edit.name: edit for edit in bundled}
+    by_name |= {edit.name: edit for edit in own}
+    if len(by_name) > MAX_EDITS:
+        raise UsageError(f"{path}: {len(by_name)} edits are more than the {MAX_EDITS} allowed")
+    return EditBook(edits=tuple(by_name.values()))
+
+
+def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
+    """Return the edits of one file, and whether they are to be the only ones."""
+    document = _document(path)
+    unknown = sorted(set(document) - {"edit", "replace_all"})
+    if unknown:
+        raise UsageError(f'{path}: "{unknown[0]}" is not known; allowed are [[edit]] and replace_all')
+    replace_all, tables = document.get("replace_all", False), document.get("edit", [])
+    if not isinstance(replace_all, bool):
+        raise UsageError(f"{path}: replace_all must be true or false")
+    if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
+        raise UsageError(f"{path}: there is no edit in it; each begins with a line [[edit]]")
+    edits = [_Reader(path, number, table).edit() for number, table in enumerate(tables, start=1)]
+    names = [edit.name for edit in edits]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f'{path}: two edits are called "{twice}"')
+    return tuple(edits), replace_all
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES // 1024} KB")
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: is not TOML ({error})") from error
+
+
+class _Reader:
+    """One table of a file, every field distrusted."""
+
+    def __init__(self, path: Path, number: int, table: Mapping[str, Any]) -> None:
+        name = table.get("name")
+        self._where = f'{path}: edit "{name}"' if isinstance(name, str) else f"{path}: edit {number}"
+        self._table = table
+
+    def edit(self) -> Edit:
+        """Return the edit."""
+        unknown = sorted(set(self._table) - _FIELDS)
+        if unknown:
+            raise self._wrong(f'has a field "{unknown[0]}", allowed are {", ".join(sorted(_FIELDS))}')
+        return Edit(
+            name=self._name(),
+            serves=self._serves(),
+            template=self._template(),
+            transforms=self._transforms(),
+            replace=self._replace(),
+            neutral=self._neutral(),
+        )
+
+    def _wrong(self, what: str) -> UsageError:
+        return UsageError(f"{self._where} {what}")
+
+    def _name(self) -> str:
+        name = self._table.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise self._wrong("needs a name of small letters, digits and _, at most 40, a letter first")
+        if name in _RESERVED:
+            raise self._wrong("has a name that means something else in the reports")
+        return name
+
+    def _serves(self) -> frozenset[ErrorKind]:
+        classes = self._words("serves")
+        if not classes:
+            raise self._wrong("serves no class")
+        stranger = next((one for one in classes if one not in set(CURABLE)), None)
+        if stranger is not None:
+            raise self._wrong(f'serves "{stranger}", which is none of {", ".join(sorted(CURABLE))}')
+        return frozenset(ErrorKind(one) for one in classes)
+
+    def _template(self) -> str:
+        template = self._table.get("template")
+        if not isinstance(template, str) or not template.strip():
+            raise self._wrong("needs a template that is not empty")
+        if len(template) > MAX_TEMPLATE:
+            raise self._wrong(f"has a template of {len(template)} characters, more than {MAX_TEMPLATE}")
+        found = set(_PLACEHOLDER.findall(template))
+        stranger = min(found - _KNOWN_PLACEHOLDERS, default=None)
+        if stranger is not None:
+            raise self._wrong(f"has a placeholder {stranger}, known are {{prompt}} and {{core}}")
+        if not found:
+            raise self._wrong("has a template without {prompt} or {core}: the user's words would be lost")
+        return template
+
+    def _transforms(self) -> tuple[str, ...]:
+        names = self._words("transforms")
+        stranger = next((one for one in names if one not in TRANSFORMS), None)
+        if stranger is not None:
+            raise self._wrong(f'names a transform "{stranger}", which is none of {", ".join(TRANSFORMS)}')
+        return names
+
+    def _replace(self) -> Mapping[str, str]:
+        table = self._table.get("replace", {})
+        if not isinstance(table, dict) or not all(isinstance(words, str) for words in table.values()):
+            raise self._wrong('has a "replace" that is not a table of words')
+        if any(not phrase.strip() for phrase in table):
+            raise self._wrong("replaces nothing by something")
+        if any(len(words) > MAX_TEMPLATE for words in table.values()):
+            raise self._wrong(f"puts in more than {MAX_TEMPLATE} characters at once")
+        return table
+
+    def _neutral(self) -> bool:
+        neutral = self._table.get("neutral", False)
+        if not isinstance(neutral, bool):
+            raise self._wrong('has a "neutral" that is neither true nor false')
+        return neutral
+
+    def _words(self, member: str) -> tuple[str, ...]:
+        words = self._table.get(member, [])
+        if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
+            raise self._wrong(f'has a "{member}" that is not a list of words')
+        return tuple(words)

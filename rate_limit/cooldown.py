@@ -1,0 +1,93 @@
+"""How long does everybody wait after a refusal, and when is the day's quota spent?
+
+A quota belongs to the project, so one refusal speaks for all requests. A quota per day is no proof by
+itself: bodies were seen that name one and ask for 36 s (gemini-api.md, section 3, 2026-08). So its hint
+is obeyed once, and only the same quota again ends the run. This file does not know what limits are.
+"""
+
+import math
+
+from errors import ApiFailure, FatalError, StopReason
+from rate_limit.types import Unit
+
+UNHINTED_PAUSE_S = 5.0
+"""How long everybody waits after a first 429 that names no time."""
+_LONGEST_UNHINTED_S = 30.0
+_EARLY_S = 0.05
+"""Added to every hint, so that nobody comes back a rounding error too early."""
+
+
+class Pause:
+    """The pause for everybody."""
+
+    def __init__(self) -> None:
+        self.until_s = -math.inf
+        self._unhinted_s = UNHINTED_PAUSE_S
+        self._daily_obeyed_s: dict[str, float] = {}
+
+    def refused(self, failure: ApiFailure, now_s: float) -> float:
+        """Open the pause, or lengthen it; return by how many seconds it now ends later.
+
+        Raises:
+            FatalError: a daily quota is refused again after its own hint was obeyed.
+        """
+        pause_s = self._pause_s(failure, now_s)
+        if is_daily(failure):
+            self._meet_daily_quota(failure, now_s, pause_s)
+        before_s = max(self.until_s, now_s)
+        self.until_s = max(self.until_s, now_s + pause_s)
+        return max(0.0, self.until_s - before_s)
+
+    def join(self, until_s: float) -> None:
+        """Wait as long as another run does that was refused."""
+        self.until_s = max(self.until_s, until_s)
+
+    def accepted(self) -> None:
+        """Hear that the quota took a request."""
+        self._unhinted_s = UNHINTED_PAUSE_S
+
+    def _pause_s(self, failure: ApiFailure, now_s: float) -> float:
+        if failure.retry_after_s is not None:
+            return failure.retry_after_s + _EARLY_S
+        pause_s = self._unhinted_s
+        if now_s >= self.until_s:  # not one of several that were refused together
+            self._unhinted_s = min(_LONGEST_UNHINTED_S, 1.5 * self._unhinted_s)
+        return pause_s
+
+    def _meet_daily_quota(self, failure: ApiFailure, now_s: float, pause_s: float) -> None:
+        for quota in failure.quota_ids:
+            obeyed_s = self._daily_obeyed_s.setdefault(quota, now_s + pause_s)
+            if now_s >= obeyed_s:
+                raise FatalError(
+                    StopReason.DAILY_QUOTA,
+                    failure.detail,
+                    retry_after_s=failure.retry_after_s,
+                    quota_ids=failure.quota_ids,
+                    quota_value=failure.quota_value,
+                )
+
+
+def is_daily(failure: ApiFailure) -> bool:
+    """Tell a quota per day that stands alone; beside one per minute the latter is what binds."""
+    daily = any("PerDay" in quota for quota in failure.quota_ids)
+    return daily and not any("PerMinute" in quota for quota in failure.quota_ids)
+
+
+def units(failure: ApiFailure) -> tuple[Unit, ...]:
+    """Return which limits per minute a refusal is about: requests, where it does not say."""
+    if is_daily(failure):
+        return ()
+    minutely = [quota for quota in failure.quota_ids if "PerDay" not in quota]
+    return tuple(dict.fromkeys(map(_unit, minutely))) or (Unit.REQUESTS,)
+
+
+def named_limit(failure: ApiFailure, unit: Unit) -> float | None:
+    """Return the limit that the refusal names, which is that of its first quota alone."""
+    if not failure.quota_value or not failure.quota_ids:
+        return None
+    first = failure.quota_ids[0]
+    return float(failure.quota_value) if "PerDay" not in first and _unit(first) is unit else None
+
+
+def _unit(quota: str) -> Unit:
+    return Unit.TOKENS if "token" in quota.lower() else Unit.REQUESTS

@@ -1,0 +1,57 @@
+"""How is a limit kept that the user set, in every window of 60 s and to the last request?
+
+Spacing the grants is not enough: between grant and departure lie a disk and a thread, so two requests
+granted a second apart may leave together. So a request is counted from its grant on, takes its time when
+it leaves, and none is granted while those that may leave or have left fill the window. Proof: of all that
+leave within one window, look at the one that was granted last; at that moment each other one was either
+pending or had left within the window, so it was counted. This file does not know what is learned.
+"""
+
+import math
+
+from rate_limit.request_log import MINUTE_S, WIRE_S, Sending, Sendings
+from rate_limit.types import Unit
+
+
+class Ceiling:
+    """One hard limit.
+
+    Args:
+        unit: what it counts.
+        per_minute: more than 0. A fraction of a request cannot be sent, so 2.5 a minute means two in
+            any 60 s; below 1 it means one in any ``60 / per_minute`` seconds.
+    """
+
+    def __init__(self, unit: Unit, per_minute: float) -> None:
+        self.per_minute = per_minute
+        self._unit = unit
+        window_s = MINUTE_S
+        self._limit = per_minute
+        if unit is Unit.REQUESTS:
+            self._limit = max(1.0, float(math.floor(per_minute + 1e-9)))
+            window_s = max(MINUTE_S, MINUTE_S / per_minute)
+        self._spacing_s = window_s / self._limit
+        self._sendings = Sendings(window_s + WIRE_S, kept_s=0.0, counts_refused=True)
+        self._next_s = -math.inf
+
+    def free_at_s(self, amount: float, now_s: float) -> float | None:
+        """Return when the amount may start; None for not before a granted request has left."""
+        fits_s = self._sendings.fits_at_s(self._unit, amount, self._limit, now_s)
+        return None if fits_s is None else max(now_s, self._next_s, fits_s)
+
+    def grant(self, sending: Sending, now_s: float) -> None:
+        """Count a request."""
+        self._sendings.grant(sending)
+        self._next_s = max(self._next_s, now_s) + sending.amount(self._unit) * self._spacing_s
+
+    def sent(self, sending: Sending, now_s: float) -> None:
+        """Note the moment when it left."""
+        self._sendings.sent(sending, now_s)
+
+    def unused(self, sending: Sending) -> None:
+        """Forget a request that never left."""
+        self._sendings.unused(sending)
+
+    def billed(self, sending: Sending, tokens: float, now_s: float) -> None:
+        """Put what was billed in the place of the estimate."""
+        self._sendings.billed(sending, tokens, now_s)

@@ -1,0 +1,246 @@
+"""What is to be told about other words than the user's: what were they worth, and over what?
+
+Pure: counts and records in, the head of ``prompt_evolution.json`` out. A share without its interval, or a
+rescue that asking again would have brought as well, would say too much; so each share has its interval,
+the worth of edits is their difference to a control, and what one *additional* rescue took is only said
+where that difference is no chance. Where the counts come from is not known here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from errors import ErrorKind
+from models import Parameter, RunInfo
+from prompts.uplift import Interval, Uplift, wilson
+from reports import prompt_suggestion
+from reports.documents import Suggestion
+from reports.edit_outcomes import Arm
+from reports.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """An estimate, and the interval that holds it in 95 of 100 cases."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmCount:
+    """One side of the comparison of edits with asking again."""
+
+    tried: int
+    """Images."""
+    rescued: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpliftSection:
+    """What the first edit did over asking again, among images that failed twice alike."""
+
+    edited: ArmCount
+    asked_again: ArmCount
+    """The control: a coin kept the user's own words."""
+    difference: Share | None
+    """Of the shares of rescues; None where there is nothing to compare."""
+    calls_per_additional_rescue: Share | None
+    """Calls with a first edit for one rescue that asking again would not have brought; None unless shown."""
+    cost_per_additional_rescue: Share | None
+    """The same in dollars, by what a call in other words cost on average."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewordedCalls:
+    """What other words took."""
+
+    total: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    """None where no price is known, or no call was made."""
+    per_rescue: float | None
+    """None where nothing was rescued."""
+    tokens_per_rescue: float | None
+    cost_per_rescue: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditCount:
+    """What one edit of the prompt came to in this run."""
+
+    tried: int
+    """Images."""
+    rescued: int
+    share: Share
+    """Of rescues."""
+    calls: int
+    """That carried it."""
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    cost_per_rescue: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterCount:
+    """What one changed setting came to in this run, with the user's own words."""
+
+    tried: int
+    """Images."""
+    answered: int
+    calls: int
+    """For which it was the last setting changed."""
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalEntry:
+    """An edit that a model proposed during the run."""
+
+    name: str
+    kind: ErrorKind
+    """The class it was proposed for."""
+    model: str
+    prompt: str
+    """The edited words; empty where there are none."""
+    outcome: str
+    """``joined``, ``on_trial``, ``dropped`` or ``refused``."""
+    why: str
+    """One clause for people."""
+    tried: int
+    """Images, before it was decided about."""
+    rescued: int
+    input_tokens: int
+    """Of the question to the model, like the next two."""
+    output_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptEvolution:
+    """``prompt_evolution.json`` without its list ``images``: what other words have achieved."""
+
+    prompt: str
+    """The user's own."""
+    reworded: int
+    """Images of this run that were asked about in other words."""
+    rescued: int
+    """Of these, answered so."""
+    edits: Mapping[str, EditCount]
+    parameters: Mapping[str, ParameterCount]
+    calls: RewordedCalls
+    uplift: UpliftSection | None
+    """None without prompt optimization."""
+    proposals: tuple[ProposalEntry, ...]
+    suggestion: Suggestion | None
+    """The edited prompt that should have been there from the start, where one is sure to."""
+
+
+def prompt_evolution(
+    run: RunInfo,
+    tally: Tally,
+    uplift: Uplift | None = None,
+    proposals: Sequence[ProposalEntry] = (),
+) -> PromptEvolution:
+    """Return the head of the document about other words; its list of images is streamed."""
+    seen = tally.wordings
+    return PromptEvolution(
+        prompt=run.prompt,
+        reworded=seen.other_words.tried,
+        rescued=seen.other_words.rescued,
+        edits={name: _edit_count(arm) for name, arm in _most_tried_first(seen.edits)},
+        parameters={name: _parameter_count(arm) for name, arm in _most_tried_first(seen.parameters)},
+        calls=_calls(seen.other_words),
+        uplift=_uplift(uplift, seen.other_words) if uplift else None,
+        proposals=tuple(proposals),
+        suggestion=prompt_suggestion.suggestion(seen, calls=tally.requests),
+    )
+
+
+def _most_tried_first(arms: Mapping[str, Arm] | Mapping[Parameter, Arm]) -> list[tuple[str, Arm]]:
+    return sorted(
+        ((str(name), arm) for name, arm in arms.items()), key=lambda item: (-item[1].tried, item[0])
+    )
+
+
+def _edit_count(arm: Arm) -> EditCount:
+    return EditCount(
+        tried=arm.tried,
+        rescued=arm.rescued,
+        share=_share(wilson(arm.rescued, arm.tried)),
+        calls=arm.calls,
+        input_tokens=arm.usage.input_tokens,
+        output_tokens=arm.usage.output_tokens,
+        cost_usd=_dollars(arm.cost),
+        cost_per_rescue=_cost_per_rescue(arm),
+    )
+
+
+def _parameter_count(arm: Arm) -> ParameterCount:
+    return ParameterCount(
+        tried=arm.tried,
+        answered=arm.rescued,
+        calls=arm.calls,
+        input_tokens=arm.usage.input_tokens,
+        output_tokens=arm.usage.output_tokens,
+        cost_usd=_dollars(arm.cost),
+    )
+
+
+def _calls(arm: Arm) -> RewordedCalls:
+    used, rescued = arm.usage, arm.rescued
+    tokens = used.input_tokens + used.output_tokens
+    return RewordedCalls(
+        total=arm.calls,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost_usd=_dollars(arm.cost),
+        per_rescue=round(arm.calls / rescued, 2) if rescued else None,
+        tokens_per_rescue=round(tokens / rescued, 1) if rescued else None,
+        cost_per_rescue=_cost_per_rescue(arm),
+    )
+
+
+def _uplift(measured: Uplift, reworded: Arm) -> UpliftSection:
+    edited, again, difference = measured.edited, measured.asked_again, measured.difference
+    each = None if reworded.cost is None else float(reworded.cost) / reworded.calls
+    shown = difference if measured.shown else None
+    return UpliftSection(
+        edited=ArmCount(tried=edited.tries, rescued=edited.rescues),
+        asked_again=ArmCount(tried=again.tries, rescued=again.rescues),
+        difference=_share(difference) if difference else None,
+        calls_per_additional_rescue=_inverse(shown) if shown else None,
+        cost_per_additional_rescue=_inverse(shown, times=each, digits=6) if shown and each else None,
+    )
+
+
+def _inverse(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Share:
+    """Return what one rescue more than by asking again takes: the inverse of the difference, end by end.
+
+    Source: D. G. Altman, Confidence intervals for the number needed to treat, BMJ 317 (1998) 1309.
+    """
+    return Share(
+        estimate=round(times / difference.estimate, digits),
+        low=round(times / difference.high, digits),
+        high=round(times / difference.low, digits),
+    )
+
+
+def _share(interval: Interval) -> Share:
+    return Share(
+        estimate=round(interval.estimate, 4), low=round(interval.low, 4), high=round(interval.high, 4)
+    )
+
+
+def _cost_per_rescue(arm: Arm) -> float | None:
+    return _dollars(arm.cost / arm.rescued) if arm.cost is not None and arm.rescued else None
+
+
+def _dollars(cost: Decimal | None) -> float | None:
+    """To the millionth, as all amounts."""
+    return None if cost is None else float(round(cost, 6))

@@ -1,0 +1,185 @@
+"""When is there quota again, and how many nights does the rest take?
+
+A quota per day does not begin anew at midnight where the user lives, nor 24 hours after it was spent, but
+at midnight in California. On the user's own clock that moment moves whenever one of the two places
+switches to daylight saving and the other has not yet, or never does; and the day in between has 23 or 25
+hours. So nothing is added up here: the next midnight is asked of the calendar there, and shown on the
+calendar here. This file must not know what time it is, nor how the images left were counted.
+
+Source: quotas per day reset at midnight Pacific time, a spend limit counts the last ten minutes
+(gemini-api.md, section 4, 2026-08-18; ai.google.dev/gemini-api/docs/rate-limits).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from errors import FatalError, StopReason
+from reports.advice import NO_WAITING, RAISE_SPENDING
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+_AFTER_RESET = timedelta(minutes=5)
+"""How long after the reset a cron job is safe from clocks that differ a little."""
+_NIGHTS_WITH_A_DATE = 1_000
+_DAYS_OF_A_YEAR = 366
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How it goes on after a run that was stopped."""
+
+    remedy: str
+    """What the user does now, as one sentence without its full stop."""
+    images_left: int
+    resets_at: datetime | None = None
+    """UTC; None when no clock decides it, or nobody said."""
+    resets_at_local: str | None = None
+    """The same moment where the user is, with the difference to UTC."""
+    images_per_night: int | None = None
+    nights_left: int | None = None
+    """None when nothing is known to tell it from."""
+
+
+def next_reset(now: datetime) -> datetime:
+    """Return when the quotas per day begin anew: the first midnight in California after ``now``, in UTC."""
+    return _midnight(now, days=1)
+
+
+def last_reset(now: datetime) -> datetime:
+    """Return when the present quota day began, in UTC: at ``now`` or at most 25 hours before."""
+    return _midnight(now, days=0)
+
+
+def cron_time(now: datetime, zone: tzinfo | None = None) -> time:
+    """Return a time of day in ``zone`` that comes soon after every reset of the coming year.
+
+    Where both places do not switch together, the reset comes an hour earlier in some weeks; a time that
+    fits these would ask before the reset in all the others.
+    """
+    first = next_reset(now).astimezone(zone)
+    latest = max(_later_by(_midnight(now, days=day).astimezone(zone), first) for day in _coming_year())
+    # Plain arithmetic on the clock's face: no day, and so no change of clocks, is meant.
+    return (datetime.combine(first.date(), first.time()) + latest + _AFTER_RESET).time()
+
+
+def nights(images_left: int, per_night: int) -> int:
+    """Return how many nights so many images take."""
+    return -(-images_left // per_night)
+
+
+def images_per_night(stop: FatalError, answered: int) -> int | None:
+    """Return how many images one day's quota is good for; None when nothing tells.
+
+    Args:
+        stop: names the quota, and sometimes its size.
+        answered: images that were answered in the quota day that ends the run.
+    """
+    # The size is told of one quota only, so it counts where all of them are requests per day.
+    counts_requests = all("PerDay" in name and "token" not in name.lower() for name in stop.quota_ids)
+    if stop.quota_ids and stop.quota_value and counts_requests:
+        return stop.quota_value
+    return answered or None
+
+
+def outlook(
+    stop: FatalError, *, now: datetime, images_left: int, answered: int, zone: tzinfo | None = None
+) -> Outlook:
+    """Return how it goes on after a run that ``stop`` ended at ``now``.
+
+    Args:
+        stop: why it ended.
+        now: the end of the run.
+        images_left: what the next run has to do.
+        answered: images that were answered in this quota day.
+        zone: where the user is; None for where the machine is.
+    """
+    if stop.reason is StopReason.DAILY_QUOTA:
+        return _after_daily_quota(stop, now=now, images_left=images_left, answered=answered, zone=zone)
+    if stop.reason is StopReason.SPEND_LIMIT and stop.retry_after_s:
+        frees_at = now + timedelta(seconds=stop.retry_after_s)
+        return Outlook(
+            remedy=f"run again after {_moment(frees_at, zone)}, or {RAISE_SPENDING}{_left(images_left)}",
+            images_left=images_left,
+            resets_at=frees_at.astimezone(UTC),
+            resets_at_local=_written(frees_at, zone),
+        )
+    return Outlook(remedy=_remedy(stop.reason, images_left), images_left=images_left)
+
+
+def _after_daily_quota(
+    stop: FatalError, *, now: datetime, images_left: int, answered: int, zone: tzinfo | None
+) -> Outlook:
+    resets_at, each = next_reset(now), images_per_night(stop, answered)
+    count = None if each is None else nights(images_left, each)
+    again = (
+        f"run again after {_moment(resets_at, zone)}, when the quota of a day resets"
+        f" ({cron_time(now, zone):%H:%M} suits cron all year)"
+    )
+    if each and count:
+        again += f"; at {each:,} a day {_takes(images_left, count)}"
+        if count <= _NIGHTS_WITH_A_DATE:
+            again += f", until {_date(_midnight(now, days=count).astimezone(zone), now.astimezone(zone))}"
+    return Outlook(
+        remedy=again,
+        images_left=images_left,
+        resets_at=resets_at,
+        resets_at_local=_written(resets_at, zone),
+        images_per_night=each,
+        nights_left=count,
+    )
+
+
+def _remedy(reason: StopReason, images_left: int) -> str:
+    match reason:
+        case StopReason.SPEND_LIMIT:
+            return (
+                "run again in a quarter of an hour, since a limit on the last ten minutes frees itself, or"
+                f" {RAISE_SPENDING}{_left(images_left)}"
+            )
+        case StopReason.CREDIT_SPENT:
+            return f"{reason.remedy}{_left(images_left)}"
+        case StopReason.NO_QUOTA:
+            return f"{reason.remedy}; {NO_WAITING}{_left(images_left)}"
+        case _:
+            return reason.remedy
+
+
+def _midnight(now: datetime, *, days: int) -> datetime:
+    """Midnight always exists there: clocks change at two in the morning."""
+    day = now.astimezone(PACIFIC).date() + timedelta(days=days)
+    return datetime.combine(day, time(), PACIFIC).astimezone(UTC)
+
+
+def _coming_year() -> range:
+    return range(1, _DAYS_OF_A_YEAR + 1)
+
+
+def _later_by(local: datetime, first: datetime) -> timedelta:
+    """Return how much later the clock's face shows it, the short way round: 00:00 is later than 23:00."""
+    minutes = (local.hour - first.hour) * 60 + local.minute - first.minute
+    return timedelta(minutes=(minutes + 720) % 1440 - 720)
+
+
+def _moment(moment: datetime, zone: tzinfo | None) -> str:
+    local = moment.astimezone(zone)
+    return f"{local:%H:%M} on {local.day} {local:%b} (local time)"
+
+
+def _date(local: datetime, today: datetime) -> str:
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {local:%b}{year}"
+
+
+def _written(moment: datetime, zone: tzinfo | None) -> str:
+    return moment.astimezone(zone).isoformat(timespec="seconds")
+
+
+def _takes(images_left: int, count: int) -> str:
+    some = "the remaining image takes" if images_left == 1 else f"the remaining {images_left:,} images take"
+    return f"{some} {count:,} more night{'' if count == 1 else 's'}"
+
+
+def _left(images_left: int) -> str:
+    if not images_left:
+        return ""
+    return f"; {images_left:,} image{' is' if images_left == 1 else 's are'} left"

@@ -1,0 +1,138 @@
+"""How fast may the run ask, what limits it, and what did that cost?
+
+Said in three places: a few words beside the progress, a section of ``processing_stats.json``, and one
+line at the end. A bare rate would not do: the reader of a slow night wants to know whether it was the
+service, his own ceiling or an outage, and until when. This file must not know how a pace is found, nor
+what time it is.
+"""
+
+import math
+from datetime import datetime, timedelta, tzinfo
+
+from rate_limit.types import PacingFigures, WaitCause
+from reports.documents import Pacing
+
+_SHORT_FROM = 10_000
+_DAY_S = 86_400.0
+_LONGEST_S = 1e9
+
+
+def progress_words(
+    figures: PacingFigures,
+    *,
+    now_s: float,
+    utcnow: datetime,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    zone: tzinfo | None = None,
+) -> str:
+    """Return what limits the run at the moment, in about 50 columns at most; empty when nothing does.
+
+    Args:
+        figures: how the pacing stands.
+        now_s: the instant on the clock of ``figures``.
+        utcnow: the same instant on the wall clock.
+        rpm: the user's own ceiling on requests a minute, if any.
+        tpm: the same for tokens.
+        zone: where the user is; None for where the machine is.
+    """
+    match figures.waiting_for:
+        case WaitCause.OUTAGE:
+            return "service overloaded: one probe at a time"
+        case WaitCause.QUOTA:
+            until = _until(figures.waiting_until_s, now_s, utcnow, zone)
+            return _for_quota(figures, until)
+        case WaitCause.CEILING:
+            ceilings = (("--rpm", rpm), ("--tpm", tpm))
+            return " ".join(f"{flag} {_plain_number(most)}" for flag, most in ceilings if most is not None)
+        case WaitCause.PACE if figures.pace_rpm is not None:
+            return ", ".join(filter(None, (f"pace {_short(figures.pace_rpm)}/min", _limit(figures))))
+        case _:
+            return ""
+
+
+def pacing_section(figures: PacingFigures | None) -> Pacing | None:
+    """Return what a run's document says about its pacing; None when nothing was paced."""
+    if figures is None:
+        return None
+    share = min(1.0, figures.refused / figures.requests) if figures.requests else 0.0
+    refusals = sorted(figures.refusals.items(), key=lambda item: (-item[1], item[0]))
+    return Pacing(
+        limit_requests_per_minute=_rounded(figures.limit_rpm),
+        limit_tokens_per_minute=_rounded(figures.limit_tpm),
+        limit_is_named=figures.limit_is_named,
+        pace_at_end=_rounded(figures.pace_rpm),
+        concurrency=figures.concurrency,
+        requests=figures.requests,
+        refused=figures.refused,
+        refused_share=round(share, 4),
+        refused_by_quota=dict(refusals),
+        waited_seconds={str(cause): round(figures.waited_s.get(cause, 0.0), 1) for cause in WaitCause},
+        wasted_upload_bytes=figures.wasted_upload_bytes,
+    )
+
+
+def closing_words(pacing: Pacing | None) -> str:
+    """Return how the service limited the run, as half a sentence; empty when it refused nothing."""
+    if pacing is None or not pacing.refused:
+        return ""
+    limits = (
+        (pacing.limit_requests_per_minute, "requests"),
+        (pacing.limit_tokens_per_minute, "tokens"),
+    )
+    known = [f"{limit:,.0f} {what}" for limit, what in limits if limit is not None]
+    about = "" if pacing.limit_is_named else "about "
+    limit = f"{about}{' and '.join(known)} a minute; " if known else ""
+    percent = 100.0 * pacing.refused / max(pacing.requests, pacing.refused)
+    share = "less than 0.1" if percent < 0.1 else f"{percent:.1f}"
+    was = "was" if pacing.refused == 1 else "were"
+    return (
+        f"the service limited us: {limit}{pacing.refused:,} of {pacing.requests:,} calls {was} refused"
+        f" ({share} %)"
+    )
+
+
+def _for_quota(figures: PacingFigures, until: str) -> str:
+    limit, waiting = _limit(figures), figures.waiting
+    # The longer name of the one limit leaves no room for what is waited for, which it says by itself.
+    what = "waiting" if "tokens" in limit else "waiting for quota"
+    waits = f"{waiting} {what}{until}" if waiting else ""
+    return ", ".join(filter(None, (limit, waits)))
+
+
+def _limit(figures: PacingFigures) -> str:
+    """Return the limit that binds as far as it is known: the one that refused more calls."""
+    if figures.limit_tpm is not None and (figures.limit_rpm is None or _is_about_tokens(figures)):
+        return f"limit {_short(figures.limit_tpm)} tokens/min"
+    return "" if figures.limit_rpm is None else f"limit {_short(figures.limit_rpm)}/min"
+
+
+def _is_about_tokens(figures: PacingFigures) -> bool:
+    tokens = sum(count for quota, count in figures.refusals.items() if "token" in quota.lower())
+    return 2 * tokens > sum(figures.refusals.values())
+
+
+def _until(until_s: float | None, now_s: float, utcnow: datetime, zone: tzinfo | None) -> str:
+    if until_s is None or not math.isfinite(until_s):
+        return ""
+    wait_s = min(max(0.0, until_s - now_s), _LONGEST_S)
+    # Counted in UTC, so that a change of clocks in between is right on the local one.
+    local = (utcnow + timedelta(seconds=wait_s)).astimezone(zone)
+    return f" until {local:%H:%M:%S}" if wait_s < _DAY_S else f" until {local.day} {local:%b}"
+
+
+def _short(number: float) -> str:
+    """Return a rate in few characters: ``4.5``, ``58``, ``2000``, ``250k``, ``1.5M``."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= max(size, _SHORT_FROM):
+            return f"{number / size:.3g}{unit}" if number < 1_000 * size else f"{number / size:.0f}{unit}"
+    return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:.0f}"
+
+
+def _plain_number(number: float) -> str:
+    """A flag's value is shown as it can be typed."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _rounded(number: float | None) -> float | None:
+    return round(number, 1) if number is not None and math.isfinite(number) else None

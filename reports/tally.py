@@ -1,0 +1,181 @@
+"""What has come of the run so far, and which exit code does that amount to?
+
+Every outcome is added once; what is counted and what the exit code says can therefore not disagree.
+Memory does not grow with the number of images. This file must not know how anything is shown.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import PurePath
+from typing import assert_never
+
+from errors import ErrorKind, ExitCode, StopReason
+from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
+from reports.edit_outcomes import Wordings
+from settings.options import FailOn
+
+EXAMPLES = 5
+
+FAIL_ON_ANY = FailOn(at_least=1)
+NOT_TRIED = "not_tried"
+"""Deferred because the run stopped before any call ended."""
+
+ANSWERED = "answered"
+"""How a call ended that was answered."""
+PROPOSAL = "proposal"
+"""Where a call is counted that asked a model for words, however it ended; it is about no image."""
+
+Price = Callable[[Usage, datetime], Decimal | None]
+"""What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
+
+
+def unpriced(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it is a Price
+    """Return that nobody knows what a call costs."""
+    return None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of one run; owned by one thread."""
+
+    price: Price = unpriced
+
+    succeeded: int = 0
+    """Images answered by a call."""
+    reused: int = 0
+    """Images whose very bytes were answered before: no call."""
+    failed: Counter[ErrorKind] = field(default_factory=Counter)
+    deferred: Counter[str] = field(default_factory=Counter)
+    """By the class of the last failure, or ``NOT_TRIED``."""
+    wordings: Wordings = field(default_factory=Wordings)
+    """What came of other words and other settings than the user's own."""
+    deferred_because: Counter[str] = field(default_factory=Counter)
+    """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
+    lost: list[str] = field(default_factory=list)
+    """Keys of images whose outcome could not be written; the first ends the run, so they are few."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Files that are no input, by reason."""
+    passed_over_examples: dict[str, list[str]] = field(default_factory=dict)
+    """The paths of the first ``EXAMPLES`` of each reason."""
+    requests: int = 0
+    """Calls made."""
+    results: Counter[str] = field(default_factory=Counter)
+    """How the calls ended: ``ANSWERED``, a class of failure, or the reason that ended the run."""
+    http_statuses: Counter[int] = field(default_factory=Counter)
+    """Of the calls that were refused with one."""
+    retries: Counter[ErrorKind] = field(default_factory=Counter)
+    """Calls made again, by the class of the failure before."""
+    usage: Usage = field(default_factory=Usage)
+    cost: Decimal = Decimal(0)
+    """Of all calls, those that failed included."""
+    cost_by_result: dict[str, Decimal] = field(default_factory=dict)
+    """The same, by how the calls ended; what cost nothing is left out."""
+    upload_bytes: int = 0
+    """The image's size on disk, once for each call."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """What was done to images before sending, or is worth knowing about them."""
+
+    @property
+    def answered(self) -> int:
+        """Images that have their answer, paid for now or before."""
+        return self.succeeded + self.reused
+
+    @property
+    def finished(self) -> int:
+        """Images with an outcome of any kind."""
+        return self.answered + self.failed.total() + self.deferred.total() + len(self.lost)
+
+    def progress_counts(self) -> dict[str, int]:
+        """Return what a progress display shows."""
+        return {"done": self.answered, "failed": self.failed.total(), "deferred": self.deferred.total()}
+
+    def pass_over(self, reason: str, path: PurePath) -> None:
+        """Count a file that is no input."""
+        self.passed_over[reason] += 1
+        examples = self.passed_over_examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(str(path))
+
+    def lose(self, outcome: Outcome) -> None:
+        """Count an image whose outcome could not be written; its calls were made all the same."""
+        self.lost.append(outcome.job.key)
+        if not isinstance(outcome, Reused):
+            self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=False)
+
+    def add_proposal(self, usage: Usage, cost: Decimal | None) -> None:
+        """Count a call that asked a model for other words, however it ended; a cost of None is not known."""
+        self.requests += 1
+        self.results[PROPOSAL] += 1
+        self.usage += usage
+        self._add_cost(PROPOSAL, cost)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an image's one outcome, with all its calls."""
+        match outcome:
+            case Succeeded(content=content):
+                self.succeeded += 1
+                self.notes.update(content.notes)
+            case Reused():
+                self.reused += 1
+                return
+            case Failed(kind=kind, content=content):
+                self.failed[kind] += 1
+                self.notes.update(content.notes if content else ())
+            case Deferred(kind=kind, detail=detail):
+                self.deferred[kind or NOT_TRIED] += 1
+                if detail in self.deferred_because or len(self.deferred_because) < EXAMPLES:
+                    self.deferred_because[detail] += 1
+            case _:
+                assert_never(outcome)
+        answered = isinstance(outcome, Succeeded)
+        self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=answered)
+
+    def exit_code(self, *, stop: StopReason | None, found: int, fail_on: FailOn = FAIL_ON_ANY) -> ExitCode:
+        """Return what the process ends with; the first of these that is true.
+
+        1. The run was stopped: the reason's own code, since the rest is not known.
+        2. No image was found: ``NO_INPUT``.
+        3. As many images failed as the user minds: ``SOME_FAILED``.
+        4. An image was deferred, because the service was not to be had: ``TRY_LATER``.
+        5. ``DONE``, also when there was nothing to do.
+
+        Args:
+            stop: why the run ended early, if it did.
+            found: images in the input directory, answered before or not.
+            fail_on: how many failures the user minds.
+
+        """
+        if stop is not None:
+            return stop.exit_code
+        if found == 0:
+            return ExitCode.NO_INPUT
+        if fail_on.is_met(self.failed.total(), self.finished):
+            return ExitCode.SOME_FAILED
+        return ExitCode.TRY_LATER if self.deferred else ExitCode.DONE
+
+    def _add_calls(self, attempts: Sequence[Attempt], size_bytes: int, *, answered: bool) -> None:
+        self.requests += len(attempts)
+        self.upload_bytes += len(attempts) * size_bytes
+        self.retries.update(earlier.kind for earlier, _ in pairwise(attempts) if earlier.kind)
+        costs = [self.price(attempt.usage, attempt.started_at) for attempt in attempts]
+        for attempt, cost in zip(attempts, costs, strict=True):
+            self.results[result_of(attempt)] += 1
+            self.usage += attempt.usage
+            self._add_cost(result_of(attempt), cost)
+            if attempt.http_status is not None:
+                self.http_statuses[attempt.http_status] += 1
+        self.wordings.add(attempts, costs, answered=answered)
+
+    def _add_cost(self, result: str, cost: Decimal | None) -> None:
+        if cost:
+            self.cost += cost
+            self.cost_by_result[result] = self.cost_by_result.get(result, Decimal(0)) + cost
+
+
+def result_of(attempt: Attempt) -> str:
+    """Return in one word how a call ended."""
+    return attempt.kind or attempt.ended_run or ANSWERED

@@ -1,0 +1,314 @@
+"""How is the journal opened, and what happens when its file is not sound?
+
+A file that is no journal any more is never repaired in place and never deleted: it is put aside with
+its side files, and a fresh one begins, which the ledger of results fills again. A file of a newer
+version is left alone. It must not know what the tables mean.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from errors import StorageError, UsageError
+from storage.journal import schema
+
+BUSY_TIMEOUT_S = 10.0
+"""How long to wait for another process that holds the file for a moment (``--status``, a backup)."""
+
+_NO_WAL = (
+    "the file system of the output directory does not allow SQLite's WAL mode (a network drive?):"
+    " the journal works with a rollback journal, as safe but slower"
+)
+
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_HEADER_BYTES = 100
+_LARGEST_VERSION = 1_000
+"""A version above this is a flipped bit, not a program of the far future."""
+
+_OUTSIDE_CAUSES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors that say nothing about the file's content."""
+
+
+class _DamagedError(Exception):
+    """The file's content is not a journal; the message ends the sentence "the journal …"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A journal ready for writing."""
+
+    connection: sqlite3.Connection
+    notices: tuple[str, ...]
+    """Sentences for the user about what was found."""
+    was_rebuilt: bool
+    """A damaged file was put aside."""
+    needs_ledger: bool
+    """The tables may lack answers that stand in the tree."""
+
+
+def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> Opened:
+    """Open the journal, make it when there is none, replace it when it is damaged.
+
+    Raises:
+        UsageError: it was written by a newer version; nothing was touched.
+        StorageError: it cannot be read or written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return _opened(_open_sound(path))
+        except _DamagedError as damage:
+            aside = _put_aside(path, utcnow())
+            notice = f"the journal {damage}; it was put aside as {aside.name} and a fresh one begun"
+            return _opened(_open_sound(path), rebuilt=notice)
+    except _DamagedError as damage:
+        raise StorageError(f"the journal {path} {damage}, also after it was begun afresh") from damage
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"the journal {path} cannot be opened: {reason(error)}") from error
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the journal beside a run that may be writing it; nothing can be written through it.
+
+    Raises:
+        UsageError: there is no journal, or a newer version wrote it.
+        StorageError: it cannot be read.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no journal at {path}: no run has used this output directory yet")
+    try:
+        _check_header(path)
+        return _connect_read_only(path)
+    except _DamagedError as damage:
+        raise StorageError(f"the journal {path} {damage}; the next run rebuilds it") from damage
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+        raise StorageError(f"the journal {path} cannot be read: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Return SQLite's words; of a disk that is full where it maps memory it only says "disk I/O error"."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    is_vague = code & 0xFF == sqlite3.SQLITE_IOERR
+    return f"{error} (the disk is full, or fails)" if is_vague else str(error)
+
+
+def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Switch to WAL, or to a rollback journal where the file system has no shared memory.
+
+    Both survive a power cut with everything that was committed and synced. Returns notices for the user.
+    """
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError:
+        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    sync_each_commit(connection, wanted=True)
+    if mode == "wal":
+        return ()
+    return (_NO_WAL,)
+
+
+def sync_each_commit(connection: sqlite3.Connection, *, wanted: bool) -> None:
+    """Have each commit wait for the disk, or only those that SQLite must sync to stay whole.
+
+    Without it a power cut takes the last commits along, all of each or nothing. A rollback journal, which
+    some file systems need in place of WAL, is synced always: it could not be kept whole otherwise.
+
+    Source: https://sqlite.org/pragma.html#pragma_synchronous (2026-11).
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    level = "FULL" if wanted or mode != "wal" else "NORMAL"
+    connection.execute(f"PRAGMA synchronous = {level}")
+
+
+def _open_sound(path: Path) -> sqlite3.Connection:
+    """Return a connection to a journal that passed all checks; an absent one is made."""
+    is_new = not path.exists()
+    if is_new and any(_side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
+        raise _DamagedError("is missing its main file")
+    if not is_new:
+        _check_header(path)
+    connection = _connect(path)
+    try:
+        if _holds_nothing(connection):
+            _begin_afresh(connection)
+        _check_content(connection)
+        _upgrade(connection)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        connection.close()
+        raise _judged(error) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _holds_nothing(connection: sqlite3.Connection) -> bool:
+    """True for a new file, and for one whose first run was killed before it had tables."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    return int(pages) <= 1 and not schema.layout(connection)
+
+
+def _begin_afresh(connection: sqlite3.Connection) -> None:
+    """Make the tables; the mode comes first because it cannot change inside a transaction."""
+    prefer_wal(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    schema.create(connection)
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add what an older version of this program did not have; a kill leaves the old file or the new one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < schema.VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        schema.upgrade(connection, version)
+        connection.execute("COMMIT")
+
+
+def _opened(connection: sqlite3.Connection, *, rebuilt: str = "") -> Opened:
+    """Set the mode, and see whether the last run ended by itself."""
+    try:
+        notices = prefer_wal(connection)
+        runs, running = connection.execute("SELECT count(*), sum(state = 'running') FROM runs").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return Opened(
+        connection=connection,
+        notices=(rebuilt, *notices) if rebuilt else notices,
+        was_rebuilt=bool(rebuilt),
+        needs_ledger=not runs or bool(running),
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return _configured(
+        sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    )
+
+
+def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Read text that is no longer UTF-8 as text all the same: the seals judge it, not a decoder."""
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return connection
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Read without leaving a trace.
+
+    A WAL file that nobody writes is opened as immutable: otherwise SQLite would put side files beside
+    it and leave them there, or fail in a folder that we may not write to.
+    """
+    if _is_wal_at_rest(path):
+        return _readable(f"{path.resolve().as_uri()}?immutable=1")
+    try:
+        return _readable(f"{path.resolve().as_uri()}?mode=ro")
+    except sqlite3.OperationalError:
+        if _side_file(path, "-wal").exists():
+            raise
+        return _readable(f"{path.resolve().as_uri()}?immutable=1")
+
+
+def _is_wal_at_rest(path: Path) -> bool:
+    """Whoever writes in WAL mode keeps a ``-wal`` file; bytes 18 and 19 of the header say the mode."""
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES)
+    return header[18:20] == b"\2\2" and not _side_file(path, "-wal").exists()
+
+
+def _readable(uri: str) -> sqlite3.Connection:
+    connection = _configured(
+        sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    )
+    try:
+        connection.execute("SELECT count(*) FROM runs").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_header(path: Path) -> None:
+    """Look at the first bytes before SQLite does: it would write to some files that it should not."""
+    with path.open("rb") as stream:
+        header = stream.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES:
+        raise _DamagedError("is empty or cut short")
+    if not header.startswith(b"SQLite format 3\0") or not {1, 2}.issuperset(header[18:20]):
+        raise _DamagedError("is not a database any more")
+    _check_version(int.from_bytes(header[60:64], "big"))
+
+
+def _check_version(version: int) -> None:
+    if schema.VERSION < version <= _LARGEST_VERSION:
+        raise UsageError(
+            f"the journal in --output-dir has format {version}, and this program knows formats up to"
+            f" {schema.VERSION}: use the newer version that wrote it, or another --output-dir"
+        )
+
+
+def _check_content(connection: sqlite3.Connection) -> None:
+    """Read everything once: about a second for 100,000 images, against paying for one of them twice."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    _check_version(version)
+    is_known = 1 <= version <= schema.VERSION
+    if not is_known or schema.layout(connection) != schema.sound_layout(version):
+        raise _DamagedError("has other tables than it should")
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise _DamagedError("is damaged")
+    _check_seals(connection)
+
+
+def _check_seals(connection: sqlite3.Connection) -> None:
+    answers = connection.execute(f"SELECT seal, {schema.SEALED} FROM answers")  # noqa: S608
+    prompts = connection.execute("SELECT prompt_id, text, revision, edits FROM prompts")
+    lost = connection.execute(
+        "SELECT 1 FROM answers LEFT JOIN prompts USING (prompt_id) WHERE text IS NULL LIMIT 1"
+    )
+    with closing(answers), closing(prompts), closing(lost):
+        if (
+            any(schema.seal(row[1:]) != row[0] for row in answers)
+            or any(schema.prompt_id(*row[1:]) != row[0] for row in prompts)
+            or lost.fetchone()
+        ):
+            raise _DamagedError("holds values that were not written by this program")
+
+
+def _judged(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
+    """Tell a damaged file from a full disk, a lock or missing permission.
+
+    Python fails to decode SQLite's very message when it quotes damaged bytes of the tables' names.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    is_outside = code & 0xFF in _OUTSIDE_CAUSES and code != sqlite3.SQLITE_IOERR_SHORT_READ
+    return error if is_outside else _DamagedError(f"is damaged ({error})")
+
+
+def _put_aside(path: Path, now: datetime) -> Path:
+    """Rename the file and its side files; the main file first, since orphans are noticed and it is not."""
+    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside, number = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.stem}.damaged-{stamp}-{number}{path.suffix}")
+    for suffix in ("", *_SIDE_FILES):
+        if _side_file(path, suffix).exists():
+            _side_file(path, suffix).rename(_side_file(aside, suffix))
+    return aside
+
+
+def _side_file(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

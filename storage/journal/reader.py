@@ -1,0 +1,198 @@
+"""What do the reports and ``--status`` ask the journal?
+
+Every question is about the tree as it stands now, whatever run wrote it, unless a run is named; real
+and dry outcomes are never mixed. Lists are read page by page, so that memory does not grow with the
+number of images. It must not know how anything is written.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from errors import ErrorKind, StorageError
+from models import Attempt, RunInfo, Usage
+from storage.journal import connection, read_models, schema
+from storage.journal.read_models import (
+    FailureGroup,
+    FailureRow,
+    PromptChain,
+    RunRow,
+    Spending,
+    TreeCounts,
+)
+
+_PAGE_ROWS = 500
+
+
+class JournalReader:
+    """Answers questions about the journal; safe to use from several threads.
+
+    Args:
+        path: the journal's file, for messages.
+        connection: from ``opening``; closed by ``close``.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = Lock()
+
+    @classmethod
+    def read_only(cls, path: Path) -> "JournalReader":
+        """Open the journal beside a run that may be writing it.
+
+        Raises:
+            UsageError: there is no journal, or a newer version wrote it.
+            StorageError: it cannot be read.
+        """
+        return JournalReader(path, connection.open_for_reading(path))
+
+    def __enter__(self) -> Self:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        with self._guarded():
+            self._connection.close()
+
+    def tree_counts(self, *, run_id: str | None = None) -> TreeCounts:
+        """Count the images by their latest outcome; with ``run_id`` only those that this run finished."""
+        rows = self._rows(
+            "SELECT dry_run, outcome, kind, count(*) FROM images"
+            " WHERE ?1 IS NULL OR run_id = ?1 GROUP BY dry_run, outcome, kind",
+            run_id,
+        )
+        return TreeCounts(
+            real=read_models.outcome_counts(rows, dry_run=False),
+            dry=read_models.outcome_counts(rows, dry_run=True),
+        )
+
+    def finished(self, run: RunInfo) -> int:
+        """Count the images that a run brought to an answer or a failure.
+
+        Answers of earlier runs that it only put in place under another name are not among them: these
+        were never to do.
+        """
+        # A copy made no call, and carries the time of the answer that it copies.
+        ((images,),) = self._rows(
+            "SELECT count(*) FROM images WHERE run_id = ?1 AND outcome <> 'deferred'"
+            " AND (attempts > 0 OR finished_at >= ?2)",
+            run.run_id,
+            schema.instant(run.started_at),
+        )
+        return int(images)
+
+    def spending(self, *, run_id: str | None = None) -> Spending:
+        """Sum all calls that were ever made for real; with ``run_id`` those of this run."""
+        ((calls, input_tokens, output_tokens),) = self._rows(
+            "SELECT count(*), total(input_tokens), total(output_tokens) FROM attempts"
+            " JOIN runs USING (run_id) WHERE NOT dry_run AND (?1 IS NULL OR run_id = ?1)",
+            run_id,
+        )
+        usage = Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens))
+        return Spending(calls=calls, usage=usage)
+
+    def answered_since(self, moment: datetime) -> int:
+        """Count the calls of real runs that began at ``moment`` or later and were answered."""
+        ((calls,),) = self._rows(
+            "SELECT count(*) FROM attempts JOIN runs USING (run_id) WHERE NOT dry_run"
+            " AND attempts.started_at >= ?1 AND kind IS NULL AND ended_run IS NULL",
+            schema.instant(moment),
+        )
+        return int(calls)
+
+    def failures(self, kind: ErrorKind | None = None, *, dry_run: bool = False) -> Iterator[FailureRow]:
+        """Yield the failed images, of one class or of all, sorted by key."""
+        rows = self._pages(
+            f"SELECT {read_models.FAILURE}"
+            " WHERE i.key > ?1 AND i.outcome = 'failed' AND i.dry_run = ?2 AND (?3 IS NULL OR i.kind = ?3)"
+            " ORDER BY i.key",
+            dry_run,
+            kind,
+        )
+        return map(read_models.failure_from, rows)
+
+    def failure_groups(self, *, examples: int, dry_run: bool = False) -> tuple[FailureGroup, ...]:
+        """Return one group for each class of failure in the tree, the largest first.
+
+        Args:
+            examples: how many images each group names, 0 or more.
+            dry_run: look at the outcomes of dry runs instead.
+        """
+        counts = self.tree_counts()
+        failed = (counts.dry if dry_run else counts.real).failed
+        return tuple(
+            FailureGroup(kind=kind, images=images, examples=self._examples(kind, examples, dry_run=dry_run))
+            for kind, images in sorted(failed.items(), key=lambda item: (-item[1], item[0]))
+        )
+
+    def evolved(self, *, dry_run: bool = False) -> Iterator[PromptChain]:
+        """Yield the images whose latest run asked in more than one wording, sorted by key."""
+        rows = self._pages(
+            "SELECT i.key, i.run_id, i.outcome, i.kind FROM images AS i"
+            " WHERE i.key > ?1 AND i.dry_run = ?2 AND i.attempts > 1 AND 1 < (SELECT count("
+            "DISTINCT t.prompt_id) FROM attempts AS t WHERE t.key = i.key AND t.run_id = i.run_id)"
+            " ORDER BY i.key",
+            dry_run,
+        )
+        for key, run_id, outcome, kind in rows:
+            yield PromptChain(
+                key=key,
+                kind=ErrorKind(kind) if outcome == "failed" else None,
+                succeeded=outcome == "succeeded",
+                attempts=self.attempts(key, run_id),
+            )
+
+    def attempts(self, key: str, run_id: str) -> tuple[Attempt, ...]:
+        """Return every call that a run made for an image, in order."""
+        rows = self._rows(
+            f"SELECT {read_models.ATTEMPT} WHERE t.key = ?1 AND t.run_id = ?2 ORDER BY t.number",
+            key,
+            run_id,
+        )
+        return tuple(map(read_models.attempt_from, rows))
+
+    def runs(self) -> tuple[RunRow, ...]:
+        """Return all runs, the latest first."""
+        rows = self._rows(f"SELECT {read_models.RUN} ORDER BY started_at DESC, run_id DESC")
+        return tuple(map(read_models.run_from, rows))
+
+    def _examples(self, kind: ErrorKind, number: int, *, dry_run: bool) -> tuple[FailureRow, ...]:
+        found = self.failures(kind, dry_run=dry_run)
+        return tuple(row for row, _ in zip(found, range(number), strict=False))
+
+    def _rows(self, query: str, *values: schema.Value) -> list[tuple[Any, ...]]:
+        with self._guarded():
+            return self._connection.execute(query, values).fetchall()
+
+    def _pages(self, query: str, *values: schema.Value) -> Iterator[tuple[Any, ...]]:
+        """Yield rows whose first column is a key; the query takes the last key seen as ``?1``.
+
+        Between two pages nothing is held, so that other threads may write while somebody iterates.
+        """
+        last = ""
+        while page := self._rows(f"{query} LIMIT {_PAGE_ROWS}", last, *values):
+            yield from page
+            last = page[-1][0]
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Hold the lock; let no error of SQLite out as it is."""
+        with self._lock:
+            try:
+                yield
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                cause = connection.reason(error)
+                raise StorageError(f"the journal {self._path} could not be used: {cause}") from error

@@ -1,0 +1,319 @@
+"""How is one outcome, copy or ledger line written down?
+
+Each function is one step of a transaction that the caller holds. Two rules run through all of them:
+what a dry run says never replaces what a real one said, and the knowledge of where an answer stands
+is given up only when the answer itself is replaced. It must not know why an image was asked about.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from models import (
+    Artefact,
+    Attempt,
+    Deferred,
+    Failed,
+    ImageJob,
+    Outcome,
+    Reused,
+    RunInfo,
+    StoredAnswer,
+    Succeeded,
+    Usage,
+)
+from prompts.candidates import ProposedRow
+from prompts.edit_stats import PoolRow
+from storage.journal import schema
+from storage.journal.answers import Present, in_place, place_answer, retire_answer
+from storage.journal.bulk_insert import Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an image ended, and where that stands."""
+
+    outcome: Outcome
+    """With every call that was made."""
+    artefacts: Sequence[Artefact]
+    """The files of the outcome."""
+    finished_at: datetime
+    """UTC."""
+    kept: Sequence[Artefact] = ()
+    """Where the files of the replaced answer stand now, when they were moved to the history; from there
+    they serve again. When there are none, a success forgets the replaced answer and any other outcome
+    leaves it as it stands."""
+
+
+_Told = Succeeded | Failed | Deferred
+"""Outcomes that tell of calls."""
+
+_IMAGE_COLUMNS = (
+    "key, size, mtime, sha256, fingerprint, outcome, kind, detail, artefacts, prompt_id, attempts,"
+    " input_tokens, output_tokens, dry_run, run_id, finished_at"
+)
+
+_REPLACE_IMAGE = (
+    "ON CONFLICT (key) DO UPDATE SET size = excluded.size, mtime = excluded.mtime,"
+    " sha256 = excluded.sha256, fingerprint = excluded.fingerprint, outcome = excluded.outcome,"
+    " kind = excluded.kind,"
+    " detail = excluded.detail, artefacts = excluded.artefacts, prompt_id = excluded.prompt_id,"
+    " attempts = excluded.attempts, input_tokens = excluded.input_tokens,"
+    " output_tokens = excluded.output_tokens, dry_run = excluded.dry_run, run_id = excluded.run_id,"
+    " finished_at = excluded.finished_at WHERE excluded.dry_run <= images.dry_run"
+)
+_KEEP_IMAGE = "ON CONFLICT (key) DO NOTHING"
+
+_IMAGE_FROM_ANSWER = (
+    f"INSERT INTO images ({_IMAGE_COLUMNS})"  # noqa: S608
+    " SELECT key, size, mtime, sha256, fingerprint, 'succeeded', NULL,"
+    " '', '[]', prompt_id, 0, input_tokens, output_tokens, dry_run, run_id, answered_at FROM answers"
+    f" WHERE key = ? AND standing = 1 {_REPLACE_IMAGE}"
+)
+
+_UNLESS_NEWER = "AND (excluded.dry_run < images.dry_run OR excluded.finished_at >= images.finished_at)"
+
+
+def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
+    """Write down that the run has begun, and that earlier ones that never ended were cut off."""
+    connection.execute("UPDATE runs SET state = 'cut' WHERE state = 'running'")
+    connection.execute(
+        "INSERT INTO runs VALUES (?, 'running', ?, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+        (
+            run.run_id,
+            schema.instant(run.started_at),
+            run.version,
+            run.model,
+            schema.plain(run.prompt),
+            run.fingerprint,
+            run.dry_run,
+            json.dumps(dict(run.options)),
+        ),
+    )
+
+
+def write_plan(connection: sqlite3.Connection, run: RunInfo, *, found: int, todo: int) -> None:
+    """Write down what the run set out to do, so that ``--status`` can say what is left."""
+    connection.execute("UPDATE runs SET found = ?, todo = ? WHERE run_id = ?", (found, todo, run.run_id))
+
+
+def end_run(
+    connection: sqlite3.Connection, run: RunInfo, *, exit_code: int, ended_at: datetime, is_whole: bool
+) -> None:
+    """Write down that the run ended by itself.
+
+    One whose outcomes are not all here keeps the state of a run that was cut off, so that the next one
+    looks for them in the ledger.
+    """
+    connection.execute(
+        "UPDATE runs SET state = iif(?, 'ended', state), ended_at = ?, exit_code = ? WHERE run_id = ?",
+        (is_whole, schema.instant(ended_at), int(exit_code), run.run_id),
+    )
+
+
+def write_outcomes(connection: sqlite3.Connection, run: RunInfo, ended: Iterable[Ended]) -> None:
+    """Write down how some images ended."""
+    ended = list(ended)
+    rows = Rows(connection)
+    present = in_place(connection, [one.outcome.job.key for one in ended])
+    written: set[str] = set()
+    for one in ended:
+        key = one.outcome.job.key
+        if key in written:
+            rows.write()
+            present.update(in_place(connection, [key]))
+        written.add(key)
+        write_outcome(rows, run, one, present=present.get(key))
+    rows.write()
+
+
+def write_outcome(rows: Rows, run: RunInfo, one: Ended, *, present: Present | None) -> None:
+    """Write down how an image ended, with all its calls; ``present`` is the answer in its place."""
+    outcome, kept, finished_at = one.outcome, one.kept, one.finished_at
+    if present and isinstance(outcome, Failed | Deferred):
+        retire_answer(rows, present, kept=kept)
+    match outcome:
+        case Succeeded():
+            answer = _answer(run, outcome, tuple(one.artefacts), finished_at)
+            place_answer(rows, answer, run_id=run.run_id, kept=kept, present=present)
+            _write_image(rows, run, outcome, finished_at=finished_at, sha256=answer.sha256)
+        case Failed(content=content):
+            _write_image(
+                rows,
+                run,
+                outcome,
+                finished_at=finished_at,
+                sha256=content.sha256 if content else None,
+                artefacts=one.artefacts,
+            )
+        case Deferred():
+            _write_image(rows, run, outcome, finished_at=finished_at)
+        case Reused(job=job, answer=answer):
+            write_copy(rows, run, job, answer=answer, artefacts=one.artefacts, kept=kept, present=present)
+        case _:
+            assert_never(outcome)
+
+
+def write_copy(
+    rows: Rows,
+    run: RunInfo,
+    job: ImageJob,
+    *,
+    answer: StoredAnswer,
+    artefacts: Sequence[Artefact],
+    kept: Sequence[Artefact],
+    present: Present | None,
+) -> None:
+    """Write down that an answer now stands under another name too; it cost nothing."""
+    copied = replace(
+        answer,
+        key=job.key,
+        size_bytes=job.size_bytes,
+        mtime_ns=job.mtime_ns,
+        artefacts=tuple(artefacts),
+    )
+    place_answer(rows, copied, run_id=run.run_id, kept=kept, present=present)
+    rows.write()
+    image_from_answer(rows.connection, job.key)
+
+
+def write_ledger_line(
+    connection: sqlite3.Connection, answer: StoredAnswer, *, present: Present | None
+) -> None:
+    """Write down an answer that the tree proves and the journal did not know."""
+    rows = Rows(connection)
+    place_answer(rows, answer, run_id=None, kept=(), present=present)
+    rows.write()
+    connection.execute(f"{_IMAGE_FROM_ANSWER} {_UNLESS_NEWER}", (answer.key,))
+
+
+def image_from_answer(connection: sqlite3.Connection, key: str) -> None:
+    """Let the image's row say what the answer in its place says."""
+    connection.execute(_IMAGE_FROM_ANSWER, (key,))
+
+
+def _answer(
+    run: RunInfo, outcome: Succeeded, artefacts: tuple[Artefact, ...], finished_at: datetime
+) -> StoredAnswer:
+    return StoredAnswer(
+        key=outcome.job.key,
+        size_bytes=outcome.job.size_bytes,
+        mtime_ns=outcome.job.mtime_ns,
+        sha256=outcome.content.sha256,
+        fingerprint=run.fingerprint,
+        artefacts=artefacts,
+        prompt=outcome.prompt,
+        usage=outcome.generation.usage,
+        model_version=outcome.generation.model_version,
+        response_id=outcome.generation.response_id,
+        answered_at=finished_at,
+        dry_run=run.dry_run,
+    )
+
+
+def _write_image(
+    rows: Rows,
+    run: RunInfo,
+    outcome: _Told,
+    *,
+    finished_at: datetime,
+    sha256: str | None = None,
+    artefacts: Sequence[Artefact] = (),
+) -> None:
+    tells_nothing = isinstance(outcome, Deferred) and not outcome.attempts
+    kind, detail = (None, "") if isinstance(outcome, Succeeded) else (outcome.kind, outcome.detail)
+    usage = sum((attempt.usage for attempt in outcome.attempts), Usage())
+    row = (
+        outcome.job.key,
+        outcome.job.size_bytes,
+        schema.time_stamp(outcome.job.mtime_ns),
+        sha256,
+        run.fingerprint,
+        _word(outcome),
+        kind,
+        schema.plain(detail),
+        schema.pack_artefacts(artefacts),
+        rows.keep_prompt(outcome.prompt),
+        len(outcome.attempts),
+        usage.input_tokens,
+        usage.output_tokens,
+        run.dry_run,
+        run.run_id,
+        schema.instant(finished_at),
+    )
+    conflict = _KEEP_IMAGE if tells_nothing else _REPLACE_IMAGE
+    rows.add(f"INSERT INTO images ({_IMAGE_COLUMNS})", row, conflict)
+    _write_attempts(rows, run, outcome.job.key, outcome.attempts)
+
+
+def _word(outcome: _Told) -> str:
+    match outcome:
+        case Succeeded():
+            return "succeeded"
+        case Failed():
+            return "failed"
+        case Deferred():
+            return "deferred"
+        case _:
+            assert_never(outcome)
+
+
+def _write_attempts(rows: Rows, run: RunInfo, key: str, attempts: Iterable[Attempt]) -> None:
+    for attempt in attempts:
+        row = (
+            key,
+            run.run_id,
+            attempt.number,
+            schema.instant(attempt.started_at),
+            float(attempt.seconds),
+            rows.keep_prompt(attempt.prompt),
+            float(attempt.timeout_s),
+            attempt.kind,
+            schema.plain(attempt.detail),
+            attempt.http_status,
+            None if attempt.api_status is None else schema.plain(attempt.api_status),
+            attempt.unavailable,
+            attempt.ended_run,
+            json.dumps(attempt.quota_ids),
+            attempt.usage.input_tokens,
+            attempt.usage.output_tokens,
+            attempt.usage.image_output_tokens,
+        )
+        rows.add("INSERT OR REPLACE INTO attempts", row)
+
+
+def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> None:
+    """Write what is known of other words, in place of what was known of the same models and prompts."""
+    for scope in {(row.model, row.prompt_sha256) for row in rows}:
+        connection.execute("DELETE FROM lessons WHERE model = ? AND prompt_sha256 = ?", scope)
+    connection.executemany(
+        "INSERT INTO lessons VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (row.model, row.prompt_sha256, row.kind, row.arm, float(row.rescues), float(row.failures))
+            for row in rows
+        ],
+    )
+
+
+def write_proposed_edits(
+    connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[ProposedRow]
+) -> None:
+    """Write down words that a model proposed, each in place of what was known of the same name."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO proposed_edits VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                model,
+                prompt_sha256,
+                row.kind,
+                row.name,
+                schema.plain(row.text),
+                row.proposed_by,
+                row.outcome,
+            )
+            for row in rows
+        ],
+    )

@@ -1,0 +1,28 @@
+"""In which words do an answer and a failure stand in their files?
+
+Text in, text out: this file never touches the disk and must not know where a file will lie.
+"""
+
+from collections.abc import Sequence
+
+DRY_RUN_LINE = "[DRY RUN] No call was made: this file shows what a real run would leave in its place.\n"
+"""The first line of every text that a dry run writes."""
+
+DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
+"""The last bytes of every picture that a dry run writes; no viewer minds them."""
+
+
+def answer_text(text: str, pictures: Sequence[str]) -> str:
+    """Return what stands in the answer's text file: the answer as it is, ending with one line feed.
+
+    An answer of pictures alone gives one line that names them.
+    """
+    if text.strip() or not pictures:
+        return text.rstrip("\r\n") + "\n"
+    said = "this picture" if len(pictures) == 1 else f"these {len(pictures)} pictures"
+    return f"The answer has no text, only {said}: {', '.join(pictures)}\n"
+
+
+def utf8(text: str) -> bytes:
+    """Return ``text`` in UTF-8, with U+FFFD for halves of surrogate pairs, which UTF-8 cannot hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -1,0 +1,131 @@
+"""Where in the output directory does everything lie, and what is it called?
+
+    successful/<folder>/<file name>_result.txt        the answer's text
+    successful/<folder>/<file name>_result.<ext>      its picture; _result_2.<ext>, … when there are several
+    failed/<folder>/<file name>_error.log             why there is no answer
+    metadata/                                         documents, ledger, journal, history
+
+Names only: this file never touches the disk and must not know who writes what, or when.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import PurePosixPath
+
+from utils.files import is_temporary
+from utils.image_formats import HEAD_BYTES, ImageFormat, sniff
+from utils.safe_names import output_folder, output_name
+
+SUCCESSFUL = "successful"
+FAILED = "failed"
+METADATA = "metadata"
+
+JOURNAL = f"{METADATA}/journal.db"
+LEDGER = f"{METADATA}/results.jsonl"
+HISTORY = f"{METADATA}/history"
+DRY_RUN = f"{METADATA}/dry-run"
+"""What a dry run writes about itself beside the documents of real runs."""
+
+WRITE_TEST = ".write-test"
+"""Made and removed again before a run, in every folder that is to be written to."""
+
+UNKNOWN_PICTURE = "bin"
+PICTURE_SUFFIXES = {
+    ImageFormat.PNG: "png",
+    ImageFormat.JPEG: "jpg",
+    ImageFormat.WEBP: "webp",
+    ImageFormat.GIF: "gif",
+    ImageFormat.AVIF: "avif",
+    ImageFormat.HEIC: "heic",
+    ImageFormat.HEIF: "heif",
+    ImageFormat.HEIF_SEQUENCE: "heif",
+    ImageFormat.BMP: "bmp",
+    ImageFormat.TIFF: "tif",
+    ImageFormat.JPEG_2000: "jp2",
+}
+_ALL_SUFFIXES = (*dict.fromkeys(PICTURE_SUFFIXES.values()), UNKNOWN_PICTURE)
+
+_TEXT_ENDING = "_result.txt"
+_LOG_ENDING = "_error.log"
+_WORKING_FILE = re.compile(
+    rf"{METADATA}/(journal\.db[^/]*|logs?|[^/]*\.lock|[^/]*\.log(\.[0-9]+)?|\.[^/]*)", re.DOTALL
+)
+_ENDING = re.compile(r"_result(_[0-9]+)?\.[a-z0-9]+\Z")
+
+# One limit for all files of an image, so that they share one shortened stem.
+_STEM_LIMIT_BYTES = 255 - len("_result_9999.webp")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the files of one image go; all of them share its folder and stem."""
+
+    folder: PurePosixPath
+    stem: str
+    """The image's file name, shortened with a hash when it is near the file system's limit."""
+
+    @classmethod
+    def of(cls, key: str) -> "Place":
+        """Return the place of the image with this key."""
+        name = key.rsplit("/", maxsplit=1)[-1]
+        return cls(output_folder(key), output_name(name, "", limit_bytes=_STEM_LIMIT_BYTES))
+
+    @property
+    def text(self) -> str:
+        """The answer's text, relative to the output directory like all paths here."""
+        return self.result(_TEXT_ENDING)
+
+    @property
+    def error_log(self) -> str:
+        """The report of a failure."""
+        return f"{self._base(FAILED)}{_LOG_ENDING}"
+
+    def result(self, ending: str) -> str:
+        """Return the result file with this ending, which includes ``_result``."""
+        return f"{self._base(SUCCESSFUL)}{ending}"
+
+    def picture(self, number: int, suffix: str) -> str:
+        """Return the answer's picture of this number (from 1) and suffix (without a dot)."""
+        return self.result(f"_result.{suffix}" if number == 1 else f"_result_{number}.{suffix}")
+
+    def pictures(self) -> Iterator[tuple[str, ...]]:
+        """Yield, without end, every name that the first picture can have, then the second, and so on."""
+        base = self._base(SUCCESSFUL)
+        for number in count(1):
+            numbered = f"{base}_result" if number == 1 else f"{base}_result_{number}"
+            yield tuple(f"{numbered}.{suffix}" for suffix in _ALL_SUFFIXES)
+
+    def _base(self, root: str) -> str:
+        """Return the path of all files below ``root``, but for how their names end."""
+        folder = str(self.folder)
+        return f"{root}/{self.stem}" if folder == "." else f"{root}/{folder}/{self.stem}"
+
+
+def picture_suffix(data: bytes) -> str:
+    """Return the suffix (no dot) for a picture by what its bytes are, ``bin`` when that is unknown."""
+    kind = sniff(data[:HEAD_BYTES])
+    return PICTURE_SUFFIXES[kind] if kind else UNKNOWN_PICTURE
+
+
+def result_ending(path: str) -> str | None:
+    """Return how a result file's name ends (``_result_2.png``), or None when it is not one."""
+    match = _ENDING.search(path)
+    return match.group() if match else None
+
+
+def image_of(path: str) -> str:
+    """Return the part of a path that an image's results have in common, or those of its failures."""
+    return path.rpartition(_LOG_ENDING if path.endswith(_LOG_ENDING) else "_result")[0]
+
+
+def is_text(path: str) -> bool:
+    """Return whether a result file holds the answer's text."""
+    return path.endswith(_TEXT_ENDING)
+
+
+def stays_out_of_archive(path: str) -> bool:
+    """Return whether a file or folder is no result: the journal, a lock, a log, or an unfinished file."""
+    name = path.rpartition("/")[2]
+    return name == WRITE_TEST or is_temporary(name) or _WORKING_FILE.fullmatch(path) is not None

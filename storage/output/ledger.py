@@ -1,0 +1,176 @@
+"""Which answers were ever received, and can a line of this list be trusted after a crash?
+
+The ledger is a file of JSON lines that only grows. A line is written before the files it speaks of; it
+proves an answer only together with them. A line that was cut off by a crash, or that somebody
+damaged, is passed over. This file must not know how an answer's files are written.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
+from utils.files import make_folder, write_all
+from utils.json_encoding import json_line, plain
+
+log = logging.getLogger(__name__)
+
+_Kind = TypeVar("_Kind")
+
+SCHEMA_VERSION = 1
+"""Of a line; see ``docs/schema/results.schema.json``."""
+
+
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
+
+class Ledger:
+    """The ledger in one file; safe to use from several threads, by one process.
+
+    Args:
+        path: the file; made, with its folders below ``root``, for the first line.
+        root: the output directory, which is never made; None for the file's own folder.
+        run_id: of the run that writes.
+    """
+
+    def __init__(self, path: Path, *, run_id: str, root: Path | None = None) -> None:
+        self._path = path
+        self._root = root or path.parent
+        self._run_id = run_id
+        self._lock = Lock()
+        self._bad_told = 0
+
+    def append(self, *answers: StoredAnswer) -> None:
+        """Add a line for each; they are on the disk when this returns.
+
+        Raises:
+            OSError: when they could not be written; a part of them may stand, which no reader minds.
+
+        """
+        with self.appended(*answers):
+            pass
+
+    @contextmanager
+    def appended(self, *answers: StoredAnswer) -> Iterator[None]:
+        """Add a line for each before the block; they are on the disk when it ends.
+
+        So whatever the block does to the disk shares the wait for it.
+
+        Raises:
+            OSError: as ``append`` does; before the block or after it.
+
+        """
+        lines = b"".join(map(self._line, answers))
+        with self._lock:
+            descriptor = self._opened()
+            try:
+                write_all(descriptor, _line_feed_if_torn(descriptor) + lines)
+                yield
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def __iter__(self) -> Iterator[StoredAnswer]:
+        """Yield the answers in the order they came; one image may come several times.
+
+        Raises:
+            OSError: when the file is there and cannot be read.
+
+        """
+        bad = 0
+        for line in self._lines():
+            try:
+                yield _answer(json.loads(line))
+            except (ValueError, TypeError, KeyError, RecursionError):
+                bad += 1
+        if bad > self._bad_told:
+            self._bad_told = bad
+            log.warning("%s: %d damaged or unfinished lines were passed over", self._path, bad)
+
+    def _line(self, answer: StoredAnswer) -> bytes:
+        record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **plain(answer)}
+        # A measure of the run that asked; to the answer the user's own words are what they are.
+        del record["prompt"]["is_control"]
+        return json_line(record) + b"\n"
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self._path, _APPEND, 0o666)
+        except FileNotFoundError:
+            make_folder(self._path.parent, root=self._root)
+            return os.open(self._path, _APPEND, 0o666)
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            handle = self._path.open("rb")
+        except FileNotFoundError:
+            return
+        with handle:
+            yield from (line for line in handle if line.strip())
+
+
+def _line_feed_if_torn(descriptor: int) -> bytes:
+    """Return what closes a line that an earlier writer was killed in."""
+    size = os.fstat(descriptor).st_size
+    os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
+    return b"" if os.read(descriptor, 1) in {b"", b"\n"} else b"\n"
+
+
+def _answer(record: Any) -> StoredAnswer:
+    """Return the answer that a line tells of; anything amiss is a ValueError, TypeError or KeyError."""
+    if record["schema_version"] != SCHEMA_VERSION:
+        raise ValueError("written by another version")
+    answered_at = datetime.fromisoformat(_checked(record["answered_at"], str))
+    if answered_at.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    return StoredAnswer(
+        key=_checked(record["key"], str),
+        size_bytes=_checked(record["size_bytes"], int),
+        mtime_ns=_checked(record["mtime_ns"], int),
+        sha256=_checked(record["sha256"], str),
+        fingerprint=_checked(record["fingerprint"], str),
+        artefacts=tuple(_artefact(one) for one in _checked(record["artefacts"], list)),
+        prompt=_prompt(record["prompt"]),
+        usage=_usage(record["usage"]),
+        model_version=_checked(record["model_version"], str),
+        response_id=_checked(record["response_id"], str),
+        answered_at=answered_at,
+        dry_run=_checked(record["dry_run"], bool),
+    )
+
+
+def _artefact(record: Any) -> Artefact:
+    return Artefact(
+        path=_checked(record["path"], str),
+        size_bytes=_checked(record["size_bytes"], int),
+        sha256=_checked(record["sha256"], str),
+    )
+
+
+def _prompt(record: Any) -> Prompt:
+    return Prompt(
+        text=_checked(record["text"], str),
+        revision=_checked(record["revision"], int),
+        edits=tuple(_checked(edit, str) for edit in _checked(record["edits"], list)),
+        parameters=tuple(map(Parameter, _checked(record.get("parameters", []), list))),  # not in older lines
+    )
+
+
+def _usage(record: Any) -> Usage:
+    return Usage(
+        input_tokens=_checked(record["input_tokens"], int),
+        output_tokens=_checked(record["output_tokens"], int),
+        image_output_tokens=_checked(record.get("image_output_tokens", 0), int),  # not in older lines
+    )
+
+
+def _checked(value: Any, kind: type[_Kind]) -> _Kind:
+    if type(value) is not kind:
+        raise TypeError(f"not a {kind.__name__}")
+    return value

@@ -1,0 +1,154 @@
+"""Does SIGKILL, wherever it falls, ever cost an answer, a second payment, or a file's wholeness?"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.checks import calls_by_image, proven
+from tests.crash.launched import Launcher
+from tests.crash.launcher import Fault as Crash
+from tests.crash.points import CONCURRENT, IMAGES, KILLED, PICTURE_MODEL, TEXT_MODEL, Scene, sweep, was_killed
+from tests.crash.rounds import play
+from tests.emulator import Emulator, Fault, FaultPlan
+from tests.support.cli import Finished, document
+from tests.support.cli_cases import make_images
+
+pytestmark = pytest.mark.e2e
+
+INTERRUPTED = 130
+ROUNDS = 6
+STRIDE = 17
+"""The suite meets every 17th point, ``make crash-test`` every one."""
+
+
+def test_rounds_of_random_kills_lose_and_repeat_nothing() -> None:
+    """Killed at random and started again until done: one right result each, calls within the promise."""
+    toll = asyncio.run(play(ROUNDS, seed=1))
+
+    assert not toll.failures, "\n".join(toll.failures)
+    assert toll.kills >= ROUNDS / 2
+    assert toll.calls <= toll.allowed
+
+
+@pytest.mark.parametrize("model", [TEXT_MODEL, PICTURE_MODEL])
+def test_a_kill_at_any_change_of_a_file_is_survived(tmp_path: Path, model: str) -> None:
+    """Killed before any file operation or journal statement: the next run completes, nothing bought again."""
+    points, failures = asyncio.run(sweep(tmp_path, "kill", was_killed, stride=STRIDE, model=model))
+
+    assert points >= 7
+    assert not failures, "\n\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """What starts the program, for all tests of this file."""
+    with Launcher() as launcher:
+        yield launcher
+
+
+async def _killed(launcher: Launcher, folder: Path, fault: Crash) -> tuple[set[str], int]:
+    """Kill a run, go on; return what the kill left proven, and how many calls were made in all."""
+    async with Emulator(latency_s=0.01) as emulator:
+        scene = Scene(folder=folder, emulator=emulator, launcher=launcher)
+        done = await scene.run(fault)
+        assert done.code == KILLED, done.stderr
+        left = proven(scene.output)
+        await scene.finish()
+        return left, calls_by_image(emulator).total()
+
+
+def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """A line without its files proves nothing: its image is asked about once more, no other is."""
+    left, calls = asyncio.run(
+        _killed(launcher, tmp_path, Crash(act="kill", at="before storage.output.tree:ResultTree.put"))
+    )
+
+    assert not left
+    assert IMAGES < calls <= IMAGES + CONCURRENT
+
+
+@pytest.mark.parametrize("nth", range(1, IMAGES + 1))
+def test_between_artefact_and_journal_row_the_answer_is_kept(
+    launcher: Launcher, tmp_path: Path, nth: int
+) -> None:
+    """Line and files prove the answer without a row: it is taken over and not asked for again."""
+    at = "before storage.journal.writes:write_outcome"
+    left, calls = asyncio.run(_killed(launcher, tmp_path, Crash(act="kill", nth=nth, at=at)))
+
+    assert len(left) >= nth
+    assert calls <= 2 * IMAGES - len(left)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 5])
+def test_a_kill_while_packing_leaves_no_half_archive(launcher: Launcher, tmp_path: Path, nth: int) -> None:
+    """Killed in the middle of the archive: no half one stands, and the next run packs without a call."""
+    left, calls = asyncio.run(
+        _killed(launcher, tmp_path, Crash(act="kill", nth=nth, at="before utils.archives:_zip_entry"))
+    )
+
+    assert len(left) == IMAGES
+    assert calls == IMAGES
+
+
+def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """Answers not written yet count as in flight: a kill repeats at most ``--max-concurrent`` calls."""
+    fault = Crash(act="kill", at="before storage.output.ledger:Ledger.appended", slow_s=0.4)
+    left, calls = asyncio.run(_killed(launcher, tmp_path, fault))
+
+    assert not left
+    assert calls <= IMAGES + CONCURRENT
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "before storage.output.ledger:Ledger.appended",
+        "before storage.output.tree:ResultTree.put",
+        "before storage.journal.writes:write_outcome",
+    ],
+)
+def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
+    launcher: Launcher, tmp_path: Path, at: str
+) -> None:
+    """Whatever was on its way to the disk stands, is counted, and is not asked for again."""
+
+    async def scenario() -> None:
+        async with Emulator(latency_s=0.01) as emulator:
+            scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher)
+            done = await scene.run(Crash(act="interrupt", at=at, slow_s=0.5))
+            assert done.code == INTERRUPTED, done.stderr
+            standing = proven(scene.output)
+            assert standing
+            assert document(scene.output, "processing_stats.json")["accounting"]["answered"] == len(standing)
+            await scene.finish()
+
+    asyncio.run(scenario())
+
+
+def test_a_second_interrupt_loses_no_answer_that_waits_behind_an_earlier_failure(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """Failures that were held back are written before the answer that clears them: it stands all the same."""
+    refused = make_images(tmp_path / "photos", 3)["photo000.png"]
+    plan = FaultPlan(per_image={refused: [Fault.INVALID_ARGUMENT]})
+
+    async def scenario() -> Finished:
+        async with Emulator(plan=plan, latency_s=0.01) as emulator:
+            return await launcher.run(
+                *("--input-dir", tmp_path / "photos", "--output-dir", tmp_path / "out", "--prompt", "x"),
+                *("--api-base-url", emulator.base_url, "--max-concurrent", "1"),
+                fault=Crash(act="interrupt", at="before storage.output.tree:ResultTree.put", slow_s=0.5),
+            )
+
+    done = asyncio.run(scenario())
+
+    assert done.code == INTERRUPTED, done.stderr
+    accounting = document(tmp_path / "out", "processing_stats.json")["accounting"]
+    assert (accounting["failed"], accounting["answered"]) == (1, len(proven(tmp_path / "out")))
+    assert accounting["answered"] >= 1

@@ -1,0 +1,25 @@
+"""Which clients are compared?
+
+By name, ours first. Must not know what they are measured by.
+"""
+
+from collections.abc import Mapping
+
+from tests.simulation.rate_limit.ours import Ours
+from tests.simulation.rate_limit.peers import (
+    Aimd,
+    doubled_bucket,
+    fifty_slots,
+    five_slots,
+    right_bucket,
+)
+from tests.simulation.rate_limit.policies import Maker
+
+PEERS: Mapping[str, Maker] = {
+    "5 slots": five_slots,
+    "50 slots": fifty_slots,
+    "AIMD": Aimd,
+    "right bucket": right_bucket,
+    "2x bucket": doubled_bucket,
+}
+CLIENTS: Mapping[str, Maker] = {"ours": Ours, **PEERS}

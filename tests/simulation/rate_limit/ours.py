@@ -1,0 +1,86 @@
+"""How does the program itself pace its calls?
+
+The real RateLimiter behind the simulation's port, used as the processor uses it: twice as many workers
+as slots, a slot before leave, and nothing held while an image backs off. Must not know the scenario.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from errors import ApiFailure
+from processor import WORKERS_PER_SLOT
+from rate_limit.limiter import RateLimiter
+from tests.simulation.rate_limit.policies import Permit, Setting
+
+_MAX_RETRIES = 5
+"""As --max-retries is by default."""
+
+
+class Ours:
+    """The program's pacer, knowing nothing but what it learned the night before."""
+
+    forgives = True
+    max_retries = _MAX_RETRIES
+
+    def __init__(self, setting: Setting, *, rpm: float | None = None, tpm: float | None = None) -> None:
+        learned: Any = setting.learned  # it came from this class's learned()
+        self.workers = WORKERS_PER_SLOT * setting.max_concurrent
+        self.limiter = RateLimiter(
+            rpm=rpm, tpm=tpm, max_concurrent=setting.max_concurrent, sleep=asyncio.sleep, learned=learned
+        )
+        if setting.reach_s is not None:
+            self.limiter.reached(setting.reach_s)
+        self._slots = asyncio.Semaphore(setting.max_concurrent)
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """Hold nothing but the worker."""
+        return nullcontext()
+
+    async def acquire(self, *, tokens: int, retry: bool) -> Permit:
+        """Wait for a slot, then for leave."""
+        await self._slots.acquire()
+        try:
+            permit = await self.limiter.acquire(tokens=tokens, retry=retry)
+        except BaseException:
+            self._slots.release()
+            raise
+        return Held(permit, self._slots)
+
+    def wait_s(self, advised_s: float, failures: int) -> float:  # noqa: ARG002
+        """Take the advice."""
+        return advised_s
+
+    def learned(self) -> object:
+        """Return what the limiter would store."""
+        return self.limiter.learned()
+
+
+@dataclass(slots=True)
+class Held:
+    """The limiter's permit and the slot that goes with it."""
+
+    permit: Permit
+    slots: asyncio.Semaphore
+
+    def sent(self) -> None:
+        """Pass it on."""
+        self.permit.sent()
+
+    def answered(self, *, input_tokens: int, seconds: float) -> None:
+        """Pass it on; the slot is free."""
+        self.permit.answered(input_tokens=input_tokens, seconds=seconds)
+        self.slots.release()
+
+    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+        """Pass it on; the slot is free, whatever the limiter makes of the failure."""
+        try:
+            self.permit.failed(failure, seconds=seconds, upload_bytes=upload_bytes)
+        finally:
+            self.slots.release()
+
+    def unused(self) -> None:
+        """Pass it on; the slot is free."""
+        self.permit.unused()
+        self.slots.release()

@@ -1,0 +1,148 @@
+"""What must the pacer reach in whole nights against limits that nobody told it?
+
+The real RateLimiter in virtual time (tests/simulation/rate_limit), twenty minutes each, against the
+emulator's three ways to count. docs/pacing.md has the figures of more seeds; here stand the bounds that
+they may not leave.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+
+from tests.simulation.rate_limit.clients import CLIENTS, PEERS
+from tests.simulation.rate_limit.scenarios import SCENARIOS, Hints, Kind
+from tests.simulation.rate_limit.simulation import Result, simulate
+
+SECOND_NIGHT = 1_000
+"""Added to a seed: the next night is another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What a night must reach."""
+
+    share: float
+    refused: float = 0.015
+    seeds: int = 3
+
+
+FIRST_NIGHT = {
+    "10": Bound(share=0.97, refused=0.06),
+    "60": Bound(share=0.97),
+    "300": Bound(share=0.97, seeds=2),
+    "tokens": Bound(share=0.97),
+    "2000": Bound(share=0.93, seeds=1),
+}
+LESS_IS_LEFT = {"halved": 0.93, "shared": 0.93}
+SLOTS = (1, 2, 5, 20, 200)
+COMPARED = (
+    ("10", Kind.FIXED),
+    ("60", Kind.SLIDING),
+    ("300", Kind.BUCKET),
+    ("tokens", Kind.FIXED),
+    ("halved", Kind.SLIDING),
+    ("shared", Kind.BUCKET),
+    ("2000", Kind.FIXED),
+)
+"""Each scenario under one way to count: playing clients that drown in refusals takes the most time here."""
+
+every_kind = pytest.mark.parametrize("kind", Kind)
+
+
+@cache
+def night(
+    client: str, name: str, kind: Kind, seed: int, *, hints: Hints = Hints.UNNAMED, slots: int = 0
+) -> Result:
+    """Play one night; the same one is played only once."""
+    scenario = SCENARIOS[name].played(kind, hints)
+    return simulate(CLIENTS[client], scenario.with_slots(slots) if slots else scenario, seed)
+
+
+def next_night(first: Result, seed: int) -> Result:
+    """Play the night after it, with what was learned."""
+    return simulate(CLIENTS["ours"], first.scenario, SECOND_NIGHT + seed, learned=first.learned)
+
+
+def told(result: Result) -> str:
+    """Return the figures that a failure should show."""
+    return (
+        f"{result.scenario.name} {result.scenario.kind} {result.scenario.hints}:"
+        f" {result.share_of_limit:.2%} of the limit, {result.refused_share:.2%} refused,"
+        f" {result.images_failed} failed, {result.images_deferred} deferred, stopped: {result.stopped};"
+        f" accepted {result.accepted_per_minute}, refused {result.refused_per_minute}"
+    )
+
+
+def is_whole(result: Result) -> bool:
+    """Tell whether nothing was given up."""
+    return not (result.images_failed or result.images_deferred or result.stopped)
+
+
+@every_kind
+@pytest.mark.parametrize("name", FIRST_NIGHT)
+def test_a_first_night_finds_the_limit_with_few_refusals(name: str, kind: Kind) -> None:
+    """Knowing nothing, for each seed by itself."""
+    bound = FIRST_NIGHT[name]
+    for seed in range(bound.seeds):
+        result = night("ours", name, kind, seed)
+        assert result.share_of_limit >= bound.share, told(result)
+        assert result.refused_share <= bound.refused, told(result)
+        assert is_whole(result), told(result)
+
+
+@every_kind
+@pytest.mark.parametrize("name", FIRST_NIGHT)
+def test_the_second_night_starts_where_the_first_ended(name: str, kind: Kind) -> None:
+    """With what was learned and another seed."""
+    for seed in range(FIRST_NIGHT[name].seeds):
+        result = next_night(night("ours", name, kind, seed), seed)
+        assert result.share_of_limit >= 0.98, told(result)
+        assert result.refused_share <= 0.005, told(result)
+        assert is_whole(result), told(result)
+
+
+@every_kind
+@pytest.mark.parametrize("hints", [Hints.UNNAMED, Hints.NAMED])
+@pytest.mark.parametrize("name", LESS_IS_LEFT)
+def test_what_a_smaller_limit_leaves_is_used(name: str, kind: Kind, hints: Hints) -> None:
+    """Halved for seven minutes, or shared with somebody who takes half; a named value must not mislead."""
+    for seed in range(2 if hints is Hints.UNNAMED else 1):
+        result = night("ours", name, kind, seed, hints=hints)
+        assert result.share_of_limit >= LESS_IS_LEFT[name], told(result)
+        assert is_whole(result), told(result)
+
+
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize(
+    ("name", "kind", "hints"),
+    [
+        ("10", Kind.FIXED, Hints.UNNAMED),
+        ("10", Kind.BUCKET, Hints.SILENT),
+        ("300", Kind.BUCKET, Hints.UNNAMED),
+        ("tokens", Kind.SLIDING, Hints.UNNAMED),
+        ("shared", Kind.SLIDING, Hints.UNNAMED),
+    ],
+)
+def test_no_image_is_given_up_because_of_limits(name: str, kind: Kind, hints: Hints, slots: int) -> None:
+    """At any concurrency, also where refusals say nothing but their status."""
+    result = night("ours", name, kind, 7, hints=hints, slots=slots)
+    assert is_whole(result), told(result)
+    assert result.images_answered, told(result)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize(("name", "kind"), COMPARED)
+def test_no_usual_client_reaches_both_our_share_and_our_refusals(name: str, kind: Kind, peer: str) -> None:
+    """Who uses as much of the limit meets more refusals; who meets as few uses less of it."""
+    ours, theirs = night("ours", name, kind, 0), night(peer, name, kind, 0)
+    as_much = theirs.share_of_limit >= ours.share_of_limit
+    as_clean = theirs.refused_share <= ours.refused_share
+    assert not (as_much and as_clean), f"{told(ours)}\n{peer}: {told(theirs)}"
+
+
+def test_a_simulation_repeats_to_the_last_digit() -> None:
+    """Else no figure here means anything."""
+    scenario = SCENARIOS["300"].played(Kind.SLIDING)
+    first, again = (simulate(PEERS["AIMD"], scenario, 3, minutes=3) for _ in range(2))
+    assert first == again

@@ -1,0 +1,166 @@
+"""What do tests of whole batches need: small images, a scripted model, and what came of them."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from costs.budget import Budget
+from costs.token_estimates import answer_length, expected_input_tokens, most_input_tokens
+from errors import ApiFailure, ErrorKind
+from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
+from processing.api_call import Caller
+from processing.stop_signal import Stop
+from processor import WORKERS_PER_SLOT, Patience, Processor
+from prompt_optimizer import AskAgain, PromptOptimizer
+from prompts.edit_stats import Pool
+from prompts.edits import load
+from prompts.policy import Limits
+from rate_limit.limiter import RateLimiter
+from tests.support.fakes import START, MostJitter, ScriptedModel, utcnow
+from tests.support.virtual_loop import run_virtual
+
+BASE = Prompt(text="Describe the picture")
+
+
+def limited(hint_s: float) -> ApiFailure:
+    """Return a 429 with a hint."""
+    return ApiFailure(kind=ErrorKind.RATE_LIMITED, detail="quota", http_status=429, retry_after_s=hint_s)
+
+
+def unavailable() -> ApiFailure:
+    """Return a 503."""
+    return ApiFailure(kind=ErrorKind.SERVER, detail="overloaded", http_status=503)
+
+
+def failure(kind: ErrorKind) -> ApiFailure:
+    """Return a failure of this kind."""
+    return ApiFailure(kind=kind, detail=f"scripted {kind}")
+
+
+def an_optimizer() -> PromptOptimizer:
+    """Return an optimizer that knows nothing yet and draws no controls."""
+    return PromptOptimizer(
+        base=BASE,
+        edits=load(),
+        pool=Pool("model", "0" * 64),
+        rng=random.Random(0),
+        limits=Limits(control_share=0.0),
+    )
+
+
+def stored(outcome: Succeeded) -> StoredAnswer:
+    """Return the record of an answer."""
+    return StoredAnswer(
+        key=outcome.job.key,
+        size_bytes=outcome.job.size_bytes,
+        mtime_ns=outcome.job.mtime_ns,
+        sha256=outcome.content.sha256,
+        fingerprint="today",
+        artefacts=(),
+        prompt=outcome.prompt,
+        usage=outcome.generation.usage,
+        model_version="",
+        response_id="",
+        answered_at=START,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Scenario:
+    """A batch of small images, a scripted model, and what came of it."""
+
+    folder: Path
+    names: Sequence[str]
+    model: ScriptedModel
+    slots: int = 1
+    retries: int = 5
+    rpm: float | None = None
+    optimize: bool = False
+    during: Callable[[Stop], None] | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    finished_at: dict[str, float] = field(default_factory=dict)
+    processor: Processor | None = None
+    taken: int = 0
+    most_waiting: int = 0
+
+    def play(self) -> "Scenario":
+        """Run the batch to its end on the virtual clock."""
+        run_virtual(self._play())
+        return self
+
+    async def _play(self) -> None:
+        stop = Stop()
+        if self.during:
+            self.during(stop)
+        caller = Caller(
+            model=self.model,
+            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, learning=False),
+            purse=Budget(
+                max_requests=None,
+                max_cost=None,
+                prices=None,
+                bounds=answer_length("gemini-3.5-flash-lite", wants_images=False),
+                sleep=stop.sleep,
+                utcnow=utcnow,
+            ),
+            expected_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
+            most_tokens=partial(most_input_tokens, "gemini-3.5-flash-lite"),
+            stop=stop,
+            max_concurrent=self.slots,
+            utcnow=utcnow,
+        )
+        processor = Processor(
+            caller=caller,
+            reviser=an_optimizer() if self.optimize else AskAgain(),
+            answers=self,
+            keep=self._keep,
+            stop=stop,
+            prompt=BASE,
+            workers=WORKERS_PER_SLOT * self.slots,
+            patience=Patience(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
+            rng=MostJitter(),
+        )
+        self.processor = processor
+        await processor.run(self._jobs())
+        assert caller.in_flight == processor.waiting == 0
+
+    async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
+        stands()
+        self.outcomes.append(outcome)
+        self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
+
+    def known_among(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
+        """Know none, as an empty journal does: what is kept meanwhile is for the processor to know."""
+        return ()
+
+    async def recall(self, sha256: str) -> StoredAnswer | None:
+        """Return the answer that this batch has to the same bytes."""
+        for outcome in self.outcomes:
+            if isinstance(outcome, Succeeded) and outcome.content.sha256 == sha256:
+                return stored(outcome)
+        return None
+
+    def _jobs(self) -> Iterator[ImageJob]:
+        for number, name in enumerate(self.names):
+            self.most_waiting = max(self.most_waiting, self.processor.waiting if self.processor else 0)
+            path = self.folder / name
+            if not path.exists():
+                Image.new("RGB", (2, 2), (number % 256, number // 256, 0)).save(path)
+            self.taken += 1
+            yield ImageJob(key=name, path=path, size_bytes=path.stat().st_size, mtime_ns=0)
+
+    def of(self, key: str) -> Outcome:
+        """Return the one outcome of an image."""
+        (outcome,) = [outcome for outcome in self.outcomes if outcome.job.key == key]
+        return outcome
+
+    def attempts(self, key: str) -> tuple[Attempt, ...]:
+        """Return the calls made for an image that was not reused."""
+        outcome = self.of(key)
+        assert not isinstance(outcome, Reused)
+        return outcome.attempts

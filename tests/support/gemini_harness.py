@@ -1,0 +1,128 @@
+"""How do the tests of the Gemini client put one request to an emulator, and to the SDK as the measure?"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gemini.client import GeminiClient
+from gemini.model_info import produces_images
+from models import Generation, GenerationRequest, Parameter
+from tests.emulator import Emulator, Fault, FaultPlan
+
+if TYPE_CHECKING:
+    from google import genai
+    from google.genai import types
+
+SDK_WARNINGS = [
+    # google-genai 3.4.0 subclasses aiohttp's session, and aiohttp warns of bodies above 1 MiB.
+    pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
+]
+
+TEXT_MODEL = "gemini-3.5-flash-lite"
+IMAGE_MODEL = "gemini-nano-banana-2.1"
+KEY = "test-key"
+LOWER_LEVELS = {
+    "gemini-3.6-flash": "LOW",
+    "gemini-3.7-flash": "LOW",
+    "gemini-3.8-flash": "LOW",
+    "gemini-3.1-pro-preview": "LOW",
+    "gemini-4-hydrogen": "LOW",
+    "gemini-4-argon": "LOW",
+    "gemini-4-carbon": "LOW",
+    "gemini-flash-latest": "LOW",
+    "gemini-nano-banana-2.1": "MINIMAL",
+}
+"""The thinking level to come down to, of every model that is known to have one below its own.
+
+Source: gemini-api.md, sections 1.5 and 4 (Google's pages on thinking and on models, November 2026)."""
+IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
+
+
+class ThroughTheSdk(GeminiClient):
+    """The client as it would be if the SDK asked about small images too: the measure of our own way."""
+
+    _genai: "genai.Client | None" = None
+
+    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+        from google.genai import types  # noqa: PLC0415
+
+        from gemini.sdk import open_sdk  # noqa: PLC0415
+
+        assert self._session
+        if self._genai is None:
+            self._genai = open_sdk(self._api_key, self._base_url, self._session)
+            self._stack.callback(self._genai.close)
+        image = types.Part.from_bytes(data=request.image, mime_type=request.mime_type)
+        response = await self._genai.aio.models.generate_content(
+            model=self._model,
+            contents=[types.Content(role="user", parts=[image, types.Part.from_text(text=request.prompt)])],
+            config=types.GenerateContentConfig(
+                http_options=types.HttpOptions(timeout=round(request.timeout_s * 1000)),
+                should_return_http_response=True,
+                automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+                automatic_continuation=False,
+                max_output_tokens=request.max_output_tokens,
+                response_modalities=self._modalities(request),
+                thinking_config=self._thinking(request),
+            ),
+        )
+        raw = response.sdk_http_response
+        return ((raw.body if raw else None) or "").encode(), "utf-8"
+
+    def _modalities(self, request: GenerationRequest) -> list[str] | None:
+        words = [] if Parameter.PICTURE_ONLY in request.parameters else ["TEXT"]
+        return [*words, "IMAGE"] if self._wants_images else None
+
+    def _thinking(self, request: GenerationRequest) -> "types.ThinkingConfig | None":
+        from google.genai import types  # noqa: PLC0415
+
+        level = LOWER_LEVELS.get(self._model.removeprefix("models/"))
+        if level is None or Parameter.LESS_THINKING not in request.parameters:
+            return None
+        return types.ThinkingConfig(thinking_level=types.ThinkingLevel(level))
+
+
+Road = type[GeminiClient]
+ROADS: tuple[Road, ...] = (GeminiClient, ThroughTheSdk)
+each_road = pytest.mark.parametrize("road", ROADS, ids=["our own body", "the SDK's"])
+"""What must hold for both holds for our own way because it is the SDK's."""
+
+
+def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float = 20.0) -> GenerationRequest:
+    """Return a request for a small picture."""
+    return GenerationRequest(
+        key="a.jpg", image=image, mime_type="image/jpeg", prompt=prompt, timeout_s=timeout_s
+    )
+
+
+def ask(
+    emulator: Emulator,
+    *,
+    model: str = TEXT_MODEL,
+    key: str = KEY,
+    url: Callable[[str], str] = str,
+    asked: GenerationRequest | None = None,
+    road: Road = GeminiClient,
+) -> Generation:
+    """Put one request to an emulator and return the answer, or raise what the client raises."""
+
+    async def call() -> Generation:
+        async with emulator:
+            client = road(
+                api_key=key,
+                model=model,
+                base_url=url(emulator.base_url),
+                wants_images=produces_images(model),
+            )
+            async with client:
+                return await client.generate(asked or request())
+
+    return asyncio.run(call())
+
+
+def one(fault: Fault, **options: object) -> Emulator:
+    """Return an emulator whose first call meets this fault."""
+    return Emulator(plan=FaultPlan(per_call={0: fault}), **options)  # type: ignore[arg-type]

@@ -1,0 +1,291 @@
+"""What do the journal's tests run on? Real files, a real journal, and a plain archiver and processor.
+
+``World`` plays night after night over one input and one output directory in the order of writes that
+the program promises: ledger line, earlier files to the history, artefacts, journal row.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from errors import ErrorKind
+from models import (
+    Artefact,
+    Attempt,
+    Deferred,
+    Failed,
+    Generation,
+    ImageContent,
+    ImageJob,
+    Outcome,
+    Prompt,
+    RunInfo,
+    StoredAnswer,
+    Succeeded,
+    Usage,
+)
+from storage.journal import Journal, Plan, Selection
+
+START = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+USAGE = Usage(input_tokens=1120, output_tokens=10)
+
+Verdict = ErrorKind | str
+"""How the world ends an image: failed with this class, or the word ``deferred`` or ``answered``."""
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the hash in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def run_info(number: int = 1, *, prompt: str = "describe", dry_run: bool = False) -> RunInfo:
+    """Return the run of one night; the fingerprint follows from the prompt alone."""
+    return RunInfo(
+        run_id=f"2026112{number}T220000Z-{number:04x}",
+        started_at=START + timedelta(days=number),
+        version="1.0",
+        model="gemini-3.5-flash-lite",
+        prompt=prompt,
+        fingerprint=sha256_of(prompt.encode()),
+        dry_run=dry_run,
+        options={"max_concurrent": 5, "api_base_url": None},
+    )
+
+
+def an_attempt(number: int = 1, *, prompt: Prompt | None = None, kind: ErrorKind | None = None) -> Attempt:
+    """Return a call that was answered, or failed with this class."""
+    return Attempt(
+        number=number,
+        started_at=START + timedelta(seconds=number),
+        seconds=1.5,
+        prompt=prompt or Prompt(text="describe"),
+        timeout_s=180.0,
+        kind=kind,
+        detail=f"{kind} happened" if kind else "",
+        http_status=503 if kind else 200,
+        usage=Usage() if kind else USAGE,
+    )
+
+
+@dataclass(slots=True)
+class Night:
+    """What one run planned, asked and hashed."""
+
+    plan: Plan
+    calls: list[str] = field(default_factory=list)
+    copied: list[str] = field(default_factory=list)
+    hashed: list[str] = field(default_factory=list)
+
+
+class World:
+    """An input directory, an output directory, and the nights over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.images = folder / "images"
+        self.output = folder / "output"
+        self.images.mkdir()
+        self.ledger: list[StoredAnswer] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self.nights = 0
+
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal lies."""
+        return self.output / "metadata" / "journal.db"
+
+    def put(self, name: str, data: bytes, *, mtime_s: int = 1_700_000_000) -> Path:
+        """Write an image; its time is the same however often it is written, unless told."""
+        path = self.images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (mtime_s, mtime_s))
+        return path
+
+    def result_of(self, name: str) -> str:
+        """Return the text that stands as the image's answer."""
+        return (self.output / f"successful/{name}_result.txt").read_text()
+
+    def found(self) -> Iterator[ImageJob]:
+        """Yield every file of the input directory as a job."""
+        for path in sorted(path for path in self.images.rglob("*") if path.is_file()):
+            stat = path.stat()
+            key = path.relative_to(self.images).as_posix()
+            yield ImageJob(key=key, path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+    def stands(self, artefact: Artefact) -> bool:
+        """Say whether the file is there with its size."""
+        path = self.output / artefact.path
+        return path.is_file() and path.stat().st_size == artefact.size_bytes
+
+    def proves(self, artefact: Artefact) -> bool:
+        """Say whether the file is there with its bytes."""
+        return (
+            self.stands(artefact) and sha256_of((self.output / artefact.path).read_bytes()) == artefact.sha256
+        )
+
+    def open(self, run: RunInfo) -> Journal:
+        """Open the journal as the program does, the ledger read where it must be."""
+        journal = Journal.open(self.journal_path, run=run, stands=self.stands, utcnow=lambda: START)
+        if journal.needs_ledger:
+            journal.adopt(self.ledger, self.proves)
+        return journal
+
+    def night(
+        self, *, prompt: str = "describe", dry_run: bool = False, selection: Selection | None = None
+    ) -> Night:
+        """Play one whole run."""
+        self.nights += 1
+        run = run_info(self.nights, prompt=prompt, dry_run=dry_run)
+        with self.open(run) as journal:
+            journal.begin_run()
+            hashed: list[str] = []
+            plan = journal.plan(
+                self.found(), selection=selection or Selection(), hash_file=self._hasher(hashed)
+            )
+            night = Night(plan, hashed=hashed)
+            for job, answer in journal.copies():
+                self.copy(journal, run, job, answer)
+                night.copied.append(job.key)
+            for job in journal.jobs():
+                self._do(journal, run, job, night)
+            journal.end_run(exit_code=0, ended_at=START)
+        return night
+
+    def finish(self, journal: Journal, run: RunInfo, outcome: Outcome) -> None:
+        """Store and record one outcome."""
+        artefacts: tuple[Artefact, ...] = ()
+        kept: tuple[Artefact, ...] = ()
+        finished_at = START + timedelta(days=self.nights)
+        if isinstance(outcome, Succeeded):
+            artefacts, kept = self.store(journal, run, outcome, finished_at)
+        journal.record(outcome, artefacts, finished_at=finished_at, kept=kept)
+
+    def store(
+        self, journal: Journal, run: RunInfo, outcome: Succeeded, finished_at: datetime
+    ) -> tuple[tuple[Artefact, ...], tuple[Artefact, ...]]:
+        """Write ledger line and artefact, the earlier one moved away; return both sets of files."""
+        data = outcome.generation.text.encode()
+        artefact = Artefact(
+            path=f"successful/{outcome.job.key}_result.txt", size_bytes=len(data), sha256=sha256_of(data)
+        )
+        self.ledger.append(
+            StoredAnswer(
+                key=outcome.job.key,
+                size_bytes=outcome.job.size_bytes,
+                mtime_ns=outcome.job.mtime_ns,
+                sha256=outcome.content.sha256,
+                fingerprint=run.fingerprint,
+                artefacts=(artefact,),
+                prompt=outcome.prompt,
+                usage=outcome.generation.usage,
+                model_version="",
+                response_id="",
+                answered_at=finished_at,
+                dry_run=run.dry_run,
+            )
+        )
+        kept = self._move(journal.replaced(outcome.job.key), run)
+        self._write(artefact.path, data)
+        return (artefact,), kept
+
+    def copy(self, journal: Journal, run: RunInfo, job: ImageJob, answer: StoredAnswer) -> None:
+        """Put an answer in place under another name, after comparing its bytes."""
+        source = answer.artefacts[0]
+        data = (self.output / source.path).read_bytes()
+        assert sha256_of(data) == source.sha256
+        artefact = replace(source, path=f"successful/{job.key}_result.txt")
+        self.ledger.append(
+            replace(
+                answer,
+                key=job.key,
+                size_bytes=job.size_bytes,
+                mtime_ns=job.mtime_ns,
+                artefacts=(artefact,),
+            )
+        )
+        kept = self._move(journal.replaced(job.key), run)
+        self._write(artefact.path, data)
+        journal.record_copy(job, answer, (artefact,), kept=kept)
+
+    def succeeded(self, job: ImageJob, prompt: str = "describe", text: str | None = None) -> Succeeded:
+        """Return the outcome of an image that is answered by a text naming its bytes."""
+        digest = sha256_of(job.path.read_bytes())
+        return Succeeded(
+            job=job,
+            content=ImageContent(sha256=digest, mime_type="image/png", width=1, height=1),
+            prompt=Prompt(text=prompt),
+            generation=Generation(text=text or f"{prompt}: {digest}", usage=USAGE),
+            attempts=(an_attempt(),),
+        )
+
+    def _do(self, journal: Journal, run: RunInfo, job: ImageJob, night: Night) -> None:
+        answer = journal.find_answer(sha256_of(job.path.read_bytes()))
+        if answer:
+            self.copy(journal, run, job, answer)
+            night.copied.append(job.key)
+            return
+        night.calls.append(job.key)
+        self.finish(journal, run, self._outcome(job, run.prompt))
+
+    def _outcome(self, job: ImageJob, prompt: str) -> Outcome:
+        verdict = self.verdicts.get(job.key, "answered")
+        if isinstance(verdict, ErrorKind):
+            return failed(job, verdict, data=job.path.read_bytes())
+        if verdict == "deferred":
+            return deferred(job, attempts=(an_attempt(kind=ErrorKind.SERVER),))
+        return self.succeeded(job, prompt)
+
+    def _move(self, artefacts: Sequence[Artefact], run: RunInfo) -> tuple[Artefact, ...]:
+        kept = []
+        for artefact in artefacts:
+            source = self.output / artefact.path
+            target = replace(artefact, path=f"metadata/history/{run.run_id}/{artefact.path}")
+            if source.exists():
+                (self.output / target.path).parent.mkdir(parents=True, exist_ok=True)
+                source.rename(self.output / target.path)
+                kept.append(target)
+        return tuple(kept)
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.output / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def _hasher(self, hashed: list[str]) -> Callable[[Path], str]:
+        def hash_file(path: Path) -> str:
+            hashed.append(path.relative_to(self.images).as_posix())
+            return sha256_of(path.read_bytes())
+
+        return hash_file
+
+
+def failed(job: ImageJob, kind: ErrorKind, *, data: bytes | None = None) -> Failed:
+    """Return the outcome of an image that failed with this class."""
+    content = ImageContent(sha256=sha256_of(data), mime_type="image/png", width=1, height=1) if data else None
+    return Failed(
+        job=job,
+        content=content,
+        prompt=Prompt(text="describe"),
+        kind=kind,
+        detail=f"{kind} happened",
+        attempts=(an_attempt(kind=kind),),
+    )
+
+
+def deferred(job: ImageJob, *, attempts: tuple[Attempt, ...] = ()) -> Deferred:
+    """Return the outcome of an image that the next run does."""
+    return Deferred(
+        job=job,
+        prompt=Prompt(text="describe"),
+        detail="the service was not to be had",
+        kind=attempts[-1].kind if attempts else None,
+        attempts=attempts,
+    )
+
+
+def a_job(key: str, *, path: Path | None = None, size_bytes: int = 100, mtime_ns: int = 1) -> ImageJob:
+    """Return a job for which no file needs to exist."""
+    return ImageJob(key=key, path=path or Path("/nowhere") / key, size_bytes=size_bytes, mtime_ns=mtime_ns)

@@ -1,0 +1,90 @@
+"""Which calls do the tests of pacing make, and how do they end?
+
+Small words for a RateLimiter's life; must not know what is tested.
+"""
+
+import asyncio
+
+from errors import ApiFailure, ErrorKind
+from rate_limit.limiter import Permit, RateLimiter
+
+PER_DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+PER_MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+TOKENS = "GenerateContentInputTokensPerModelPerMinute-FreeTier"
+
+
+def now_s() -> float:
+    """Return the virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+def limited(hint_s: float | None = None, *quota_ids: str, value: int | None = None) -> ApiFailure:
+    """Return a 429 that names these quotas."""
+    return ApiFailure(
+        kind=ErrorKind.RATE_LIMITED,
+        detail="quota",
+        http_status=429,
+        retry_after_s=hint_s,
+        quota_ids=tuple(quota_ids),
+        quota_value=value,
+    )
+
+
+def overloaded() -> ApiFailure:
+    """Return a 503."""
+    return ApiFailure(kind=ErrorKind.SERVER, detail="HTTP 503: overloaded", http_status=503)
+
+
+def new_limiter(
+    *,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    max_concurrent: int = 1_000,
+    outage_patience_s: float = 900.0,
+    learning: bool = False,
+) -> RateLimiter:
+    """Return a limiter that paces nothing by itself unless told to."""
+    return RateLimiter(
+        rpm=rpm,
+        tpm=tpm,
+        max_concurrent=max_concurrent,
+        sleep=asyncio.sleep,
+        outage_patience_s=outage_patience_s,
+        learning=learning,
+    )
+
+
+async def sent(limiter: RateLimiter, *, tokens: int = 1_000, retry: bool = False) -> Permit:
+    """Return the permit of a request that leaves as soon as it may."""
+    permit = await limiter.acquire(tokens=tokens, retry=retry)
+    permit.sent()
+    return permit
+
+
+async def answer(limiter: RateLimiter, *, tokens: int = 1_000, seconds: float = 1.0) -> None:
+    """Make a call that is answered."""
+    permit = await sent(limiter, tokens=tokens)
+    await asyncio.sleep(seconds)
+    permit.answered(input_tokens=tokens, seconds=seconds)
+
+
+async def refuse(
+    limiter: RateLimiter, failure: ApiFailure, *, retry: bool = False, upload_bytes: int = 0
+) -> None:
+    """Make a call that fails at once."""
+    permit = await sent(limiter, retry=retry)
+    permit.failed(failure, seconds=0.0, upload_bytes=upload_bytes)
+
+
+async def starts(limiter: RateLimiter, count: int) -> list[float]:
+    """Let so many callers ask at once; return when each was let go."""
+    times: list[float] = []
+
+    async def caller() -> None:
+        await sent(limiter)
+        times.append(now_s())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(caller())
+    return times

@@ -1,0 +1,45 @@
+"""Where do the tests of the quota's memory take place? In nights on one file, at times of their choosing."""
+
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rate_limit.shared import QuotaMemory, Scope
+from rate_limit.types import LearnedLimit, LearnedLimits, Neighbour
+from tests.support.fakes import START
+
+FOUND = LearnedLimits(
+    requests=LearnedLimit(per_minute=300.0, confirmed=True),
+    tokens=LearnedLimit(per_minute=250_000.0, named=True),
+    latency_s=4.5,
+)
+BUSY = Neighbour(requests_60s=150.0, demand_rpm=float("inf"))
+
+
+class Nights:
+    """Runs on one file, at times that the test chooses."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state" / "pacing.db"
+        self.now = START
+        self._count = 0
+
+    def run(self, *, key: str = "0123456789abcdef", model: str = "gemini-3.6-flash") -> QuotaMemory:
+        """Return the memory as one more run sees it."""
+        self._count += 1
+        scope = Scope(fingerprint=key, model=model)
+        return QuotaMemory(self.path, scope=scope, run_id=f"run {self._count}", utcnow=self._utcnow)
+
+    def later(self, **units: float) -> None:
+        """Move the wall clock."""
+        self.now += timedelta(**units)
+
+    def _utcnow(self) -> datetime:
+        return self.now
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the user was warned of."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -1,0 +1,87 @@
+"""Rules of costs/token_estimates.py: how many tokens a call will take, likely and at most."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costs.token_estimates import (
+    PICTURE_TOKENS,
+    answer_length,
+    expected_input_tokens,
+    most_input_tokens,
+)
+
+MODELS = [
+    "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-nano-banana-2.1", "gemini-flash-latest",
+    "gemini-2.5-flash", "gemini-2.0-flash", "models/gemini-2.0-flash", "something-else",
+]  # fmt: skip
+SIZES = st.integers(1, 20_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "height", "tokens"),
+    [
+        ("gemini-3.5-flash-lite", 4000, 3000, 1120),
+        ("gemini-3.5-flash-lite", 10, 10, 1120),
+        ("gemini-4-carbon", 4000, 3000, 1120),
+        ("gemini-flash-latest", 4000, 3000, 1120),
+        ("gemini-nano-banana-2.1", 4000, 3000, 1120),
+        ("gemini-2.5-flash", 384, 384, 258),
+        ("gemini-2.5-flash", 1500, 700, 516),
+        ("gemini-2.5-flash", 4000, 3000, 2304),
+        ("gemini-2.0-flash", 384, 384, 258),
+        ("gemini-2.0-flash", 385, 100, 258),
+        ("models/gemini-2.0-flash", 4000, 3000, 24 * 258),
+    ],
+)
+def test_an_image_by_generation(*, model: str, width: int, height: int, tokens: int) -> None:
+    """Google's page on media resolution, November 2026."""
+    assert expected_input_tokens(model, width=width, height=height, prompt="") == tokens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens"),
+    [("", 0), ("a", 1), ("Describe it!", 3), ("x" * 401, 101), ("描述图片", 4), ("Опиши", 4), ("a描", 2)],
+)
+def test_words(prompt: str, tokens: int) -> None:
+    """Four letters of ASCII, or three bytes of anything else, are about one token."""
+    assert expected_input_tokens("gemini-3.5-flash-lite", width=1, height=1, prompt=prompt) == 1120 + tokens
+
+
+@given(st.sampled_from(MODELS), SIZES, SIZES, st.text(st.characters(), max_size=300))
+def test_the_most_is_never_less_than_the_likely(model: str, width: int, height: int, prompt: str) -> None:
+    """And has room for a token in every byte; half a surrogate pair breaks nothing."""
+    likely = expected_input_tokens(model, width=width, height=height, prompt=prompt)
+    most = most_input_tokens(model, width=width, height=height, prompt=prompt)
+
+    assert likely < most
+    assert most >= len(prompt.encode("utf-8", "surrogatepass")) + 258
+
+
+def test_small_tiles_count_in_the_most() -> None:
+    """Google's page cuts 960 x 540 into six crops of 360 px, not into two of 768."""
+    assert most_input_tokens("gemini-2.0-flash", width=960, height=540, prompt="") >= 6 * 258
+
+
+def test_answers_of_words() -> None:
+    """Room for thoughts at first, never more than the model can say."""
+    lengths = answer_length("gemini-3.5-flash-lite", wants_images=False)
+
+    assert (lengths.first, lengths.least, lengths.longest) == (8192, 1024, 65_536)
+    assert answer_length("gemini-2.0-flash", wants_images=False).longest == 8192
+
+
+@pytest.mark.parametrize(("size", "tokens"), PICTURE_TOKENS.items())
+def test_answers_with_a_picture(size: str, tokens: int) -> None:
+    """The picture fits into every bound, with words beside it."""
+    lengths = answer_length("gemini-nano-banana-2.1", wants_images=True, size=size)
+
+    assert lengths.least == tokens + 1024
+    assert lengths.first == tokens + 4096
+    assert lengths.longest == 32_768
+
+
+@pytest.mark.parametrize(("size", "dollars"), [("1K", 0.0336), ("2K", 0.0504), ("4K", 0.113)])
+def test_pictures_cost_what_the_page_says(size: str, dollars: float) -> None:
+    """At $30 a million tokens, to a twentieth of a cent."""
+    assert PICTURE_TOKENS[size] * 30 / 1e6 == pytest.approx(dollars, abs=0.0005)

@@ -1,0 +1,245 @@
+"""Rules of the way to the service: which proxy, whose certificates, and what no variable can do."""
+
+import asyncio
+import ssl
+import traceback
+from pathlib import Path
+
+import aiohttp
+import certifi
+import pytest
+from aiohttp import web
+
+from errors import UsageError
+from gemini import transport
+from gemini.client import GeminiClient
+from models import Generation
+from tests.emulator import Emulator
+from tests.support.gateway import serving
+from tests.support.gemini_harness import KEY, SDK_WARNINGS, TEXT_MODEL, ask, request
+
+pytestmark = SDK_WARNINGS
+
+ANSWER = {"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishReason": "STOP"}]}
+
+
+def client_of(url: str) -> GeminiClient:
+    """Return a client of a text model."""
+    return GeminiClient(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
+
+
+HARMLESS = {
+    "GOOGLE_GENAI_CLIENT_MODE": "replay",
+    "GOOGLE_GENAI_HTTP_CLIENT": "silly",
+    "GOOGLE_GENAI_REPLAYS_DIRECTORY": "/nowhere",
+    "GOOGLE_CLOUD_PROJECT": "another",
+    "GOOGLE_VERTEX_BASE_URL": "http://127.0.0.1:9",
+    "GOOGLE_API_USE_MTLS_ENDPOINT": "always",
+    "GOOGLE_API_USE_CLIENT_CERTIFICATE": "true",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere",
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "HTTPS_PROXY": "foo:bar",
+    "SSL_CERT_DIR": "/nowhere",
+    "SSL_CERT_FILE": "/nowhere",
+}
+
+
+def test_less_known_variables_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The SDK plays no recordings, goes nowhere else and complains of nothing because a variable says so."""
+    for name, value in HARMLESS.items():
+        monkeypatch.setenv(name, value)
+
+    assert ask(Emulator()).text
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("SSL_CERT_FILE", __file__, "https://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://[::1", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "socks5://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("HTTP_PROXY", "http://me:secret-\u20ac@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("HTTPS_PROXY", "http://me:secret@:x", "https://127.0.0.1:9"),
+    ],
+    ids=["another file", "half an address", "no host", "another kind", "a password for no header", "no port"],
+)
+def test_a_variable_that_cannot_be_obeyed_is_named(
+    variable: str, value: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends in a sentence that names it before anything is sent, and without the proxy's password."""
+    monkeypatch.setenv(variable, value)
+
+    async def story() -> None:
+        async with client_of(url):
+            pass
+
+    with pytest.raises(UsageError, match=variable) as caught:
+        asyncio.run(story())
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "elsewhere.invalid"])
+@pytest.mark.parametrize(
+    "netrc",
+    [
+        b"machine elsewhere.invalid login me password secret-\xe4\n",
+        "machine 127.0.0.1 login me password secret-\u20ac\n".encode(),
+        b"machine 127.0.0.1 login me:too password secret\n",
+    ],
+    ids=["no text", "a password for no header", "a name with a colon"],
+)
+def test_a_netrc_that_cannot_be_obeyed_is_named(
+    netrc: bytes, host: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It ends in a sentence about it before anything is sent, proxy or not, and without the password."""
+    (tmp_path / "netrc").write_bytes(netrc)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("http_proxy", f"http://{host}:9")
+    monkeypatch.setenv("no_proxy", "")
+
+    async def story() -> None:
+        async with client_of("http://127.0.0.1:9"):
+            pass
+
+    with pytest.raises(UsageError, match=r"\.netrc") as caught:
+        asyncio.run(story())
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("beginning", ["http://", "//", ""])
+def test_a_proxy_is_found_however_it_is_spelled(beginning: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host and a port are enough, with a name and a password or without, as for curl and others."""
+
+    async def proxy(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        return web.json_response(ANSWER)
+
+    async def story(user: str) -> Generation:
+        async with serving(proxy) as url:
+            monkeypatch.setenv("http_proxy", beginning + user + url.removeprefix("http://"))
+            monkeypatch.setenv("no_proxy", "")
+            async with client_of("http://gateway.invalid") as client:
+                return await client.generate(request())
+
+    for user in ("", "me:secret@"):
+        assert asyncio.run(story(user)).text == "A cat."
+
+
+def test_an_address_with_a_name_of_its_own_needs_no_netrc(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of two names for one host, the nearer one counts, and no call fails over there being two."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen: list[str | None] = []
+
+    async def gateway(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        seen.append(incoming.headers.get("Authorization"))
+        return web.json_response(ANSWER)
+
+    async def story() -> None:
+        async with serving(gateway) as url, client_of(url.replace("//", "//me:secret@")) as client:
+            await client.generate(request())
+
+    asyncio.run(story())
+
+    assert seen == [aiohttp.encode_basic_auth("me", "secret")]
+
+
+def test_the_way_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that the environment names after the start, when nobody reads it any more, is not used."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def story() -> Generation:
+        async with Emulator() as service, client_of(service.base_url) as client:
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+            monkeypatch.setenv("no_proxy", "")
+            return await client.generate(request())
+
+    assert asyncio.run(story()).text
+
+
+def test_the_proxy_knows_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Name and password of the proxy come from its address, those of a gateway from ``.netrc``."""
+    (tmp_path / "netrc").write_text("machine gateway.invalid login me password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    seen: list[tuple[str, str | None, str | None]] = []
+
+    async def proxy(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        headers = incoming.headers
+        seen.append((incoming.host, headers.get("Proxy-Authorization"), headers.get("Authorization")))
+        return web.json_response(ANSWER)
+
+    async def story() -> None:
+        async with serving(proxy) as url:
+            monkeypatch.setenv("http_proxy", url.replace("//", "//me:secret@"))
+            async with client_of("http://gateway.invalid") as client:
+                await client.generate(request())
+
+    asyncio.run(story())
+
+    credentials = [aiohttp.encode_basic_auth("me", password) for password in ("secret", "other")]
+    assert seen == [("gateway.invalid", *credentials)]
+
+
+@pytest.mark.parametrize("named", [None, "/nowhere"], ids=["no variable", "no such file"])
+def test_authorities_are_at_hand(named: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a system that keeps none where Python looks, somebody is trusted, and names are checked."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if named:
+        monkeypatch.setenv("SSL_CERT_FILE", named)
+    context = transport.find_route("https://127.0.0.1:9").certificates
+
+    assert isinstance(context, ssl.SSLContext)
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) > 20
+
+
+def test_a_company_can_have_its_own_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSL_CERT_FILE takes the place of everybody else."""
+    everybody = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
+    own = tmp_path / "own.pem"
+    own.write_text(ssl.DER_cert_to_PEM_cert(everybody[0]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(own))
+
+    context = transport.find_route("https://127.0.0.1:9").certificates
+
+    assert isinstance(context, ssl.SSLContext)
+    assert context.get_ca_certs(binary_form=True) == everybody[:1]
+
+
+def test_it_tells_how_near_the_service_is_before_the_first_answer() -> None:
+    """Of connections that were made, never of one that had been there; while their calls are still open."""
+    heard: list[float] = []
+    before_answers: list[int] = []
+
+    async def answer(incoming: web.Request) -> web.Response:
+        await incoming.read()
+        before_answers.append(len(heard))
+        return web.json_response(ANSWER)
+
+    async def story() -> None:
+        async with (
+            serving(answer) as url,
+            GeminiClient(
+                api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False, reached=heard.append
+            ) as client,
+        ):
+            await asyncio.gather(*(client.generate(request()) for _ in range(3)))
+            await client.generate(request())
+
+    asyncio.run(story())
+
+    assert 1 <= len(heard) <= 3
+    assert all(seconds > 0.0 for seconds in heard)
+    assert before_answers[0] >= 1

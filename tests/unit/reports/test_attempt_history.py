@@ -1,0 +1,85 @@
+"""Rules of reports/attempt_history.py.
+
+Each call of an image with its price, also when it comes from the journal.
+"""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from app.finalize import Epilogue
+from models import RunInfo, Succeeded, Usage
+from reports.attempt_history import evolution_entry
+from settings.options import FailOn
+from storage.journal import Journal, Plan
+from tests.support.attempts import USAGE, told, twice
+from tests.support.outcomes import SOFT, START, archiver, run_info, succeeded
+
+
+def chains_after(folder: Path, *nights: tuple[RunInfo, Succeeded]) -> dict[str, Any]:
+    """Return the chains that stand there after these nights of one image, with real journal and archiver."""
+    plan = Plan(found=1, answered=0, copyable=0, todo=1, known_failures={}, not_selected=0, reasons={})
+    (folder / "metadata").mkdir()
+    writes = archiver(folder)
+    for run, outcome in nights:
+        tally = told([outcome])
+        journal = Journal.open(
+            folder / "metadata/journal.db", run=run, stands=writes.stands, utcnow=lambda: START
+        )
+        with journal:
+            journal.begin_run()
+            journal.record(outcome, (), finished_at=START)
+            Epilogue(
+                run=run, journal=journal, archiver=writes, archive_format="none",
+                fail_on=FailOn(at_least=1), command="python main.py", utcnow=lambda: START,
+            ).write(tally, plan, None)  # fmt: skip
+    document = json.loads((folder / "metadata/prompt_evolution.json").read_bytes())
+    return {image["key"]: image["attempts"] for image in document["images"]}
+
+
+def rescued(key: str) -> Succeeded:
+    """Return an image that was rescued by other words."""
+    outcome = twice((SOFT, None))
+    assert isinstance(outcome, Succeeded)
+    return replace(outcome, job=succeeded(key).job, content=succeeded(key).content)
+
+
+def test_calls_of_an_earlier_night_have_no_price(tmp_path: Path) -> None:
+    """Another model may have been asked then; a call of this night has the price of this night."""
+    tomorrow = timedelta(days=1)
+    later = rescued("b.jpg")
+    attempts = tuple(replace(one, started_at=one.started_at + tomorrow) for one in later.attempts)
+    chains = chains_after(
+        tmp_path,
+        (run_info(1), rescued("a.jpg")),
+        (replace(run_info(2), started_at=START + tomorrow), replace(later, attempts=attempts)),
+    )
+
+    assert [call["cost_usd"] for call in chains["a.jpg"]] == [None] * 3
+    assert [call["cost_usd"] for call in chains["b.jpg"]] == [0.001] * 3
+
+
+def test_pictures_have_their_own_price_in_a_chain(tmp_path: Path) -> None:
+    """The journal tells their tokens from others, so that a call costs there what it costs in the total."""
+    outcome = rescued("a.jpg")
+    *failures, last = outcome.attempts
+    drawn = replace(last, usage=replace(USAGE, image_output_tokens=9))
+
+    chains = chains_after(tmp_path, (run_info(1), replace(outcome, attempts=(*failures, drawn))))
+
+    assert [call["cost_usd"] for call in chains["a.jpg"]] == [0.001, 0.001, 0.01]
+
+
+def test_prices_go_by_the_moment_of_each_call() -> None:
+    """A list price may change at midnight."""
+
+    def price(usage: Usage, at: datetime) -> Decimal:
+        return Decimal(usage.input_tokens) * (1 if at < START + timedelta(seconds=3) else 2)
+
+    outcome = twice((SOFT, None))
+    chain = evolution_entry("a.jpg", outcome.attempts, succeeded=True, kind=None, price=price)
+
+    assert [call.cost_usd for call in chain.attempts] == [1000.0, 1000.0, 2000.0]

@@ -1,0 +1,232 @@
+"""Rules of the archiver and the ledger when a disk is full, a line is torn, or a run was killed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from errors import StorageError
+from tests.support.outcomes import (
+    SOFT,
+    archiver,
+    files,
+    full_disk,
+    names,
+    only_answer,
+    picture,
+    succeeded,
+)
+from tests.support.paths import SCHEMAS
+
+
+def test_a_ledger_line_comes_back_as_it_was_and_fits_its_schema(tmp_path: Path) -> None:
+    """Whatever characters names and prompts hold, a line is one line and loses nothing."""
+    nasty = replace(SOFT, text="\n\u2028\x85\udcff🙂\0")
+    store = archiver(tmp_path)
+    stored = store.store(succeeded("é\u2028.jpg", "text", picture(), prompt=nasty))
+
+    answer = only_answer(store)
+    assert (answer.key, answer.prompt, answer.artefacts) == ("é\u2028.jpg", nasty, stored)
+    assert (answer.mtime_ns, answer.fingerprint) == (1_700_000_000_123_456_789, "f" * 64)
+    lines = (tmp_path / "metadata/results.jsonl").read_bytes().splitlines()
+    schema = json.loads((SCHEMAS / "results.schema.json").read_bytes())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(json.loads(lines[0]))
+    assert len(lines) == 1
+
+
+def test_torn_lines_are_passed_over(tmp_path: Path) -> None:
+    """A ledger cut off at any byte gives the whole lines before the cut, and takes new ones after it."""
+    (tmp_path / "whole").mkdir()
+    whole = archiver(tmp_path / "whole")
+    for key in ("a.jpg", "b.jpg"):
+        whole.store(succeeded(key))
+    data = (tmp_path / "whole/metadata/results.jsonl").read_bytes()
+    first = data.index(b"\n") + 1
+
+    for cut in [0, 1, first - 1, first, first + 1, first + 100, len(data) - 2, len(data) - 1, len(data)]:
+        root = tmp_path / str(cut)
+        (root / "metadata").mkdir(parents=True)
+        (root / "metadata/results.jsonl").write_bytes(data[:cut])
+        complete = [key for key, end in [("a.jpg", first - 1), ("b.jpg", len(data) - 1)] if cut >= end]
+        assert [answer.key for answer in archiver(root).ledger()] == complete
+
+        archiver(root).store(succeeded("c.jpg"))
+        assert [answer.key for answer in archiver(root).ledger()] == [*complete, "c.jpg"]
+
+
+def _line(**changes: Any) -> bytes:
+    record = {
+        "schema_version": 1, "run_id": "r", "key": "a.jpg", "size_bytes": 1, "mtime_ns": 1,
+        "sha256": "0" * 64, "fingerprint": "f",
+        "artefacts": [{"path": "p", "size_bytes": 1, "sha256": "0" * 64}],
+        "prompt": {"text": "t", "revision": 0, "edits": []}, "usage": {"input_tokens": 1, "output_tokens": 1},
+        "model_version": "m", "response_id": "r", "answered_at": "2026-11-23T22:00:00.000Z", "dry_run": False,
+    }  # fmt: skip
+    return json.dumps(record | changes).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\xff\xfe\n",
+        b"[]\n",
+        b"null\n",
+        b"{}\n",
+        b"[" * 100_000 + b"\n",
+        _line(schema_version=2),
+        _line(key=None),
+        _line(size_bytes="1"),
+        _line(size_bytes=True),
+        _line(artefacts=[1]),
+        _line(prompt=[]),
+        _line(answered_at="yesterday"),
+        _line(answered_at="2026-11-23T22:00:00"),
+    ],
+    ids=[
+        "bytes",
+        "list",
+        "null",
+        "empty",
+        "deep",
+        "version",
+        "key",
+        "text",
+        "bool",
+        "artefact",
+        "prompt",
+        "time",
+        "zone",
+    ],
+)
+def test_damaged_lines_are_passed_over(tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A line that is not one hides no other, and is said."""
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata/results.jsonl").write_bytes(_line() + bad + b"\n" + _line(key="b.jpg"))
+
+    assert [answer.key for answer in archiver(tmp_path).ledger()] == ["a.jpg", "b.jpg"]
+    assert "1 damaged or unfinished lines" in caplog.text
+
+
+def test_threads_share_one_ledger(tmp_path: Path) -> None:
+    """Answers stored at the same time each have their whole line and file."""
+    store = archiver(tmp_path)
+    keys = [f"{number % 3}/{number}.jpg" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: store.store(succeeded(key, f"answer to {key}")), keys))
+
+    answers = list(store.ledger())
+    assert sorted(answer.key for answer in answers) == sorted(keys)
+    assert all(store.proves(artefact) for answer in answers for artefact in answer.artefacts)
+
+
+def _block_ledger(root: Path) -> Path:
+    (root / "metadata/results.jsonl").mkdir(parents=True)
+    return root / "metadata/results.jsonl"
+
+
+def _block_folder(root: Path) -> Path:
+    (root / "successful").mkdir(parents=True)
+    (root / "successful/t").write_bytes(b"a file")
+    return root / "successful/t"
+
+
+def _block_picture(root: Path) -> Path:
+    (root / "successful/t/a.jpg_result.png").mkdir(parents=True)
+    return root / "successful/t/a.jpg_result.png"
+
+
+def _block_text(root: Path) -> Path:
+    (root / "successful/t/a.jpg_result.txt").mkdir(parents=True)
+    return root / "successful/t/a.jpg_result.txt"
+
+
+@pytest.mark.parametrize(
+    ("block", "stands", "has_line"),
+    [
+        (_block_ledger, set[str](), False),
+        (_block_folder, {"successful/t"}, True),
+        (_block_picture, set[str](), True),
+        (_block_text, {"successful/t/a.jpg_result.png"}, True),
+    ],
+    ids=["ledger", "folder", "picture", "text"],
+)
+def test_a_write_that_fails_at_any_step_proves_nothing(
+    tmp_path: Path,
+    *,
+    block: Any,
+    stands: set[str],
+    has_line: bool,
+) -> None:
+    """The error names the path and the image; no half file stands; the ledger's line proves no answer."""
+    blocked = block(tmp_path)
+    store = archiver(tmp_path)
+    with pytest.raises(StorageError) as caught:
+        store.store(succeeded("t/a.jpg", "text", picture()))
+
+    assert str(blocked) in str(caught.value)
+    assert "the answer for t/a.jpg was lost" in str(caught.value)
+    assert names(tmp_path) == stands
+    if has_line:
+        assert not all(map(store.proves, only_answer(store).artefacts))
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """When the disk is full the reason is said, an earlier answer is still there, and later all is well."""
+    store = archiver(tmp_path)
+    store.store(succeeded("a.jpg", "old"))
+    with full_disk(at_bytes=2000), pytest.raises(StorageError, match="File too large") as caught:
+        store.store(succeeded("b.jpg", "x" * 3000))
+    assert str(tmp_path / "successful/b.jpg_result.txt") in str(caught.value)
+    assert names(tmp_path) == {"successful/a.jpg_result.txt"}
+
+    with full_disk(at_bytes=1000), pytest.raises(StorageError, match=r"results\.jsonl: File too large"):
+        store.store(succeeded("a.jpg", "new"))
+    assert (tmp_path / "successful/a.jpg_result.txt").read_bytes() == b"old\n"
+
+    store.store(succeeded("b.jpg", "x" * 3000))
+    proven = [answer.key for answer in store.ledger() if all(map(store.proves, answer.artefacts))]
+    assert proven == ["a.jpg", "b.jpg", "b.jpg"]
+
+
+def test_what_a_crash_left_is_kept_and_not_mixed_in(tmp_path: Path) -> None:
+    """A picture whose answer never became whole does not stand beside another answer's text."""
+    (tmp_path / "successful").mkdir()
+    (tmp_path / "successful/a.jpg_result.png").write_bytes(picture(shade=9))
+    archiver(tmp_path, 2).store(succeeded("a.jpg", "text"))
+
+    assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
+    assert list(files(tmp_path, "metadata/history").values()) == [picture(shade=9)]
+
+
+def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+    """Only names of our own unfinished files go, wherever we write, and nothing else."""
+    ours = [".atomic-0123456789abcdef.tmp", "successful/t/.atomic-0123456789abcdef.tmp"]
+    ours += ["failed/.atomic-ffffffffffffffff.tmp", "metadata/dry-run/.atomic-0123456789abcdef.tmp"]
+    others = [
+        "mine/.atomic-0123456789abcdef.tmp",
+        "successful/x.tmp",
+        "successful/.atomic-1.tmp",
+        "notes.txt",
+    ]
+    for name in [*ours, *others]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+
+    assert archiver(tmp_path).sweep() == len(ours)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(others)
+
+
+def test_a_tree_that_cannot_be_written_is_noticed_first(tmp_path: Path) -> None:
+    """The check says what is wrong and where, before anything is paid for; else it leaves only folders."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="nothing was asked yet"):
+        archiver(tmp_path / "file").check_writable()
+
+    archiver(tmp_path / "out").check_writable()
+    assert {path.name for path in (tmp_path / "out").rglob("*")} == {"successful", "failed", "metadata"}

@@ -1,0 +1,246 @@
+"""Rules of prompt_optimizer.py."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import ErrorKind
+from models import Attempt, Prompt
+from prompt_optimizer import RANDOM_KINDS, AskAgain, ImageRepair, PromptOptimizer, asks_for_picture
+from prompts import edits
+from prompts.edit_stats import Pool
+from prompts.policy import Limits
+from prompts.rules import CURABLE
+from retry_handler import POLICIES, Verdict
+from tests.support.fakes import START
+
+BASE = Prompt(text="Please convert this photo to anime style. Use bright colours (but not too bright)!")
+WAITED_OUT = [ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT]
+BOOK = edits.load()
+
+
+def optimizer(
+    *, seed: int = 0, control: float = 0.0, most_edits: int = 4, keep: Sequence[str] = ()
+) -> PromptOptimizer:
+    """Return an optimizer that knows nothing yet."""
+    return PromptOptimizer(
+        base=BASE,
+        edits=BOOK,
+        pool=Pool("model", "0" * 64),
+        rng=random.Random(seed),
+        keep=keep,
+        limits=Limits(max_edits=most_edits, max_calls=most_edits + 1, control_share=control),
+    )
+
+
+def failed(
+    kind: ErrorKind | None, prompt: Prompt = BASE, number: int = 1, reason: str | None = None
+) -> Attempt:
+    """Return a call that failed in this way."""
+    return Attempt(
+        number=number,
+        started_at=START,
+        seconds=1.0,
+        prompt=prompt,
+        timeout_s=180.0,
+        kind=kind,
+        api_status=reason,
+    )
+
+
+def revised(repair: ImageRepair | AskAgain, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
+    """Let the last of these calls fail; return what comes next."""
+    repair.failed(attempts)
+    return repair.revise(prompt, attempts)
+
+
+def play(
+    reviser: PromptOptimizer | AskAgain,
+    kinds: Sequence[ErrorKind],
+    *,
+    then_answered: bool = False,
+    reason: str | None = None,
+) -> list[Prompt]:
+    """Let an image fail in these ways, one after the other; return the prompts chosen in between."""
+    repair, prompt, attempts, chosen = reviser.begin(), BASE, list[Attempt](), list[Prompt]()
+    for kind in kinds:
+        attempts.append(failed(kind, prompt, len(attempts) + 1, reason))
+        if kind in WAITED_OUT:
+            continue  # the processor waits and calls again with the same words
+        next_prompt = revised(repair, prompt, attempts)
+        if next_prompt is None:
+            return chosen
+        prompt = next_prompt
+        chosen.append(prompt)
+    if then_answered:
+        repair.answered()
+    return chosen
+
+
+def test_exactly_the_kinds_to_repair_have_edits() -> None:
+    """What the retry table calls repairable is what the edits serve: nothing else ever changes a prompt."""
+    assert {kind for kind in ErrorKind if POLICIES[kind].verdict is Verdict.REPAIR} == CURABLE
+
+
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE))
+def test_what_words_cannot_cure_never_changes_the_prompt(kind: ErrorKind) -> None:
+    """429s, outages, bad images and prohibited content end the image, however often they come."""
+    attempts = [failed(kind, number=number) for number in range(1, 6)]
+    ours = optimizer()
+
+    assert revised(ours.begin(), BASE, attempts) is None
+    assert revised(AskAgain(), BASE, attempts) is None
+    assert ours.lessons == 0
+
+
+@pytest.mark.parametrize("kind", sorted(CURABLE))
+def test_the_first_failure_asks_again_with_the_same_words(kind: ErrorKind) -> None:
+    """The cheapest cure comes first."""
+    assert play(optimizer(), [kind]) == [BASE]
+
+
+@pytest.mark.parametrize("kind", sorted(CURABLE))
+@pytest.mark.parametrize("seed", range(5))
+def test_no_edit_is_tried_twice_on_one_image(kind: ErrorKind, seed: int) -> None:
+    """From the second failure on, each try has words of its own, made from the user's own."""
+    tried = [prompt for prompt in play(optimizer(seed=seed), [kind] * 10)[1:] if prompt.revision]
+
+    assert len({prompt.edits for prompt in tried}) == len(tried) <= 4
+    assert all(BOOK[prompt.edits[0]].apply(BASE.text) == prompt.text != BASE.text for prompt in tried)
+    assert [prompt.revision for prompt in tried] == list(range(1, len(tried) + 1))
+
+
+def test_failures_of_different_kinds_are_not_consistent() -> None:
+    """One failure of each of two kinds is chance, not a reason for other words."""
+    assert play(optimizer(), [ErrorKind.BLOCKED, ErrorKind.EMPTY]) == [BASE, BASE]
+
+
+@pytest.mark.parametrize("kind", WAITED_OUT)
+def test_transient_failures_are_left_out(kind: ErrorKind) -> None:
+    """What waiting cures between two failures neither counts as one nor teaches anything about words."""
+    ours = optimizer()
+
+    assert play(ours, [kind, kind, ErrorKind.BLOCKED, kind]) == [BASE]
+    assert ours.lessons == 0
+
+
+def test_an_edit_that_ends_in_an_outage_is_not_blamed() -> None:
+    """Retries that ran out on 503s end the image, and say nothing about the words they carried."""
+    ours = optimizer()
+    repair, blocked = ours.begin(), failed(ErrorKind.BLOCKED)
+    revised(repair, BASE, [blocked])
+    edited = revised(repair, BASE, [blocked, blocked])
+    assert edited is not None
+    before = ours.lessons
+
+    assert revised(repair, edited, [blocked, blocked, failed(ErrorKind.SERVER, edited)]) is None
+    assert ours.lessons == before
+
+
+def test_no_edits_allowed_means_no_edit() -> None:
+    """With a maximum of 0 edits only the plain second try is left."""
+    assert play(optimizer(most_edits=0), [ErrorKind.BLOCKED] * 3) == [BASE]
+
+
+@given(kinds=st.lists(st.sampled_from(sorted(CURABLE)), min_size=1, max_size=60), seed=st.integers(0, 99))
+def test_repair_always_ends(kinds: list[ErrorKind], seed: int) -> None:
+    """However the failures come, an image gets at most one plain try and the maximum of edits."""
+    assert len(play(optimizer(seed=seed), kinds)) <= 5
+
+
+def test_the_safety_filter_gets_one_neutral_try() -> None:
+    """An image withheld for safety is never argued with: at most one edit, and a neutral one."""
+    for seed in range(20):
+        chosen = play(optimizer(seed=seed), [ErrorKind.BLOCKED] * 10, reason="SAFETY")
+        edited = [prompt.edits[0] for prompt in chosen if prompt.edits]
+        assert edited in ([], ["neutral_words"])
+        assert len(chosen) - len(edited) == 1, "the user's own words twice in all, and no more"
+
+
+def test_prohibited_content_ends_the_image_at_once_even_after_an_edit() -> None:
+    """No call follows it, whatever came before."""
+    chosen = play(optimizer(), [ErrorKind.BLOCKED, ErrorKind.PROHIBITED, ErrorKind.BLOCKED])
+
+    assert chosen == [BASE]
+
+
+def test_words_to_keep_stand_in_every_edit() -> None:
+    """Whatever is tried, the words that matter to the user are there."""
+    for seed in range(20):
+        for prompt in play(optimizer(seed=seed, keep=["bright colours"]), [ErrorKind.NO_IMAGE] * 10):
+            assert "bright colours" in prompt.text.lower()
+
+
+def test_all_images_of_a_run_learn_together() -> None:
+    """What rescued one image is tried first on the next."""
+    ours = optimizer()
+    for _ in range(40):
+        repair, attempts = ours.begin(), [failed(ErrorKind.BLOCKED)]
+        prompt = revised(repair, BASE, attempts)
+        while prompt is not None and prompt.edits != ("specific",):
+            attempts.append(failed(ErrorKind.BLOCKED, prompt))
+            prompt = revised(repair, prompt, attempts)
+        if prompt is not None:
+            repair.answered()
+
+    later = [play(ours, [ErrorKind.BLOCKED] * 2)[-1].edits for _ in range(20)]
+    assert later.count(("specific",)) >= 15
+
+
+def test_the_control_keeps_the_users_words_and_says_so() -> None:
+    """Where the coin is against the edit, the same words go out once more, marked, and are counted apart."""
+    ours = optimizer(control=1.0)
+    chosen = play(ours, [ErrorKind.BLOCKED] * 2, then_answered=True)
+
+    assert [prompt.is_control for prompt in chosen] == [False, True]
+    assert {prompt.text for prompt in chosen} == {BASE.text}
+    measured = ours.uplift()
+    assert (measured.asked_again.tries, measured.asked_again.rescues, measured.edited.tries) == (1, 1, 0)
+
+
+def test_the_uplift_compares_first_edits_with_the_control() -> None:
+    """Edits that rescue while asking again does not are shown to be worth something."""
+    ours = optimizer(control=0.5, seed=3)
+    for _ in range(60):
+        repair, attempts = ours.begin(), [failed(ErrorKind.REFUSED)]
+        prompt = revised(repair, BASE, attempts)
+        attempts.append(failed(ErrorKind.REFUSED, prompt or BASE))
+        prompt = revised(repair, BASE, attempts)
+        if prompt is not None and prompt.edits:
+            repair.answered()
+        elif prompt is not None:
+            revised(repair, prompt, [*attempts, failed(ErrorKind.REFUSED, prompt)])
+
+    measured = ours.uplift()
+    assert measured.edited.rescues == measured.edited.tries > 5
+    assert measured.asked_again.rescues == 0 < measured.asked_again.tries
+    assert measured.shown
+
+
+@pytest.mark.parametrize("kind", sorted(CURABLE))
+def test_without_optimization_the_words_stay(kind: ErrorKind) -> None:
+    """Without the option a random kind gets one plain second try, any other none."""
+    assert play(AskAgain(), [kind] * 5) == ([BASE] if kind in RANDOM_KINDS else [])
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Convert this to anime style",
+        "anime style illustration",
+        "Turn the dog into a knight",
+        "draw it as a comic",
+    ],
+)
+def test_prompts_for_pictures_are_recognised(prompt: str) -> None:
+    """Words that ask for a picture are seen, so that the user can be told about text-only models."""
+    assert asks_for_picture(prompt)
+
+
+@pytest.mark.parametrize("prompt", ["Describe this photo", "List every object", "What does the sign say?"])
+def test_prompts_for_text_are_left_alone(prompt: str) -> None:
+    """A plain question brings no advice about picture models."""
+    assert not asks_for_picture(prompt)

@@ -1,0 +1,245 @@
+"""Which files below a directory are images, and why is each of the others not?
+
+The walk opens nothing but regular files, and of these only the first bytes; it knows nothing of
+what happens to an image. Whatever it meets is reported: nothing is left out in silence.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from utils.files import open_regular
+from utils.image_formats import HEAD_BYTES, SUFFIXES, UNSUPPORTED_SUFFIXES, sniff
+from utils.safe_names import printable_key
+
+
+class PassedOverReason(StrEnum):
+    """Why something was not taken as an image."""
+
+    HIDDEN = "hidden"
+    APPLE_DOUBLE = "apple_double"
+    SYSTEM = "system"
+    OUTPUT_DIRECTORY = "output_directory"
+    OTHER_OUTPUT_DIRECTORY = "other_output_directory"
+    DIRECTORY_NAMED_LIKE_IMAGE = "directory_named_like_image"
+    SPECIAL_FILE = "special_file"
+    DANGLING_LINK = "dangling_link"
+    LINK_LOOP = "link_loop"
+    VANISHED = "vanished"
+    UNREADABLE = "unreadable"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    NOT_AN_IMAGE = "not_an_image"
+
+    @property
+    def meaning(self) -> str:
+        """The reason in words that go on from "passed over: "."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    PassedOverReason.HIDDEN: "hidden, its name begins with a dot",
+    PassedOverReason.APPLE_DOUBLE: "a Mac's notes on another file",
+    PassedOverReason.SYSTEM: "made by the operating system or the file server",
+    PassedOverReason.OUTPUT_DIRECTORY: "the output directory",
+    PassedOverReason.OTHER_OUTPUT_DIRECTORY: "the output directory of another run",
+    PassedOverReason.DIRECTORY_NAMED_LIKE_IMAGE: "a directory named like an image; what is in it counts",
+    PassedOverReason.SPECIAL_FILE: "a pipe, a socket or a device",
+    PassedOverReason.DANGLING_LINK: "a link to nothing",
+    PassedOverReason.LINK_LOOP: "a link that leads back to where it stands",
+    PassedOverReason.VANISHED: "gone before it could be looked at",
+    PassedOverReason.UNREADABLE: "unreadable, permission is missing or the disk is at fault",
+    PassedOverReason.UNSUPPORTED_FORMAT: "a kind of picture that cannot be sent; convert it to PNG or JPEG",
+    PassedOverReason.NOT_AN_IMAGE: "not an image",
+}
+
+_SYSTEM_NAMES = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".localized", "icon\r", "__macosx"}
+    | {"@eadir", "#recycle", "$recycle.bin", "recycler", "system volume information", "lost+found"}
+)
+"""In small letters. NAS servers keep thumbnails in ``@eaDir``: real images that nobody wants answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundImage:
+    """A file that is an image by its name or by its first bytes; whether it is whole is not known yet."""
+
+    path: Path
+    relative: str
+    """The path below the root as a printable, unique key (see ``naming.printable_key``)."""
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """Something that was met and is not taken; a directory stands for all that is in it."""
+
+    path: Path
+    relative: str
+    """As in :class:`FoundImage`; empty for the root itself."""
+    reason: PassedOverReason
+
+
+def discover(root: Path, *, exclude: Collection[Path]) -> Iterator[FoundImage | PassedOver]:
+    """Walk ``root`` and yield every image, and everything that is none with the reason.
+
+    Lazy, and sorted by the bytes of the names, folder by folder: the order is the same on every run.
+    Of a directory only the names are held. Links are followed; a directory in ``exclude`` is not
+    entered, whatever path leads to it, nor is one that holds ``metadata/journal.db`` (but for the
+    root: who names it means it). Never raises: a root that is missing or no directory is itself
+    yielded as passed over, as unreadable or vanished.
+    """
+    walk = _Walk(exclude)
+    yield from walk.enter(os.fspath(root), "")
+    while walk.levels:
+        level = walk.levels[-1]
+        name = next(level.names, None)
+        if name is None:
+            walk.levels.pop()
+            continue
+        path = os.path.join(level.path, name)  # noqa: PTH118 -- a Path for each of 100,000 names costs seconds
+        relative = f"{level.relative}/{name}" if level.relative else name
+        yield from walk.look_at(path, relative, name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Level:
+    """A directory that is being walked."""
+
+    path: str
+    relative: str
+    identity: tuple[int, int]
+    names: Iterator[str]
+
+
+class _Walk:
+    """Where the walk is: the directories from the root down to the present one."""
+
+    def __init__(self, exclude: Collection[Path]) -> None:
+        self.levels: list[_Level] = []
+        self._exclude = tuple(exclude)
+
+    def look_at(self, path: str, relative: str, name: str) -> Iterator[FoundImage | PassedOver]:
+        """Yield what is to be said of one name; a directory becomes the next level."""
+        reason = _reason_by_name(name)
+        if reason is not None:
+            yield _passed_over(path, relative, reason)
+            return
+        status = _stat(path)
+        if isinstance(status, PassedOverReason):
+            yield _passed_over(path, relative, status)
+        elif stat.S_ISDIR(status.st_mode):
+            if _suffix(name) in SUFFIXES:
+                yield _passed_over(path, relative, PassedOverReason.DIRECTORY_NAMED_LIKE_IMAGE)
+            yield from self.enter(path, relative)
+        elif stat.S_ISREG(status.st_mode):
+            yield _judge_file(path, relative, status)
+        else:
+            yield _passed_over(path, relative, PassedOverReason.SPECIAL_FILE)
+
+    def enter(self, path: str, relative: str) -> Iterator[PassedOver]:
+        """Make a directory the next level, or say why not."""
+        opened = self._open(path, relative)
+        if isinstance(opened, _Level):
+            self.levels.append(opened)
+        else:
+            yield _passed_over(path, relative, opened)
+
+    def _open(self, path: str, relative: str) -> _Level | PassedOverReason:
+        status = _stat(path)
+        if isinstance(status, PassedOverReason):
+            return status
+        identity = _identity(status)
+        if self._is_excluded(identity):
+            return PassedOverReason.OUTPUT_DIRECTORY
+        if any(level.identity == identity for level in self.levels):
+            return PassedOverReason.LINK_LOOP
+        try:
+            names = os.listdir(path)  # noqa: PTH208 -- names, not 100,000 Path objects
+        except OSError:
+            return PassedOverReason.UNREADABLE
+        if self.levels and "metadata" in names and os.path.lexists(f"{path}/metadata/journal.db"):
+            return PassedOverReason.OTHER_OUTPUT_DIRECTORY
+        names.sort(key=os.fsencode)
+        return _Level(path=path, relative=relative, identity=identity, names=iter(names))
+
+    def _is_excluded(self, identity: tuple[int, int]) -> bool:
+        # By identity, since links and mounts give one directory several paths; asked anew each
+        # time, since the output directory may be made only after the walk has begun.
+        statuses = (_try_stat(path) for path in self._exclude)
+        return any(status is not None and _identity(status) == identity for status in statuses)
+
+
+def _reason_by_name(name: str) -> PassedOverReason | None:
+    """Return why a file or directory of this name is not even looked at, or None."""
+    if name.startswith("._"):
+        return PassedOverReason.APPLE_DOUBLE
+    if name.lower() in _SYSTEM_NAMES:
+        return PassedOverReason.SYSTEM
+    return PassedOverReason.HIDDEN if name.startswith(".") else None
+
+
+def _judge_file(path: str, relative: str, status: os.stat_result) -> FoundImage | PassedOver:
+    """Take a regular file by its suffix, else by its first bytes."""
+    suffix = _suffix(path)
+    if suffix in UNSUPPORTED_SUFFIXES:
+        return _passed_over(path, relative, PassedOverReason.UNSUPPORTED_FORMAT)
+    if suffix not in SUFFIXES:
+        reason = _reason_by_content(path, status.st_size)
+        if reason is not None:
+            return _passed_over(path, relative, reason)
+    return FoundImage(
+        path=Path(path),
+        relative=printable_key(relative),
+        size_bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+    )
+
+
+def _reason_by_content(path: str, size_bytes: int) -> PassedOverReason | None:
+    """Return why a file without an image's suffix is not one, or None when its first bytes say it is."""
+    if size_bytes == 0:
+        return PassedOverReason.NOT_AN_IMAGE
+    try:
+        with open_regular(path) as handle:
+            kind = sniff(handle.read(HEAD_BYTES))
+    except FileNotFoundError:
+        return PassedOverReason.VANISHED
+    except OSError:
+        return PassedOverReason.UNREADABLE
+    return None if kind is not None else PassedOverReason.NOT_AN_IMAGE
+
+
+def _stat(path: str) -> os.stat_result | PassedOverReason:
+    """Return what the path leads to, links followed, or why that cannot be said."""
+    try:
+        return os.stat(path)  # noqa: PTH116 -- as above, without a Path for each name
+    except FileNotFoundError:
+        is_link = os.path.islink(path)  # noqa: PTH114
+        return PassedOverReason.DANGLING_LINK if is_link else PassedOverReason.VANISHED
+    except OSError as exc:
+        return PassedOverReason.LINK_LOOP if exc.errno == errno.ELOOP else PassedOverReason.UNREADABLE
+
+
+def _try_stat(path: Path) -> os.stat_result | None:
+    """Return None for a directory that does not exist yet, or cannot be reached."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 -- as above
+
+
+def _passed_over(path: str, relative: str, reason: PassedOverReason) -> PassedOver:
+    return PassedOver(path=Path(path), relative=printable_key(relative), reason=reason)
