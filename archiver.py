@@ -1,9 +1,7 @@
-"""How does an outcome come to stand in the output directory, so that a crash can lose no paid answer?
+"""Writes outcomes, documents and the archive, so that a crash loses no paid answer.
 
-For an answer in the order that ``storage.output.commit`` keeps. At any instant a line of the ledger whose
-files stand with their hashes proves an answer, and a line without its files proves nothing.
-
-This file must not know how an answer was obtained, nor what the journal thinks of it.
+At any instant a line of the ledger whose files stand with their hashes proves an answer; a line without its
+files proves nothing. ``storage.output.commit`` keeps that order. See docs/adr/0004.
 """
 
 import shutil
@@ -27,42 +25,32 @@ from models import (
     Succeeded,
     Usage,
 )
+from storage.output import layout
 from storage.output.answer_files import (
     ResultFile,
-    answer_files,
-    copied_answer,
-    copied_files,
-    failure_file,
-    stored_answer,
+    build_answer_files,
+    build_copied_answer,
+    build_copied_files,
+    build_failure_file,
+    build_stored_answer,
 )
-from storage.output.commit import NewAnswer, put_answers, results_among
-from storage.output.layout import (
-    DRY_RUN,
-    FAILED,
-    LEDGER,
-    METADATA,
-    SUCCESSFUL,
-    WRITE_TEST,
-    Place,
-    stays_out_of_archive,
-)
+from storage.output.commit import PendingAnswer, commit_answers, select_result_paths
+from storage.output.layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place
 from storage.output.ledger import Ledger
-from storage.output.tree import ResultTree, holds_real_run, naming, storing
-from utils.archives import members, write_tar_gz, write_zip
+from storage.output.tree import OutputTree, storage_errors, with_path
+from utils.archives import list_members, write_tar_gz, write_zip
 from utils.files import open_atomic
-from utils.json_encoding import json_document, json_stream, plain
-
-__all__ = ["Archiver", "holds_real_run"]
+from utils.json_encoding import json_document, json_stream, to_jsonable
 
 PROGRAM = "gemini-batch-processor"
 SCHEMA_VERSION = 1
 """Of the documents; see ``docs/schema/``."""
 
-_LOST_ROOT = "was removed, moved or unmounted during the run"
+_ROOT_GONE = "was removed, moved or unmounted during the run"
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
 _PACKERS = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}
 
-Written = tuple[Artefact, ...] | StorageError
+StoreResult = tuple[Artefact, ...] | StorageError
 """The files of an outcome, or why they do not stand."""
 
 
@@ -72,9 +60,8 @@ class Archiver:
     Args:
         output_dir: made when missing.
         run: the present run.
-        beside_real: a dry run is to write its documents and its archive beside those of an earlier
-            real run (see ``holds_real_run``); without meaning for a real run.
-        price: what a call costs that took these tokens at this moment; None when nobody knows.
+        has_real_run: a dry run writes its documents and archive beside those of an earlier real run.
+        price: returns what a call costs that took these tokens at this moment; None if unknown.
     """
 
     def __init__(
@@ -82,17 +69,17 @@ class Archiver:
         *,
         output_dir: Path,
         run: RunInfo,
-        beside_real: bool = False,
+        has_real_run: bool = False,
         price: Callable[[Usage, datetime], Decimal | None] = lambda *_: None,
     ) -> None:
         self._root = output_dir
         self._run = run
         self._price = price
-        is_beside = run.dry_run and beside_real
+        is_beside = run.dry_run and has_real_run
         self.documents = output_dir / (DRY_RUN if is_beside else METADATA)
         """Where this run's documents go."""
         self._archive = "archive.dry-run" if is_beside else "archive"
-        self._tree = ResultTree(output_dir, run_id=run.run_id, dry_run=run.dry_run)
+        self._tree = OutputTree(output_dir, run_id=run.run_id, dry_run=run.dry_run)
         # The ledger of the real answers never holds a simulated one.
         name = f"{DRY_RUN}/{Path(LEDGER).name}" if run.dry_run else LEDGER
         self._ledger_path = output_dir / name
@@ -107,11 +94,11 @@ class Archiver:
 
         """
         results = (self._root / name for name in _FOLDERS)
-        with storing("nothing was asked yet"):
+        with storage_errors("nothing was asked yet"):
             self._root.mkdir(parents=True, exist_ok=True)
             self._identity = _identity(self._root)
             for folder in (*results, self._ledger_path.parent, self.documents):
-                with naming(folder):
+                with with_path(folder):
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / WRITE_TEST).write_bytes(b"writable\n")
                     (folder / WRITE_TEST).unlink()
@@ -122,14 +109,14 @@ class Archiver:
         Raises:
             StorageError: the file system does not say.
         """
-        with storing("nothing was asked yet"):
+        with storage_errors("nothing was asked yet"):
             return shutil.disk_usage(self._root).free
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove unfinished files that a killed run left; return how many. Only while no other run is on."""
-        return self._tree.sweep()
+        return self._tree.remove_unfinished()
 
-    def ledger(self) -> Iterator[StoredAnswer]:
+    def read_ledger(self) -> Iterator[StoredAnswer]:
         """Yield every real answer that was ever received, oldest first; damaged lines are passed over.
 
         Those that may stand in the history follow once more, with their files as they are called there.
@@ -139,15 +126,15 @@ class Archiver:
 
         """
         path = self._root / LEDGER
-        with storing("no answer was lost"), naming(path):
+        with storage_errors("no answer was lost"), with_path(path):
             lines = Ledger(path, run_id=self._run.run_id)
             yield from lines
-            folders = self._tree.history()
+            folders = self._tree.list_history_folders()
             for answer in lines if folders else ():
-                places = (self._tree.moved(answer.artefacts, folder) for folder in folders)
+                places = (self._tree.find_all_in_folder(answer.artefacts, folder) for folder in folders)
                 yield from (replace(answer, artefacts=place) for place in places if place)
 
-    def store(self, outcome: Outcome, *, replaces: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
+    def store(self, outcome: Outcome, *, replaced: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
         """Write an outcome's files and return them; a Deferred has none.
 
         A dry run leaves an image that has real files alone, and returns none. A Reused is put in place
@@ -155,33 +142,34 @@ class Archiver:
 
         Args:
             outcome: of this run.
-            replaces: the files of the image's earlier answer, which move to the history; see ``kept``.
+            replaced: the files of the image's earlier answer, which move to the history; see ``kept``.
 
         Raises:
             StorageError: a file could not be written; the message names it and the image.
 
         """
-        (stored,) = self.store_all([(outcome, replaces)])
+        (stored,) = self.store_all([(outcome, replaced)])
         if isinstance(stored, StorageError):
             raise stored
         return stored
 
-    def store_all(self, outcomes: Sequence[tuple[Outcome, Sequence[Artefact]]]) -> list[Written]:
+    def store_all(self, outcomes: Sequence[tuple[Outcome, Sequence[Artefact]]]) -> list[StoreResult]:
         """Do what ``store`` does for some outcomes at once: answers share their turns of the disk.
 
         Each is an outcome and the files that it replaces. Returns the files of each, or why they do not
         stand; one that cannot be written takes no other along, unless it is the ledger that fails.
         """
         is_here = self._is_same_root()
-        begun = [self._begin(outcome, replaces, is_here=is_here) for outcome, replaces in outcomes]
-        answers = [one for one in begun if isinstance(one, NewAnswer)]
-        failures = iter(put_answers(self._tree, self._ledger, self._ledger_path, answers))
+        prepared = [self._prepare(outcome, replaced, is_here=is_here) for outcome, replaced in outcomes]
+        answers = [one for one in prepared if isinstance(one, PendingAnswer)]
+        failures = iter(commit_answers(self._tree, self._ledger, self._ledger_path, answers))
         return [
-            next(failures) or one.answer.artefacts if isinstance(one, NewAnswer) else one for one in begun
+            next(failures) or one.answer.artefacts if isinstance(one, PendingAnswer) else one
+            for one in prepared
         ]
 
     def put_copy(
-        self, job: ImageJob, answer: StoredAnswer, *, replaces: Sequence[Artefact] = ()
+        self, job: ImageJob, answer: StoredAnswer, *, replaced: Sequence[Artefact] = ()
     ) -> tuple[Artefact, ...]:
         """Put a stored answer in place under the name of another image with the same bytes.
 
@@ -191,31 +179,31 @@ class Archiver:
             StorageError: a file could not be read or written.
 
         """
-        loss = f"the answer for {job.key} was not put in place"
-        self._check_root(loss)
-        with storing(loss):
-            stored = self._stored_files(answer)
+        consequence = f"the answer for {job.key} was not put in place"
+        self._check_root(consequence)
+        with storage_errors(consequence):
+            stored = self._read_stored_files(answer)
         if self._run.dry_run or answer.dry_run or not stored:
             return ()
         place = Place.of(job.key)
-        copy = copied_answer(job, answer, files := copied_files(place, stored))
-        new = NewAnswer(place=place, answer=copy, files=files, replaces=replaces, loss=loss)
-        for failure in filter(None, put_answers(self._tree, self._ledger, self._ledger_path, [new])):
+        copy = build_copied_answer(job, answer, files := build_copied_files(place, stored))
+        new = PendingAnswer(place=place, answer=copy, files=files, replaced=replaced, consequence=consequence)
+        for failure in filter(None, commit_answers(self._tree, self._ledger, self._ledger_path, [new])):
             raise failure
         return copy.artefacts
 
-    def kept(self, replaces: Iterable[Artefact]) -> tuple[Artefact, ...]:
+    def find_in_history(self, replaced: Iterable[Artefact]) -> tuple[Artefact, ...]:
         """Return where files that this run replaced stand now; files that did not stand are left out."""
-        found = (self._tree.kept(artefact) for artefact in replaces)
+        found = (self._tree.find_in_history(artefact) for artefact in replaced)
         return tuple(artefact for artefact in found if artefact)
 
-    def stands(self, artefact: Artefact) -> bool:
+    def is_present(self, artefact: Artefact) -> bool:
         """Return whether a file is there with the right size."""
-        return self._tree.stands(artefact)
+        return self._tree.is_present(artefact)
 
-    def proves(self, artefact: Artefact) -> bool:
+    def has_expected_hash(self, artefact: Artefact) -> bool:
         """Return whether a file is there with the right bytes."""
-        return self._tree.proves(artefact)
+        return self._tree.has_expected_hash(artefact)
 
     def write_document(self, name: str, document: object) -> Path:
         """Write ``<name>.json`` from a dataclass and return its path.
@@ -224,7 +212,7 @@ class Archiver:
             StorageError: it could not be written; an earlier one stands.
 
         """
-        return self._write(name, (json_document({**self._head(), **plain(document)}),))
+        return self._write_pieces(name, (json_document({**self._document_head(), **to_jsonable(document)}),))
 
     def write_stream(self, name: str, head: object, list_name: str, items: Iterable[object]) -> Path:
         """Write ``<name>.json`` from a dataclass and, under ``list_name``, items as they come.
@@ -235,7 +223,9 @@ class Archiver:
             StorageError: it could not be written; an earlier one stands.
 
         """
-        return self._write(name, json_stream({**self._head(), **plain(head)}, list_name, items))
+        return self._write_pieces(
+            name, json_stream({**self._document_head(), **to_jsonable(head)}, list_name, items)
+        )
 
     def pack(self, fmt: str) -> Path | None:
         """Write the archive and return its path; None for the format ``none``. Call it last.
@@ -251,14 +241,14 @@ class Archiver:
             return None
         ending, write = _PACKERS[fmt]
         path = self._root / f"{self._archive}{ending}"
-        with storing("the results stand unpacked"), naming(path), open_atomic(path) as handle:
-            write(handle, members(self._root, _FOLDERS, skip=self._stays_out))
+        with storage_errors("the results stand unpacked"), with_path(path), open_atomic(path) as handle:
+            write(handle, list_members(self._root, _FOLDERS, skip=self._is_excluded))
         return path
 
     def _check_root(self, consequence: str) -> None:
         """Refuse to go on in another directory than the run began in (removed, moved, unmounted)."""
         if not self._is_same_root():
-            raise StorageError(f"{self._root} {_LOST_ROOT}: {consequence}")
+            raise StorageError(f"{self._root} {_ROOT_GONE}: {consequence}")
 
     def _is_same_root(self) -> bool:
         try:  # without an identity nothing was checked before, so there is nothing to compare
@@ -266,21 +256,23 @@ class Archiver:
         except OSError:
             return False
 
-    def _begin(self, outcome: Outcome, replaces: Sequence[Artefact], *, is_here: bool) -> NewAnswer | Written:
+    def _prepare(
+        self, outcome: Outcome, replaced: Sequence[Artefact], *, is_here: bool
+    ) -> PendingAnswer | StoreResult:
         """Return an answer that is to be written; everything else is written now."""
         key = outcome.job.key
         if not is_here:
-            return StorageError(f"{self._root} {_LOST_ROOT}: the outcome of {key} was lost")
+            return StorageError(f"{self._root} {_ROOT_GONE}: the outcome of {key} was lost")
         try:
             match outcome:
                 case Succeeded():
-                    with storing(f"the answer for {key} was lost"):
-                        return self._new_answer(outcome, replaces)
+                    with storage_errors(f"the answer for {key} was lost"):
+                        return self._build_pending_answer(outcome, replaced)
                 case Failed():
-                    with storing(f"the failure of {key} was not noted"):
-                        return self._store_failure(outcome, replaces)
+                    with storage_errors(f"the failure of {key} was not noted"):
+                        return self._store_failure(outcome, replaced)
                 case Reused():
-                    return self.put_copy(outcome.job, outcome.answer, replaces=replaces)
+                    return self.put_copy(outcome.job, outcome.answer, replaced=replaced)
                 case Deferred():
                     return ()
                 case _:
@@ -288,32 +280,36 @@ class Archiver:
         except StorageError as error:
             return error
 
-    def _new_answer(self, outcome: Succeeded, replaces: Sequence[Artefact]) -> NewAnswer | Written:
+    def _build_pending_answer(
+        self, outcome: Succeeded, replaced: Sequence[Artefact]
+    ) -> PendingAnswer | StoreResult:
         place = Place.of(outcome.job.key)
-        if self._run.dry_run and self._tree.holds_real(place):
+        if self._run.dry_run and self._tree.has_real_result(place):
             return ()
-        files = answer_files(place, outcome.generation, dry_run=self._run.dry_run)
-        answer = stored_answer(outcome, self._run, files)
+        files = build_answer_files(place, outcome.generation, dry_run=self._run.dry_run)
+        answer = build_stored_answer(outcome, self._run, files)
         cost = self._price(answer.usage, outcome.attempts[-1].started_at)
         if cost is not None:
             answer = replace(answer, cost_usd=float(round(cost, 6)))
-        loss = f"the answer for {outcome.job.key} was lost"
-        return NewAnswer(place=place, answer=answer, files=files, replaces=replaces, loss=loss)
+        consequence = f"the answer for {outcome.job.key} was lost"
+        return PendingAnswer(
+            place=place, answer=answer, files=files, replaced=replaced, consequence=consequence
+        )
 
-    def _store_failure(self, outcome: Failed, replaces: Sequence[Artefact]) -> tuple[Artefact, ...]:
+    def _store_failure(self, outcome: Failed, replaced: Sequence[Artefact]) -> tuple[Artefact, ...]:
         place = Place.of(outcome.job.key)
-        if self._run.dry_run and self._tree.holds_real(place):
+        if self._run.dry_run and self._tree.has_real_result(place):
             return ()
-        file = failure_file(place, outcome, self._run)
+        file = build_failure_file(place, outcome, self._run)
         self._tree.put(file.path, file.data)
         # Not before: while the disk is full, an earlier answer stays where the journal knows it.
-        for path in results_among(replaces):
-            self._tree.retire(path)
-        for path in filter(self._tree.is_dry, self._tree.present(place)):
+        for path in select_result_paths(replaced):
+            self._tree.move_to_history(path)
+        for path in filter(self._tree.is_dry, self._tree.find_results(place)):
             self._tree.remove(path)
         return (file.artefact,)
 
-    def _stored_files(self, answer: StoredAnswer) -> list[ResultFile]:
+    def _read_stored_files(self, answer: StoredAnswer) -> list[ResultFile]:
         """Return the files of a stored answer, none when one of them is not what it was."""
         files = []
         for artefact in answer.artefacts:
@@ -323,7 +319,7 @@ class Archiver:
             files.append(ResultFile(artefact.path, data))
         return files
 
-    def _head(self) -> dict[str, object]:
+    def _document_head(self) -> dict[str, object]:
         return {
             "schema_version": SCHEMA_VERSION,
             "program": {"name": PROGRAM, "version": self._run.version},
@@ -331,18 +327,18 @@ class Archiver:
             "dry_run": self._run.dry_run,
         }
 
-    def _write(self, name: str, pieces: Iterable[bytes]) -> Path:
+    def _write_pieces(self, name: str, pieces: Iterable[bytes]) -> Path:
         self._check_root(f"{name}.json was not written")
         path = self.documents / f"{name}.json"
-        with storing("the document was not written"), naming(path):
+        with storage_errors("the document was not written"), with_path(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_atomic(path) as handle:
                 handle.writelines(pieces)
         return path
 
-    def _stays_out(self, name: str) -> bool:
+    def _is_excluded(self, name: str) -> bool:
         is_about_dry_runs = name == DRY_RUN and not self._run.dry_run
-        return is_about_dry_runs or stays_out_of_archive(name)
+        return is_about_dry_runs or layout.is_excluded_from_archive(name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

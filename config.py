@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import ErrorKind, UsageError
 from settings import argument_parser
-from settings.options import ArchiveFormat, FailOn, Loudness
+from settings.options import ArchiveFormat, FailOn, Verbosity
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -29,7 +29,7 @@ _REAL_HOST = "generativelanguage.googleapis.com"
 _REAL_HOST_MIN_TIMEOUT_S = 10
 """Source: "400 … Minimum allowed deadline is 10s", github.com/livekit/agents/issues/3723, 2026-11."""
 _Values = Mapping[str, Any]
-_LEVELS = {Loudness.QUIET: "WARNING", Loudness.NORMAL: "INFO", Loudness.VERBOSE: "DEBUG"}
+_LOG_LEVELS = {Verbosity.QUIET: "WARNING", Verbosity.NORMAL: "INFO", Verbosity.VERBOSE: "DEBUG"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Settings:
         Without the key, and without the prompt, which stands there on its own.
         """
         shown = [one.name for one in fields(self) if one.name not in {"api_key", "prompt", "ping_url"}]
-        return {name: _plain(getattr(self, name)) for name in shown}
+        return {name: _to_jsonable(getattr(self, name)) for name in shown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,33 +131,33 @@ def load(
     """
     typed = argument_parser.parse(argv, version=VERSION)
     # Only now, since --help and a wrong flag have ended already and must not pay for pydantic.
-    from settings.sources import Source, Sources, dotenv_file, variables  # noqa: PLC0415
+    from settings.sources import Source, Sources, read_dotenv, read_variables  # noqa: PLC0415
 
-    dotenv = [dotenv_file(path) for path in dotenv_paths]
-    environment = variables(env, where="the environment")
-    asks_for_status = typed.pop(argument_parser.STATUS, False)
-    if asks_for_status:  # what a run must be given is not asked for
+    dotenv = [read_dotenv(path) for path in dotenv_paths]
+    environment = read_variables(env, origin="the environment")
+    is_status_request = typed.pop(argument_parser.STATUS, False)
+    if is_status_request:  # what a run must be given is not asked for
         typed = {"input_dir": ".", "prompt": "-", **typed}
-    sources = Sources((Source(where="", values=typed), environment, *dotenv))
+    sources = Sources((Source(origin="", values=typed), environment, *dotenv))
     try:
-        return _status_request(sources) if asks_for_status else _settings(sources)
+        return _status_request(sources) if is_status_request else _settings(sources)
     except UsageError as error:
-        raise UsageError(sources.without_keys(str(error))) from error.__cause__
+        raise UsageError(sources.remove_keys(str(error))) from error.__cause__
 
 
 def _status_request(sources: "Sources") -> StatusRequest:
-    return StatusRequest(output_dir=Path(sources.merged()["output_dir"]).expanduser())
+    return StatusRequest(output_dir=Path(sources.merge()["output_dir"]).expanduser())
 
 
 def _settings(sources: "Sources") -> Settings:
-    values = sources.merged()
-    loudness = values.pop("log_level")
+    values = sources.merge()
+    verbosity = values.pop("log_level")
     keys = {name: values.pop(name) for name in ("gemini_api_key", "google_api_key")}
     checked = {
         "input_dir": _input_dir(values, sources),
         "output_dir": _output_dir(values, sources),
         "log_file": _log_file(values, sources),
-        **_words(values, sources),
+        **_prompt_settings(values, sources),
         "optimizer_model": _optimizer_model(values, sources),
         "optimizer_max_cost": Decimal(values["optimizer_max_cost"]),
         "api_base_url": _api_base_url(values, sources),
@@ -166,10 +166,10 @@ def _settings(sources: "Sources") -> Settings:
         "state_dir": _state_dir(values, sources),
         "ping_url": _ping_url(values, sources),
         "only": _only(values, sources),
-        "fail_on": FailOn.of(values["fail_on"]),
-        "api_key": _api_key(keys, sources, needed=not values["dry_run"]),
-        "log_level": _LEVELS[loudness],
-        "quiet": loudness is Loudness.QUIET,
+        "fail_on": FailOn.parse(values["fail_on"]),
+        "api_key": _api_key(keys, sources, is_required=not values["dry_run"]),
+        "log_level": _LOG_LEVELS[verbosity],
+        "quiet": verbosity is Verbosity.QUIET,
     }
     return Settings(**(values | checked))
 
@@ -179,16 +179,16 @@ def _input_dir(values: _Values, sources: "Sources") -> Path:
     try:
         os.scandir(path).close()
     except OSError as error:
-        raise sources.wrong("input_dir", f"a directory that can be read ({error.strerror})") from error
+        raise sources.build_error("input_dir", f"a directory that can be read ({error.strerror})") from error
     return path
 
 
 def _output_dir(values: _Values, sources: "Sources") -> Path:
     path = Path(values["output_dir"]).expanduser()
     if not _can_be_directory(path):
-        raise sources.wrong("output_dir", "a directory, or a path where one can be made")
+        raise sources.build_error("output_dir", "a directory, or a path where one can be made")
     if path.exists() and path.samefile(Path(values["input_dir"]).expanduser()):
-        raise sources.wrong("output_dir", "another directory than --input-dir")
+        raise sources.build_error("output_dir", "another directory than --input-dir")
     return path
 
 
@@ -197,7 +197,7 @@ def _state_dir(values: _Values, sources: "Sources") -> Path | None:
         return None
     path = Path(values["state_dir"]).expanduser()
     if not _can_be_directory(path):
-        raise sources.wrong("state_dir", "a directory, or a path where one can be made")
+        raise sources.build_error("state_dir", "a directory, or a path where one can be made")
     return path
 
 
@@ -206,7 +206,7 @@ def _log_file(values: _Values, sources: "Sources") -> Path | None:
         return None
     path = Path(values["log_file"]).expanduser()
     if path.is_dir() or not _can_be_directory(path.parent):
-        raise sources.wrong("log_file", "a file, or a path where one can be made")
+        raise sources.build_error("log_file", "a file, or a path where one can be made")
     return path
 
 
@@ -218,7 +218,7 @@ def _can_be_directory(path: Path) -> bool:
         return False
 
 
-def _words(values: _Values, sources: "Sources") -> _Values:
+def _prompt_settings(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
     from prompts import edits  # noqa: PLC0415
 
@@ -239,23 +239,23 @@ def _optimizer_model(values: _Values, sources: "Sources") -> str | None:
     if model is None:
         return None
     if not values["enable_prompt_optimization"]:
-        raise sources.wrong("optimizer_model", "used together with --enable-prompt-optimization")
+        raise sources.build_error("optimizer_model", "used together with --enable-prompt-optimization")
     if not values["max_prompt_edits"]:
-        raise sources.wrong("optimizer_model", "used with a --max-prompt-edits of at least 1")
+        raise sources.build_error("optimizer_model", "used with a --max-prompt-edits of at least 1")
     return str(model)
 
 
 def _prompt(values: _Values, sources: "Sources") -> str:
-    said = str(values["prompt"])
-    if said.startswith("@@"):
-        text = said[1:]
-    elif said.startswith("@"):
-        text = _prompt_file(Path(said[1:]).expanduser())
+    argument = str(values["prompt"])
+    if argument.startswith("@@"):
+        text = argument[1:]
+    elif argument.startswith("@"):
+        text = _prompt_file(Path(argument[1:]).expanduser())
     else:
-        text = said
+        text = argument
     # A byte of the command line that is no UTF-8 arrives as a lone surrogate.
     if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
-        raise sources.wrong("prompt")
+        raise sources.build_error("prompt")
     return text
 
 
@@ -275,13 +275,13 @@ def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
     try:
         return frozenset(ErrorKind(word) for word in words if word)
     except ValueError as error:
-        raise sources.wrong("only", f"of these, with commas between: {', '.join(ErrorKind)}") from error
+        raise sources.build_error("only", f"of these, with commas between: {', '.join(ErrorKind)}") from error
 
 
 def _ping_url(values: _Values, sources: "Sources") -> str | None:
     url = values["ping_url"]
     if url is not None and not _is_web_address(url):
-        raise sources.wrong("ping_url")
+        raise sources.build_error("ping_url")
     return None if url is None else str(url)
 
 
@@ -300,7 +300,7 @@ def _api_base_url(values: _Values, sources: "Sources") -> str | None:
     if url is None:
         return None
     if not _is_web_address(url) or not url.isprintable() or any(mark in url for mark in "@?# \\"):
-        raise sources.wrong("api_base_url")
+        raise sources.build_error("api_base_url")
     return str(url).rstrip("/")
 
 
@@ -310,22 +310,22 @@ def _timeout_s(values: _Values, sources: "Sources") -> float:
     timeout_s, url = values["timeout_s"], values["api_base_url"]
     host = (urlsplit(url).hostname if url else None) or _REAL_HOST
     if host == _REAL_HOST and timeout_s < _REAL_HOST_MIN_TIMEOUT_S:
-        raise sources.wrong(
+        raise sources.build_error(
             "timeout_s", f"at least {_REAL_HOST_MIN_TIMEOUT_S} seconds, as Google's own host asks"
         )
     return float(timeout_s)
 
 
 def _api_key(
-    keys: "Mapping[str, SecretStr | None]", sources: "Sources", *, needed: bool
+    keys: "Mapping[str, SecretStr | None]", sources: "Sources", *, is_required: bool
 ) -> "SecretStr | None":
     for name, key in keys.items():
         if key is not None:
             text = key.get_secret_value()
             if not text.isascii() or not text.isprintable() or " " in text:
-                raise sources.wrong(name)
+                raise sources.build_error(name)
             return key
-    if needed:
+    if is_required:
         raise UsageError(
             "there is no API key: set GEMINI_API_KEY in the environment or in .env "
             "(make one at https://aistudio.google.com/apikey), or try --dry-run, which needs none"
@@ -333,7 +333,7 @@ def _api_key(
     return None
 
 
-def _plain(value: object) -> str | int | float | bool | None:
+def _to_jsonable(value: object) -> str | int | float | bool | None:
     """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
     if value is None or isinstance(value, int | float):
         return value

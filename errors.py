@@ -49,6 +49,16 @@ class ErrorKind(StrEnum):
     """400, 413, a lost file, or an image that cannot be read: asking again cannot help."""
 
 
+TRANSIENT = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
+"""What waiting cures: such a call says nothing about the words it carried."""
+
+NO_REPLY = TRANSIENT - {ErrorKind.RATE_LIMITED}
+"""Failures in which the service gave no usable reply."""
+
+WORTH_RETRYING_LATER = TRANSIENT | {ErrorKind.FILE_UNAVAILABLE}
+"""Failures that a later run may cure by itself; the others would most likely be paid for again."""
+
+
 class ExitCode(IntEnum):
     """What the process tells cron; the README and ``--help`` print this table."""
 

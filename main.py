@@ -20,11 +20,11 @@ import config
 from errors import BatchError, ExitCode, FatalError, StopReason, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from app.deadline import TimeLimit
-    from app.status import Running
+    from app.deadline import Deadline
+    from app.status import RunningProcess
     from config import Settings, StatusRequest
-    from processing.stop_signal import Stop
-    from utils.lock import Holder
+    from processing.stop_signal import StopSignal
+    from utils.lock import LockHolder
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class TerminatedError(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code (see ``errors.ExitCode``)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _expect_early_signals()
+    _handle_early_signals()
     try:
         env = os.environ  # noqa: TID251 - the one place that reads it
-        wanted = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
-        if isinstance(wanted, config.StatusRequest):
-            return _status(wanted)
-        _set_up_logging(wanted)
-        return _run_alone(wanted, _repeatable(arguments))
+        request = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
+        if isinstance(request, config.StatusRequest):
+            return _print_status(request)
+        _set_up_logging(request)
+        return _run_locked(request, _format_command(arguments))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -61,25 +61,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.UNEXPECTED
 
 
-def _expect_early_signals() -> None:
+def _handle_early_signals() -> None:
     """Until a run can answer signals, and while it waits for the lock, none of them kills it silently."""
 
-    def terminated(*_: object) -> None:
+    def on_sigterm(*_: object) -> None:
         raise TerminatedError
 
-    signal.signal(signal.SIGTERM, terminated)
-    for early in (signal.SIGHUP, signal.SIGUSR1):  # there is no log file and no state to tell of yet
-        signal.signal(early, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_sigterm)
+    for signum in (signal.SIGHUP, signal.SIGUSR1):  # there is no log file and no state to tell of yet
+        signal.signal(signum, signal.SIG_IGN)
 
 
-def _repeatable(arguments: Sequence[str]) -> str:
+def _format_command(arguments: Sequence[str]) -> str:
     """Return the command for people to type again, without the ping's URL, which is a secret."""
-    kept = [
+    words = [
         word
-        for before, word in zip(["", *arguments], arguments, strict=False)
-        if "--ping" not in {before, word} and not word.startswith("--ping=")
+        for previous, word in zip(["", *arguments], arguments, strict=False)
+        if "--ping" not in {previous, word} and not word.startswith("--ping=")
     ]
-    return shlex.join(["python", "main.py", *kept])
+    return shlex.join(["python", "main.py", *words])
 
 
 def console() -> None:
@@ -87,18 +87,18 @@ def console() -> None:
     sys.exit(main())
 
 
-def _run_alone(settings: "Settings", command: str) -> int:
+def _run_locked(settings: "Settings", command: str) -> int:
     """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
     import asyncio
 
-    from app.deadline import time_limit
-    from utils.interpreter import prepare
-    from utils.lock import LockedError, locked, read_holder
+    from app.deadline import compute_deadline
+    from utils.interpreter import configure_interpreter
+    from utils.lock import LockedError, hold_lock, read_holder
 
-    prepare()
+    configure_interpreter()
     # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
-    limit = time_limit(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
-    wait_s = min(settings.wait_lock_s, limit.seconds_left(_utcnow())) if limit else settings.wait_lock_s
+    deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
+    wait_s = min(settings.wait_lock_s, deadline.seconds_left(_utcnow())) if deadline else settings.wait_lock_s
     with ExitStack() as stack:
         lock = settings.output_dir / LOCK
         now = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
@@ -106,27 +106,29 @@ def _run_alone(settings: "Settings", command: str) -> int:
             settings.output_dir.mkdir(parents=True, exist_ok=True)
             if wait_s and read_holder(lock):
                 log.info("another run holds %s: waiting for it", settings.output_dir)
-            stack.enter_context(locked(lock, wait_s=wait_s, started_at=now))
+            stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=now))
         except LockedError as error:
-            if limit and not limit.seconds_left(_utcnow()):
-                return _end(ExitCode.DEADLINE, f"{limit.cause} while another run held {settings.output_dir}")
-            return _end(ExitCode.LOCKED, _held_by(settings.output_dir, error.holder))
+            if deadline and not deadline.seconds_left(_utcnow()):
+                return _end(
+                    ExitCode.DEADLINE, f"{deadline.cause} while another run held {settings.output_dir}"
+                )
+            return _end(ExitCode.LOCKED, _locked_text(settings.output_dir, error.holder))
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
-        return _told(settings, lambda: _end(*asyncio.run(_run(settings, command, limit))))
+        return _run_with_healthcheck(settings, lambda: _end(*asyncio.run(_run(settings, command, deadline))))
 
 
-def _held_by(output_dir: Path, holder: "Holder | None") -> str:
+def _locked_text(output_dir: Path, holder: "LockHolder | None") -> str:
     who = f"process {holder.pid} on {holder.host} since {holder.started_at}" if holder else "another run"
     return f"{output_dir} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock."
 
 
-def _told(settings: "Settings", work: Callable[[], int]) -> int:
+def _run_with_healthcheck(settings: "Settings", work: Callable[[], int]) -> int:
     if settings.ping_url is None:
         return work()
-    from utils.healthcheck import Ping
+    from utils.healthcheck import HealthcheckPing
 
-    ping, code = Ping(settings.ping_url), int(ExitCode.UNEXPECTED)
+    ping, code = HealthcheckPing(settings.ping_url), int(ExitCode.UNEXPECTED)
     ping.start()
     try:
         code = work()
@@ -136,24 +138,29 @@ def _told(settings: "Settings", work: Callable[[], int]) -> int:
     return code
 
 
-def _running(holder: "Holder") -> "Running":
-    from app.status import Running
+def _to_running_process(holder: "LockHolder") -> "RunningProcess":
+    from app.status import RunningProcess
 
     started_at = datetime.fromisoformat(holder.started_at)
-    return Running(pid=holder.pid, host=holder.host, started_at=started_at)
+    return RunningProcess(pid=holder.pid, host=holder.host, started_at=started_at)
 
 
-async def _run(settings: "Settings", command: str, limit: "TimeLimit | None") -> tuple[ExitCode, str]:
+async def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> tuple[ExitCode, str]:
     from app import run
 
-    def guard(work: Coroutine[None, None, None], stop: "Stop", state: Callable[[], str]) -> Awaitable[None]:
-        return _until_signalled(work, stop, settings.grace_s, state)
+    def guard(
+        work: Coroutine[None, None, None], stop: "StopSignal", describe_progress: Callable[[], str]
+    ) -> Awaitable[None]:
+        return _run_until_signalled(work, stop, settings.grace_s, describe_progress)
 
-    return await run.run(settings, command, limit=limit, utcnow=_utcnow, guard=guard)
+    return await run.run(settings, command, deadline=deadline, utcnow=_utcnow, guard=guard)
 
 
-async def _until_signalled(
-    work: Coroutine[None, None, None], stop: "Stop", grace_s: float, state: Callable[[], str]
+async def _run_until_signalled(
+    work: Coroutine[None, None, None],
+    stop: "StopSignal",
+    grace_s: float,
+    describe_progress: Callable[[], str],
 ) -> None:
     """Do the work. The first signal lets calls in flight finish, the second or the grace's end cancels."""
     import asyncio
@@ -161,27 +168,27 @@ async def _until_signalled(
     from utils.logger import reopen_log_file
 
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-    signalled = False  # a run that stops for another reason still gives its calls the grace
+    is_signalled = False  # a run that stops for another reason still gives its calls the grace
 
     def on_signal(reason: StopReason, name: str) -> None:
-        nonlocal signalled
+        nonlocal is_signalled
         if task.done():
             log.warning(
                 "%s: all calls have ended; only the documents and the archive are still written", name
             )
             return
-        if signalled:
+        if is_signalled:
             task.cancel()
             return
-        signalled = True
+        is_signalled = True
         log.warning("%s: calls in flight are finished (at most %.0f s); again cancels them", name, grace_s)
-        stop.ask(FatalError(reason, f"stopped by {name}"))
+        stop.request(FatalError(reason, f"stopped by {name}"))
         loop.call_later(grace_s, task.cancel)
 
     loop.add_signal_handler(signal.SIGINT, on_signal, StopReason.INTERRUPTED, "Ctrl-C")
     loop.add_signal_handler(signal.SIGTERM, on_signal, StopReason.TERMINATED, "SIGTERM")
     loop.add_signal_handler(signal.SIGHUP, reopen_log_file)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(f"{state()}\n"))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(f"{describe_progress()}\n"))
     try:
         await task
     except asyncio.CancelledError:
@@ -189,20 +196,20 @@ async def _until_signalled(
             raise
 
 
-def _status(wanted: "StatusRequest") -> int:
+def _print_status(request: "StatusRequest") -> int:
     """Print how far the results of an output directory are; changes nothing there."""
-    from app.status import open_status, read_stopped, status_report
+    from app.status import format_status, open_status, read_stopped_run
     from utils.lock import read_holder
 
-    with open_status(wanted.output_dir) as reader:
-        holder = read_holder(wanted.output_dir / LOCK)
-        running = _running(holder) if holder else None
-        report = status_report(
+    with open_status(request.output_dir) as reader:
+        holder = read_holder(request.output_dir / LOCK)
+        running = _to_running_process(holder) if holder else None
+        report = format_status(
             reader,
-            output_dir=str(wanted.output_dir),
+            output_dir=str(request.output_dir),
             running=running,
             now=_utcnow(),
-            stopped=read_stopped(wanted.output_dir),
+            stopped=read_stopped_run(request.output_dir),
         )
     sys.stdout.write(report)
     return ExitCode.DONE

@@ -29,13 +29,13 @@ from typing import Protocol
 import retry_handler
 from errors import ApiFailure, FatalError
 from models import Attempt, Generation, ImageJob, Outcome, Prompt, Reused, StoredAnswer
-from processing.api_call import Caller
-from processing.duplicates import Lately, Turns
+from processing.api_call import ApiCaller
+from processing.duplicates import KeyedLock, RecentKeys
 from processing.image_loader import Inspector
-from processing.image_state import Story, content_of
-from processing.retry_queue import WaitingRoom
-from processing.stop_signal import RunStoppedError, Stop
-from retry_handler import RetryBudget
+from processing.image_state import ImageState, content_of
+from processing.retry_queue import RetryQueue
+from processing.stop_signal import RunStoppedError, StopSignal
+from retry_handler import RetryState
 from utils.image_validator import ImageFacts, UnreadableImage
 
 log = logging.getLogger(__name__)
@@ -45,15 +45,15 @@ _TIMEOUT_MARGIN = 1.25
 """New images get this much more time than the slowest answer took."""
 
 
-class Repair(Protocol):
+class ImageRepair(Protocol):
     """Chooses the words of one image's next call."""
 
     @property
-    def learns_from_others(self) -> bool:
+    def should_wait_for_others(self) -> bool:
         """True when what other images come to meanwhile makes for a better choice."""
         ...
 
-    def failed(self, attempts: Sequence[Attempt]) -> bool:
+    def on_failure(self, attempts: Sequence[Attempt]) -> bool:
         """Hear that the last call failed; return False where that says nothing about the image."""
         ...
 
@@ -61,33 +61,33 @@ class Repair(Protocol):
         """Return the prompt for the next call (maybe the same), or None to give the image up."""
         ...
 
-    def answered(self) -> None:
+    def on_success(self) -> None:
         """Hear that the last call was answered."""
         ...
 
 
-class Reviser(Protocol):
+class PromptReviser(Protocol):
     """Chooses words for all images of the run."""
 
-    def begin(self) -> Repair:
+    def begin_image(self) -> ImageRepair:
         """Return what serves one image."""
         ...
 
 
-class Answers(Protocol):
+class AnswerLookup(Protocol):
     """Finds answers by the SHA-256 of an image's bytes."""
 
-    def known_among(self, hashes: Sequence[str]) -> Collection[str]:
+    def filter_known(self, hashes: Sequence[str]) -> Collection[str]:
         """Return those for which there may be one; blocks."""
         ...
 
-    async def recall(self, sha256: str) -> StoredAnswer | None:
+    async def find_answer(self, sha256: str) -> StoredAnswer | None:
         """Return it, if its files are still what they were."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetrySettings:
     """How often and how long one image is tried."""
 
     max_retries: int
@@ -98,16 +98,16 @@ class Patience:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Case:
+class _ActiveImage:
     """An image that is being asked about, or waits for its next round."""
 
-    story: Story
+    state: ImageState
     facts: ImageFacts
-    repair: Repair
-    budget: RetryBudget
-    may_be_known: bool
+    repair: ImageRepair
+    retry_state: RetryState
+    is_maybe_answered: bool
     """There may be an answer to these bytes already."""
-    turn: AsyncExitStack
+    lock: AsyncExitStack
     """The turn of the image's bytes; closing it lets copies of the image go on."""
     failure: ApiFailure | None = None
     """How the last call failed, until it is decided what to do about it."""
@@ -132,43 +132,43 @@ class Processor:
     def __init__(
         self,
         *,
-        caller: Caller,
-        reviser: Reviser,
-        answers: Answers,
-        keep: Callable[[Outcome, Callable[[], None]], Awaitable[None]],
-        stop: Stop,
+        caller: ApiCaller,
+        reviser: PromptReviser,
+        answers: AnswerLookup,
+        store: Callable[[Outcome, Callable[[], None]], Awaitable[None]],
+        stop: StopSignal,
         prompt: Prompt,
         workers: int,
-        patience: Patience,
+        retry_settings: RetrySettings,
         rng: random.Random,
     ) -> None:
         self._caller = caller
         self._reviser = reviser
         self._answers = answers
-        self._keep = keep
+        self._store = store
         self._stop = stop
         self._prompt = prompt
         self._workers = workers
-        self._patience = patience
+        self._retry_settings = retry_settings
         self._rng = rng
-        self._turns = Turns()
-        self._kept = Lately()
-        self._inspector = Inspector(answers.known_among)
-        self._first_timeout_s = patience.timeout_s
-        self._room = WaitingRoom[_Case]()
-        self._is_tail = False
-        self._last_turn_s = 0.0
-        self._backing_off = 0
+        self._image_locks = KeyedLock()
+        self._recent_hashes = RecentKeys()
+        self._inspector = Inspector(answers.filter_known)
+        self._first_timeout_s = retry_settings.timeout_s
+        self._retry_queue = RetryQueue[_ActiveImage]()
+        self._is_draining = False
+        self._last_round_s = 0.0
+        self._backing_off_count = 0
 
     @property
-    def waiting(self) -> int:
+    def waiting_count(self) -> int:
         """Images that wait for their next try."""
-        return self._backing_off + len(self._room)
+        return self._backing_off_count + len(self._retry_queue)
 
     @property
-    def cut_off(self) -> int:
+    def cancelled_count(self) -> int:
         """Requests that were cancelled in flight; they may be billed all the same."""
-        return self._caller.cut_off
+        return self._caller.cancelled_count
 
     async def run(self, jobs: Iterator[ImageJob]) -> None:
         """Take every job to its outcome, or stop early.
@@ -181,160 +181,165 @@ class Processor:
                 workers.create_task(self._work(jobs))
 
     async def _work(self, jobs: Iterator[ImageJob]) -> None:
-        while (image := self._next(jobs)) is not None:
-            await (self._carry_on(image) if isinstance(image, _Case) else self.process(image))
-        self._is_tail = True
+        while (image := self._next_image(jobs)) is not None:
+            await (self._advance(image) if isinstance(image, _ActiveImage) else self.process(image))
+        self._is_draining = True
 
-    def _next(self, jobs: Iterator[ImageJob]) -> ImageJob | _Case | None:
+    def _next_image(self, jobs: Iterator[ImageJob]) -> ImageJob | _ActiveImage | None:
         """Return what a worker does next: a new image, while there are any and the room has a place left."""
         # Those who wait have an outcome too, if only that the run stopped.
-        may_begin = self._stop.cause is None and not self._room.is_full
-        if may_begin and (job := next(jobs, None)) is not None:
+        can_start = self._stop.cause is None and not self._retry_queue.is_full
+        if can_start and (job := next(jobs, None)) is not None:
             return job
-        waited = self._room.next()
-        if waited is not None:
-            self._last_turn_s = asyncio.get_running_loop().time()
-        return waited
+        image = self._retry_queue.pop()
+        if image is not None:
+            self._last_round_s = asyncio.get_running_loop().time()
+        return image
 
     async def process(self, job: ImageJob) -> None:
         """Take one image to its one outcome and keep that, or into the waiting room.
 
         Raises nothing that the image or the service did.
         """
-        story = Story(job=job, prompt=self._prompt)
-        begun = self._kept.now
+        state = ImageState(job=job, prompt=self._prompt)
+        position = self._recent_hashes.position
         try:
-            seen = await self._inspector.inspect(job)
+            inspected = await self._inspector.inspect(job)
         except UnreadableImage as error:
-            await self._keep(story.unreadable(error), story.slot.close)
+            await self._store(state.to_unreadable(error), state.slot.close)
             return
-        self._caller.shelf.put(job.key, seen.image)
-        facts, may_be_known = seen.facts, seen.may_be_known
-        del seen  # with the image's bytes
-        story.content = content_of(facts)
-        async with AsyncExitStack() as turn:
+        self._caller.image_cache.put(job.key, inspected.image)
+        facts, is_maybe_answered = inspected.facts, inspected.is_maybe_answered
+        del inspected  # with the image's bytes
+        state.content = content_of(facts)
+        async with AsyncExitStack() as lock:
             # Copies of one image wait for the first to be kept, so that they find its answer.
-            await turn.enter_async_context(self._turns.of(facts.sha256, before=self._call_up))
-            case = _Case(
-                story=story,
-                facts=facts,
-                repair=self._reviser.begin(),
-                budget=self._new_budget(),
-                may_be_known=may_be_known or self._kept.may_hold(facts.sha256, since=begun),
-                turn=turn.pop_all(),
+            await lock.enter_async_context(
+                self._image_locks.hold(facts.sha256, on_registered=self._resume_waiting)
             )
-        await self._carry_on(case)
+            image = _ActiveImage(
+                state=state,
+                facts=facts,
+                repair=self._reviser.begin_image(),
+                retry_state=self._new_retry_state(),
+                is_maybe_answered=is_maybe_answered
+                or self._recent_hashes.maybe_added_since(facts.sha256, position=position),
+                lock=lock.pop_all(),
+            )
+        await self._advance(image)
 
-    async def _carry_on(self, case: _Case) -> None:
+    async def _advance(self, image: _ActiveImage) -> None:
         """Take an image to its outcome, or as far as it has to wait for others."""
         is_over = True
         try:
-            outcome = await self._outcome(case)
+            outcome = await self._find_outcome(image)
             if outcome is not None:
-                await self._keep(outcome, case.story.slot.close)
-                self._kept.add(case.facts.sha256)
+                await self._store(outcome, image.state.slot.close)
+                self._recent_hashes.add(image.facts.sha256)
             else:
                 is_over = False
-                self._room.enter(case.facts.sha256, case, calls=len(case.story.attempts))
+                self._retry_queue.push(image.facts.sha256, image, calls=len(image.state.attempts))
         finally:
-            self._caller.shelf.take(case.story.job.key)
-            case.story.slot.close()
+            self._caller.image_cache.pop(image.state.job.key)
+            image.state.slot.close()
             if is_over:
-                await case.turn.aclose()
+                await image.lock.aclose()
 
-    async def _call_up(self, sha256: str) -> None:
+    async def _resume_waiting(self, sha256: str) -> None:
         """Let an image go on that waits for its next round, because a copy of it has come."""
-        if (first := self._room.fetch(sha256)) is not None:
-            await self._carry_on(first)
+        if (image := self._retry_queue.remove(sha256)) is not None:
+            await self._advance(image)
 
-    async def _outcome(self, case: _Case) -> Outcome | None:
-        story = case.story
+    async def _find_outcome(self, image: _ActiveImage) -> Outcome | None:
+        state = image.state
         try:
-            is_due = case.may_be_known and not story.attempts
-            known = await self._answers.recall(case.facts.sha256) if is_due else None
-            return Reused(job=story.job, answer=known) if known else await self._answer(case)
+            is_lookup_due = image.is_maybe_answered and not state.attempts
+            answer = await self._answers.find_answer(image.facts.sha256) if is_lookup_due else None
+            return Reused(job=state.job, answer=answer) if answer else await self._ask_until_settled(image)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
-            return story.unreadable(error)
+            return state.to_unreadable(error)
         except RunStoppedError:
-            return story.deferred("the run stopped before this image was answered")
+            return state.to_deferred("the run stopped before this image was answered")
         except FatalError as error:
-            self._stop.ask(error)
-            return story.deferred(error.detail)
+            self._stop.request(error)
+            return state.to_deferred(error.detail)
 
-    async def _answer(self, case: _Case) -> Outcome | None:
+    async def _ask_until_settled(self, image: _ActiveImage) -> Outcome | None:
         """Ask, with other words after a failure that words may cure, until there is nothing left to try.
 
         Returns None where others come first.
         """
-        story = case.story
+        state = image.state
         while True:
-            before = case.failure
-            if case.failure is not None:
-                revised = case.repair.revise(story.prompt, story.attempts)
+            previous = image.failure
+            if image.failure is not None:
+                revised = image.repair.revise(state.prompt, state.attempts)
                 if revised is None:
-                    return story.given_up(case.failure)
-                story.prompt, case.failure = revised, None
+                    return state.to_failed_or_deferred(image.failure)
+                state.prompt, image.failure = revised, None
             try:
-                generation = await self._ask(story, case.facts, case.budget)
-                case.repair.answered()
-                return story.succeeded(content_of(case.facts), generation)
+                generation = await self._call_with_retries(state, image.facts, image.retry_state)
+                image.repair.on_success()
+                return state.to_succeeded(content_of(image.facts), generation)
             except ApiFailure as failure:
                 # What the model holds against a setting is no reason why the image has no answer.
-                counts = case.repair.failed(story.attempts) or before is None
-                case.failure = failure if counts else before
-            if self._lets_others_go_first(case):
+                is_relevant = image.repair.on_failure(state.attempts) or previous is None
+                image.failure = failure if is_relevant else previous
+            if self._should_wait(image):
                 return None
 
-    def _lets_others_go_first(self, case: _Case) -> bool:
+    def _should_wait(self, image: _ActiveImage) -> bool:
         """Tell whether an image waits for its next round; one whose copies wait for it does not."""
-        is_alone = self._turns.users(case.facts.sha256) == 1
-        may_wait = is_alone and not self._room.is_full and self._stop.cause is None
-        return may_wait and case.repair.learns_from_others
+        is_alone = self._image_locks.count_users(image.facts.sha256) == 1
+        can_wait = is_alone and not self._retry_queue.is_full and self._stop.cause is None
+        return can_wait and image.repair.should_wait_for_others
 
-    async def _ask(self, story: Story, facts: ImageFacts, budget: RetryBudget) -> Generation:
+    async def _call_with_retries(
+        self, state: ImageState, facts: ImageFacts, retry_state: RetryState
+    ) -> Generation:
         """Call with the story's present prompt, again as long as waiting may help."""
         generation = await retry_handler.run(
-            lambda timeout_s: self._caller.call(story, facts, timeout_s),
-            budget=budget,
-            is_crowded=lambda: self._is_crowded(story),
+            lambda timeout_s: self._caller.call(state, facts, timeout_s),
+            retry_state=retry_state,
+            others_are_served=lambda: self._others_are_served(state),
             rng=self._rng,
             sleep=self._back_off,
-            announce=lambda event: log.debug("%s: %s", story.job.key, event),
+            on_retry=lambda event: log.debug("%s: %s", state.job.key, event),
         )
-        self._learn_timeout(story.attempts[-1])
+        self._adapt_timeout(state.attempts[-1])
         return generation
 
-    def _is_crowded(self, story: Story) -> bool:
+    def _others_are_served(self, state: ImageState) -> bool:
         """Tell whether others were served since this image was last refused: it only has to wait its turn."""
-        others_served = self._caller.served > story.served_before
-        story.served_before = self._caller.served
-        return others_served
+        are_others_served = self._caller.served_count > state.served_at_last_rejection
+        state.served_at_last_rejection = self._caller.served_count
+        return are_others_served
 
-    def _learn_timeout(self, answered: Attempt) -> None:
+    def _adapt_timeout(self, attempt: Attempt) -> None:
         """Begin with a longer deadline once an answer took longer than the present one: each is paid for."""
-        if answered.seconds > self._first_timeout_s:
-            longest_s = max(self._patience.max_timeout_s, self._first_timeout_s)
-            self._first_timeout_s = min(answered.seconds * _TIMEOUT_MARGIN, longest_s)
+        if attempt.seconds > self._first_timeout_s:
+            longest_s = max(self._retry_settings.max_timeout_s, self._first_timeout_s)
+            self._first_timeout_s = min(attempt.seconds * _TIMEOUT_MARGIN, longest_s)
 
     async def _back_off(self, delay_s: float) -> None:
-        self._backing_off += 1
+        self._backing_off_count += 1
         try:
             await self._stop.sleep(delay_s)
         finally:
-            self._backing_off -= 1
+            self._backing_off_count -= 1
 
-    def _new_budget(self) -> RetryBudget:
-        return RetryBudget(
-            max_retries=self._patience.max_retries,
+    def _new_retry_state(self) -> RetryState:
+        return RetryState(
+            max_retries=self._retry_settings.max_retries,
             timeout_s=self._first_timeout_s,
-            max_timeout_s=self._patience.max_timeout_s,
-            tail_s=self._tail_s,
+            max_timeout_s=self._retry_settings.max_timeout_s,
+            get_time_left_s=self._get_time_left_s,
         )
 
-    def _tail_s(self) -> float:
+    def _get_time_left_s(self) -> float:
         """Return how long calls that time out may still go on: for ever while images are left to begin."""
-        if not self._is_tail:
+        if not self._is_draining:
             return math.inf
         now_s = asyncio.get_running_loop().time()
-        last_s = max(self._caller.last_begun_s, self._last_turn_s)
-        return last_s + self._patience.max_timeout_s - now_s
+        last_s = max(self._caller.last_first_call_s, self._last_round_s)
+        return last_s + self._retry_settings.max_timeout_s - now_s

@@ -17,33 +17,31 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import assert_never
 
-from errors import ErrorKind
+from errors import TRANSIENT, ErrorKind
 from models import Attempt, Parameter, Prompt, Usage
-from prompts.candidates import Proposal, Trials
-from prompts.edit_stats import Pool
+from prompts.candidates import Candidate, CandidatePool
+from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN, EditBook
-from prompts.meta_prompt import UnusableAnswerError, question, usable
-from prompts.policy import AskAgain as PlainCall
+from prompts.meta_prompt import UnusableAnswerError, build_meta_prompt, parse_candidate
 from prompts.policy import (
+    AskAgain,
     ChangeParameter,
     Failure,
+    FailureHistory,
     GiveUp,
-    ImageStory,
-    Limits,
     Policy,
+    RepairLimits,
     Step,
     UseEdit,
 )
-from prompts.rules import CURABLE
-from prompts.uplift import Comparison, Uplift
+from prompts.rules import CURABLE_KINDS
+from prompts.uplift import Uplift, UpliftEstimator
 
 K = ErrorKind
 
 RANDOM_KINDS = frozenset({K.EMPTY, K.NO_IMAGE, K.MALFORMED})
 """Kinds that often pass when the same question is simply asked again (gemini-api.md, section 2)."""
 
-_WAITED_OUT = frozenset({K.RATE_LIMITED, K.SERVER, K.NETWORK, K.TIMEOUT})
-"""What waiting cures: such a call says nothing about the words it carried."""
 
 _PICTURE_WORDS = re.compile(
     r"\b(?:convert|turn\b.{0,30}\binto|transform|restyle|stylize|stylise|style|redraw|draw|paint|repaint|render|sketch"
@@ -58,16 +56,16 @@ def asks_for_picture(prompt: str) -> bool:
     return _PICTURE_WORDS.search(prompt) is not None
 
 
-class AskAgain:
+class RetryOnce:
     """What is done without optimization: one plain second try where the failure is often chance."""
 
-    learns_from_others = False
+    should_wait_for_others = False
 
-    def begin(self) -> "AskAgain":
+    def begin_image(self) -> "RetryOnce":
         """Return what serves one image; nothing is remembered, so it serves all."""
         return self
 
-    def failed(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
+    def on_failure(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
         """Hear that the last call failed."""
         return True
 
@@ -76,12 +74,12 @@ class AskAgain:
         random_failures = sum(attempt.kind in RANDOM_KINDS for attempt in attempts)
         return prompt if attempts[-1].kind in RANDOM_KINDS and random_failures == 1 else None
 
-    def answered(self) -> None:
+    def on_success(self) -> None:
         """Hear that the image has its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class CandidateRequest:
     """Words that a model should be asked for."""
 
     kind: ErrorKind
@@ -109,205 +107,214 @@ class PromptOptimizer:
         *,
         base: Prompt,
         edits: EditBook,
-        pool: Pool,
+        edit_stats: EditStats,
         rng: random.Random,
         keep: Sequence[str] = (),
         parameters: Collection[Parameter] = (),
-        limits: Limits | None = None,
-        trials: Trials | None = None,
+        limits: RepairLimits | None = None,
+        candidates: CandidatePool | None = None,
     ) -> None:
         self._base = base
         self._edits = edits
         self._keep = tuple(keep)
-        self._may_edit = limits is None or limits.max_edits > 0
-        self.trials = trials = trials or Trials()
+        self._can_edit = limits is None or limits.max_edits > 0
+        self.candidates = candidates = candidates or CandidatePool()
         """What a model proposed."""
-        self.on_wanted: Callable[[], None] = lambda: None
+        self.on_request: Callable[[], None] = lambda: None
         """Called when a model should be asked for words; ``wanted`` tells which."""
         self._policy = Policy(
-            pool=pool,
-            offers=edits.offers(base.text, keep=keep),
-            neutral=edits.neutral,
+            edit_stats=edit_stats,
+            edits_by_kind=edits.applicable_edits(base.text, keep=keep),
+            neutral_edits=edits.neutral_names,
             parameters=parameters,
             limits=limits,
             rng=rng,
-            trials=trials,
+            candidates=candidates,
         )
-        self._comparison = Comparison()
-        self.pool = pool
-        self.lessons = 0
+        self._uplift_estimator = UpliftEstimator()
+        self.edit_stats = edit_stats
+        self.outcomes_learned = 0
         """Outcomes that were learned in this run."""
 
-    def begin(self) -> "ImageRepair":
+    def begin_image(self) -> "OptimizedImageRepair":
         """Return what serves one image."""
-        return ImageRepair(self)
+        return OptimizedImageRepair(self)
 
-    def uplift(self) -> Uplift:
+    def estimate_uplift(self) -> Uplift:
         """Return what edits were worth over asking again, in this run so far."""
-        return self._comparison.uplift()
+        return self._uplift_estimator.estimate()
 
-    def choose(self, story: ImageStory) -> Step:
+    def choose_step(self, history: FailureHistory) -> Step:
         """Return what is done about an image now."""
-        return self._policy.next(story)
+        return self._policy.next_step(history)
 
-    def learn(self, story: ImageStory, step: "_Call", *, rescued: bool) -> None:
+    def learn(self, history: FailureHistory, step: "_CallStep", *, rescued: bool) -> None:
         """Take in what a call came to that was decided on for this story."""
-        if story.times > 1:
-            self.lessons += 1
-        self._policy.learn(story, step.arm, rescued=rescued)
-        if isinstance(step, PlainCall | UseEdit) and step.trial is not None:
-            self._comparison.add(step.trial, rescued=rescued)
+        if history.times_of_kind > 1:
+            self.outcomes_learned += 1
+        self._policy.learn(history, step.arm, rescued=rescued)
+        if isinstance(step, AskAgain | UseEdit) and step.assignment is not None:
+            self._uplift_estimator.add(step.assignment, rescued=rescued)
 
-    def hear(self, story: ImageStory, words: str) -> None:
+    def add_failure(self, history: FailureHistory, words: str) -> None:
         """Take in what a failing image said, for the model that may be asked for other words."""
-        if story.times > 1 and not story.met_a_filter:
-            self.trials.hear(story.kind, words, is_new=story.times == 2)
-            if self._needy() is not None:
-                self.on_wanted()
+        if history.times_of_kind > 1 and not history.has_met_filter:
+            self.candidates.add_failure(history.kind, words, is_new=history.times_of_kind == 2)
+            if self._kind_in_need() is not None:
+                self.on_request()
 
-    def wanted(self) -> Wanted | None:
+    def next_request(self) -> CandidateRequest | None:
         """Return the words that a model should be asked for now; None for none."""
-        kind = self._needy()
+        kind = self._kind_in_need()
         if kind is None:
             return None
-        asked = question(
+        question = build_meta_prompt(
             prompt=self._base.text,
             kind=kind,
-            cases=self.trials.cases(kind),
-            vain=(*self.trials.dropped(kind), *self._in_vain(kind)),
+            examples=self.candidates.failure_examples(kind),
+            failed_prompts=(*self.candidates.dropped_texts(kind), *self._failed_prompts(kind)),
             keep=self._keep,
         )
-        return Wanted(kind=kind, question=asked)
+        return CandidateRequest(kind=kind, question=question)
 
-    def _needy(self) -> ErrorKind | None:
+    def _kind_in_need(self) -> ErrorKind | None:
         """Return the class that needs words most; None where none does."""
-        kinds = self.trials.by_need() if self._may_edit else ()
-        return next((kind for kind in kinds if self.trials.wants(kind, self._policy.best(kind))), None)
+        kinds = self.candidates.kinds_by_need() if self._can_edit else ()
+        return next(
+            (kind for kind in kinds if self.candidates.should_request(kind, self._policy.best_rate(kind))),
+            None,
+        )
 
-    def propose(
+    def add_candidate(
         self, kind: ErrorKind, answer: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
-    ) -> Proposal:
+    ) -> Candidate:
         """Take in a model's answer: put its words on trial, or refuse them."""
         texts = [text for edit in self._edits.edits if (text := edit.apply(self._base.text, keep=self._keep))]
-        known = {*texts, *self.trials.texts()}
+        known = {*texts, *self.candidates.texts()}
         try:
-            text = usable(answer, prompt=self._base.text, known=known, keep=self._keep)
+            text = parse_candidate(answer, prompt=self._base.text, known_texts=known, keep=self._keep)
         except UnusableAnswerError as error:
-            return self.trials.refuse(kind, str(error), proposed_by=proposed_by, usage=usage, cost=cost)
-        return self.trials.accept(kind, text, proposed_by=proposed_by, usage=usage, cost=cost)
+            return self.candidates.add_rejected(
+                kind, str(error), proposed_by=proposed_by, usage=usage, cost=cost
+            )
+        return self.candidates.add_on_trial(kind, text, proposed_by=proposed_by, usage=usage, cost=cost)
 
-    def _in_vain(self, kind: ErrorKind) -> Iterator[str]:
+    def _failed_prompts(self, kind: ErrorKind) -> Iterator[str]:
         """Yield the words of edits that failed on images of the class, the oftenest first."""
-        counts = self.pool.of(kind).counts
+        counts = self.edit_stats.posterior(kind).counts
         tried = [edit for edit in self._edits.edits if edit.name in counts]
         for edit in sorted(tried, key=lambda edit: -counts[edit.name].failures):
             text = edit.apply(self._base.text, keep=self._keep)
             if text:
                 yield text
 
-    def not_taken(self, parameter: Parameter) -> None:
+    def disable_parameter(self, parameter: Parameter) -> None:
         """Hear that the model refuses a request with this parameter."""
-        self._policy.withdraw(parameter)
+        self._policy.disable_parameter(parameter)
 
-    def prompt_for(self, step: "_Call", story: ImageStory) -> Prompt | None:
+    def build_prompt(self, step: "_CallStep", history: FailureHistory) -> Prompt | None:
         """Return words and settings of a call; None where the edit has none for this prompt."""
-        kept = self._kept(step, story)
+        parameters = self._parameters_for(step, history)
         match step:
-            case PlainCall(trial=trial):
-                return replace(self._base, is_control=trial is not None, parameters=kept)
+            case AskAgain(assignment=assignment):
+                return replace(self._base, is_control=assignment is not None, parameters=parameters)
             case ChangeParameter():
-                return replace(self._base, parameters=kept)
+                return replace(self._base, parameters=parameters)
             case UseEdit(name=name):
-                text = self._words(name)
+                text = self._edited_text(name)
                 if not text:
                     return None
-                revision = 1 + sum(arm not in _NO_EDITS for arm in story.arms)
-                return Prompt(text=text, revision=revision, edits=(name,), parameters=kept)
+                revision = 1 + sum(arm not in _UNEDITED_ARMS for arm in history.arms)
+                return Prompt(text=text, revision=revision, edits=(name,), parameters=parameters)
             case _:
                 assert_never(step)
 
-    def _kept(self, step: "_Call", story: ImageStory) -> tuple[Parameter, ...]:
+    def _parameters_for(self, step: "_CallStep", history: FailureHistory) -> tuple[Parameter, ...]:
         """Return the settings of a call: what is changed now, and what an answer cut off has kept."""
         changed = {step.parameter} if isinstance(step, ChangeParameter) else set[Parameter]()
-        if story.kind is K.TRUNCATED:
-            changed |= _ROOM.intersection(story.arms)
+        if history.kind is K.TRUNCATED:
+            changed |= _LONGER_OUTPUT.intersection(history.arms)
         if Parameter.LESS_THINKING in changed:
             # It may take both: thoughts that leave room, and room for what is said after them.
             changed.add(Parameter.MORE_OUTPUT_TOKENS)
-        return tuple(sorted(parameter for parameter in changed if self._policy.takes(parameter)))
+        return tuple(sorted(parameter for parameter in changed if self._policy.accepts_parameter(parameter)))
 
-    def _words(self, name: str) -> str | None:
-        if self.trials.is_ours(name):
-            return self.trials.words(name)
+    def _edited_text(self, name: str) -> str | None:
+        if self.candidates.is_candidate(name):
+            return self.candidates.edited_prompt(name)
         return self._edits[name].apply(self._base.text, keep=self._keep)
 
-    def abandon(self, step: "_Call") -> None:
+    def abandon_step(self, step: "_CallStep") -> None:
         """Hear that nothing will be known of a step that was chosen."""
         self._policy.abandon(step)
 
 
-_Call = PlainCall | UseEdit | ChangeParameter
-_NO_EDITS = frozenset({ASK_AGAIN, *Parameter})
-_ROOM = frozenset({Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING})
+_CallStep = AskAgain | UseEdit | ChangeParameter
+_UNEDITED_ARMS = frozenset({ASK_AGAIN, *Parameter})
+_LONGER_OUTPUT = frozenset({Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING})
 """What an answer that was cut off once keeps for its next tries."""
 
 
-class ImageRepair:
+class OptimizedImageRepair:
     """The repair of one image; owned by one worker."""
 
     def __init__(self, optimizer: PromptOptimizer) -> None:
         self._optimizer = optimizer
-        self._story: ImageStory | None = None
-        self._open: _Call | None = None
+        self._history: FailureHistory | None = None
+        self._pending_step: _CallStep | None = None
         """What was decided for the story and has not come to anything yet."""
         self._is_over = False
 
     @property
-    def learns_from_others(self) -> bool:
+    def should_wait_for_others(self) -> bool:
         """True from the second failure of a class on, when edits are tried."""
-        return self._story is not None and self._story.kind in CURABLE and self._story.times > 1
+        return (
+            self._history is not None
+            and self._history.kind in CURABLE_KINDS
+            and self._history.times_of_kind > 1
+        )
 
-    def failed(self, attempts: Sequence[Attempt]) -> bool:
+    def on_failure(self, attempts: Sequence[Attempt]) -> bool:
         """Hear that the last of these calls failed; one that waiting would have cured teaches nothing.
 
         Returns False where the model refused the setting and not the image: as if there had been no call.
         """
         last = attempts[-1]
-        self._is_over = last.kind is None or last.kind in _WAITED_OUT
+        self._is_over = last.kind is None or last.kind in TRANSIENT
         if last.kind is None or self._is_over:
-            self._abandon()
+            self._abandon_step()
             return True
-        if isinstance(self._open, ChangeParameter) and last.kind is K.INVALID_REQUEST:
-            self._optimizer.not_taken(self._open.parameter)
-            self._open = None
+        if isinstance(self._pending_step, ChangeParameter) and last.kind is K.INVALID_REQUEST:
+            self._optimizer.disable_parameter(self._pending_step.parameter)
+            self._pending_step = None
             return False
         failure = Failure(kind=last.kind, reason=last.api_status or "")
-        if self._story is None or self._open is None:
-            self._story = ImageStory(failures=(failure,))
+        if self._history is None or self._pending_step is None:
+            self._history = FailureHistory(failures=(failure,))
         else:
-            self._optimizer.learn(self._story, self._open, rescued=False)
-            self._story = self._story.then(self._open.arm, failure)
-        self._open = None
-        self._optimizer.hear(self._story, last.detail)
+            self._optimizer.learn(self._history, self._pending_step, rescued=False)
+            self._history = self._history.with_failure(self._pending_step.arm, failure)
+        self._pending_step = None
+        self._optimizer.add_failure(self._history, last.detail)
         return True
 
-    def _abandon(self) -> None:
-        if self._open is not None:
-            self._optimizer.abandon(self._open)
-        self._open = None
+    def _abandon_step(self) -> None:
+        if self._pending_step is not None:
+            self._optimizer.abandon_step(self._pending_step)
+        self._pending_step = None
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:  # noqa: ARG002
         """Return the prompt for the next call, or None to give the image up; once for each failure."""
-        if self._is_over or self._story is None or self._story.kind not in CURABLE:
+        if self._is_over or self._history is None or self._history.kind not in CURABLE_KINDS:
             return None
-        step = self._optimizer.choose(self._story)
+        step = self._optimizer.choose_step(self._history)
         if isinstance(step, GiveUp):
             return None
-        self._open = step
-        return self._optimizer.prompt_for(step, self._story)
+        self._pending_step = step
+        return self._optimizer.build_prompt(step, self._history)
 
-    def answered(self) -> None:
+    def on_success(self) -> None:
         """Hear that the image has its answer."""
-        if self._story is not None and self._open is not None:
-            self._optimizer.learn(self._story, self._open, rescued=True)
-        self._open = None
+        if self._history is not None and self._pending_step is not None:
+            self._optimizer.learn(self._history, self._pending_step, rescued=True)
+        self._pending_step = None

@@ -104,7 +104,7 @@ class RetryEvent:
 
 
 @dataclass(slots=True, kw_only=True)
-class RetryBudget:
+class RetryState:
     """What one image may still spend on transient failures; mutable, never shared between images."""
 
     max_retries: int
@@ -112,14 +112,14 @@ class RetryBudget:
     timeout_s: float
     """The deadline of the next call, in seconds."""
     max_timeout_s: float
-    tail_s: Callable[[], float] = field(default=lambda: math.inf)
+    get_time_left_s: Callable[[], float] = field(default=lambda: math.inf)
     """How long calls that time out may still go on, in seconds, once the run waits for its last images."""
     failures: int = field(default=0, init=False)
     """Failures that counted."""
-    is_crowded: bool = field(default=False, init=False)
+    others_are_served: bool = field(default=False, init=False)
     """The last failure was a quota met while others were served: it did not count."""
 
-    def admits(self, failure: ApiFailure, *, is_crowded: bool = False) -> bool:
+    def should_retry(self, failure: ApiFailure, *, others_are_served: bool = False) -> bool:
         """Count the failure; say whether it is of a kind to retry and a retry is left.
 
         A quota that serves others meanwhile is no failure of this image: it only waits its turn.
@@ -127,22 +127,24 @@ class RetryBudget:
         policy = POLICIES[failure.kind]
         if policy.verdict is not Verdict.RETRY:
             return False
-        self.is_crowded = is_crowded and failure.kind is ErrorKind.RATE_LIMITED
-        if self.is_crowded:
+        self.others_are_served = others_are_served and failure.kind is ErrorKind.RATE_LIMITED
+        if self.others_are_served:
             return True
         self.failures += 1
-        return self._has_time(policy) and self.failures <= self.max_retries
+        return self._extend_timeout(policy) and self.failures <= self.max_retries
 
-    def _has_time(self, policy: RetryPolicy) -> bool:
+    def _extend_timeout(self, policy: RetryPolicy) -> bool:
         """Lengthen the deadline as the policy says; False when too little time is left to be of use."""
         if policy.timeout_growth == 1.0:
             return True
         last_s, longest_s = self.timeout_s, max(self.timeout_s, self.max_timeout_s)
-        self.timeout_s = min(last_s * policy.timeout_growth, longest_s, max(self.tail_s(), last_s))
-        return self.tail_s() >= last_s
+        self.timeout_s = min(last_s * policy.timeout_growth, longest_s, max(self.get_time_left_s(), last_s))
+        return self.get_time_left_s() >= last_s
 
 
-def backoff_s(failure: ApiFailure, failures: int, rng: random.Random, *, is_crowded: bool = False) -> float:
+def backoff_s(
+    failure: ApiFailure, failures: int, rng: random.Random, *, others_are_served: bool = False
+) -> float:
     """Return the seconds to wait after the image's ``failures``-th transient failure (1 and more).
 
     The wait doubles from ``base_s`` up to ``cap_s``, is jittered, and never ends before the moment
@@ -150,24 +152,24 @@ def backoff_s(failure: ApiFailure, failures: int, rng: random.Random, *, is_crow
     the pace is already being corrected for everybody.
     """
     policy = POLICIES[failure.kind]
-    if is_crowded and failure.retry_after_s is not None:
+    if others_are_served and failure.retry_after_s is not None:
         return failure.retry_after_s * (1.0 + HINT_JITTER * rng.uniform(0.0, 1.0))
-    failures = 1 if is_crowded else failures
+    failures = 1 if others_are_served else failures
     # The exponent is bounded because 2.0 ** 1024 overflows, and no cap is that high.
     upper_s = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 32))
-    drawn_s = rng.uniform(policy.lowest_share * upper_s, upper_s)
+    jittered_s = rng.uniform(policy.lowest_share * upper_s, upper_s)
     hint_s = (failure.retry_after_s or 0.0) * (1.0 + HINT_JITTER * rng.uniform(0.0, 1.0))
-    return max(drawn_s, hint_s)
+    return max(jittered_s, hint_s)
 
 
 async def run(
     call: Callable[[float], Awaitable[T]],
     *,
-    budget: RetryBudget,
+    retry_state: RetryState,
     rng: random.Random,
     sleep: Callable[[float], Awaitable[None]],
-    announce: Callable[[RetryEvent], None],
-    is_crowded: Callable[[], bool] = lambda: False,
+    on_retry: Callable[[RetryEvent], None],
+    others_are_served: Callable[[], bool] = lambda: False,
 ) -> T:
     """Make the call, and again after each failure that its policy and the image's budget admit.
 
@@ -178,42 +180,48 @@ async def run(
         ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
         FatalError: at once, as the call raised it.
     """
-    failed: list[ApiFailure] = []
+    first_failure: list[ApiFailure] = []
     try:
-        return await call(budget.timeout_s)
+        return await call(retry_state.timeout_s)
     except ApiFailure as failure:
-        failed.append(failure)
+        first_failure.append(failure)
 
     async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async
-        if failed:
-            raise failed.pop()
-        return await call(budget.timeout_s)
+        if first_failure:
+            raise first_failure.pop()
+        return await call(retry_state.timeout_s)
 
     retrying = tenacity.AsyncRetrying(
         sleep=sleep,
         stop=tenacity.stop_never,
-        retry=tenacity.retry_if_exception(partial(_admits, budget, is_crowded)),
-        wait=lambda state: backoff_s(_failure_of(state), budget.failures, rng, is_crowded=budget.is_crowded),
-        before_sleep=lambda state: announce(_event(state, budget)),
+        retry=tenacity.retry_if_exception(partial(_should_retry, retry_state, others_are_served)),
+        wait=lambda state: backoff_s(
+            _failure_of(state), retry_state.failures, rng, others_are_served=retry_state.others_are_served
+        ),
+        before_sleep=lambda state: on_retry(_to_event(state, retry_state)),
         reraise=True,
     )
     return await retrying(attempt)
 
 
-def _admits(budget: RetryBudget, is_crowded: Callable[[], bool], error: BaseException) -> bool:
+def _should_retry(
+    retry_state: RetryState, others_are_served: Callable[[], bool], error: BaseException
+) -> bool:
     if not isinstance(error, ApiFailure):
         return False
-    return budget.admits(error, is_crowded=error.kind is ErrorKind.RATE_LIMITED and is_crowded())
+    return retry_state.should_retry(
+        error, others_are_served=error.kind is ErrorKind.RATE_LIMITED and others_are_served()
+    )
 
 
-def _event(state: tenacity.RetryCallState, budget: RetryBudget) -> RetryEvent:
+def _to_event(state: tenacity.RetryCallState, retry_state: RetryState) -> RetryEvent:
     failure = _failure_of(state)
     return RetryEvent(
         kind=failure.kind,
         detail=failure.detail,
         wait_s=state.upcoming_sleep,
-        failures=budget.failures,
-        next_timeout_s=budget.timeout_s,
+        failures=retry_state.failures,
+        next_timeout_s=retry_state.timeout_s,
     )
 
 

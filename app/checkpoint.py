@@ -20,57 +20,57 @@ from storage.journal import Journal
 
 log = logging.getLogger(__name__)
 
-KEEP_EVERY_S = 60.0
+SAVE_INTERVAL_S = 60.0
 
 
 @asynccontextmanager
-async def kept(optimizer: PromptOptimizer, journal: Journal) -> AsyncIterator[None]:
+async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIterator[None]:
     """Keep what is learned while the block runs, also when it ends by an exception."""
-    keeper = _Keeper(optimizer, journal)
-    task = asyncio.create_task(keeper.keep_on())
+    checkpointer = _Checkpointer(optimizer, journal)
+    task = asyncio.create_task(checkpointer.run())
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await asyncio.shield(keeper.keep())
+        await asyncio.shield(checkpointer.save())
 
 
-class _Keeper:
+class _Checkpointer:
     """Writes what is new."""
 
     def __init__(self, optimizer: PromptOptimizer, journal: Journal) -> None:
         self._optimizer = optimizer
         self._journal = journal
-        self._written = self._changes_written = 0
+        self._saved_lessons = self._saved_changes = 0
 
-    async def keep_on(self) -> None:
+    async def run(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_EVERY_S)
-            await self.keep()
+            await asyncio.sleep(SAVE_INTERVAL_S)
+            await self.save()
 
-    async def keep(self) -> None:
+    async def save(self) -> None:
         try:
-            await self._keep_lessons()
-            await self._keep_proposals()
+            await self._save_lessons()
+            await self._save_candidates()
         except StorageError as error:
             log.warning("what was learned about other words could not be kept: %s", error)
 
-    async def _keep_lessons(self) -> None:
-        known = self._optimizer.lessons
-        if known == self._written:
+    async def _save_lessons(self) -> None:
+        lessons = self._optimizer.outcomes_learned
+        if lessons == self._saved_lessons:
             return
         # Taken here and not in the thread: the pool goes on learning meanwhile.
-        rows = tuple(self._optimizer.pool.rows())
-        await asyncio.to_thread(self._journal.keep_lessons, rows)
-        self._written = known
+        rows = tuple(self._optimizer.edit_stats.rows())
+        await asyncio.to_thread(self._journal.save_lessons, rows)
+        self._saved_lessons = lessons
 
-    async def _keep_proposals(self) -> None:
-        trials, pool = self._optimizer.trials, self._optimizer.pool
+    async def _save_candidates(self) -> None:
+        trials, pool = self._optimizer.candidates, self._optimizer.edit_stats
         changes = trials.changes
-        if changes == self._changes_written:
+        if changes == self._saved_changes:
             return
         rows = trials.rows()
-        await asyncio.to_thread(self._journal.keep_proposed_edits, pool.model, pool.prompt_sha256, rows)
-        self._changes_written = changes
+        await asyncio.to_thread(self._journal.save_proposed_edits, pool.model, pool.prompt_sha256, rows)
+        self._saved_changes = changes

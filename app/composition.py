@@ -14,33 +14,34 @@ from functools import partial
 from typing import TextIO
 
 from app.batch import Batch, Folders
-from app.finalize import Epilogue, LimitSources
-from app.prompt_proposer import Manner, Rewriter
-from archiver import Archiver, holds_real_run
+from app.finalize import QuotaSources, RunFinalizer
+from app.prompt_proposer import PromptProposer, ProposerOptions
+from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
 from costs.budget import Budget
-from costs.optimizer_budget import MOST_CALLS, Allowance
-from costs.price_book import Costs, Money
-from costs.token_estimates import answer_length, expected_input_tokens, most_input_tokens
+from costs.optimizer_budget import MAX_CALLS, OptimizerBudget
+from costs.price_book import Costs, PriceBook
+from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
 from gemini.client import GeminiClient
-from gemini.generation_config import changeable
+from gemini.generation_config import changeable_parameters
 from gemini.model_info import produces_images
 from gemini.simulated import SimulatedModel
 from models import Prompt, RunInfo
-from processing.api_call import Caller
-from processing.stop_signal import Stop
-from processor import WORKERS_PER_SLOT, Patience, Processor, Reviser
+from processing.api_call import ApiCaller
+from processing.stop_signal import StopSignal
+from processor import WORKERS_PER_SLOT, Processor, PromptReviser, RetrySettings
 from prompt_optimizer import PromptOptimizer
 from prompts import edits
-from prompts.candidates import Trials
-from prompts.edit_stats import Pool
-from prompts.policy import Limits
+from prompts.candidates import CandidatePool
+from prompts.edit_stats import EditStats
+from prompts.policy import RepairLimits
 from rate_limit.limiter import RateLimiter
 from rate_limit.shared import QuotaMemory, Scope, key_fingerprint, state_path
-from rate_limit.types import LearnedLimits, PacingFigures
+from rate_limit.types import LearnedLimits, RateLimitStats
 from reports.tally import Tally
 from storage.journal import Journal, Selection
 from storage.output.layout import JOURNAL
+from storage.output.tree import has_real_run
 from utils.progress import choose_progress
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 
-def run_info(settings: Settings, utcnow: Clock) -> RunInfo:
+def new_run_info(settings: Settings, utcnow: Clock) -> RunInfo:
     """Name the run and note what is the same for all its images."""
     now = utcnow()
     return RunInfo(
@@ -63,42 +64,54 @@ def run_info(settings: Settings, utcnow: Clock) -> RunInfo:
     )
 
 
-def archiver(settings: Settings, run: RunInfo, money: Money) -> Archiver:
+def build_price_book(settings: Settings, utcnow: Clock) -> PriceBook:
+    """Return the prices of the run, which are looked up when they are needed."""
+    return PriceBook(
+        model=settings.model,
+        dry_run=settings.dry_run,
+        utcnow=utcnow,
+        optimizer_model=settings.optimizer_model,
+    )
+
+
+def build_archiver(settings: Settings, run: RunInfo, price_book: PriceBook) -> Archiver:
     """Return what writes the output tree."""
-    beside_real = run.dry_run and holds_real_run(settings.output_dir)
-    return Archiver(output_dir=settings.output_dir, run=run, beside_real=beside_real, price=money.price)
+    is_beside_real_run = run.dry_run and has_real_run(settings.output_dir)
+    return Archiver(
+        output_dir=settings.output_dir, run=run, has_real_run=is_beside_real_run, price=price_book.price
+    )
 
 
-def journal(settings: Settings, run: RunInfo, writes: Archiver, utcnow: Clock) -> Journal:
+def open_journal(settings: Settings, run: RunInfo, archiver: Archiver, utcnow: Clock) -> Journal:
     """Open the journal of the output directory."""
-    return Journal.open(settings.output_dir / JOURNAL, run=run, stands=writes.stands, utcnow=utcnow)
+    return Journal.open(settings.output_dir / JOURNAL, run=run, is_present=archiver.is_present, utcnow=utcnow)
 
 
-def batch(
+def build_batch(
     settings: Settings,
-    knows: Journal,
-    writes: Archiver,
+    journal: Journal,
+    archiver: Archiver,
     *,
     tally: Tally,
-    stop: Stop,
+    stop: StopSignal,
     stderr: TextIO,
     clock: Callable[[], float],
-    aside: Callable[[], str],
+    status_text: Callable[[], str],
     utcnow: Clock,
 ) -> Batch:
     """Return the run over the input directory."""
     return Batch(
         folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
-        journal=knows,
-        archiver=writes,
+        journal=journal,
+        archiver=archiver,
         tally=tally,
-        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock, aside=aside),
+        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock, status_text=status_text),
         stop=stop,
         utcnow=utcnow,
     )
 
 
-def selection(settings: Settings) -> Selection:
+def build_selection(settings: Settings) -> Selection:
     """Return which images are to be asked about."""
     return Selection(retry_failed=settings.retry_failed, only=settings.only, force=settings.force)
 
@@ -113,7 +126,9 @@ def bytes_per_answer(settings: Settings) -> int:
     return each * (1 if settings.archive_format is ArchiveFormat.NONE else 2)
 
 
-def model(settings: Settings, *, reached: Callable[[float], None]) -> GeminiClient | SimulatedModel:
+def build_model(
+    settings: Settings, *, on_connected: Callable[[float], None]
+) -> GeminiClient | SimulatedModel:
     """Return what answers: the service, or the stand-in of a dry run; ``reached`` hears how near it is."""
     wants_images = produces_images(settings.model)
     if settings.dry_run or settings.api_key is None:
@@ -123,11 +138,11 @@ def model(settings: Settings, *, reached: Callable[[float], None]) -> GeminiClie
         model=settings.model,
         base_url=settings.api_base_url,
         wants_images=wants_images,
-        reached=reached,
+        on_connected=on_connected,
     )
 
 
-def quota_memory(settings: Settings, run: RunInfo, utcnow: Clock) -> QuotaMemory | None:
+def open_shared_state(settings: Settings, run: RunInfo, utcnow: Clock) -> QuotaMemory | None:
     """Return what other nights learned and other runs on the key do; None in a dry run. Takes 0.1 s."""
     if settings.dry_run or settings.api_key is None:
         return None
@@ -140,7 +155,7 @@ def quota_memory(settings: Settings, run: RunInfo, utcnow: Clock) -> QuotaMemory
     )
 
 
-def rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: Stop) -> RateLimiter:
+def build_rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: StopSignal) -> RateLimiter:
     """Return what says when a request may start; a dry run has nothing to learn."""
     return RateLimiter(
         rpm=settings.rpm,
@@ -149,108 +164,110 @@ def rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: Stop) 
         sleep=stop.sleep,
         outage_patience_s=settings.outage_patience_s,
         learned=learned,
-        learning=not settings.dry_run,
+        is_adaptive=not settings.dry_run,
     )
 
 
-def budget(settings: Settings, money: Money, *, stop: Stop, utcnow: Clock) -> Budget:
+def build_budget(settings: Settings, price_book: PriceBook, *, stop: StopSignal, utcnow: Clock) -> Budget:
     """Return what says whether there is money for a request; a dry run spends none."""
     return Budget(
         max_requests=settings.max_requests,
         max_cost=None if settings.dry_run else settings.max_cost,
-        prices=money.tariff,
-        bounds=answer_length(settings.model, wants_images=produces_images(settings.model)),
+        pricing=price_book.pricing,
+        answer_length=answer_length(settings.model, wants_images=produces_images(settings.model)),
         sleep=stop.sleep,
         utcnow=utcnow,
     )
 
 
-def prompt_optimizer(settings: Settings, knows: Journal) -> PromptOptimizer | None:
+def build_prompt_optimizer(settings: Settings, journal: Journal) -> PromptOptimizer | None:
     """Return what repairs prompts, with what earlier nights taught; None where nobody wants it; blocks."""
     if not settings.enable_prompt_optimization:
         return None
     prompt_sha256 = hashlib.sha256(settings.prompt.encode()).hexdigest()
-    rows = () if settings.dry_run else knows.lessons(settings.model, prompt_sha256)
+    rows = () if settings.dry_run else journal.lessons(settings.model, prompt_sha256)
     book = edits.load(settings.prompt_edits)
-    trials = Trials(
+    candidates = CandidatePool(
         prompt=settings.prompt,
         keep=settings.prompt_keep,
-        rows=() if settings.dry_run else knows.proposed_edits(settings.model, prompt_sha256),
-        taken=[edit.name for edit in book.edits],
-        asks=settings.optimizer_model is not None and not settings.dry_run,
+        rows=() if settings.dry_run else journal.proposed_edits(settings.model, prompt_sha256),
+        reserved_names=[edit.name for edit in book.edits],
+        can_request=settings.optimizer_model is not None and not settings.dry_run,
     )
     return PromptOptimizer(
         base=Prompt(text=settings.prompt),
         edits=book,
-        pool=Pool.from_rows(settings.model, prompt_sha256, rows),
+        edit_stats=EditStats.from_rows(settings.model, prompt_sha256, rows),
         rng=random.Random(),  # noqa: S311 - draws, not secrets
         keep=settings.prompt_keep,
-        parameters=changeable(settings.model, wants_images=produces_images(settings.model)),
+        parameters=changeable_parameters(settings.model, wants_images=produces_images(settings.model)),
         # One further call for the plain second try, whatever the number of edits.
-        limits=Limits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
-        trials=trials,
+        limits=RepairLimits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
+        candidates=candidates,
     )
 
 
-def rewriter(
+def build_prompt_proposer(
     settings: Settings,
     optimizer: PromptOptimizer | None,
-    asks: GeminiClient | SimulatedModel,
+    model: GeminiClient | SimulatedModel,
     *,
     limiter: RateLimiter,
-    purse: Budget,
-    money: Money,
+    budget: Budget,
+    price_book: PriceBook,
     tally: Tally,
-    stop: Stop,
+    stop: StopSignal,
     utcnow: Clock,
-) -> Rewriter | None:
+) -> PromptProposer | None:
     """Return what asks a model for other words; None where nobody wants it, and in a dry run."""
-    model = settings.optimizer_model
-    if model is None or optimizer is None or settings.dry_run:
+    optimizer_model = settings.optimizer_model
+    if optimizer_model is None or optimizer is None or settings.dry_run:
         return None
-    prices = money.optimizer_tariff
-    if prices is None:
+    pricing = price_book.optimizer_pricing
+    if pricing is None:
         log.info(
             "no price is known for %s: --optimizer-max-cost cannot hold, at most %d calls are made",
-            model,
-            MOST_CALLS,
+            optimizer_model,
+            MAX_CALLS,
         )
-    return Rewriter(
+    return PromptProposer(
         optimizer=optimizer,
-        asks=asks,
+        model=model,
         limiter=limiter,
-        allowance=Allowance(purse=purse, prices=prices, max_cost=settings.optimizer_max_cost, utcnow=utcnow),
-        manner=Manner(
-            model=model,
-            is_runs_own=model.removeprefix("models/") == settings.model.removeprefix("models/"),
+        budget=OptimizerBudget(
+            run_budget=budget, pricing=pricing, max_cost=settings.optimizer_max_cost, utcnow=utcnow
+        ),
+        options=ProposerOptions(
+            model=optimizer_model,
+            is_run_model=optimizer_model.removeprefix("models/") == settings.model.removeprefix("models/"),
             timeout_s=settings.timeout_s,
             max_timeout_s=settings.max_timeout_s,
         ),
-        told=tally.add_proposal,
+        on_usage=tally.add_proposal,
         stop=stop,
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
     )
 
 
-def processor(
+def build_processor(
     settings: Settings,
-    asks: GeminiClient | SimulatedModel,
-    run: Batch,
+    model: GeminiClient | SimulatedModel,
+    batch: Batch,
     *,
     limiter: RateLimiter,
-    purse: Budget,
-    reviser: Reviser,
-    stop: Stop,
+    budget: Budget,
+    reviser: PromptReviser,
+    stop: StopSignal,
     utcnow: Clock,
 ) -> Processor:
     """Return what takes images to their outcomes."""
     prompt = Prompt(text=settings.prompt)
-    caller = Caller(
-        model=asks,
+    caller = ApiCaller(
+        model=model,
         limiter=limiter,
-        purse=purse,
-        expected_tokens=partial(expected_input_tokens, settings.model),
-        most_tokens=partial(most_input_tokens, settings.model),
+        budget=budget,
+        estimate_tokens=partial(expected_input_tokens, settings.model),
+        estimate_max_tokens=partial(max_input_tokens, settings.model),
         stop=stop,
         max_concurrent=settings.max_concurrent,
         utcnow=utcnow,
@@ -258,12 +275,12 @@ def processor(
     return Processor(
         caller=caller,
         reviser=reviser,
-        answers=run,
-        keep=run.keep,
+        answers=batch,
+        store=batch.store,
         stop=stop,
         prompt=prompt,
         workers=WORKERS_PER_SLOT * settings.max_concurrent,
-        patience=Patience(
+        retry_settings=RetrySettings(
             max_retries=settings.max_retries,
             timeout_s=settings.timeout_s,
             max_timeout_s=settings.max_timeout_s,
@@ -272,26 +289,28 @@ def processor(
     )
 
 
-def epilogue(
+def build_finalizer(
     settings: Settings,
     run: RunInfo,
-    knows: Journal,
-    writes: Archiver,
+    journal: Journal,
+    archiver: Archiver,
     *,
-    figures: PacingFigures | None,
-    costs: Callable[[Tally], Costs | None],
+    rate_limit_stats: RateLimitStats | None,
+    summarize_costs: Callable[[Tally], Costs | None],
     command: str,
     utcnow: Clock,
-) -> Epilogue:
+) -> RunFinalizer:
     """Return what writes the end of the run."""
-    return Epilogue(
+    return RunFinalizer(
         run=run,
-        journal=knows,
-        archiver=writes,
+        journal=journal,
+        archiver=archiver,
         archive_format=settings.archive_format,
         fail_on=settings.fail_on,
         command=command,
         utcnow=utcnow,
-        limits=LimitSources(figures=figures, answered_since=knows.answered_since),
-        costs=costs,
+        quota_sources=QuotaSources(
+            rate_limit_stats=rate_limit_stats, count_answered_since=journal.count_answered_since
+        ),
+        summarize_costs=summarize_costs,
     )

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from errors import FatalError, StopReason
-from processing.stop_signal import RunStoppedError, Stop
-from utils.durations import length_text
+from processing.stop_signal import RunStoppedError, StopSignal
+from utils.durations import format_duration
 
-LOOK_EVERY_S = 10.0
+CHECK_INTERVAL_S = 10.0
 """So much later than it should, at most, a machine that slept notices that the time is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeLimit:
+class Deadline:
     """The instant from which on no new work is taken."""
 
     at: datetime
@@ -34,19 +34,19 @@ class TimeLimit:
         """Return how long it is from ``now`` until the time is over; 0 when it is."""
         return max(0.0, (self.at - now).total_seconds())
 
-    def announcement(self, now: datetime, zone: tzinfo | None = None) -> str:
+    def describe(self, now: datetime, zone: tzinfo | None = None) -> str:
         """Return until when there is new work, with its date: a deadline just missed is tomorrow's."""
-        local, left = self.at.astimezone(zone), length_text(round(self.seconds_left(now)))
+        local, left = self.at.astimezone(zone), format_duration(round(self.seconds_left(now)))
         return f"no new work after {local:%Y-%m-%d %H:%M:%S} (UTC{local:%z}), {left} from now"
 
 
-def time_limit(
+def compute_deadline(
     started_at: datetime,
     *,
     deadline: time | None,
     max_duration_s: float | None,
     zone: tzinfo | None = None,
-) -> TimeLimit | None:
+) -> Deadline | None:
     """Return the earlier of the two limits, or None where there is none.
 
     Both are instants of the wall clock: hours in which the machine slept count.
@@ -60,15 +60,15 @@ def time_limit(
     """
     limits = []
     if deadline is not None:
-        at = next_deadline(deadline, started_at, zone)
-        limits.append(TimeLimit(at=at, cause=f"the deadline {deadline:%H:%M} has come"))
+        at = next_instant(deadline, started_at, zone)
+        limits.append(Deadline(at=at, cause=f"the deadline {deadline:%H:%M} has come"))
     if max_duration_s is not None:
         at = started_at.astimezone(UTC) + timedelta(seconds=max_duration_s)
-        limits.append(TimeLimit(at=at, cause=f"--max-duration {length_text(max_duration_s)} is over"))
+        limits.append(Deadline(at=at, cause=f"--max-duration {format_duration(max_duration_s)} is over"))
     return min(limits, key=lambda limit: limit.at, default=None)
 
 
-def next_deadline(shows: time, now: datetime, zone: tzinfo | None = None) -> datetime:
+def next_instant(clock_time: time, now: datetime, zone: tzinfo | None = None) -> datetime:
     """Return, in UTC, the next instant after ``now`` at which the clock comes to show ``shows``.
 
     The deadline 06:00 asked for at 06:00:00 or at 06:01 is tomorrow's. In the night in which the
@@ -77,15 +77,15 @@ def next_deadline(shows: time, now: datetime, zone: tzinfo | None = None) -> dat
     """
     today = now.astimezone(zone).date()
     days = (today + timedelta(days=ahead) for ahead in range(3))
-    return next(at for day in days for at in _instants(day, shows, zone) if at > now)
+    return next(at for day in days for at in _find_instants(day, clock_time, zone) if at > now)
 
 
 @asynccontextmanager
-async def enforced(
-    limit: TimeLimit | None, stop: Stop, utcnow: Callable[[], datetime]
+async def enforce(
+    deadline: Deadline | None, stop: StopSignal, utcnow: Callable[[], datetime]
 ) -> AsyncIterator[None]:
     """While the block runs, ask for a stop as soon as the time is over."""
-    watcher = asyncio.create_task(watch(limit, stop, utcnow)) if limit else None
+    watcher = asyncio.create_task(watch(deadline, stop, utcnow)) if deadline else None
     try:
         yield
     finally:
@@ -94,26 +94,26 @@ async def enforced(
             await asyncio.wait([watcher])
 
 
-async def watch(limit: TimeLimit, stop: Stop, utcnow: Callable[[], datetime]) -> None:
+async def watch(deadline: Deadline, stop: StopSignal, utcnow: Callable[[], datetime]) -> None:
     """Ask for a stop once the time is over; return then, or when the run stops for another reason."""
     with suppress(RunStoppedError):
-        while left_s := limit.seconds_left(utcnow()):
-            await stop.sleep(min(left_s, LOOK_EVERY_S))
-        stop.ask(FatalError(StopReason.DEADLINE, limit.cause))
+        while left_s := deadline.seconds_left(utcnow()):
+            await stop.sleep(min(left_s, CHECK_INTERVAL_S))
+        stop.request(FatalError(StopReason.DEADLINE, deadline.cause))
 
 
-def _instants(day: date, shows: time, zone: tzinfo | None) -> tuple[datetime, ...]:
+def _find_instants(day: date, clock_time: time, zone: tzinfo | None) -> tuple[datetime, ...]:
     """Return when the clock shows this on that day, in order: once, at a jump, or twice."""
-    wall = datetime.combine(day, shows)
+    wall = datetime.combine(day, clock_time)
     # Not astimezone(UTC): for the system's zone it swaps the two readings of a time that is jumped over.
     stamps = (wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     first, second = (datetime.fromtimestamp(stamp, UTC) for stamp in stamps)
     if second < first:  # PEP 495: where no clock ever shows it, the two readings lie around the jump
-        return (_jump(wall, second, first, zone),)
+        return (_find_jump(wall, second, first, zone),)
     return first, second
 
 
-def _jump(wall: datetime, before: datetime, after: datetime, zone: tzinfo | None) -> datetime:
+def _find_jump(wall: datetime, before: datetime, after: datetime, zone: tzinfo | None) -> datetime:
     """Return the first full second between the two at which the clock is past ``wall``."""
 
     def is_past(seconds: int) -> bool:

@@ -13,7 +13,7 @@ from typing import TypeGuard
 from errors import ErrorKind, FatalError, StopReason
 from models import Deferred, Failed, Outcome, Reused
 
-SIZE = 3
+DECIDING_IMAGES = 3
 """Images that decide."""
 
 _RUN_LEVEL_KINDS = frozenset({ErrorKind.INVALID_REQUEST, ErrorKind.SCHEMA, ErrorKind.NETWORK})
@@ -22,40 +22,40 @@ is seldom its fault."""
 
 
 @dataclass(slots=True)
-class Canary:
+class FailFast:
     """Watches the beginning of one run."""
 
     cause: FatalError | None = None
     """Why the run must stop; None while it need not."""
-    _cleared: bool = False
-    _held: list[Failed] = field(default_factory=list)
+    _is_cleared: bool = False
+    _held_back: list[Failed] = field(default_factory=list)
     _first: Failed | None = None
 
-    def judge(self, outcome: Outcome) -> list[Outcome]:
+    def observe(self, outcome: Outcome) -> list[Outcome]:
         """Take the next outcome; return those that can be kept now, maybe none."""
         if self.cause is not None:
-            return [_put_off(outcome) if self._is_alike(outcome) else outcome]
-        if self._cleared or _says_nothing(outcome):
+            return [_to_deferred(outcome) if self._is_alike(outcome) else outcome]
+        if self._is_cleared or _is_inconclusive(outcome):
             return [outcome]
         if self._is_alike(outcome):
-            return self._hold(outcome)
-        self._cleared = True
-        return [*self.release(), outcome]
+            return self._hold_back(outcome)
+        self._is_cleared = True
+        return [*self.flush(), outcome]
 
-    def release(self) -> list[Outcome]:
+    def flush(self) -> list[Outcome]:
         """Give up what is held back, because no verdict will come any more."""
-        held: list[Outcome] = list(self._held)
-        self._held.clear()
+        held: list[Outcome] = list(self._held_back)
+        self._held_back.clear()
         return held
 
-    def _hold(self, failed: Failed) -> list[Outcome]:
+    def _hold_back(self, failed: Failed) -> list[Outcome]:
         self._first = self._first or failed
-        self._held.append(failed)
-        if len(self._held) < SIZE:
+        self._held_back.append(failed)
+        if len(self._held_back) < DECIDING_IMAGES:
             return []
-        detail = f"the first {SIZE} images all failed alike: {failed.detail}"
+        detail = f"the first {DECIDING_IMAGES} images all failed alike: {failed.detail}"
         self.cause = FatalError(StopReason.ALL_ALIKE, detail)
-        return [_put_off(held) for held in self.release()]
+        return [_to_deferred(held) for held in self.flush()]
 
     def _is_alike(self, outcome: Outcome) -> TypeGuard[Failed]:
         if not isinstance(outcome, Failed) or outcome.kind not in _RUN_LEVEL_KINDS:
@@ -64,7 +64,7 @@ class Canary:
         return bool(outcome.attempts) and (outcome.kind, outcome.detail) == (first.kind, first.detail)
 
 
-def _put_off(outcome: Outcome) -> Outcome:
+def _to_deferred(outcome: Outcome) -> Outcome:
     if not isinstance(outcome, Failed):
         return outcome
     return Deferred(
@@ -76,6 +76,6 @@ def _put_off(outcome: Outcome) -> Outcome:
     )
 
 
-def _says_nothing(outcome: Outcome) -> bool:
+def _is_inconclusive(outcome: Outcome) -> bool:
     """An image that was never asked about, or that met an outage, tells nothing about the run."""
     return isinstance(outcome, Reused | Deferred) or (isinstance(outcome, Failed) and not outcome.attempts)

@@ -18,12 +18,12 @@ from errors import FatalError, StopReason, StorageError
 from models import RunInfo
 from prompt_optimizer import PromptOptimizer
 from prompts.uplift import Uplift
-from rate_limit.types import PacingFigures
+from rate_limit.types import RateLimitStats
 from reports import prompt_evolution, quota_forecast, run_report
-from reports.attempt_history import EvolutionEntry, evolution_entry
+from reports.attempt_history import EvolutionEntry, build_evolution_entry
 from reports.documents import Example, FailureEntry, ProcessingStats, TreeTotals
 from reports.prompt_evolution import ProposalEntry
-from reports.tally import EXAMPLES, Price, Tally, unpriced
+from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
 from settings.options import FailOn
 from storage.journal import FailureRow, Journal, Plan
 from storage.output.layout import FAILED
@@ -32,21 +32,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitSources:
+class QuotaSources:
     """What the run found out about the service's limits, and whom to ask for the rest."""
 
-    figures: PacingFigures | None = None
+    rate_limit_stats: RateLimitStats | None = None
     """How the pacing stood at the end; None when nothing was paced."""
-    answered_since: Callable[[datetime], int | None] = lambda _: None
+    count_answered_since: Callable[[datetime], int | None] = lambda _: None
     """How many calls of all real runs in the output directory were answered; None when that is not known."""
     zone: tzinfo | None = None
     """Where the user is; None for where the machine is."""
 
 
-_NO_SOURCES = LimitSources()
+_NO_QUOTA_SOURCES = QuotaSources()
 
 
-class Epilogue:
+class RunFinalizer:
     """Writes the end of one run; blocks.
 
     Args:
@@ -71,8 +71,8 @@ class Epilogue:
         fail_on: FailOn,
         command: str,
         utcnow: Callable[[], datetime],
-        limits: LimitSources = _NO_SOURCES,
-        costs: Callable[[Tally], Costs | None] = lambda _: None,
+        quota_sources: QuotaSources = _NO_QUOTA_SOURCES,
+        summarize_costs: Callable[[Tally], Costs | None] = lambda _: None,
     ) -> None:
         self._run = run
         self._journal = journal
@@ -81,10 +81,10 @@ class Epilogue:
         self._fail_on = fail_on
         self._command = command
         self._utcnow = utcnow
-        self._limits = limits
-        self._costs = costs
+        self._quota_sources = quota_sources
+        self._summarize_costs = summarize_costs
 
-    def write(
+    def finalize(
         self,
         tally: Tally,
         plan: Plan,
@@ -99,29 +99,29 @@ class Epilogue:
         ``proposals`` are edits that a model came up with. What cannot be written is said, and becomes the
         reason of the run's end unless it had one.
         """
-        stats_of = partial(self._stats, tally, plan)
+        build_stats = partial(self._build_stats, tally, plan)
         steps: tuple[Callable[[], object], ...] = (
             lambda: self._write_evolution(tally, uplift, proposals),
             lambda: self._write_analysis(tally),
-            lambda: self._archiver.write_document("processing_stats", stats_of(stop)),
+            lambda: self._archiver.write_document("processing_stats", build_stats(stop)),
         )
         for step in steps:
-            refused = self._attempted(step)
-            stop = stop or refused
-        archive, refusal = self._packed()
-        if refusal and not stop:
+            error = self._try_step(step)
+            stop = stop or error
+        archive, pack_error = self._pack()
+        if pack_error and not stop:
             # Said once more in the document, which stands outside the archive that does not.
-            self._attempted(lambda: self._archiver.write_document("processing_stats", stats_of(refusal)))
-        stats = stats_of(stop or refusal)
+            self._try_step(lambda: self._archiver.write_document("processing_stats", build_stats(pack_error)))
+        stats = build_stats(stop or pack_error)
         # An outcome that could not be recorded may stand in the ledger all the same.
-        self._attempted(
+        self._try_step(
             lambda: self._journal.end_run(
-                exit_code=stats.exit_code, ended_at=self._utcnow(), is_whole=not tally.lost
+                exit_code=stats.exit_code, ended_at=self._utcnow(), is_whole=not tally.unsaved
             )
         )
         return stats, archive
 
-    def _packed(self) -> tuple[Path | None, FatalError | None]:
+    def _pack(self) -> tuple[Path | None, FatalError | None]:
         try:
             return self._archiver.pack(self._archive_format), None
         except StorageError as error:
@@ -129,7 +129,7 @@ class Epilogue:
             return None, FatalError(StopReason.STORAGE, str(error))
 
     @staticmethod
-    def _attempted(step: Callable[[], object]) -> FatalError | None:
+    def _try_step(step: Callable[[], object]) -> FatalError | None:
         try:
             step()
         except StorageError as error:
@@ -137,9 +137,9 @@ class Epilogue:
             return FatalError(StopReason.STORAGE, str(error))
         return None
 
-    def _stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
+    def _build_stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
         ended_at = self._utcnow()
-        return run_report.processing_stats(
+        return run_report.build_processing_stats(
             run=self._run,
             ended_at=ended_at,
             tally=tally,
@@ -150,71 +150,71 @@ class Epilogue:
                 not_selected=plan.not_selected,
                 to_do=plan.todo + plan.copyable,
             ),
-            tree=self._tree(),
+            tree=self._count_tree(),
             stop=stop,
             fail_on=self._fail_on,
-            limits=self._limits_at(ended_at, stop),
-            costs=self._costs(tally),
+            quota=self._quota_status(ended_at, stop),
+            costs=self._summarize_costs(tally),
         )
 
-    def _limits_at(self, ended_at: datetime, stop: FatalError | None) -> run_report.Limits:
+    def _quota_status(self, ended_at: datetime, stop: FatalError | None) -> run_report.QuotaStatus:
         """A dry run's answers say nothing about a quota, and only a spent one has to be asked for."""
         is_spent = stop is not None and stop.reason is StopReason.DAILY_QUOTA and not self._run.dry_run
-        return run_report.Limits(
-            figures=self._limits.figures,
-            answered_today=self._limits.answered_since(quota_forecast.last_reset(ended_at))
+        return run_report.QuotaStatus(
+            stats=self._quota_sources.rate_limit_stats,
+            answered_today=self._quota_sources.count_answered_since(quota_forecast.last_reset(ended_at))
             if is_spent
             else None,
-            zone=self._limits.zone,
+            zone=self._quota_sources.zone,
         )
 
-    def _tree(self) -> TreeTotals:
+    def _count_tree(self) -> TreeTotals:
         counts = self._journal.tree_counts()
-        mine = counts.dry if self._run.dry_run else counts.real
-        spent = self._journal.spending().usage
+        own = counts.dry if self._run.dry_run else counts.real
+        usage = self._journal.usage_totals().usage
         return TreeTotals(
-            answered=mine.succeeded,
-            failed=sum(mine.failed.values()),
-            deferred=mine.deferred,
-            input_tokens=spent.input_tokens,
-            output_tokens=spent.output_tokens,
+            answered=own.succeeded,
+            failed=sum(own.failed.values()),
+            deferred=own.deferred,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
         )
 
     def _write_evolution(
         self, tally: Tally, uplift: Uplift | None, proposals: Sequence[ProposalEntry]
     ) -> None:
-        head = prompt_evolution.prompt_evolution(self._run, tally, uplift, proposals)
-        self._archiver.write_stream("prompt_evolution", head, "images", self._evolved(tally.price))
+        head = prompt_evolution.build_prompt_evolution(self._run, tally, uplift, proposals)
+        self._archiver.write_stream("prompt_evolution", head, "images", self._iterate_evolution(tally.price))
 
-    def _evolved(self, price: Price) -> Iterator[EvolutionEntry]:
-        for chain in self._journal.evolved(dry_run=self._run.dry_run):
+    def _iterate_evolution(self, price: PriceFunction) -> Iterator[EvolutionEntry]:
+        for chain in self._journal.prompt_chains(dry_run=self._run.dry_run):
             # An earlier night may have asked another model, whose price is another.
             is_ours = chain.attempts[0].started_at >= self._run.started_at
-            yield evolution_entry(
+            yield build_evolution_entry(
                 chain.key,
                 chain.attempts,
                 succeeded=chain.succeeded,
                 kind=chain.kind,
-                price=price if is_ours else unpriced,
+                price=price if is_ours else unknown_price,
             )
 
     def _write_analysis(self, tally: Tally) -> None:
         groups = [
-            run_report.error_group(
+            run_report.build_error_group(
                 group.kind,
                 count=group.images,
                 examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
                 command=self._command,
-                is_repaired=bool(self._run.options.get("enable_prompt_optimization")),
+                has_prompt_optimization=bool(self._run.options.get("enable_prompt_optimization")),
             )
-            for group in self._journal.failure_groups(examples=EXAMPLES, dry_run=self._run.dry_run)
+            for group in self._journal.failure_groups(examples=MAX_EXAMPLES, dry_run=self._run.dry_run)
         ]
-        failures = map(_failure, self._journal.failures(dry_run=self._run.dry_run))
-        head = run_report.error_analysis(groups, deferred=tally.deferred)
+        failures = map(_to_failure_entry, self._journal.failures(dry_run=self._run.dry_run))
+        head = run_report.build_error_analysis(groups, deferred=tally.deferred)
         self._archiver.write_stream("error_analysis", head, "failures", failures)
 
 
-def _failure(row: FailureRow) -> FailureEntry:
+def _to_failure_entry(row: FailureRow) -> FailureEntry:
     logs = [artefact.path for artefact in row.artefacts if artefact.path.startswith(f"{FAILED}/")]
     return FailureEntry(
         key=row.key,
@@ -227,7 +227,7 @@ def _failure(row: FailureRow) -> FailureEntry:
     )
 
 
-def entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
+def to_proposal_entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
     """Return what is to be told at the end about words that a model proposed."""
     return [
         ProposalEntry(
@@ -235,7 +235,7 @@ def entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
             kind=one.kind,
             model=one.proposed_by,
             prompt=one.text,
-            outcome=one.outcome.value,
+            outcome=one.status.value,
             why=one.why,
             tried=one.tried,
             rescued=one.rescued,
@@ -243,5 +243,5 @@ def entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
             output_tokens=one.usage.output_tokens,
             cost_usd=None if one.cost is None else float(round(one.cost, 6)),
         )
-        for one in optimizer.trials.proposals()
+        for one in optimizer.candidates.reportable_candidates()
     ]

@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import retry_handler
-from costs.optimizer_budget import Allowance, Held
+from costs.optimizer_budget import OptimizerBudget, OptimizerReservation
 from errors import ApiFailure, FatalError
 from models import Generation, GenerationRequest, Usage
-from processing.api_call import Leave, Limiter, Model, Permit
-from processing.stop_signal import RunStoppedError, Stop
-from prompt_optimizer import PromptOptimizer, Wanted
-from prompts.candidates import Proposal, Standing
-from retry_handler import RetryBudget
+from processing.api_call import CallGrant, GenerativeModel, Limiter, Permit
+from processing.stop_signal import RunStoppedError, StopSignal
+from prompt_optimizer import CandidateRequest, PromptOptimizer
+from prompts.candidates import Candidate, CandidateStatus
+from retry_handler import RetryState
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +35,22 @@ MAX_RETRIES = 2
 """Of one question; each counts as a call."""
 _CHARACTERS_PER_TOKEN = 4
 
-Told = Callable[[Usage, Decimal | None], None]
+OnUsage = Callable[[Usage, Decimal | None], None]
 """Hears what each call took, and cost if that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class ProposerOptions:
     """How the model is asked."""
 
     model: str
-    is_runs_own: bool
+    is_run_model: bool
     """It is the model that answers the images, so that both have one quota."""
     timeout_s: float
     max_timeout_s: float
 
 
-class Rewriter:
+class PromptProposer:
     """Asks a model for words whenever the optimizer wants some.
 
     Args:
@@ -68,151 +68,165 @@ class Rewriter:
         self,
         *,
         optimizer: PromptOptimizer,
-        asks: Model,
+        model: GenerativeModel,
         limiter: Limiter,
-        allowance: Allowance,
-        manner: Manner,
-        told: Told,
-        stop: Stop,
+        budget: OptimizerBudget,
+        options: ProposerOptions,
+        on_usage: OnUsage,
+        stop: StopSignal,
         rng: random.Random,
     ) -> None:
         self._optimizer = optimizer
-        self._asks = asks
+        self._model = model
         self._limiter = limiter
-        self._allowance = allowance
-        self._manner = manner
-        self._told = told
+        self._budget = budget
+        self._options = options
+        self._on_usage = on_usage
         self._stop = stop
         self._rng = rng
-        self._is_wanted = asyncio.Event()
-        self._is_over = False
+        self._has_request = asyncio.Event()
+        self._is_finished = False
 
-    async def keep_on(self) -> None:
+    async def run(self) -> None:
         """Ask for what is wanted, until nobody may ask any more."""
-        self._optimizer.on_wanted = self._is_wanted.set
-        while not self._is_over:
-            await self._is_wanted.wait()
-            self._is_wanted.clear()
-            while not self._is_over and (wanted := self._optimizer.wanted()) is not None:
-                if not await self._ask(wanted):
+        self._optimizer.on_request = self._has_request.set
+        while not self._is_finished:
+            await self._has_request.wait()
+            self._has_request.clear()
+            while not self._is_finished and (request := self._optimizer.next_request()) is not None:
+                if not await self._handle_request(request):
                     break
 
-    async def _ask(self, wanted: Wanted) -> bool:
+    async def _handle_request(self, request: CandidateRequest) -> bool:
         """Put one question; return whether another may follow at once."""
-        paid = _Paid()
+        totals = _RequestTotals()
         try:
-            generation = await self._answer(wanted, paid)
-        except (_NoLeaveError, RunStoppedError):
-            self._leave_it()
-            if paid.calls:
-                self._refuse(wanted, "there was no room for another try", paid)
+            generation = await self._call_with_retries(request, totals)
+        except (_NotGrantedError, RunStoppedError):
+            self._on_not_granted()
+            if totals.calls:
+                self._record_rejection(request, "there was no room for another try", totals)
             return False
         except (ApiFailure, FatalError) as error:
-            self._failed(wanted, error, paid)
+            self._on_failure(request, error, totals)
             return True
         except asyncio.CancelledError:
-            if paid.calls:
-                log.warning("a question to %s was cut off; it may be billed all the same", self._manner.model)
-                self._refuse(wanted, "the run ended before an answer came", paid)
+            if totals.calls:
+                log.warning(
+                    "a question to %s was cut off; it may be billed all the same", self._options.model
+                )
+                self._record_rejection(request, "the run ended before an answer came", totals)
             raise
-        proposal = self._optimizer.propose(
-            wanted.kind, generation.text, proposed_by=self._manner.model, usage=paid.usage, cost=paid.cost
+        candidate = self._optimizer.add_candidate(
+            request.kind,
+            generation.text,
+            proposed_by=self._options.model,
+            usage=totals.usage,
+            cost=totals.cost,
         )
-        _say(proposal)
+        _log_candidate(candidate)
         return True
 
-    def _leave_it(self) -> None:
+    def _on_not_granted(self) -> None:
         """Leave a question that may not be put now; money set aside for images may come back."""
-        self._is_over = self._allowance.is_spent or self._stop.cause is not None
-        if self._allowance.is_spent:
-            log.info("%s is not asked for more words: its cap is reached", self._manner.model)
+        self._is_finished = self._budget.is_exhausted or self._stop.cause is not None
+        if self._budget.is_exhausted:
+            log.info("%s is not asked for more words: its cap is reached", self._options.model)
 
-    def _failed(self, wanted: Wanted, error: ApiFailure | FatalError, paid: "_Paid") -> None:
+    def _on_failure(
+        self, request: CandidateRequest, error: ApiFailure | FatalError, totals: "_RequestTotals"
+    ) -> None:
         """Say once what went wrong; where it would for every question, ask no more."""
         if isinstance(error, FatalError):
-            self._is_over = True
-            what = "could not be asked for words, and is not asked again in this run"
+            self._is_finished = True
+            text = "could not be asked for words, and is not asked again in this run"
         else:
-            what = "gave no words"
-        log.warning("%s %s: %s", self._manner.model, what, error.detail)
-        if paid.calls:
-            self._refuse(wanted, error.detail, paid)
+            text = "gave no words"
+        log.warning("%s %s: %s", self._options.model, text, error.detail)
+        if totals.calls:
+            self._record_rejection(request, error.detail, totals)
 
-    def _refuse(self, wanted: Wanted, why: str, paid: "_Paid") -> None:
-        self._optimizer.trials.refuse(
-            wanted.kind, why, proposed_by=self._manner.model, usage=paid.usage, cost=paid.cost
+    def _record_rejection(self, request: CandidateRequest, why: str, totals: "_RequestTotals") -> None:
+        self._optimizer.candidates.add_rejected(
+            request.kind, why, proposed_by=self._options.model, usage=totals.usage, cost=totals.cost
         )
 
-    async def _answer(self, wanted: Wanted, paid: "_Paid") -> Generation:
+    async def _call_with_retries(self, request: CandidateRequest, totals: "_RequestTotals") -> Generation:
         """Ask, again as long as waiting may help."""
-        budget = RetryBudget(
+        retry_state = RetryState(
             max_retries=MAX_RETRIES,
-            timeout_s=self._manner.timeout_s,
-            max_timeout_s=self._manner.max_timeout_s,
+            timeout_s=self._options.timeout_s,
+            max_timeout_s=self._options.max_timeout_s,
         )
         return await retry_handler.run(
-            lambda timeout_s: self._call(wanted.question, timeout_s, paid),
-            budget=budget,
+            lambda timeout_s: self._call(request.question, timeout_s, totals),
+            retry_state=retry_state,
             rng=self._rng,
             sleep=self._stop.sleep,
-            announce=lambda event: log.debug("%s: %s; asked again", self._manner.model, event.detail),
+            on_retry=lambda event: log.debug("%s: %s; asked again", self._options.model, event.detail),
         )
 
-    async def _call(self, question: str, timeout_s: float, paid: "_Paid") -> Generation:
-        self._stop.check()
-        held = self._allowance.take(question)
-        if held is None:
-            raise _NoLeaveError
-        with ExitStack() as unless_granted:
-            unless_granted.callback(held.unused, sent=False)
+    async def _call(self, question: str, timeout_s: float, totals: "_RequestTotals") -> Generation:
+        self._stop.raise_if_requested()
+        reservation = self._budget.reserve(question)
+        if reservation is None:
+            raise _NotGrantedError
+        with ExitStack() as rollback:
+            rollback.callback(reservation.release, sent=False)
             tokens = len(question) // _CHARACTERS_PER_TOKEN
-            permit = await self._limiter.acquire(tokens=tokens, retry=bool(paid.calls))
-            unless_granted.pop_all()
+            permit = await self._limiter.acquire(tokens=tokens, retry=bool(totals.calls))
+            rollback.pop_all()
         request = GenerationRequest(
             key="",
             image=b"",
             mime_type="",
             prompt=question,
             timeout_s=timeout_s,
-            max_output_tokens=held.max_output_tokens,
-            model=self._manner.model,
+            max_output_tokens=reservation.max_output_tokens,
+            model=self._options.model,
         )
-        told = permit if self._manner.is_runs_own else _AnotherModels(permit)
-        leave = Leave(permit=told, reservation=held)
+        grant_permit = permit if self._options.is_run_model else _OtherModelPermit(permit)
+        grant = CallGrant(permit=grant_permit, reservation=reservation)
         try:
-            self._stop.check()
-            return await self._send(request, leave, held, paid)
+            self._stop.raise_if_requested()
+            return await self._send(request, grant, reservation, totals)
         finally:
-            leave.abandoned(may_be_billed=False)
+            grant.release(is_maybe_billed=False)
 
-    async def _send(self, request: GenerationRequest, leave: Leave, held: Held, paid: "_Paid") -> Generation:
+    async def _send(
+        self,
+        request: GenerationRequest,
+        grant: CallGrant,
+        reservation: OptimizerReservation,
+        totals: "_RequestTotals",
+    ) -> Generation:
         clock = asyncio.get_running_loop().time
         start_s, usage = clock(), Usage()
-        leave.sent()
+        grant.on_sent()
         try:
-            generation = await self._asks.generate(request)
+            generation = await self._model.generate(request)
             usage = generation.usage
-            leave.answered(usage, clock() - start_s)
+            grant.on_success(usage, clock() - start_s)
         except ApiFailure as failure:
-            usage = _usage(failure)
-            leave.failed(failure, usage, clock() - start_s, 0)
+            usage = _usage_of(failure)
+            grant.on_failure(failure, usage, clock() - start_s, 0)
             raise
         except asyncio.CancelledError:
-            leave.abandoned(may_be_billed=True)
+            grant.release(is_maybe_billed=True)
             raise
         except FatalError:
-            leave.abandoned(may_be_billed=False)
+            grant.release(is_maybe_billed=False)
             raise
         finally:
-            paid.add(usage, held.cost)
-            self._told(usage, held.cost)
+            totals.add(usage, reservation.cost)
+            self._on_usage(usage, reservation.cost)
         return generation
 
 
 @asynccontextmanager
-async def rewritten(rewriter: Rewriter) -> AsyncIterator[None]:
+async def proposing(proposer: PromptProposer) -> AsyncIterator[None]:
     """Ask for words while the block runs; a question that is under way at its end is cancelled."""
-    task = asyncio.create_task(rewriter.keep_on())
+    task = asyncio.create_task(proposer.run())
     try:
         yield
     finally:
@@ -221,12 +235,12 @@ async def rewritten(rewriter: Rewriter) -> AsyncIterator[None]:
             await task
 
 
-class _NoLeaveError(Exception):
+class _NotGrantedError(Exception):
     """The caps do not allow a call now."""
 
 
 @dataclass(slots=True)
-class _Paid:
+class _RequestTotals:
     """What one question took, with all its calls."""
 
     calls: int = 0
@@ -241,25 +255,25 @@ class _Paid:
 
 
 @dataclass(slots=True)
-class _AnotherModels:
+class _OtherModelPermit:
     """A permit whose pacer hears that the request was sent and is over, and nothing that it could learn."""
 
     permit: Permit
 
-    def sent(self) -> None:
-        self.permit.sent()
+    def on_sent(self) -> None:
+        self.permit.on_sent()
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:  # noqa: ARG002 - another model's
-        self.permit.unused()
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:  # noqa: ARG002 - another model's
+        self.permit.release()
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:  # noqa: ARG002
-        self.permit.unused()
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:  # noqa: ARG002
+        self.permit.release()
 
-    def unused(self) -> None:
-        self.permit.unused()
+    def release(self) -> None:
+        self.permit.release()
 
 
-def _usage(failure: ApiFailure) -> Usage:
+def _usage_of(failure: ApiFailure) -> Usage:
     return Usage(
         input_tokens=failure.input_tokens,
         output_tokens=failure.output_tokens,
@@ -267,8 +281,8 @@ def _usage(failure: ApiFailure) -> Usage:
     )
 
 
-def _say(proposal: Proposal) -> None:
-    if proposal.outcome is Standing.REFUSED:
-        log.info("an answer of %s is not used as a prompt: %s", proposal.proposed_by, proposal.why)
+def _log_candidate(candidate: Candidate) -> None:
+    if candidate.status is CandidateStatus.REJECTED:
+        log.info("an answer of %s is not used as a prompt: %s", candidate.proposed_by, candidate.why)
     else:
-        log.info("%s proposed an edit, which is on trial now: %s", proposal.proposed_by, proposal.name)
+        log.info("%s proposed an edit, which is on trial now: %s", candidate.proposed_by, candidate.name)

@@ -17,28 +17,28 @@ from functools import partial
 from pathlib import Path
 
 from app import composition
-from app.checkpoint import kept
-from app.deadline import TimeLimit, enforced
-from app.finalize import entries
-from app.prompt_proposer import rewritten
+from app.checkpoint import checkpointing
+from app.deadline import Deadline, enforce
+from app.finalize import to_proposal_entries
+from app.prompt_proposer import proposing
 from archiver import Archiver
 from config import Settings
 from costs.budget import Budget
-from costs.price_book import Money
+from costs.price_book import PriceBook
 from errors import ExitCode
 from gemini.model_info import produces_images
 from models import RunInfo
-from processing.stop_signal import Stop
-from prompt_optimizer import AskAgain, PromptOptimizer, asks_for_picture
+from processing.stop_signal import StopSignal
+from prompt_optimizer import PromptOptimizer, RetryOnce, asks_for_picture
 from rate_limit.limiter import RateLimiter
-from rate_limit.shared import in_company
-from rate_limit.types import PacingFigures
+from rate_limit.shared import synced_with_peers
+from rate_limit.types import RateLimitStats
 from reports.documents import ProcessingStats
-from reports.rate_limit_report import progress_words
-from reports.summary import Where, is_nothing_new, last_line, summary
+from reports.rate_limit_report import describe_limit
+from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
 from reports.tally import Tally
 from storage.journal import Journal, Plan, TodoReason
-from utils.micro_batching import to_its_end
+from utils.micro_batching import run_to_completion
 
 log = logging.getLogger(__name__)
 
@@ -46,28 +46,28 @@ PICTURE_MODEL = "gemini-nano-banana-2.1"
 """Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
 Work = Coroutine[None, None, None]
-Guard = Callable[[Work, Stop, Callable[[], str]], Awaitable[None]]
+Guard = Callable[[Work, StopSignal, Callable[[], str]], Awaitable[None]]
 """Does the work until it is done or a signal ends it; the last argument tells how far the run is."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Means:
+class _Resources:
     """What a run uses up: the service's limits and the user's money; unknown until there is work."""
 
-    money: Money
+    price_book: PriceBook
     limiter: RateLimiter | None = None
     budget: Budget | None = None
     optimizer: PromptOptimizer | None = None
 
-    def figures(self) -> PacingFigures | None:
-        return self.limiter.figures() if self.limiter else None
+    def rate_limit_stats(self) -> RateLimitStats | None:
+        return self.limiter.stats() if self.limiter else None
 
 
 async def run(
     settings: Settings,
     command: str,
     *,
-    limit: TimeLimit | None,
+    deadline: Deadline | None,
     utcnow: Callable[[], datetime],
     guard: Guard,
 ) -> tuple[ExitCode, str]:
@@ -77,28 +77,27 @@ async def run(
         UsageError: ``--max-cost`` cannot hold, because no price of the model is known.
         StorageError: the output directory cannot be written.
     """
-    info = composition.run_info(settings, utcnow)
-    money = Money(
-        model=settings.model,
-        dry_run=settings.dry_run,
-        utcnow=utcnow,
-        optimizer_model=settings.optimizer_model,
-    )
-    means = _Means(money=money)
+    info = composition.new_run_info(settings, utcnow)
+    resources = _Resources(price_book=composition.build_price_book(settings, utcnow))
     if settings.max_cost is not None:
-        means.money.require()
-    archiver = composition.archiver(settings, info, means.money)
+        resources.price_book.require()
+    archiver = composition.build_archiver(settings, info, resources.price_book)
     archiver.check_writable()
-    archiver.sweep()
-    with composition.journal(settings, info, archiver, utcnow) as journal:
+    archiver.remove_unfinished()
+    with composition.open_journal(settings, info, archiver, utcnow) as journal:
         _reconcile(journal, archiver)
-        one = _Run(
-            settings=settings, info=info, journal=journal, archiver=archiver, means=means, utcnow=utcnow
+        current = _Run(
+            settings=settings,
+            info=info,
+            journal=journal,
+            archiver=archiver,
+            resources=resources,
+            utcnow=utcnow,
         )
-        async with enforced(limit, one.stop, utcnow):
-            await guard(one.do(limit), one.stop, one.batch.state)
-        stats, archive = await one.documents(command)
-    return _tell(settings, archiver, stats, archive)
+        async with enforce(deadline, current.stop, utcnow):
+            await guard(current.execute(deadline), current.stop, current.batch.describe_progress)
+        stats, archive = await current.write_documents(command)
+    return _print_summary(settings, archiver, stats, archive)
 
 
 class _Run:
@@ -111,13 +110,13 @@ class _Run:
         info: RunInfo,
         journal: Journal,
         archiver: Archiver,
-        means: _Means,
+        resources: _Resources,
         utcnow: Callable[[], datetime],
     ) -> None:
         self.settings, self.info, self.journal, self.archiver = settings, info, journal, archiver
-        self.means, self.utcnow = means, utcnow
-        self.stop, self.tally = Stop(), Tally(price=means.money.price)
-        self.batch = composition.batch(
+        self.resources, self.utcnow = resources, utcnow
+        self.stop, self.tally = StopSignal(), Tally(price=resources.price_book.price)
+        self.batch = composition.build_batch(
             settings,
             journal,
             archiver,
@@ -125,94 +124,98 @@ class _Run:
             stop=self.stop,
             stderr=sys.stderr,
             clock=asyncio.get_running_loop().time,
-            aside=lambda: _aside(settings, means, utcnow),
+            status_text=lambda: _status_text(settings, resources, utcnow),
             utcnow=utcnow,
         )
 
-    async def documents(self, command: str) -> tuple[ProcessingStats, Path | None]:
+    async def write_documents(self, command: str) -> tuple[ProcessingStats, Path | None]:
         """Write what is to be said about the run, and the archive."""
-        money, budget = self.means.money, self.means.budget
-        epilogue = composition.epilogue(
+        price_book, budget = self.resources.price_book, self.resources.budget
+        finalizer = composition.build_finalizer(
             self.settings,
             self.info,
             self.journal,
             self.archiver,
-            figures=self.means.figures(),
-            costs=lambda tally: money.summary(answers=tally.succeeded, usage=tally.usage, budget=budget),
+            rate_limit_stats=self.resources.rate_limit_stats(),
+            summarize_costs=lambda tally: price_book.summary(
+                answers=tally.succeeded, usage=tally.usage, budget=budget
+            ),
             command=command,
             utcnow=self.utcnow,
         )
-        optimizer = self.means.optimizer
-        write = partial(
-            epilogue.write,
+        optimizer = self.resources.optimizer
+        finalize = partial(
+            finalizer.finalize,
             self.tally,
-            self.batch.planned,
+            self.batch.current_plan,
             self.stop.cause,
-            optimizer.uplift() if optimizer else None,
-            proposals=entries(optimizer) if optimizer else (),
+            optimizer.estimate_uplift() if optimizer else None,
+            proposals=to_proposal_entries(optimizer) if optimizer else (),
         )
-        return await asyncio.to_thread(write)
+        return await asyncio.to_thread(finalize)
 
-    async def do(self, limit: TimeLimit | None) -> None:
+    async def execute(self, deadline: Deadline | None) -> None:
         """Plan, announce, ask; nothing that costs time is loaded where there is nothing to ask."""
-        plan = await asyncio.to_thread(self.batch.plan, composition.selection(self.settings))
+        plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self.settings))
         _announce(self.settings, plan)
         if self.stop.cause is not None or not (plan.todo or plan.copyable):
             return
-        if limit is not None:
-            log.info("%s", limit.announcement(self.utcnow()))
+        if deadline is not None:
+            log.info("%s", deadline.describe(self.utcnow()))
         if not self.batch.has_space(composition.bytes_per_answer(self.settings)):
             return
-        await to_its_end(asyncio.to_thread(self.batch.place_copies))
-        await self._ask(plan)
+        await run_to_completion(asyncio.to_thread(self.batch.place_copies))
+        await self._process_images(plan)
 
-    async def _ask(self, plan: Plan) -> None:
-        settings, stop, means = self.settings, self.stop, self.means
-        await asyncio.to_thread(means.money.look_up)
-        memory = await asyncio.to_thread(composition.quota_memory, settings, self.info, self.utcnow)
-        learned = await asyncio.to_thread(memory.load) if memory else None
-        limiter = means.limiter = composition.rate_limiter(settings, learned, stop)
-        means.optimizer = await asyncio.to_thread(composition.prompt_optimizer, settings, self.journal)
-        purse = means.budget = composition.budget(settings, means.money, stop=stop, utcnow=self.utcnow)
+    async def _process_images(self, plan: Plan) -> None:
+        settings, stop, resources = self.settings, self.stop, self.resources
+        await asyncio.to_thread(resources.price_book.look_up)
+        state = await asyncio.to_thread(composition.open_shared_state, settings, self.info, self.utcnow)
+        learned = await asyncio.to_thread(state.load) if state else None
+        limiter = resources.limiter = composition.build_rate_limiter(settings, learned, stop)
+        optimizer = await asyncio.to_thread(composition.build_prompt_optimizer, settings, self.journal)
+        resources.optimizer = optimizer
+        book = resources.price_book
+        budget = resources.budget = composition.build_budget(settings, book, stop=stop, utcnow=self.utcnow)
         async with AsyncExitStack() as stack:
-            if memory:
-                await stack.enter_async_context(in_company(limiter, memory))
-            if means.optimizer and not settings.dry_run:
-                await stack.enter_async_context(kept(means.optimizer, self.journal))
-            async with composition.model(settings, reached=limiter.reached) as model:
-                processor = composition.processor(
+            if state:
+                await stack.enter_async_context(synced_with_peers(limiter, state))
+            if optimizer and not settings.dry_run:
+                await stack.enter_async_context(checkpointing(optimizer, self.journal))
+            async with composition.build_model(settings, on_connected=limiter.on_connected) as model:
+                processor = composition.build_processor(
                     settings,
                     model,
                     self.batch,
                     limiter=limiter,
-                    purse=purse,
-                    reviser=means.optimizer or AskAgain(),
+                    budget=budget,
+                    reviser=optimizer or RetryOnce(),
                     stop=stop,
                     utcnow=self.utcnow,
                 )
-                rewriter = composition.rewriter(
+                proposer = composition.build_prompt_proposer(
                     settings,
-                    means.optimizer,
+                    optimizer,
                     model,
                     limiter=limiter,
-                    purse=purse,
-                    money=means.money,
+                    budget=budget,
+                    price_book=book,
                     tally=self.tally,
                     stop=stop,
                     utcnow=self.utcnow,
                 )
-                gc.freeze()  # what is loaded by now stays: looking through it again and again is a standstill
-                async with rewritten(rewriter) if rewriter else nullcontext():
+                gc.freeze()
+                async with proposing(proposer) if proposer else nullcontext():
                     await self.batch.process(processor, plan)
 
 
-def _aside(settings: Settings, means: _Means, utcnow: Callable[[], datetime]) -> str:
+def _status_text(settings: Settings, resources: _Resources, utcnow: Callable[[], datetime]) -> str:
     """Return why the run is not faster, for the progress."""
-    if means.limiter is None:
+    if resources.limiter is None:
         return ""
     now_s = asyncio.get_running_loop().time()
-    figures = means.limiter.figures()
-    return progress_words(figures, now_s=now_s, utcnow=utcnow(), rpm=settings.rpm, tpm=settings.tpm)
+    stats = resources.limiter.stats()
+    return describe_limit(stats, now_s=now_s, utcnow=utcnow(), rpm=settings.rpm, tpm=settings.tpm)
 
 
 def _reconcile(journal: Journal, archiver: Archiver) -> None:
@@ -220,10 +223,10 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
     for notice in journal.notices:
         log.warning("%s", notice)
     if journal.needs_ledger:
-        adopted = journal.adopt(archiver.ledger(), archiver.proves)
-        if adopted:
+        imported = journal.import_ledger(archiver.read_ledger(), archiver.has_expected_hash)
+        if imported:
             log.info(
-                "%d answers that the journal did not know were found in the tree and taken over", adopted
+                "%d answers that the journal did not know were found in the tree and taken over", imported
             )
     journal.begin_run()
 
@@ -255,19 +258,19 @@ def _announce(settings: Settings, plan: Plan) -> None:
         )
 
 
-def _tell(
+def _print_summary(
     settings: Settings, archiver: Archiver, stats: ProcessingStats, archive: Path | None
 ) -> tuple[ExitCode, str]:
     """Print how the run ended; nothing at all when a quiet run went well."""
     if settings.quiet and stats.exit_code == ExitCode.DONE:
-        return ExitCode.DONE, last_line(stats)  # which only a log file hears
-    where = Where(
+        return ExitCode.DONE, build_last_line(stats)  # which only a log file hears
+    where = OutputPaths(
         output_dir=str(settings.output_dir),
         metadata=str(archiver.documents),
         archive=str(archive) if archive else None,
     )
     if is_nothing_new(stats):  # one line is enough to say so
-        return ExitCode.DONE, last_line(stats)
-    sys.stdout.write(summary(stats, where, dry_run=settings.dry_run))
+        return ExitCode.DONE, build_last_line(stats)
+    sys.stdout.write(build_summary(stats, where, dry_run=settings.dry_run))
     sys.stdout.flush()
-    return ExitCode(stats.exit_code), last_line(stats)
+    return ExitCode(stats.exit_code), build_last_line(stats)

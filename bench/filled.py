@@ -20,7 +20,7 @@ import config
 from app import composition
 from archiver import Archiver
 from bench.images import EDGE_PX
-from costs.price_book import Money
+from costs.price_book import PriceBook
 from gemini.simulated import SimulatedModel
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
 from storage.journal import Journal, connection
@@ -39,14 +39,14 @@ def fill(arguments: Sequence[str]) -> None:
     if isinstance(settings, config.StatusRequest):
         raise SystemExit("a status request answers nothing")
     os.fsync = _leave_unsynced
-    info = composition.run_info(settings, lambda: _NOW)
-    money = Money(model=settings.model, dry_run=False, utcnow=lambda: _NOW)
-    archiver = composition.archiver(settings, info, money)
+    info = composition.new_run_info(settings, lambda: _NOW)
+    money = PriceBook(model=settings.model, dry_run=False, utcnow=lambda: _NOW)
+    archiver = composition.build_archiver(settings, info, money)
     archiver.check_writable()
     opened = connection.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
     opened.connection.execute("PRAGMA synchronous = OFF")
     path = settings.output_dir / JOURNAL
-    with closing(Journal(path, opened, run=info, stands=archiver.stands)) as journal:
+    with closing(Journal(path, opened, run=info, is_present=archiver.is_present)) as journal:
         journal.begin_run()
         asyncio.run(_answer(settings.input_dir, info, archiver, journal))
         journal.end_run(exit_code=0, ended_at=_NOW)
@@ -61,7 +61,7 @@ async def _answer(input_dir: Path, info: RunInfo, archiver: Archiver, journal: J
         for image in discover(input_dir, exclude=[]):
             if isinstance(image, FoundImage):
                 outcome = await _succeeded(image, info, model)
-                journal.record(outcome, archiver.store(outcome), finished_at=_NOW)
+                journal.record_one(outcome, archiver.store(outcome), finished_at=_NOW)
 
 
 async def _succeeded(image: FoundImage, info: RunInfo, model: SimulatedModel) -> Succeeded:

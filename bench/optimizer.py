@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.optimizer_rivals import HELPFUL, Setting, play_world, total
-from bench.optimizer_world import Family, Night, draw_world
+from bench.optimizer_world import Family, RunResult, draw_world
 
 HELD_OUT = 1_000
 SIZES = (20, 100, 500)
@@ -42,75 +42,75 @@ class Job:
     seed: int
     images: int
     setting: Setting = AS_IN_A_RUN
-    nights: int = 1
+    runs: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
+class WorldResult:
     """What came of it."""
 
     job: Job
     family: Family
-    nights: dict[str, list[Night]]
+    runs: dict[str, list[RunResult]]
     """For each policy."""
 
 
-def played(job: Job) -> Played:
+def play_job(job: Job) -> WorldResult:
     """Play one world."""
     world = draw_world(job.seed)
-    return Played(
+    return WorldResult(
         job=job,
         family=world.family,
-        nights=play_world(world, job.images, job.seed, job.setting, nights=job.nights),
+        runs=play_world(world, job.images, job.seed, job.setting, runs=job.runs),
     )
 
 
-def of(
-    found: Iterable[Played], policy: str, *, night: int = 1, families: Iterable[Family] = HELPFUL
-) -> Night:
+def result_of(
+    found: Iterable[WorldResult], policy: str, *, run: int = 1, families: Iterable[Family] = HELPFUL
+) -> RunResult:
     """Return what a policy made of one night in all worlds of these families together."""
     wanted = set(families)
-    return total(one.nights[policy][night - 1] for one in found if one.family in wanted)
+    return total(one.runs[policy][run - 1] for one in found if one.family in wanted)
 
 
-def rescued(night: Night) -> float:
+def rescued_share(result: RunResult) -> float:
     """Return the share of the curable images that were rescued."""
-    return night.rescues / max(night.curable, 1)
+    return result.rescues / max(result.curable, 1)
 
 
-def price(night: Night) -> float:
+def calls_per_rescue(result: RunResult) -> float:
     """Return calls per rescue."""
-    return night.calls / max(night.rescues, 1)
+    return result.calls / max(result.rescues, 1)
 
 
-def cell(night: Night) -> str:
+def cell(result: RunResult) -> str:
     """Return share and price for people."""
-    return f"{rescued(night):.1%}, {price(night):.2f}"
+    return f"{rescued_share(result):.1%}, {calls_per_rescue(result):.2f}"
 
 
-def policies_table(found: Sequence[Played], sizes: Sequence[int]) -> Iterator[str]:
+def policies_table(found: Sequence[WorldResult], sizes: Sequence[int]) -> Iterator[str]:
     """Yield rescued shares and calls per rescue by policy and size."""
     yield "| policy | " + " | ".join(f"{size} images" for size in sizes) + " |"
     yield "|---|" + "---:|" * len(sizes)
-    nights = max(one.job.nights for one in found)
-    for night, suffix in ((1, ""), (2, ", second night"))[:nights]:
+    run_count = max(one.job.runs for one in found)
+    for run, suffix in ((1, ""), (2, ", second night"))[:run_count]:
         for policy in COLOURS:
-            if night == 1 or policy in {"optimizer", "oracle"}:
-                cells = [_cell_of(_sized(found, size), policy, night) for size in sizes]
+            if run == 1 or policy in {"optimizer", "oracle"}:
+                cells = [_cell_of(_sized(found, size), policy, run) for size in sizes]
                 yield f"| {policy}{suffix} | {' | '.join(cells)} |"
-    idle = [of(_sized(found, size), "optimizer", families=[Family.NOTHING]) for size in sizes]
+    idle = [result_of(_sized(found, size), "optimizer", families=[Family.NOTHING]) for size in sizes]
     yield (
         "| optimizer where nothing helps: calls per image | "
-        + " | ".join(f"{night.calls / max(night.images, 1):.2f}" for night in idle)
+        + " | ".join(f"{result.calls / max(result.images, 1):.2f}" for result in idle)
         + " |"
     )
 
 
-def _cell_of(found: Sequence[Played], policy: str, night: int) -> str:
-    return cell(of(found, policy, night=night)) if night <= found[0].job.nights else ""
+def _cell_of(found: Sequence[WorldResult], policy: str, run: int) -> str:
+    return cell(result_of(found, policy, run=run)) if run <= found[0].job.runs else ""
 
 
-def _sized(found: Iterable[Played], size: int) -> list[Played]:
+def _sized(found: Iterable[WorldResult], size: int) -> list[WorldResult]:
     return [one for one in found if one.job.images == size]
 
 
@@ -124,61 +124,71 @@ class Target:
     most: float = float("inf")
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         """Whether it is."""
         return self.least <= self.value <= self.most
 
     @property
-    def wanted(self) -> str:
+    def requirement(self) -> str:
         """What it must be, for people."""
         return f"at least {self.least:g}" if self.least else f"at most {self.most:g}"
 
 
-def targets(found: Sequence[Played]) -> list[Target]:
+def targets(found: Sequence[WorldResult]) -> list[Target]:
     """Return the figures that are held, from the sizes that were played."""
     many, few = _sized(found, max(SIZES)), _sized(found, min(SIZES))
-    ours, oracle, robin = (of(many, name) for name in ("optimizer", "oracle", "round robin"))
-    again, oracle_again = (of(many, name, night=2) for name in ("optimizer", "oracle"))
-    small, small_robin = (of(few, name) for name in ("optimizer", "round robin"))
-    idle = of(many, "optimizer", families=[Family.NOTHING])
+    ours, oracle, robin = (result_of(many, name) for name in ("optimizer", "oracle", "round robin"))
+    again, oracle_again = (result_of(many, name, run=2) for name in ("optimizer", "oracle"))
+    small, small_robin = (result_of(few, name) for name in ("optimizer", "round robin"))
+    idle = result_of(many, "optimizer", families=[Family.NOTHING])
     return [
         Target(what="500: rescues, of the oracle's", value=ours.rescues / oracle.rescues, least=0.94),
-        Target(what="500: calls per rescue, of the oracle's", value=price(ours) / price(oracle), most=1.2),
+        Target(
+            what="500: calls per rescue, of the oracle's",
+            value=calls_per_rescue(ours) / calls_per_rescue(oracle),
+            most=1.2,
+        ),
         Target(what="500: rescues, of round robin's", value=ours.rescues / robin.rescues, least=1.15),
-        Target(what="500: calls per rescue, of round robin's", value=price(ours) / price(robin), most=0.65),
+        Target(
+            what="500: calls per rescue, of round robin's",
+            value=calls_per_rescue(ours) / calls_per_rescue(robin),
+            most=0.65,
+        ),
         Target(
             what="500, second night: calls per rescue, of the oracle's",
-            value=price(again) / price(oracle_again),
+            value=calls_per_rescue(again) / calls_per_rescue(oracle_again),
             most=1.05,
         ),
         Target(what="20: rescues, of round robin's", value=small.rescues / small_robin.rescues, least=1.0),
         Target(
-            what="20: calls per rescue, of round robin's", value=price(small) / price(small_robin), most=1.0
+            what="20: calls per rescue, of round robin's",
+            value=calls_per_rescue(small) / calls_per_rescue(small_robin),
+            most=1.0,
         ),
         Target(what="500, nothing helps: calls per image", value=idle.calls / max(idle.images, 1), most=1.5),
     ]
 
 
-def targets_table(found: Sequence[Played]) -> Iterator[str]:
+def targets_table(found: Sequence[WorldResult]) -> Iterator[str]:
     """Yield each figure with what it must be."""
     yield "| figure | wanted | reached | |"
     yield "|---|---|---:|---|"
     for one in targets(found):
-        yield f"| {one.what} | {one.wanted} | {one.value:.3f} | {'yes' if one.met else '**no**'} |"
+        yield f"| {one.what} | {one.requirement} | {one.value:.3f} | {'yes' if one.is_met else '**no**'} |"
 
 
-def families_table(found: Sequence[Played]) -> Iterator[str]:
+def families_table(found: Sequence[WorldResult]) -> Iterator[str]:
     """Yield rescued shares and calls per rescue by family, at the largest size."""
     shown = ("round robin", "optimizer", "oracle")
     many = _sized(found, max(one.job.images for one in found))
     yield "| worlds | " + " | ".join(shown) + " |"
     yield "|---|" + "---:|" * len(shown)
     for family in (one for one in Family if one in HELPFUL):
-        cells = [cell(of(many, policy, families=[family])) for policy in shown]
+        cells = [cell(result_of(many, policy, families=[family])) for policy in shown]
         yield f"| {family.value} | {' | '.join(cells)} |"
 
 
-def draw(found: Sequence[Played], sizes: Sequence[int], path: Path) -> None:
+def draw(found: Sequence[WorldResult], sizes: Sequence[int], path: Path) -> None:
     """Draw share against price: a line for each policy from the smallest size to the largest."""
     import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - for plots alone
 
@@ -188,15 +198,23 @@ def draw(found: Sequence[Played], sizes: Sequence[int], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7.2, 4.4))
     for policy, colour in COLOURS.items():
-        nights = [of(_sized(found, size), policy) for size in sizes]
-        xs, ys = [price(night) for night in nights], [100 * rescued(night) for night in nights]
+        run_results = [result_of(_sized(found, size), policy) for size in sizes]
+        xs, ys = (
+            [calls_per_rescue(run) for run in run_results],
+            [100 * rescued_share(run) for run in run_results],
+        )
         axes.plot(xs, ys, "o-", color=colour, label=policy)
         if policy == "optimizer":
             for size, x, y in zip(sizes, xs, ys, strict=True):
                 axes.annotate(f"{size} images", (x, y), textcoords="offset points", xytext=(7, 4))
-    second = of(_sized(found, max(sizes)), "optimizer", night=2)
+    second = result_of(_sized(found, max(sizes)), "optimizer", run=2)
     axes.plot(
-        price(second), 100 * rescued(second), "*", ms=12, color=COLOURS["optimizer"], label="its second night"
+        calls_per_rescue(second),
+        100 * rescued_share(second),
+        "*",
+        ms=12,
+        color=COLOURS["optimizer"],
+        label="its second night",
     )
     axes.set_xlabel("calls per rescue (fewer is better)")
     axes.set_ylabel("rescued, % of the curable images")
@@ -207,10 +225,10 @@ def draw(found: Sequence[Played], sizes: Sequence[int], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def play_all(jobs: Iterable[Job]) -> list[Played]:
+def play_all(jobs: Iterable[Job]) -> list[WorldResult]:
     """Play every job, on all processors."""
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(played, jobs, chunksize=4))
+        return list(pool.map(play_job, jobs, chunksize=4))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -224,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{len(seeds)} worlds from {seeds.start} on; Python {platform.python_version()}.\n")
     most = max(SIZES)
     found = play_all(
-        Job(seed=seed, images=size, nights=2 if size == most else 1) for size in SIZES for seed in seeds
+        Job(seed=seed, images=size, runs=2 if size == most else 1) for size in SIZES for seed in seeds
     )
     for table in (targets_table(found), policies_table(found, SIZES), families_table(found)):
         print("\n".join(table), end="\n\n")

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bench.optimizer_world import PLAIN, Family, Image, Night, Player, World, play
+from bench.optimizer_world import PLAIN, Family, Image, Player, RunResult, World, play
 from errors import ErrorKind
-from prompts.edit_stats import Pool
-from prompts.policy import AskAgain, Failure, GiveUp, ImageStory, Limits, Policy
+from prompts.edit_stats import EditStats
+from prompts.policy import AskAgain, Failure, FailureHistory, GiveUp, Policy, RepairLimits
 
 MAX_CALLS = 5
 MAX_EDITS = 4
@@ -31,12 +31,12 @@ class Setting:
     in_rounds: bool = True
 
 
-class Deaf:
+class NonLearner:
     """Learns nothing."""
 
     __slots__ = ()
 
-    def hear(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
+    def observe(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
         """Forget it at once."""
 
 
@@ -47,7 +47,7 @@ def _open(world: World, failed: tuple[str, ...]) -> list[str]:
 
 
 @dataclass(slots=True, kw_only=True)
-class AskingAgain(Deaf):
+class AskingAgain(NonLearner):
     """The same words five times."""
 
     def choose(self, _number: int, _image: Image, failed: tuple[str, ...]) -> str | None:
@@ -56,7 +56,7 @@ class AskingAgain(Deaf):
 
 
 @dataclass(slots=True, kw_only=True)
-class RoundRobin(Deaf):
+class RoundRobin(NonLearner):
     """The next edit of the list, each class at its own place in it; when there is none, the same words."""
 
     world: World
@@ -81,7 +81,7 @@ class RoundRobin(Deaf):
 
 
 @dataclass(slots=True, kw_only=True)
-class Oracle(Deaf):
+class Oracle(NonLearner):
     """The best of what is left, by the true rates at that moment; ``worth`` 0 never stops early."""
 
     world: World
@@ -106,41 +106,41 @@ class Oracle(Deaf):
         return best if chance >= self.worth and (chance > 0 or not self.worth) else None
 
 
-class Ours:
+class OptimizerPlayer:
     """The optimizer, as a run would ask it."""
 
-    def __init__(self, world: World, pool: Pool, rng: random.Random, *, first_ask: bool) -> None:
+    def __init__(self, world: World, edit_stats: EditStats, rng: random.Random, *, first_ask: bool) -> None:
         self._first_ask = first_ask
         self._policy = Policy(
-            pool=pool,
-            offers=dict.fromkeys(world.shares, world.edits),
+            edit_stats=edit_stats,
+            edits_by_kind=dict.fromkeys(world.shares, world.edits),
             rng=rng,
-            limits=Limits(max_edits=MAX_EDITS, max_calls=MAX_CALLS if first_ask else MAX_CALLS + 1),
+            limits=RepairLimits(max_edits=MAX_EDITS, max_calls=MAX_CALLS if first_ask else MAX_CALLS + 1),
         )
 
-    def _story(self, image: Image, failed: tuple[str, ...]) -> ImageStory:
+    def _history(self, image: Image, failed: tuple[str, ...]) -> FailureHistory:
         arms = failed if self._first_ask else (PLAIN, *failed)
-        return ImageStory(failures=(Failure(kind=image.kind),) * (len(arms) + 1), arms=arms)
+        return FailureHistory(failures=(Failure(kind=image.kind),) * (len(arms) + 1), arms=arms)
 
     def choose(self, _number: int, image: Image, failed: tuple[str, ...]) -> str | None:
         """Choose."""
-        step = self._policy.next(self._story(image, failed))
+        step = self._policy.next_step(self._history(image, failed))
         return None if isinstance(step, GiveUp) else PLAIN if isinstance(step, AskAgain) else step.arm
 
-    def hear(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
+    def observe(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
         """Learn."""
-        self._policy.learn(self._story(image, failed), arm, rescued=rescued)
+        self._policy.learn(self._history(image, failed), arm, rescued=rescued)
 
 
 def play_world(
-    world: World, number: int, seed: int, setting: Setting, *, nights: int = 1
-) -> dict[str, list[Night]]:
+    world: World, number: int, seed: int, setting: Setting, *, runs: int = 1
+) -> dict[str, list[RunResult]]:
     """Return what each policy made of one night, or of two; the optimizer keeps its pool overnight."""
-    pool, found = Pool("model", "0" * 64), dict[str, list[Night]]()
+    edit_stats, found = EditStats("model", "0" * 64), dict[str, list[RunResult]]()
     first = setting.first_ask
-    for night in range(1, nights + 1):
-        failing, over = world.images(number, random.Random(f"{seed} night {night}")), night > 1
-        rng = random.Random(f"{seed} calls {night}")
+    for run in range(1, runs + 1):
+        failing, over = world.images(number, random.Random(f"{seed} night {run}")), run > 1
+        rng = random.Random(f"{seed} calls {run}")
         rivals: dict[str, Player] = {
             "asking again": AskingAgain(),
             "round robin": RoundRobin(world=world, first_ask=first),
@@ -153,12 +153,12 @@ def play_world(
             made = play(world, failing, player, rng=rng, over=over)
             found.setdefault(name, []).append(made)
         # What is kept overnight passes through its rows, as it does in the program.
-        pool = Pool.from_rows(pool.model, pool.prompt_sha256, pool.rows())
-        ours = Ours(world, pool, random.Random(f"{seed} draws {night}"), first_ask=first)
+        edit_stats = EditStats.from_rows(edit_stats.model, edit_stats.prompt_sha256, edit_stats.rows())
+        optimizer = OptimizerPlayer(world, edit_stats, random.Random(f"{seed} draws {run}"), first_ask=first)
         made = play(
             world,
             failing,
-            ours,
+            optimizer,
             rng=rng,
             over=over,
             in_rounds=setting.in_rounds,
@@ -167,10 +167,10 @@ def play_world(
     return found
 
 
-def total(nights: Iterable[Night]) -> Night:
+def total(results: Iterable[RunResult]) -> RunResult:
     """Return all nights as one."""
-    listed = list(nights)
-    return Night(
+    listed = list(results)
+    return RunResult(
         images=sum(one.images for one in listed),
         curable=sum(one.curable for one in listed),
         rescues=sum(one.rescues for one in listed),

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Protocol
 
 from errors import ErrorKind
-from prompts.rules import CURABLE
+from prompts.rules import CURABLE_KINDS
 
 PLAIN = "ask_again"
 SLOTS = 16
@@ -78,12 +78,12 @@ class World:
     edits: tuple[str, ...]
     incurable: Mapping[ErrorKind, float]
     """The share of images of a class that nothing can rescue."""
-    evening: Rates
-    morning: Rates
+    start_rates: Rates
+    end_rates: Rates
 
     def rate(self, kind: ErrorKind, arm: str, progress: float) -> float:
         """Return how often an arm rescues a curable image, at 0 (evening) to 1 (morning)."""
-        return self.evening[kind, arm] * (1.0 - progress) + self.morning[kind, arm] * progress
+        return self.start_rates[kind, arm] * (1.0 - progress) + self.end_rates[kind, arm] * progress
 
     def images(self, number: int, rng: random.Random) -> list[Image]:
         """Return so many images that failed."""
@@ -103,7 +103,7 @@ def draw_world(seed: int) -> World:
     """Return the world of this number; the families take turns."""
     rng = random.Random(seed)
     family = _ORDER[seed % len(_ORDER)]
-    kinds = rng.sample(sorted(CURABLE), rng.randint(3, 6))
+    kinds = rng.sample(sorted(CURABLE_KINDS), rng.randint(3, 6))
     edits = tuple(f"edit_{n}" for n in range(2 if family is Family.TWO else rng.randint(8, 12)))
     barren = set(rng.sample(kinds, max(1, len(kinds) // 3))) if family is Family.BARREN else set[ErrorKind]()
     evening, morning = (
@@ -119,8 +119,8 @@ def draw_world(seed: int) -> World:
         shares={kind: rng.gammavariate(1.5, 1.0) for kind in kinds},
         edits=edits,
         incurable={kind: rng.uniform(0.05, 0.6) for kind in kinds},
-        evening=evening,
-        morning=morning if family is Family.DRIFT else evening,
+        start_rates=evening,
+        end_rates=morning if family is Family.DRIFT else evening,
     )
 
 
@@ -144,7 +144,7 @@ def _rates(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class RunResult:
     """What one policy made of one night."""
 
     images: int
@@ -161,7 +161,7 @@ class Player(Protocol):
         """Return the next arm for an image on which ``failed`` failed, or None to give it up."""
         ...
 
-    def hear(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
+    def observe(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
         """Be told how a call ended."""
         ...
 
@@ -174,7 +174,7 @@ def play(
     rng: random.Random,
     over: bool = False,
     in_rounds: bool = False,
-) -> Night:
+) -> RunResult:
     """Let a policy spend its calls on the images, many at a time: what it hears comes late.
 
     Args:
@@ -196,12 +196,12 @@ def play(
                 heapq.heappush(flying, (now + 0.3 + rng.expovariate(1.0), next(tickets), number, failed, arm))
         if not flying:
             curable = sum(one.curable for one in images)
-            return Night(images=len(images), curable=curable, rescues=rescues, calls=calls)
+            return RunResult(images=len(images), curable=curable, rescues=rescues, calls=calls)
         now, _, number, failed, arm = heapq.heappop(flying)
         image, calls, progress = images[number], calls + 1, 1.0 if over else number / len(images)
         luck = image.plain_luck[failed.count(PLAIN)] if arm == PLAIN else image.luck[arm]
         rescued = image.curable and luck < world.rate(image.kind, arm, progress)
-        player.hear(image, failed, arm, rescued=rescued)
+        player.observe(image, failed, arm, rescued=rescued)
         rescues += rescued
         if not rescued:
             turn = len(failed) + 1 if in_rounds else -1  # -1: before all that were not begun

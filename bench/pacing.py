@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.pacing_plot import draw
-from tests.simulation.rate_limit.clients import CLIENTS, PEERS
+from tests.simulation.rate_limit.clients import CLIENTS, USUAL_CLIENTS
 from tests.simulation.rate_limit.scenarios import SCENARIOS, Hints, Kind
 from tests.simulation.rate_limit.simulation import Result, simulate
 
@@ -71,7 +71,7 @@ Played = Mapping[Night, Figures]
 
 def play(night: Night) -> Figures:
     """Play one night; in a process of its own, hence small in what it takes and returns."""
-    scenario = SCENARIOS[night.scenario].played(night.kind, night.hints)
+    scenario = SCENARIOS[night.scenario].with_service(night.kind, night.hints)
     if night.slots:
         scenario = scenario.with_slots(night.slots)
     maker, learned, seed = CLIENTS[night.client], None, night.seed
@@ -219,7 +219,7 @@ def _worst(played: Played, kind: Kind) -> dict[str, str]:
 def _others(played: Played) -> Iterator[str]:
     yield f"| | {' | '.join(Kind)} |"
     yield f"|---|{'---:|' * len(Kind)}"
-    for client in (OURS, *PEERS):
+    for client in (OURS, *USUAL_CLIENTS):
         shares = [dict(_select(played, kind, client=client)).get("shared", []) for kind in Kind]
         cells = [f"{statistics.mean(one.others_share for one in found):.0%}" for found in shares if found]
         yield f"| {client} | {' | '.join(cells)} |"

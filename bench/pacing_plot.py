@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.rate_limit.clients import CLIENTS
-from tests.simulation.rate_limit.policies import Maker
+from tests.simulation.rate_limit.policies import PolicyFactory
 from tests.simulation.rate_limit.scenarios import MINUTE_S, SCENARIOS, Kind, Scenario
-from tests.simulation.rate_limit.simulation import Result, counted, simulate
+from tests.simulation.rate_limit.simulation import Result, count_per_step, simulate
 
 _SCENARIO = "halved"
 _MINUTES = 20
@@ -27,7 +27,7 @@ def draw(path: Path) -> None:
     settings = {"svg.hashsalt": "pacing", "svg.fonttype": "none", "font.size": 8}
     with plt.rc_context(settings):
         figure, axes = plt.subplots(2, 3, figsize=(10, 5.2), sharex=True, sharey=True)
-        scenario = SCENARIOS[_SCENARIO].played(Kind.FIXED)
+        scenario = SCENARIOS[_SCENARIO].with_service(Kind.FIXED)
         for panel, (name, maker) in zip(axes.flat, CLIENTS.items(), strict=True):
             _panel(panel, name, maker, scenario)
         axes[0][0].legend(loc="upper left", frameon=False)
@@ -42,11 +42,11 @@ def draw(path: Path) -> None:
         plt.close(figure)
 
 
-def _panel(panel: Any, name: str, maker: Maker, scenario: Scenario) -> None:
+def _panel(panel: Any, name: str, maker: PolicyFactory, scenario: Scenario) -> None:
     result = simulate(maker, scenario, 0, _MINUTES)
     edges = [step * _STEP_S / MINUTE_S for step in range(round(_MINUTES * MINUTE_S / _STEP_S) + 1)]
     accepted, refused = (
-        [count * MINUTE_S / _STEP_S for count in counted(instants_s, _STEP_S, _MINUTES)]
+        [count * MINUTE_S / _STEP_S for count in count_per_step(instants_s, _STEP_S, _MINUTES)]
         for instants_s in (result.accepted_at_s, result.refused_at_s)
     )
     panel.stairs(refused, edges, fill=True, color=_REFUSED, alpha=0.75, label="refused (429)")

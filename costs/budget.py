@@ -18,8 +18,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
+from costs.pricing import ModelPricing
+from costs.token_estimates import AnswerLength
 from errors import FatalError, StopReason
 from models import Usage
 
@@ -28,64 +29,29 @@ log = logging.getLogger(__name__)
 ENOUGH_ANSWERS = 5
 """After so many answers it is known how long they are."""
 
-_ROOM = 4
+_HEADROOM = 4
 """An answer may become so many times as long as the longest seen."""
-_LEAST_ROOM_TOKENS = 2048
-_CLOSE_ROOM = Decimal("1.5")
+_MIN_HEADROOM_TOKENS = 2048
+_TIGHT_HEADROOM = Decimal("1.5")
 """With little money left: so many times as long."""
 _CUT_OFF_SHARE = 0.95
 """An answer that takes this much of its bound was cut off by it."""
-_LOOK_AGAIN_S = 3600.0
-
-
-class Prices(Protocol):
-    """What calls to the model cost, in US dollars."""
-
-    def cost(self, usage: Usage, at: datetime) -> Decimal:
-        """Return what these tokens cost."""
-        ...
-
-    def most(self, *, input_tokens: int, output_tokens: int, at: datetime) -> Decimal:
-        """Return what a call can cost at most."""
-        ...
-
-    def affordable_output(self, money: Decimal, *, input_tokens: int, at: datetime) -> int:
-        """Return how long an answer the money pays for in any case; below 0 when not even the question."""
-        ...
-
-
-class Bounds(Protocol):
-    """How long answers may become, in tokens."""
-
-    @property
-    def first(self) -> int:
-        """While nothing is known about them."""
-        ...
-
-    @property
-    def least(self) -> int:
-        """Below this a call is not worth its money."""
-        ...
-
-    @property
-    def longest(self) -> int:
-        """No bound above this is understood."""
-        ...
+_RECHECK_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class BudgetStatus:
     """How the budget stands; money in US dollars."""
 
     requests: int
     """Sent, or about to be."""
     spent: Decimal
     """Including ``unsure``."""
-    unsure: Decimal
+    unconfirmed: Decimal
     """The part of it that no bill confirms: calls without a reply, counted with all that was set aside."""
     reserved: Decimal
     """Set aside for what is in flight."""
-    left: Decimal | None
+    remaining: Decimal | None
     """None without a cap."""
 
 
@@ -98,14 +64,14 @@ class Reservation:
         *,
         amount: Decimal,
         max_output_tokens: int | None,
-        prices: Prices | None,
-        is_aside: bool = False,
+        pricing: ModelPricing | None,
+        is_for_optimizer: bool = False,
     ) -> None:
         self.max_output_tokens = max_output_tokens
         """What is to be sent as the answer's bound; None for none."""
         self.amount = amount
-        self.prices = prices
-        self.is_aside = is_aside
+        self.pricing = pricing
+        self.is_for_optimizer = is_for_optimizer
         """For another question than the run's: its answer tells nothing about the length of others."""
         self._budget = budget
         self._is_open = True
@@ -113,17 +79,17 @@ class Reservation:
     def settle(self, usage: Usage) -> None:
         """Hear what was billed, whether it was an answer or not."""
         self._close()
-        self._budget.settled(self, usage)
+        self._budget.on_settled(self, usage)
 
-    def lost(self) -> None:
+    def settle_unknown(self) -> None:
         """Hear that it was sent, and that nobody knows what was billed."""
         self._close()
-        self._budget.lost(self)
+        self._budget.on_settled_unknown(self)
 
-    def unused(self, *, sent: bool) -> None:
+    def release(self, *, sent: bool) -> None:
         """Hear that nothing was billed: it was refused, or not even sent."""
         self._close()
-        self._budget.unused(self, sent=sent)
+        self._budget.on_released(self, sent=sent)
 
     def _close(self) -> None:
         if not self._is_open:
@@ -148,44 +114,44 @@ class Budget:
         *,
         max_requests: int | None,
         max_cost: Decimal | None,
-        prices: Prices | None,
-        bounds: Bounds,
+        pricing: ModelPricing | None,
+        answer_length: AnswerLength,
         sleep: Callable[[float], Awaitable[None]],
         utcnow: Callable[[], datetime],
     ) -> None:
-        if max_cost is not None and prices is None:
+        if max_cost is not None and pricing is None:
             raise ValueError("a cap on money needs prices")
         self._max_requests = max_requests
         self._max_cost = max_cost
-        self._prices = prices
-        self._bounds = bounds
+        self._pricing = pricing
+        self._answer_length = answer_length
         self._sleep = sleep
         self._utcnow = utcnow
-        self._turn = asyncio.Lock()  # first come, first served; held only by the one who waits next
-        self._ended = asyncio.Event()
+        self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
+        self._call_ended = asyncio.Event()
         # The mutable state. It changes in _take and the three ends alone, never across an await.
         self._requests = self._in_flight = self._answers = self._longest_seen = 0
         self._was_cut_off = False
-        self._spent = self._unsure = self._reserved = Decimal(0)
-        self._excess = Decimal(1)
+        self._spent = self._unconfirmed = self._reserved = Decimal(0)
+        self._safety_factor = Decimal(1)
 
-    async def reserve(self, *, input_tokens: int, wants_room: bool = False) -> Reservation:
+    async def reserve(self, *, input_tokens: int, wants_long_answer: bool = False) -> Reservation:
         """Set aside a request and the money for its worst case.
 
         Args:
             input_tokens: that it cannot exceed.
-            wants_room: the answer may become as long as the model can, as far as there is money for it.
+            wants_long_answer: True for an answer as long as the model can make it, as far as money reaches.
 
         Raises:
             FatalError: the cap does not allow one more.
         """
-        async with self._turn:
-            while (reservation := self._take(input_tokens, wants_room=wants_room)) is None:
-                await self._wait_for_an_end()
+        async with self._queue_lock:
+            while (reservation := self._try_take(input_tokens, wants_long_answer=wants_long_answer)) is None:
+                await self._wait_for_any_end()
             return reservation
 
-    def set_aside(
-        self, *, input_tokens: int, output_tokens: int, prices: Prices | None
+    def try_reserve(
+        self, *, input_tokens: int, output_tokens: int, pricing: ModelPricing | None
     ) -> Reservation | None:
         """Set aside a request of another kind than the run's, at once; None where the caps do not allow it.
 
@@ -194,146 +160,154 @@ class Budget:
         Args:
             input_tokens: that it cannot exceed.
             output_tokens: to which its answer is bound.
-            prices: of the model that is asked; None where they are not known, and then a cap forbids it.
+            pricing: of the model that is asked; None where they are not known, and then a cap forbids it.
         """
         if self._max_requests is not None and self._requests >= self._max_requests:
             return None
         amount = Decimal(0)
-        if prices is not None:
+        if pricing is not None:
             at = self._utcnow()
-            amount = prices.most(input_tokens=input_tokens, output_tokens=output_tokens, at=at)
+            amount = pricing.worst_case_cost(input_tokens=input_tokens, output_tokens=output_tokens, at=at)
         if self._max_cost is not None:
-            left = self._max_cost - self._spent - self._reserved
-            if prices is None or amount > left:
+            remaining = self._max_cost - self._spent - self._reserved
+            if pricing is None or amount > remaining:
                 return None
-        return self._granted(amount, output_tokens, prices=prices, is_aside=True)
+        return self._grant(amount, output_tokens, pricing=pricing, is_for_optimizer=True)
 
-    def spending(self) -> Spending:
+    def status(self) -> BudgetStatus:
         """Return how the budget stands."""
-        return Spending(
+        return BudgetStatus(
             requests=self._requests,
             spent=self._spent,
-            unsure=self._unsure,
+            unconfirmed=self._unconfirmed,
             reserved=self._reserved,
-            left=None if self._max_cost is None else self._max_cost - self._spent - self._reserved,
+            remaining=None if self._max_cost is None else self._max_cost - self._spent - self._reserved,
         )
 
-    def committed(self) -> Decimal | None:
+    def committed_cost(self) -> Decimal | None:
         """Return what is spent or set aside, in US dollars; None without a cap on money."""
         return None if self._max_cost is None else self._spent + self._reserved
 
-    def settled(self, reservation: Reservation, usage: Usage) -> None:
+    def on_settled(self, reservation: Reservation, usage: Usage) -> None:
         """Hear from a reservation what was billed."""
         if not usage.input_tokens and not usage.output_tokens:  # a reply that does not say it
-            self.lost(reservation)
+            self.on_settled_unknown(reservation)
             return
-        self._release(reservation)
-        if not reservation.is_aside:
-            self._learn(reservation, usage.output_tokens)
-        if reservation.prices is not None:
-            cost = reservation.prices.cost(usage, self._utcnow())
+        self._close_reservation(reservation)
+        if not reservation.is_for_optimizer:
+            self._record_length(reservation, usage.output_tokens)
+        if reservation.pricing is not None:
+            cost = reservation.pricing.cost(usage, self._utcnow())
             self._spent += cost
-            self._compare(reservation, cost)
+            self._check_worst_case(reservation, cost)
 
-    def lost(self, reservation: Reservation) -> None:
+    def on_settled_unknown(self, reservation: Reservation) -> None:
         """Hear from a reservation that its cost will never be known."""
-        self._release(reservation)
+        self._close_reservation(reservation)
         self._spent += reservation.amount
-        self._unsure += reservation.amount
+        self._unconfirmed += reservation.amount
 
-    def unused(self, reservation: Reservation, *, sent: bool) -> None:
+    def on_released(self, reservation: Reservation, *, sent: bool) -> None:
         """Hear from a reservation that it cost nothing."""
-        self._release(reservation)
+        self._close_reservation(reservation)
         self._requests -= not sent
 
-    def _take(self, input_tokens: int, *, wants_room: bool) -> Reservation | None:
+    def _try_take(self, input_tokens: int, *, wants_long_answer: bool) -> Reservation | None:
         """Return leave for one request, or None when a call in flight may make room for it."""
         if self._max_requests is not None and self._requests >= self._max_requests:
             # Those in flight may turn out never to have been sent.
             self._stop_unless_in_flight(f"the budget of {self._max_requests:,} requests is used up")
             return None
-        if self._max_cost is None or self._prices is None:
-            longest = self._bounds.longest if wants_room else None
-            return self._granted(Decimal(0), longest, prices=self._prices)
+        if self._max_cost is None or self._pricing is None:
+            maximum = self._answer_length.maximum if wants_long_answer else None
+            return self._grant(Decimal(0), maximum, pricing=self._pricing)
         at = self._utcnow()
-        left = self._max_cost - self._spent - self._reserved
-        tokens = self._affordable(left, input_tokens, at, wants_room=wants_room)
+        remaining = self._max_cost - self._spent - self._reserved
+        tokens = self._affordable_tokens(remaining, input_tokens, at, wants_long_answer=wants_long_answer)
         if tokens is None:
             spent = f"${self._spent:.4f} of ${self._max_cost.normalize():f} is spent"
             self._stop_unless_in_flight(f"{spent}, and the rest may not pay for one more request")
             return None
-        amount = self._prices.most(input_tokens=input_tokens, output_tokens=tokens, at=at)
-        return self._granted(amount * self._excess, tokens, prices=self._prices)
+        amount = self._pricing.worst_case_cost(input_tokens=input_tokens, output_tokens=tokens, at=at)
+        return self._grant(amount * self._safety_factor, tokens, pricing=self._pricing)
 
-    def _affordable(self, left: Decimal, input_tokens: int, at: datetime, *, wants_room: bool) -> int | None:
+    def _affordable_tokens(
+        self, remaining: Decimal, input_tokens: int, at: datetime, *, wants_long_answer: bool
+    ) -> int | None:
         """Return how long the next answer may be; None when there is no money for one worth having."""
-        if self._prices is None:
+        if self._pricing is None:
             return None
-        pays_for = self._prices.affordable_output(left / self._excess, input_tokens=input_tokens, at=at)
-        wanted = self._bounds.longest if wants_room else self._wanted_tokens()
-        least = self._least_tokens()
+        affordable = self._pricing.affordable_output_tokens(
+            remaining / self._safety_factor, input_tokens=input_tokens, at=at
+        )
+        target = self._answer_length.maximum if wants_long_answer else self._target_tokens()
+        minimum = self._min_tokens()
         # While nothing is known, a short bound may cut off every answer: better to wait for the first.
         if self._in_flight and self._answers < ENOUGH_ANSWERS:
-            least = wanted
-        return min(wanted, pays_for) if pays_for >= least else None
+            minimum = target
+        return min(target, affordable) if affordable >= minimum else None
 
-    def _wanted_tokens(self) -> int:
-        seen = max(_LEAST_ROOM_TOKENS, self._bounds.least, _ROOM * self._longest_seen)
+    def _target_tokens(self) -> int:
+        seen = max(_MIN_HEADROOM_TOKENS, self._answer_length.minimum, _HEADROOM * self._longest_seen)
         if self._answers < ENOUGH_ANSWERS:
-            seen = max(self._bounds.first, seen if self._was_cut_off else 0)
-        return min(seen, self._bounds.longest)
+            seen = max(self._answer_length.initial, seen if self._was_cut_off else 0)
+        return min(seen, self._answer_length.maximum)
 
-    def _least_tokens(self) -> int:
-        least = max(self._bounds.least, int(_CLOSE_ROOM * self._longest_seen))
-        return min(least, self._wanted_tokens())
+    def _min_tokens(self) -> int:
+        minimum = max(self._answer_length.minimum, int(_TIGHT_HEADROOM * self._longest_seen))
+        return min(minimum, self._target_tokens())
 
-    def _granted(
+    def _grant(
         self,
         amount: Decimal,
         max_output_tokens: int | None,
         *,
-        prices: Prices | None,
-        is_aside: bool = False,
+        pricing: ModelPricing | None,
+        is_for_optimizer: bool = False,
     ) -> Reservation:
         self._requests += 1
         self._in_flight += 1
         self._reserved += amount
         return Reservation(
-            self, amount=amount, max_output_tokens=max_output_tokens, prices=prices, is_aside=is_aside
+            self,
+            amount=amount,
+            max_output_tokens=max_output_tokens,
+            pricing=pricing,
+            is_for_optimizer=is_for_optimizer,
         )
 
-    def _stop_unless_in_flight(self, sentence: str) -> None:
+    def _stop_unless_in_flight(self, message: str) -> None:
         if not self._in_flight:
-            raise FatalError(StopReason.BUDGET, sentence)
+            raise FatalError(StopReason.BUDGET, message)
 
-    def _release(self, reservation: Reservation) -> None:
+    def _close_reservation(self, reservation: Reservation) -> None:
         self._in_flight -= 1
         self._reserved -= reservation.amount
-        self._ended.set()
+        self._call_ended.set()
 
-    def _learn(self, reservation: Reservation, output_tokens: int) -> None:
+    def _record_length(self, reservation: Reservation, output_tokens: int) -> None:
         self._answers += bool(output_tokens)
         self._longest_seen = max(self._longest_seen, output_tokens)
         bound = reservation.max_output_tokens
         self._was_cut_off |= bound is not None and output_tokens >= _CUT_OFF_SHARE * bound
 
-    def _compare(self, reservation: Reservation, cost: Decimal) -> None:
+    def _check_worst_case(self, reservation: Reservation, cost: Decimal) -> None:
         """Set more aside from now on, should a call ever have cost more than its worst case."""
         if reservation.max_output_tokens is None or cost <= reservation.amount or not reservation.amount:
             return
         log.warning("a call cost $%.4f, more than the $%.4f set aside for it", cost, reservation.amount)
-        self._excess = max(self._excess, self._excess * cost / reservation.amount)
+        self._safety_factor = max(self._safety_factor, self._safety_factor * cost / reservation.amount)
 
-    async def _wait_for_an_end(self) -> None:
+    async def _wait_for_any_end(self) -> None:
         """Return when a call in flight has ended; raise what ``sleep`` raises when the run stops."""
-        self._ended.clear()
-        ended = asyncio.ensure_future(self._ended.wait())
-        slept = asyncio.ensure_future(self._sleep(_LOOK_AGAIN_S))
+        self._call_ended.clear()
+        call_ended = asyncio.ensure_future(self._call_ended.wait())
+        slept = asyncio.ensure_future(self._sleep(_RECHECK_S))
         try:
-            await asyncio.wait({ended, slept}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({call_ended, slept}, return_when=asyncio.FIRST_COMPLETED)
             if slept.done():
                 slept.result()
         finally:
-            ended.cancel()
+            call_ended.cancel()
             slept.cancel()
-            await asyncio.gather(ended, slept, return_exceptions=True)
+            await asyncio.gather(call_ended, slept, return_exceptions=True)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
-from costs.budget import Prices, Reservation
+from costs.budget import Budget, Reservation
+from costs.pricing import ModelPricing
 from models import Usage
 
-MOST_CALLS = 8
+MAX_CALLS = 8
 """In one run, retries counted."""
 ANSWER_TOKENS = 8192
 """The bound of an answer, thoughts included."""
@@ -26,17 +26,7 @@ _WRAPPING_TOKENS = 64
 """What the service may add around the question."""
 
 
-class RunsPurse(Protocol):
-    """What the run may still send and spend."""
-
-    def set_aside(
-        self, *, input_tokens: int, output_tokens: int, prices: Prices | None
-    ) -> Reservation | None:
-        """Set aside a request at once; None where the caps do not allow it."""
-        ...
-
-
-class Allowance:
+class OptimizerBudget:
     """What the calls for words may take in one run.
 
     Args:
@@ -49,50 +39,52 @@ class Allowance:
     def __init__(
         self,
         *,
-        purse: RunsPurse,
-        prices: Prices | None,
+        run_budget: Budget,
+        pricing: ModelPricing | None,
         max_cost: Decimal,
         utcnow: Callable[[], datetime],
     ) -> None:
-        self._purse = purse
-        self._prices = prices
+        self._run_budget = run_budget
+        self._pricing = pricing
         self._utcnow = utcnow
-        self.left = max_cost
+        self.remaining = max_cost
         """US dollars that are neither spent nor set aside."""
         self.calls = 0
         """Sent, or about to be."""
-        self.is_spent = False
+        self.is_exhausted = False
         """No call will be allowed in this run any more."""
 
-    def take(self, question: str) -> "Held | None":
+    def reserve(self, question: str) -> "OptimizerReservation | None":
         """Set one call aside; None where the caps do not allow it now. No token is less than one byte."""
-        tokens, most = len(question.encode()) + _WRAPPING_TOKENS, Decimal(0)
-        if self._prices is not None:
-            most = self._prices.most(input_tokens=tokens, output_tokens=ANSWER_TOKENS, at=self._utcnow())
-        self.is_spent = self.calls >= MOST_CALLS or most > self.left
-        if self.is_spent:
+        tokens, worst_case = len(question.encode()) + _WRAPPING_TOKENS, Decimal(0)
+        if self._pricing is not None:
+            worst_case = self._pricing.worst_case_cost(
+                input_tokens=tokens, output_tokens=ANSWER_TOKENS, at=self._utcnow()
+            )
+        self.is_exhausted = self.calls >= MAX_CALLS or worst_case > self.remaining
+        if self.is_exhausted:
             return None
-        reservation = self._purse.set_aside(
-            input_tokens=tokens, output_tokens=ANSWER_TOKENS, prices=self._prices
+        reservation = self._run_budget.try_reserve(
+            input_tokens=tokens, output_tokens=ANSWER_TOKENS, pricing=self._pricing
         )
         if reservation is None:
             return None
         self.calls += 1
-        self.left -= most
-        return Held(allowance=self, reservation=reservation, most=most)
+        self.remaining -= worst_case
+        return OptimizerReservation(budget=self, reservation=reservation, worst_case=worst_case)
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return what these tokens cost; None when nobody knows."""
-        return None if self._prices is None else self._prices.cost(usage, self._utcnow())
+        return None if self._pricing is None else self._pricing.cost(usage, self._utcnow())
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
+class OptimizerReservation:
     """What is set aside for one call; exactly one of its three ends is told."""
 
-    allowance: Allowance
+    budget: OptimizerBudget
     reservation: Reservation
-    most: Decimal
+    worst_case: Decimal
     """US dollars."""
     cost: Decimal | None = field(default=None, init=False)
     """What was billed; None as long as nobody knows."""
@@ -106,16 +98,16 @@ class Held:
         """Hear what was billed; a reply that does not say it counts with all that was set aside."""
         self.reservation.settle(usage)
         if usage.input_tokens or usage.output_tokens:
-            self.cost = self.allowance.cost(usage)
-        self.allowance.left += self.most - (self.most if self.cost is None else self.cost)
+            self.cost = self.budget.cost(usage)
+        self.budget.remaining += self.worst_case - (self.worst_case if self.cost is None else self.cost)
 
-    def lost(self) -> None:
+    def settle_unknown(self) -> None:
         """Hear that it was sent, and that nobody knows what was billed."""
-        self.reservation.lost()
+        self.reservation.settle_unknown()
 
-    def unused(self, *, sent: bool) -> None:
+    def release(self, *, sent: bool) -> None:
         """Hear that nothing was billed."""
-        self.reservation.unused(sent=sent)
-        self.cost = self.allowance.cost(Usage())
-        self.allowance.left += self.most
-        self.allowance.calls -= not sent
+        self.reservation.release(sent=sent)
+        self.cost = self.budget.cost(Usage())
+        self.budget.remaining += self.worst_case
+        self.budget.calls -= not sent

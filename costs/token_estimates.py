@@ -12,7 +12,7 @@ section 2 (thoughts have a floor of 2,000 to 3,000 tokens, below 4,000 there may
 import re
 from dataclasses import dataclass
 
-PICTURE_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
+IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
 """Of a picture in an answer, by its size: the price page's dollars for a picture, divided by its price for
 a token, rounded up (gemini-api.md, section 4, November 2026)."""
 
@@ -30,11 +30,11 @@ _CHARACTERS_PER_TOKEN = 4
 _BYTES_PER_FOREIGN_TOKEN = 3
 """Beyond ASCII: a Chinese character is three bytes and about one token."""
 
-_WORDS_TOKENS = 8192
+_TEXT_TOKENS = 8192
 _THOUGHTS_TOKENS = 4096
-_LEAST_TOKENS = 1024
-_LONGEST_WORDS, _LONGEST_WITH_PICTURES = 65_536, 32_768
-_LONGEST_GEMINI_2_0 = 8192
+_MIN_TOKENS = 1024
+_MAX_TEXT_TOKENS, _MAX_IMAGE_ANSWER_TOKENS = 65_536, 32_768
+_MAX_GEMINI_2_0_TOKENS = 8192
 
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
@@ -43,70 +43,74 @@ _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 class AnswerLength:
     """How long an answer may be allowed to become, in tokens of words, thoughts and pictures together."""
 
-    first: int
+    initial: int
     """While nothing is known about this prompt's answers."""
-    least: int
+    minimum: int
     """Below this an answer is hardly worth asking for."""
-    longest: int
+    maximum: int
     """More than this the service refuses as a bound."""
 
 
 def expected_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
     """Return the likely tokens of an image of so many pixels together with the prompt."""
     ascii_characters = sum(character.isascii() for character in prompt)
-    foreign_bytes = _bytes(prompt) - ascii_characters
-    words = _up(ascii_characters, _CHARACTERS_PER_TOKEN) + _up(foreign_bytes, _BYTES_PER_FOREIGN_TOKEN)
-    return _expected_image(_generation(model), width, height) + words
+    foreign_bytes = _count_bytes(prompt) - ascii_characters
+    text_tokens = _divide_up(ascii_characters, _CHARACTERS_PER_TOKEN) + _divide_up(
+        foreign_bytes, _BYTES_PER_FOREIGN_TOKEN
+    )
+    return _expect_image_tokens(_parse_generation(model), width, height) + text_tokens
 
 
-def most_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
+def max_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
     """Return what an image together with the prompt cannot exceed: no token is less than one byte."""
-    return _largest_image(_generation(model), width, height) + _bytes(prompt) + _WRAPPING_TOKENS
+    return (
+        _max_image_tokens(_parse_generation(model), width, height) + _count_bytes(prompt) + _WRAPPING_TOKENS
+    )
 
 
 def answer_length(model: str, *, wants_images: bool, size: str = "1K") -> AnswerLength:
     """Return the bounds for a model's answers: words, or one picture of this size with some words."""
     if wants_images:
-        picture = PICTURE_TOKENS[size]
+        image_tokens = IMAGE_OUTPUT_TOKENS[size]
         return AnswerLength(
-            first=picture + _THOUGHTS_TOKENS,
-            least=picture + _LEAST_TOKENS,
-            longest=_LONGEST_WITH_PICTURES,
+            initial=image_tokens + _THOUGHTS_TOKENS,
+            minimum=image_tokens + _MIN_TOKENS,
+            maximum=_MAX_IMAGE_ANSWER_TOKENS,
         )
-    longest = _LONGEST_GEMINI_2_0 if _generation(model) == (2, 0) else _LONGEST_WORDS
-    return AnswerLength(first=_WORDS_TOKENS, least=_LEAST_TOKENS, longest=longest)
+    longest = _MAX_GEMINI_2_0_TOKENS if _parse_generation(model) == (2, 0) else _MAX_TEXT_TOKENS
+    return AnswerLength(initial=_TEXT_TOKENS, minimum=_MIN_TOKENS, maximum=longest)
 
 
-def _generation(model: str) -> tuple[int, int] | None:
+def _parse_generation(model: str) -> tuple[int, int] | None:
     """Return a model's version; None for a name that does not say it, such as ``gemini-flash-latest``."""
     found = _VERSION.match(model.lower().removeprefix("models/"))
     return (int(found[1]), int(found[2] or 0)) if found else None
 
 
-def _expected_image(generation: tuple[int, int] | None, width: int, height: int) -> int:
+def _expect_image_tokens(generation: tuple[int, int] | None, width: int, height: int) -> int:
     if generation is None or generation >= (3, 0):
         return _GEMINI_3_IMAGE
-    tiles = _TILE_TOKENS * _tiles(width, height, _TILE_PX)
+    tiles = _TILE_TOKENS * _count_tiles(width, height, _TILE_PX)
     return min(tiles, sum(_PAN_AND_SCAN)) if generation >= (2, 5) else tiles
 
 
-def _largest_image(generation: tuple[int, int] | None, width: int, height: int) -> int:
+def _max_image_tokens(generation: tuple[int, int] | None, width: int, height: int) -> int:
     if generation is not None and generation < (2, 5):
         # Google's page cuts small images into smaller tiles than 768 px; whichever makes more counts.
         crop_px = max(_SMALLEST_CROP_PX, min(_TILE_PX, int(min(width, height) / 1.5)))
-        return _TILE_TOKENS * max(_tiles(width, height, _TILE_PX), _tiles(width, height, crop_px))
+        return _TILE_TOKENS * max(_count_tiles(width, height, _TILE_PX), _count_tiles(width, height, crop_px))
     return _GEMINI_3_IMAGE if generation and generation >= (3, 0) else sum(_PAN_AND_SCAN)
 
 
-def _tiles(width: int, height: int, tile_px: int) -> int:
+def _count_tiles(width: int, height: int, tile_px: int) -> int:
     if max(width, height) <= _ONE_TILE_PX:
         return 1
-    return _up(width, tile_px) * _up(height, tile_px)
+    return _divide_up(width, tile_px) * _divide_up(height, tile_px)
 
 
-def _bytes(text: str) -> int:
+def _count_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _up(count: int, unit: int) -> int:
+def _divide_up(count: int, unit: int) -> int:
     return -(-count // unit)

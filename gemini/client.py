@@ -14,20 +14,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
-from gemini.error_mapping import exception_for
-from gemini.generation_config import options
-from gemini.response_body import cut, parsed
-from gemini.response_parser import read_answer
-from gemini.text import well_formed, without_secret, word
+from gemini.error_mapping import to_exception
+from gemini.generation_config import build_generation_config
+from gemini.response_body import extract_base64, parse_json
+from gemini.response_parser import parse_response
+from gemini.text import remove_secret, repair_surrogates, sanitize_word
 from models import Generation, GenerationRequest
-from utils.logger import redactor
+from utils.logger import make_redactor
 
 if TYPE_CHECKING:
     import aiohttp
     from aiohttp import payload
 
-    from gemini.sdk import LateSdk
-    from gemini.transport import Route
+    from gemini.sdk import LazySdk
+    from gemini.transport import HttpRoute
 
 API_VERSION = "v1beta"
 """v1 lacks features this program uses (Google's page on API versions, 2026-11)."""
@@ -41,15 +41,15 @@ on its page about file input (both November 2026); base64 adds a third, so this 
 OUTER_GRACE_S = 5.0
 """Our own deadline lies this much behind the HTTP library's, in case that one fails to fire."""
 
-_READ_ON_LOOP_BYTES = 500_000
+_PARSE_ON_LOOP_BYTES = 500_000
 """Longer replies, which hold pictures, are read in a thread, one at a time: the event loop, which wants
 the interpreter's lock back after every piece that it receives, waits for one thread and not for six."""
 
-_CAN_BE_CUT = {"utf-8", "ascii"}
+_EXTRACTABLE_CHARSETS = {"utf-8", "ascii"}
 
-_KEY = re.compile(r"(?!auth_tokens/)[!-~]+")
+_KEY_PATTERN = re.compile(r"(?!auth_tokens/)[!-~]+")
 """Anything that can stand in a header; what begins otherwise makes the SDK take another road."""
-_MODEL = re.compile(r"(?!.*\.\.)[\w./@-]+", re.ASCII)
+_MODEL_PATTERN = re.compile(r"(?!.*\.\.)[\w./@-]+", re.ASCII)
 """Anything that cannot bend the path of a request."""
 
 Problem = ApiFailure | FatalError
@@ -73,18 +73,18 @@ class GeminiClient:
         model: str,
         base_url: str | None,
         wants_images: bool,
-        reached: Callable[[float], None] = lambda _: None,
+        on_connected: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._api_key = api_key.strip()
-        self._strike = redactor([self._api_key])
+        self._redact = make_redactor([self._api_key])
         self._model = model
-        self._base_url = _without_version(base_url or GOOGLE_BASE_URL)
+        self._base_url = _strip_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
-        self._reached = reached
+        self._on_connected = on_connected
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
-        self._sdk: LateSdk | None = None
-        self._reading = asyncio.Lock()
+        self._sdk: LazySdk | None = None
+        self._parse_lock = asyncio.Lock()
 
     def __repr__(self) -> str:
         """Show where the client points; never the key."""
@@ -96,13 +96,13 @@ class GeminiClient:
         Raises:
             UsageError: it cannot be imported, or a variable names no proxy or no certificates.
         """
-        route = await asyncio.to_thread(_prepared, self._base_url)
-        from gemini.sdk import LateSdk  # noqa: PLC0415
+        route = await asyncio.to_thread(_load_route, self._base_url)
+        from gemini.sdk import LazySdk  # noqa: PLC0415
         from gemini.transport import open_session  # noqa: PLC0415
 
         async with AsyncExitStack() as opening:
-            session = await opening.enter_async_context(open_session(route, self._reached))
-            sdk = LateSdk(api_key=self._api_key, base_url=self._base_url, session=session)
+            session = await opening.enter_async_context(open_session(route, self._on_connected))
+            sdk = LazySdk(api_key=self._api_key, base_url=self._base_url, session=session)
             self._sdk = await opening.enter_async_context(sdk)
             self._session = session
             self._stack = opening.pop_all()
@@ -123,121 +123,130 @@ class GeminiClient:
             FatalError: no image will get one.
         """
         self._check(request)
-        outcome = await self._outcome(request)
+        outcome = await self._generate_or_problem(request)
         if isinstance(outcome, Generation):
             return outcome
         # Raised here, where nothing is being handled, so that it drags along neither what a library
         # raised, whose words may hold the key, nor its reply, which may hold megabytes.
         try:
-            raise _struck(outcome, self._api_key)
+            raise _redact_problem(outcome, self._api_key)
         finally:
             del outcome
 
     def _check(self, request: GenerationRequest) -> None:
         """Refuse what cannot be sent, before anything is."""
-        if not _KEY.fullmatch(self._api_key):
+        if not _KEY_PATTERN.fullmatch(self._api_key):
             what = "holds characters that no key has" if self._api_key else "is empty"
             raise FatalError(StopReason.KEY_INVALID, f"the API key {what}")
         model = request.model or self._model
-        if not _MODEL.fullmatch(model):
-            raise FatalError(StopReason.UNKNOWN_MODEL, f'"{word(model)}" cannot be the name of a model')
-        if well_formed(request.prompt) != request.prompt:
+        if not _MODEL_PATTERN.fullmatch(model):
+            raise FatalError(
+                StopReason.UNKNOWN_MODEL, f'"{sanitize_word(model)}" cannot be the name of a model'
+            )
+        if repair_surrogates(request.prompt) != request.prompt:
             detail = "the prompt holds bytes that are no text"
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
 
-    async def _outcome(self, request: GenerationRequest) -> Generation | Problem:
+    async def _generate_or_problem(self, request: GenerationRequest) -> Generation | Problem:
         """Turn everything that transport and SDK raise into ours, most specific first."""
         import aiohttp  # noqa: PLC0415
 
-        from gemini.transport import BROKEN_REPLIES, Refused, broken_reply, lost  # noqa: PLC0415
+        from gemini.transport import (  # noqa: PLC0415
+            BROKEN_REPLY_ERRORS,
+            HttpStatusError,
+            broken_reply_failure,
+            to_network_failure,
+        )
 
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
-                body, charset = await self._reply(request)
+                body, charset = await self._send(request)
             # Not under the deadline: what is here is paid for, though it waits until others are read.
             wants_images = self._wants_images and bool(request.mime_type)
-            return await self._answer(body, charset, wants_images=wants_images)
+            return await self._parse(body, charset, wants_images=wants_images)
         except (ApiFailure, FatalError) as error:
             return error.with_traceback(None)
-        except Refused as error:
-            return exception_for(error.http)
+        except HttpStatusError as error:
+            return to_exception(error.http)
         except TimeoutError:
             return ApiFailure(kind=ErrorKind.TIMEOUT, detail=f"no answer within {request.timeout_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return lost(error)
-        except BROKEN_REPLIES:
-            return broken_reply()
+            return to_network_failure(error)
+        except BROKEN_REPLY_ERRORS:
+            return broken_reply_failure()
 
-    async def _reply(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        return await (self._ask_about_file if self._is_big(request) else self._ask_inline)(request)
+    async def _send(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+        return await (self._send_with_file if self._is_big(request) else self._send_inline)(request)
 
-    async def _answer(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        if len(body) > _READ_ON_LOOP_BYTES:
-            async with self._reading:
-                return await asyncio.to_thread(self._read, body, charset, wants_images=wants_images)
-        return self._read(body, charset, wants_images=wants_images)
+    async def _parse(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+        if len(body) > _PARSE_ON_LOOP_BYTES:
+            async with self._parse_lock:
+                return await asyncio.to_thread(self._parse_body, body, charset, wants_images=wants_images)
+        return self._parse_body(body, charset, wants_images=wants_images)
 
-    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         """Read a reply in which the key, which a gateway may echo, is struck out."""
-        rest, pictures = cut(body) if charset in _CAN_BE_CUT else (body, [])
+        rest, pictures = extract_base64(body) if charset in _EXTRACTABLE_CHARSETS else (body, [])
         text = rest.decode(charset)
         if self._api_key in text:  # else a search for all its spellings would take long in a picture
-            text = self._strike(text)
-        return read_answer(parsed(text, pictures), wants_images=wants_images)
+            text = self._redact(text)
+        return parse_response(parse_json(text, pictures), wants_images=wants_images)
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:
         return len(request.image) > MAX_INLINE_BYTES
 
-    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        from gemini.request_body import in_words, with_image  # noqa: PLC0415
+    async def _send_inline(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+        from gemini.request_body import build_image_body, build_text_body  # noqa: PLC0415
 
-        make = with_image if request.mime_type else in_words
-        return await self._ask(make(request, self._options(request)), request)
+        build = build_image_body if request.mime_type else build_text_body
+        return await self._post(build(request, self._generation_config(request)), request)
 
-    async def _ask_about_file(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        from gemini.request_body import with_file  # noqa: PLC0415
+    async def _send_with_file(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+        from gemini.request_body import build_file_body  # noqa: PLC0415
 
         if self._sdk is None:
             raise RuntimeError("the client is not open")
         # One deadline for upload, wait and answer together.
         async with asyncio.timeout(request.timeout_s):
-            uploads = await self._sdk.uploads()
-            lent = uploads.lent(request.image, request.mime_type, _milliseconds(request.timeout_s))
-            async with lent as uri:
-                body = with_file(request, uri, self._options(request))
-                return await self._ask(body, request)
+            uploads = await self._sdk.open_uploads()
+            upload = uploads.temporary_upload(
+                request.image, request.mime_type, _to_milliseconds(request.timeout_s)
+            )
+            async with upload as uri:
+                body = build_file_body(request, uri, self._generation_config(request))
+                return await self._post(body, request)
 
-    def _options(self, request: GenerationRequest) -> dict[str, Any]:
+    def _generation_config(self, request: GenerationRequest) -> dict[str, Any]:
         model, wants_images = request.model or self._model, self._wants_images and bool(request.mime_type)
-        return options(request, model=model, wants_images=wants_images)
+        return build_generation_config(request, model=model, wants_images=wants_images)
 
-    async def _ask(
+    async def _post(
         self, body: "payload.Payload", request: GenerationRequest
     ) -> tuple[bytes | bytearray, str]:
         """Return the reply's body and its charset."""
         import aiohttp  # noqa: PLC0415
 
-        from gemini.transport import whole_body  # noqa: PLC0415
+        from gemini.transport import read_body  # noqa: PLC0415
 
         if self._session is None:
             raise RuntimeError("the client is not open")
-        timeout_ms = _milliseconds(request.timeout_s)
+        timeout_ms = _to_milliseconds(request.timeout_s)
         timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
         headers = {
             "x-goog-api-key": self._api_key,
             "X-Server-Timeout": str(math.ceil(timeout_ms / 1000)),  # as the SDK sends it
         }
         url = f"{self._base_url}/{API_VERSION}/{_path_of(request.model or self._model)}:generateContent"
-        asked = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
-        async with asked as response:
-            return await whole_body(response)
+        exchange = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+        async with exchange as response:
+            return await read_body(response)
 
 
-def _prepared(base_url: str) -> "Route":
+def _load_route(base_url: str) -> "HttpRoute":
     """Import what sends requests, and find the way; takes a fifth of a second, so not on the loop."""
     try:
-        from gemini.transport import UnusableLogin, find_route, reason_of  # noqa: PLC0415
+        from gemini.transport import UnusableNetrc, find_route, reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:
@@ -245,7 +254,7 @@ def _prepared(base_url: str) -> "Route":
     except OSError as error:
         what = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
         raise UsageError(f"{what}: {reason_of(error)}") from error
-    except UnusableLogin as error:
+    except UnusableNetrc as error:
         what = "the .netrc file (in your home, or where NETRC points) cannot be used"
         why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
         raise UsageError(f"{what}: {why}") from error
@@ -260,21 +269,21 @@ def _path_of(model: str) -> str:
     return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
-def _struck(problem: Problem, key: str) -> Problem:
+def _redact_problem(problem: Problem, key: str) -> Problem:
     """Return the problem without the key, which a gateway may echo in its reply."""
     if isinstance(problem, FatalError):
-        detail = without_secret(problem.detail, key)
+        detail = remove_secret(problem.detail, key)
         return FatalError(problem.reason, detail, retry_after_s=problem.retry_after_s)
-    problem.detail = without_secret(problem.detail, key)
-    problem.api_status = without_secret(problem.api_status, key) if problem.api_status else None
-    problem.quota_ids = tuple(without_secret(quota, key) for quota in problem.quota_ids)
+    problem.detail = remove_secret(problem.detail, key)
+    problem.api_status = remove_secret(problem.api_status, key) if problem.api_status else None
+    problem.quota_ids = tuple(remove_secret(quota, key) for quota in problem.quota_ids)
     return problem
 
 
-def _milliseconds(seconds: float) -> int:
+def _to_milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _without_version(base_url: str) -> str:
+def _strip_version(base_url: str) -> str:
     """Accept a base URL that names the version already, as other programs want it."""
     return base_url.rstrip("/").removesuffix(f"/{API_VERSION}")

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from gemini.retry_after import hints_s
-from gemini.text import one_sentence, word
+from gemini.retry_after import find_retry_hints_s
+from gemini.text import sanitize_sentence, sanitize_word
 
-_SEARCHED = 20_000
+_MAX_SEARCHED = 20_000
 """Characters of a message that are searched for a fact."""
 _MAX_QUOTAS = 20
 
@@ -30,7 +30,7 @@ _KINDS_BY_STATUS = {
     504: ErrorKind.TIMEOUT,
     511: ErrorKind.NETWORK,
 }
-_WORDS_BY_STATUS = {
+_TEXTS_BY_STATUS = {
     407: "the proxy on the way to the service wants credentials",
     511: "the network wants a login before it lets anything through",
 }
@@ -39,17 +39,17 @@ _FATAL_BY_STATUS = {
     402: StopReason.CREDIT_SPENT,  # new on 2026-09-18; until then it came as a 429
     403: StopReason.PERMISSION,
 }
-_FATAL_WORDS = {
+_FATAL_TEXTS = {
     StopReason.KEY_INVALID: "the API key was refused",
     StopReason.PERMISSION: "the service is not open to this key",
     StopReason.CREDIT_SPENT: "the project's credit is spent",
     StopReason.UNKNOWN_MODEL: "the model was not found",
 }
-_SILENT = "no reason given"
-_NO_SUCH_PLACE = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
-_NAMES_FILE = re.compile(r"(?<![/\w.-])files/\w|\bthe file \w", re.IGNORECASE)
+_NO_REASON_GIVEN = "no reason given"
+_WRONG_ENDPOINT = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
+_FILE_MENTION = re.compile(r"(?<![/\w.-])files/\w|\bthe file \w", re.IGNORECASE)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED"})
-_CODES = {
+_HTTP_STATUS_BY_CODE = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
     "OUT_OF_RANGE": 400,
@@ -80,41 +80,41 @@ class HttpError:
     """The call was about an uploaded file, so that a 404 is not about the model."""
 
 
-def exception_for(http: HttpError) -> ApiFailure | FatalError:
+def to_exception(http: HttpError) -> ApiFailure | FatalError:
     """Return what to raise for an answer that is an error; never raises itself, whatever the body."""
-    error = _error_of(http.body)
+    error = _find_error_object(http.body)
     message = _message(http.body, error)
     if http.status == 429:
-        return _too_many(http, error, message)
-    said = one_sentence(message)
+        return _map_too_many_requests(http, error, message)
+    sentence = sanitize_sentence(message)
     if reason := _fatal_reason(http, error, message):
-        return FatalError(reason, f"{_fatal_words(reason, error)}: {said or _SILENT}")
-    return _failure(http, error, _what_happened(http), said)
+        return FatalError(reason, f"{_fatal_text(reason, error)}: {sentence or _NO_REASON_GIVEN}")
+    return _to_failure(http, error, _explain_status(http), sentence)
 
 
 def retry_hint_s(http: HttpError) -> float | None:
     """Return the longest wait that header, details or message ask for, in seconds; None for silence."""
-    error = _error_of(http.body)
+    error = _find_error_object(http.body)
     delays = [_text(detail.get("retryDelay")) for detail in _details(error)]
-    return max(hints_s(http.headers, delays, _message(http.body, error)), default=None)
+    return max(find_retry_hints_s(http.headers, delays, _message(http.body, error)), default=None)
 
 
-def error_inside(body: Any) -> HttpError | None:
+def find_error(body: Any) -> HttpError | None:
     """Return the error that a reply with status 200 turns out to be, or None when it is none."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if not isinstance(body, dict) or not body.get("error") or body.get("candidates"):
         return None
-    return HttpError(status=_code_of(_error_of(body)), body=body)
+    return HttpError(status=_find_http_status(_find_error_object(body)), body=body)
 
 
-def _code_of(error: Mapping[str, Any]) -> int:
+def _find_http_status(error: Mapping[str, Any]) -> int:
     code = error.get("code")
     if isinstance(code, str) and len(code) == 3 and code.isdecimal():
         code = int(code)
     if type(code) is int and 400 <= code < 600:
         return code
-    return _CODES.get(_text(error.get("status")), 500)
+    return _HTTP_STATUS_BY_CODE.get(_text(error.get("status")), 500)
 
 
 def _fatal_reason(http: HttpError, error: Mapping[str, Any], message: str) -> StopReason | None:
@@ -129,11 +129,11 @@ def _fatal_reason(http: HttpError, error: Mapping[str, Any], message: str) -> St
     return _FATAL_BY_STATUS.get(http.status)
 
 
-def _fatal_words(reason: StopReason, error: Mapping[str, Any]) -> str:
+def _fatal_text(reason: StopReason, error: Mapping[str, Any]) -> str:
     """A 404 in other words than Google's comes from a place that is not Google's."""
     if reason is StopReason.UNKNOWN_MODEL and error.get("status") != "NOT_FOUND":
-        return _NO_SUCH_PLACE
-    return _FATAL_WORDS[reason]
+        return _WRONG_ENDPOINT
+    return _FATAL_TEXTS[reason]
 
 
 def _is_about_file(http: HttpError, message: str) -> bool:
@@ -144,10 +144,10 @@ def _is_about_file(http: HttpError, message: str) -> bool:
     """
     if http.status == 404 and http.about_file:
         return True
-    return http.status in {400, 403, 404} and bool(_NAMES_FILE.search(message[:_SEARCHED]))
+    return http.status in {400, 403, 404} and bool(_FILE_MENTION.search(message[:_MAX_SEARCHED]))
 
 
-def _failure(http: HttpError, error: Mapping[str, Any], *said: str) -> ApiFailure:
+def _to_failure(http: HttpError, error: Mapping[str, Any], *sentences: str) -> ApiFailure:
     if http.status in _KINDS_BY_STATUS:
         kind = _KINDS_BY_STATUS[http.status]
     elif 400 <= http.status < 500:
@@ -156,63 +156,65 @@ def _failure(http: HttpError, error: Mapping[str, Any], *said: str) -> ApiFailur
         kind = ErrorKind.SERVER if http.status >= 500 else ErrorKind.NETWORK
     return ApiFailure(
         kind=kind,
-        detail=f"HTTP {http.status}: {': '.join(filter(None, said)) or _SILENT}",
+        detail=f"HTTP {http.status}: {': '.join(filter(None, sentences)) or _NO_REASON_GIVEN}",
         http_status=http.status,
-        api_status=word(_text(error.get("status"))) or None,
+        api_status=sanitize_word(_text(error.get("status"))) or None,
         retry_after_s=retry_hint_s(http),
     )
 
 
-def _what_happened(http: HttpError) -> str:
+def _explain_status(http: HttpError) -> str:
     """Return what it means that somebody between us and the service replied; empty for the service."""
     if http.status >= 400:
-        return _WORDS_BY_STATUS.get(http.status, "")
-    place = word(http.headers.get("location", "").partition("?")[0])
-    did = f"redirects to {place}" if place else "answered in its place"
-    return f"something on the way to the service {did}"
+        return _TEXTS_BY_STATUS.get(http.status, "")
+    place = sanitize_word(http.headers.get("location", "").partition("?")[0])
+    action = f"redirects to {place}" if place else "answered in its place"
+    return f"something on the way to the service {action}"
 
 
-def _too_many(http: HttpError, error: Mapping[str, Any], message: str) -> ApiFailure | FatalError:
-    said = one_sentence(message) or "too many requests"
+def _map_too_many_requests(
+    http: HttpError, error: Mapping[str, Any], message: str
+) -> ApiFailure | FatalError:
+    sentence = sanitize_sentence(message) or "too many requests"
     violations = list(_violations(error))
     values = [_number(violation.get("quotaValue")) for violation in violations]
-    if reason := _spent(message[:_SEARCHED].lower(), values):
-        return FatalError(reason, f"{_SPENT_WORDS[reason]}: {said}")
-    quotas = (word(_text(violation.get("quotaId"))) for violation in violations)
+    if reason := _find_quota_stop(message[:_MAX_SEARCHED].lower(), values):
+        return FatalError(reason, f"{_QUOTA_STOP_TEXTS[reason]}: {sentence}")
+    quotas = (sanitize_word(_text(violation.get("quotaId"))) for violation in violations)
     return ApiFailure(
         kind=ErrorKind.RATE_LIMITED,
-        detail=f"HTTP 429: {said}",
+        detail=f"HTTP 429: {sentence}",
         http_status=429,
-        api_status=word(_text(error.get("status"))) or None,
+        api_status=sanitize_word(_text(error.get("status"))) or None,
         retry_after_s=retry_hint_s(http),
         quota_ids=tuple(filter(None, quotas))[:_MAX_QUOTAS],
         quota_value=next((value for value in values if value is not None), None),
     )
 
 
-_SPENT_WORDS = {
+_QUOTA_STOP_TEXTS = {
     StopReason.CREDIT_SPENT: "the project's credit is spent",
     StopReason.SPEND_LIMIT: "the project's spending cap is reached",
     StopReason.NO_QUOTA: "the model is not part of the project's tier",
 }
 
 
-def _spent(words: str, values: list[int | None]) -> StopReason | None:
+def _find_quota_stop(message: str, values: list[int | None]) -> StopReason | None:
     """Return why no wait can help; only the message tells most of these from a quota (bodies of 2026)."""
-    if "prepayment credits are depleted" in words:
+    if "prepayment credits are depleted" in message:
         return StopReason.CREDIT_SPENT
-    if "spending cap" in words:
+    if "spending cap" in message:
         return StopReason.SPEND_LIMIT
-    return StopReason.NO_QUOTA if 0 in values or _names_limit_zero(words) else None
+    return StopReason.NO_QUOTA if 0 in values or _mentions_limit_zero(message) else None
 
 
-def _names_limit_zero(words: str) -> bool:
+def _mentions_limit_zero(message: str) -> bool:
     """Tell whether the words hold "limit: 0", as a whole number."""
-    after = (rest[:2] for rest in words.split("limit: 0")[1:])
+    after = (rest[:2] for rest in message.split("limit: 0")[1:])
     return any(not (rest[:1].isdecimal() or (rest[:1] == "." and rest[1:].isdecimal())) for rest in after)
 
 
-def _error_of(body: Any) -> Mapping[str, Any]:
+def _find_error_object(body: Any) -> Mapping[str, Any]:
     """Return the error object: Google's own, or one wrapped in a list; empty for anything else."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
@@ -227,8 +229,11 @@ def _message(body: Any, error: Mapping[str, Any]) -> str:
     if isinstance(body, str):
         return body
     outer = body if isinstance(body, dict) else {}
-    spoken = (error.get("message"), *(outer.get(name) for name in ("error", "message", "detail", "title")))
-    return next((words for words in spoken if isinstance(words, str) and words.strip()), "")
+    candidates = (
+        error.get("message"),
+        *(outer.get(name) for name in ("error", "message", "detail", "title")),
+    )
+    return next((words for words in candidates if isinstance(words, str) and words.strip()), "")
 
 
 def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from errors import ApiFailure, ErrorKind
-from gemini.transport import BROKEN_REPLIES, Refused, broken_reply
+from gemini.transport import BROKEN_REPLY_ERRORS, HttpStatusError, broken_reply_failure
 
 if TYPE_CHECKING:
     from google.genai import types
     from google.genai.files import AsyncFiles
 
-POLL_S = 1.0
+POLL_INTERVAL_S = 1.0
 """Between two questions whether an upload can be used."""
 
-FORGET_S = 5.0
+DELETE_TIMEOUT_S = 5.0
 """What a deletion may take, and what the end of a run waits for the last ones."""
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Uploads:
             await asyncio.wait(self._deletions)
 
     @asynccontextmanager
-    async def lent(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator[str]:
+    async def temporary_upload(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator[str]:
         """Upload an image for as long as the block lasts and yield its URI; deleting it holds up nobody.
 
         Raises:
@@ -64,23 +64,23 @@ class Uploads:
         from google.genai import types  # noqa: PLC0415
 
         options = types.HttpOptions(base_url=self._base_url, timeout=timeout_ms)
-        with _sensible_replies():
+        with _translate_sdk_errors():
             config = types.UploadFileConfig(mime_type=mime_type, http_options=options)
             file = await self._files.upload(file=BytesIO(image), config=config)
         try:
-            yield await self._usable(file)
+            yield await self._wait_until_active(file)
         finally:
             if file.name:
                 deletion = asyncio.create_task(self._delete(file.name))
                 self._deletions.add(deletion)
                 deletion.add_done_callback(self._deletions.discard)
 
-    async def _usable(self, file: "types.File") -> str:
+    async def _wait_until_active(self, file: "types.File") -> str:
         """Return the file's URI as soon as the service has looked at it."""
         name, uri = file.name or "", file.uri
         while file.state == "PROCESSING":
-            await asyncio.sleep(POLL_S)
-            with _sensible_replies():
+            await asyncio.sleep(POLL_INTERVAL_S)
+            with _translate_sdk_errors():
                 file = await self._files.get(name=name)
         uri = file.uri or uri
         if file.state == "FAILED" or not uri:
@@ -90,23 +90,23 @@ class Uploads:
 
     async def _delete(self, name: str) -> None:
         try:
-            async with asyncio.timeout(FORGET_S):
-                with _sensible_replies():
+            async with asyncio.timeout(DELETE_TIMEOUT_S):
+                with _translate_sdk_errors():
                     await self._files.delete(name=name)
-        except (Refused, ApiFailure, aiohttp.ClientError, OSError):  # a timeout is one of the latter
+        except (HttpStatusError, ApiFailure, aiohttp.ClientError, OSError):  # a timeout is one of the latter
             _log.debug("an uploaded image could not be deleted; it expires in 48 h")
 
 
 @contextmanager
-def _sensible_replies() -> Iterator[None]:
+def _translate_sdk_errors() -> Iterator[None]:
     """Turn the SDK's stumbling over a reply of another shape into a failure of the network.
 
     It takes replies apart unchecked, so a JSON list or a null ends in any of these.
     """
     try:
         yield
-    except (*BROKEN_REPLIES, TypeError, AttributeError) as error:
+    except (*BROKEN_REPLY_ERRORS, TypeError, AttributeError) as error:
         # aiohttp's own errors about a URL or a certificate are values too, and have a better translation.
         if isinstance(error, aiohttp.ClientError):
             raise
-        raise broken_reply() from None
+        raise broken_reply_failure() from None

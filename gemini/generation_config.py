@@ -20,35 +20,35 @@ _LOWER_LEVELS = (
 )
 """The first that a model's name begins with counts; Gemini 2.5 has budgets in place of levels."""
 
-_GOOGLES_OWN = re.compile(r"^(?:publishers/google/)?models/")
+_GOOGLE_PREFIX = re.compile(r"^(?:publishers/google/)?models/")
 """What may stand before the name; a model that somebody tuned is another, whatever it is called."""
 
 
-def changeable(model: str, *, wants_images: bool) -> frozenset[Parameter]:
+def changeable_parameters(model: str, *, wants_images: bool) -> frozenset[Parameter]:
     """Return the settings that can be changed for a model, one call at a time."""
-    found = {Parameter.MORE_OUTPUT_TOKENS}
+    parameters = {Parameter.MORE_OUTPUT_TOKENS}
     if wants_images:
-        found.add(Parameter.PICTURE_ONLY)
-    if _lower_level(model) is not None:
-        found.add(Parameter.LESS_THINKING)
-    return frozenset(found)
+        parameters.add(Parameter.PICTURE_ONLY)
+    if _lower_thinking_level(model) is not None:
+        parameters.add(Parameter.LESS_THINKING)
+    return frozenset(parameters)
 
 
-def options(request: GenerationRequest, *, model: str, wants_images: bool) -> dict[str, Any]:
+def build_generation_config(request: GenerationRequest, *, model: str, wants_images: bool) -> dict[str, Any]:
     """Return the ``generationConfig`` of a request, in the SDK's spelling and order."""
-    found: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     if request.max_output_tokens is not None:
-        found["maxOutputTokens"] = request.max_output_tokens
+        config["maxOutputTokens"] = request.max_output_tokens
     if wants_images:
         is_alone = Parameter.PICTURE_ONLY in request.parameters
-        found["responseModalities"] = ["IMAGE"] if is_alone else ["TEXT", "IMAGE"]
-    level = _lower_level(model) if Parameter.LESS_THINKING in request.parameters else None
+        config["responseModalities"] = ["IMAGE"] if is_alone else ["TEXT", "IMAGE"]
+    level = _lower_thinking_level(model) if Parameter.LESS_THINKING in request.parameters else None
     if level is not None:
-        found["thinkingConfig"] = {"thinking_level": level}
-    return found
+        config["thinkingConfig"] = {"thinking_level": level}
+    return config
 
 
-def _lower_level(model: str) -> str | None:
+def _lower_thinking_level(model: str) -> str | None:
     """Return a lower thinking level than the model's own; None where there is none, or none is known."""
-    bare = _GOOGLES_OWN.sub("", model.lower())
+    bare = _GOOGLE_PREFIX.sub("", model.lower())
     return next((level for name, level in _LOWER_LEVELS if name.match(bare)), None)

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-LONGEST = 700
+MAX_REFUSAL_CHARACTERS = 700
 """Characters; who says more than this has said something."""
 
 # Every pattern below is for one clause of plain words: without decoration and without its full stop.
@@ -77,7 +77,7 @@ _VIOLATES = (
 )
 
 
-class _Late:
+class _LazyPattern:
     """A pattern that is compiled when it is first needed: all of them take 40 ms, and most runs need none."""
 
     def __init__(self, pattern: str) -> None:
@@ -88,11 +88,11 @@ class _Late:
         return re.compile(self._pattern, re.IGNORECASE)
 
 
-def _any_of(*patterns: str) -> _Late:
-    return _Late(f"(?:{'|'.join(patterns)})")
+def _compile_any_of(*patterns: str) -> _LazyPattern:
+    return _LazyPattern(f"(?:{'|'.join(patterns)})")
 
 
-_DECLINES = _any_of(
+_REFUSAL_CLAUSE = _compile_any_of(
     rf"{_NOT_ABLE} (?:{_DO} (?:with )?)?{_DO} {_OBJECT}{_TAIL}",
     rf"{_NOT_ABLE} {_OBJECT}$",
     rf"{_NOT_ABLE} {_IDENTIFY} (?:the identity of )?{_PERSON}(?:$| (?:in|from|based on|by)\b[^,]*$)",
@@ -116,7 +116,7 @@ _DECLINES = _any_of(
     rf"it(?:'s| is| would be| wouldn't be) (?:not )?(?:in)?appropriate for me to {_DO} .*",
     rf"it(?:'s| is) against (?:my|our) (?:[\w-]+ )?{_RULES} to (?:{_DO}|{_IDENTIFY}) .*",
 )
-_SAYS_NOTHING = _any_of(
+_FILLER_CLAUSE = _compile_any_of(
     rf"{_I_AM}(?:sorry|afraid)(?: (?:for|about) (?:any|the) \w+| that you're feeling this way)?$",
     r"(?:my |our )?(?:sincere )?apologies$",
     r"(?:i|we) apologi[sz]e(?: for (?:any|the) \w+)?$",
@@ -136,7 +136,7 @@ _SAYS_NOTHING = _any_of(
     r" (?:contains?|depicts?|shows?) (?:sensitive|explicit|sexual|graphic|personal|private|harmful)"
     r"(?: (?:content|material|information))?$",
 )
-_OPENING = _Late(
+_OPENING = _LazyPattern(
     rf"^(?:(?:{_I_AM}(?:sorry|afraid)|sorry|my apologies|apologies|(?:i|we) apologi[sz]e|unfortunately"
     r"|regrettably|however|no|hmm+|oops|so|and|that|therefore|instead"
     r"|as an? (?:[\w-]+ ){0,3}?(?:ai|model|assistant)(?: (?:language )?(?:model|assistant))?"
@@ -152,15 +152,15 @@ _BETWEEN_CLAUSES = re.compile(
     r"|,?\s+(?:but|though|although|yet)\s+|,\s+and therefore\s+"
 )
 _WE = re.compile(r"\b(?:we|our|us|we're)\b", re.IGNORECASE)
-_WHAT_WE_DECLINE = _any_of(
+_WE_REFUSE = _compile_any_of(
     r"\b(?:this|that|the) (?:request|task|image|picture|photo|content)\b", r"\bprompt\b", r"\bimages? of\b"
 )
 """Shops, offices and error pages say "we" as well, on signs that are to be read."""
-_DESCRIBES = _any_of(
+_DESCRIBES = _compile_any_of(
     r"\b(?:wears?|wearing|dressed in|visible|in the (?:background|foreground)|on the (?:left|right)"
     r"|looks like|here (?:is|are)|here's|there (?:is an?|are))\b"
 )
-_ONE_OF_THEM = (
+_REFUSAL_WORDS = (
     *("not", "n't", "can", "couldnt", "wont", "dont", "isnt", "able", "decline", "refuse", "appropriate"),
     *("against", "beyond", "outside", "violate", "conflict", "breach"),
     *("polic", "guideline", "rules", "terms", "principles", "standards"),
@@ -168,81 +168,81 @@ _ONE_OF_THEM = (
 """No clause declines without one of these."""
 _FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
 _DECORATION = "*_#>`"
-_PLAINER = str.maketrans(
+_TO_PLAIN_TEXT = str.maketrans(
     {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', **dict.fromkeys(_DECORATION)}
 )
-_SPOKEN_MEMBERS = frozenset(
+_STATEMENT_MEMBERS = frozenset(
     {"answer", "caption", "description", "error", "message", "reason", "refusal", "response", "result"}
 )
 """Members of a JSON object under which a model speaks itself; ``text`` may be what a sign says."""
 
 
-def is_declined(text: str) -> bool:
+def is_refusal(text: str) -> bool:
     """Tell whether the whole of an answer declines the task."""
-    said = text.strip()
-    if not said or len(said) > LONGEST or not may_decline(said):
+    stripped = text.strip()
+    if not stripped or len(stripped) > MAX_REFUSAL_CHARACTERS or not may_be_refusal(stripped):
         return False
-    if fenced := _FENCE.match(said):
-        said = fenced[1].strip()
-    if said[:1] in {"{", '"'}:
-        return _is_declined_json(said)
-    return _is_declined_prose(said)
+    if fenced := _FENCE.match(stripped):
+        stripped = fenced[1].strip()
+    if stripped[:1] in {"{", '"'}:
+        return _is_json_refusal(stripped)
+    return _is_prose_refusal(stripped)
 
 
-def may_decline(said: str) -> bool:
+def may_be_refusal(text: str) -> bool:
     """Return False where the patterns need not be asked, which takes fifty times as long."""
-    plain = said.casefold().replace("\u2019", "'").replace("\u2018", "'")
+    plain = text.casefold().replace("\u2019", "'").replace("\u2018", "'")
     for sign in _DECORATION:
         plain = plain.replace(sign, "")
-    return any(word in plain for word in _ONE_OF_THEM)
+    return any(word in plain for word in _REFUSAL_WORDS)
 
 
-def _is_declined_json(said: str) -> bool:
+def _is_json_refusal(text: str) -> bool:
     try:
-        value = json.loads(said)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return _is_declined_prose(said)
+        return _is_prose_refusal(text)
     if isinstance(value, str):
-        return _is_declined_prose(value)
+        return _is_prose_refusal(value)
     if not isinstance(value, Mapping):
         return False
-    spoken = {name: member for name, member in value.items() if member}
-    return bool(spoken) and all(
-        name.lower() in _SPOKEN_MEMBERS and isinstance(member, str) and _is_declined_prose(member)
-        for name, member in spoken.items()
+    members = {name: member for name, member in value.items() if member}
+    return bool(members) and all(
+        name.lower() in _STATEMENT_MEMBERS and isinstance(member, str) and _is_prose_refusal(member)
+        for name, member in members.items()
     )
 
 
-def _is_declined_prose(said: str) -> bool:
+def _is_prose_refusal(text: str) -> bool:
     if (
-        said.isupper()
-        or _DESCRIBES.compiled.search(said)
-        or (_WE.search(said) and not _WHAT_WE_DECLINE.compiled.search(said))
+        text.isupper()
+        or _DESCRIBES.compiled.search(text)
+        or (_WE.search(text) and not _WE_REFUSE.compiled.search(text))
     ):
         return False
-    kinds = [_declines(clause) for clause in _clauses(said)]
+    kinds = [_classify_clause(clause) for clause in _split_clauses(text)]
     return True in kinds and None not in kinds
 
 
-def _clauses(said: str) -> Iterator[str]:
+def _split_clauses(text: str) -> Iterator[str]:
     """Yield what is said, piece by piece, without the decoration around each piece."""
-    for piece in _BETWEEN_CLAUSES.split(said.translate(_PLAINER)):
+    for piece in _BETWEEN_CLAUSES.split(text.translate(_TO_PLAIN_TEXT)):
         clause = " ".join(piece.split())
         start = next((at for at, sign in enumerate(clause) if sign.isalnum()), len(clause))
         if start < len(clause):
             yield clause[start:].rstrip(' ."?,')
 
 
-def _declines(clause: str) -> bool | None:
+def _classify_clause(clause: str) -> bool | None:
     """True: it declines; False: it says nothing; None: it says something."""
     if ":" in clause:
         return None
     core = _OPENING.compiled.sub("", clause)
     for words in (core, clause):
-        if _DECLINES.compiled.match(words):
+        if _REFUSAL_CLAUSE.compiled.match(words):
             return True
     return (
         False
-        if not core or _SAYS_NOTHING.compiled.match(core) or _SAYS_NOTHING.compiled.match(clause)
+        if not core or _FILLER_CLAUSE.compiled.match(core) or _FILLER_CLAUSE.compiled.match(clause)
         else None
     )

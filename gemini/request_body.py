@@ -23,43 +23,43 @@ from models import GenerationRequest
 _PIECE_BYTES = 3 * 2**14
 """Of the image, encoded at once; a multiple of 3, so that pieces join. Larger ones take new memory from the
 system for each, which costs more than to encode them (200 KB in one: 0.9 ms, in these pieces: 0.3)."""
-_AT_A_TIME = 8
+_PIECES_PER_TURN = 8
 """Pieces between which nobody else has a turn: half a millisecond."""
 
-Options = Mapping[str, Any]
+GenerationConfig = Mapping[str, Any]
 """The ``generationConfig`` of a request."""
 
-_PLACE = b'"data": "'
+_IMAGE_PREFIX = b'"data": "'
 """What the image follows. It is the first part, so that nothing a user writes comes before it."""
 
 
-def with_image(request: GenerationRequest, options: Options) -> payload.Payload:
+def build_image_body(request: GenerationRequest, config: GenerationConfig) -> payload.Payload:
     """Return the body of a question that carries its image."""
     image = {"inlineData": {"data": "", "mime_type": request.mime_type}}
-    head, place, tail = _question([image], request, options).partition(_PLACE)
-    return _Spliced(head + place, request.image, tail)
+    head, place, tail = _build_json([image], request, config).partition(_IMAGE_PREFIX)
+    return _ImagePayload(head + place, request.image, tail)
 
 
-def with_file(request: GenerationRequest, file_uri: str, options: Options) -> payload.Payload:
+def build_file_body(request: GenerationRequest, file_uri: str, config: GenerationConfig) -> payload.Payload:
     """Return the body of a question about an image that was uploaded."""
     image = {"fileData": {"file_uri": file_uri, "mime_type": request.mime_type}}
-    body = _question([image], request, options)
+    body = _build_json([image], request, config)
     return payload.BytesPayload(body, content_type="application/json")
 
 
-def in_words(request: GenerationRequest, options: Options) -> payload.Payload:
+def build_text_body(request: GenerationRequest, config: GenerationConfig) -> payload.Payload:
     """Return the body of a question without an image."""
-    return payload.BytesPayload(_question([], request, options), content_type="application/json")
+    return payload.BytesPayload(_build_json([], request, config), content_type="application/json")
 
 
-def _question(image: list[dict[str, Any]], request: GenerationRequest, options: Options) -> bytes:
+def _build_json(image: list[dict[str, Any]], request: GenerationRequest, config: GenerationConfig) -> bytes:
     """Return the JSON of a question, with the fields in the spelling and order of the SDK."""
     parts = [*image, {"text": request.prompt}]
     contents = [{"parts": parts, "role": "user"}]
-    return json.dumps({"contents": contents, "generationConfig": dict(options)}).encode()
+    return json.dumps({"contents": contents, "generationConfig": dict(config)}).encode()
 
 
-class _Spliced(payload.Payload):
+class _ImagePayload(payload.Payload):
     """A JSON body with an image in its middle, which is encoded while it is sent."""
 
     def __init__(self, head: bytes, image: bytes, tail: bytes) -> None:
@@ -81,5 +81,5 @@ class _Spliced(payload.Payload):
             is_last, before = number == len(starts), b""
             # The ends go along with a piece, since each write is a system call.
             await writer.write(piece + self._tail if is_last else piece)
-            if number % _AT_A_TIME == 0:
+            if number % _PIECES_PER_TURN == 0:
                 await asyncio.sleep(0)

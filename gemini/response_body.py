@@ -16,48 +16,48 @@ from typing import Any
 PIECE_CHARACTERS = 2**18
 """Of a picture, decoded at once: a millisecond. A multiple of 4, so that pieces join."""
 
-CUT_FROM_CHARACTERS = 2**16
+MIN_EXTRACTED_CHARACTERS = 2**16
 """Shorter strings are not worth it."""
 
 # In valid JSON these bytes are the end of a key and the beginning of its value, whatever stands in other
 # strings: there a quote has a backslash before it.
-_DATA = re.compile(rb'"data"\s*:\s*"')
-_GAP = b"-Infinity"
+_DATA_KEY = re.compile(rb'"data"\s*:\s*"')
+_PLACEHOLDER = b"-Infinity"
 """Stands in for what was cut out: Python's parser asks for the value of this word, and JSON has none."""
 
-_STANDARD = bytes.maketrans(b"-_", b"+/")
+_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 Encoded = str | memoryview
 """Base64 as it came: what was cut out, or what the parser returned."""
 
 
-def cut(body: bytes | bytearray) -> tuple[bytes | bytearray, list[memoryview]]:
+def extract_base64(body: bytes | bytearray) -> tuple[bytes | bytearray, list[memoryview]]:
     """Return a body of ASCII or UTF-8 without its pictures, and these; ``parsed`` joins them again."""
-    kept, pictures, at = [], [], 0
-    for start, end in _long_strings(body) if len(body) >= CUT_FROM_CHARACTERS else ():
-        kept.append(body[at : start - 1])  # without the quotes
+    pieces, pictures, at = [], [], 0
+    for start, end in _find_long_strings(body) if len(body) >= MIN_EXTRACTED_CHARACTERS else ():
+        pieces.append(body[at : start - 1])  # without the quotes
         pictures.append(memoryview(body)[start:end])
         at = end + 1
-    kept.append(body[at:])
-    if any(_GAP in part for part in kept):
+    pieces.append(body[at:])
+    if any(_PLACEHOLDER in part for part in pieces):
         return body, []
-    return _GAP.join(kept), pictures
+    return _PLACEHOLDER.join(pieces), pictures
 
 
-def _long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
+def _find_long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Yield where the values of ``"data"`` begin and end, of those that are long and have no escapes."""
     at = 0
-    while found := _DATA.search(body, at):
+    while found := _DATA_KEY.search(body, at):
         start = found.end()
         end = body.find(b'"', start)
         if end < 0:
             return
-        if end - start >= CUT_FROM_CHARACTERS and body.find(b"\\", start, end) < 0:
+        if end - start >= MIN_EXTRACTED_CHARACTERS and body.find(b"\\", start, end) < 0:
             yield start, end
         at = end + 1
 
 
-def parsed(text: str, pictures: list[memoryview]) -> Any:
+def parse_json(text: str, pictures: list[memoryview]) -> Any:
     """Return the JSON of a body, with its pictures where they were; nothing for one without a word.
 
     Raises:
@@ -68,11 +68,13 @@ def parsed(text: str, pictures: list[memoryview]) -> Any:
         return None
     if not pictures:
         return json.loads(text)
-    left = iter(pictures)
-    return json.loads(text, parse_constant=lambda word: next(left) if word == _GAP.decode() else float(word))
+    remaining = iter(pictures)
+    return json.loads(
+        text, parse_constant=lambda word: next(remaining) if word == _PLACEHOLDER.decode() else float(word)
+    )
 
 
-def decoded(encoded: Encoded) -> bytes:
+def decode_base64(encoded: Encoded) -> bytes:
     """Decode base64 of either alphabet, padded or not; nothing where it is none.
 
     In pieces, between which other threads have their turn: one call for a picture of 14 MB would stop
@@ -80,14 +82,14 @@ def decoded(encoded: Encoded) -> bytes:
     """
     try:
         data = memoryview(encoded.encode("ascii")) if isinstance(encoded, str) else encoded
-        return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in _pieces(data)])
+        return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in _decodable_pieces(data)])
     except ValueError:  # its own error, and that of text which is not ASCII
         return b""
 
 
-def _pieces(data: memoryview) -> Iterator[bytes]:
+def _decodable_pieces(data: memoryview) -> Iterator[bytes]:
     for start in range(0, len(data), PIECE_CHARACTERS):
-        piece = bytes(data[start : start + PIECE_CHARACTERS]).translate(_STANDARD)
+        piece = bytes(data[start : start + PIECE_CHARACTERS]).translate(_TO_STANDARD_ALPHABET)
         is_last = start + PIECE_CHARACTERS >= len(data)
         if not is_last and b"=" in piece:
             raise ValueError("something follows the padding")

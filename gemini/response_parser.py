@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from gemini.error_mapping import error_inside, exception_for
-from gemini.refusal_detection import is_declined
-from gemini.response_body import Encoded, decoded
-from gemini.text import one_sentence, well_formed, word
+from gemini.error_mapping import find_error, to_exception
+from gemini.refusal_detection import is_refusal
+from gemini.response_body import Encoded, decode_base64
+from gemini.text import repair_surrogates, sanitize_sentence, sanitize_word
 from models import GeneratedImage, Generation, Usage
 from utils.image_formats import HEAD_BYTES, sniff
 
@@ -61,10 +61,10 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
 }
 """Every reason for which a prompt is blocked before any answer is made."""
 
-_ANSWERED = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
+_NORMAL_FINISHES = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
 _MAX_REASON = 60
-_MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
+_RESPONSE_MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 
 _SENTENCES = {
     K.TRUNCATED: "the answer was cut off at the token limit",
@@ -76,7 +76,7 @@ _SENTENCES = {
 }
 
 
-def read_answer(body: Any, *, wants_images: bool) -> Generation:
+def parse_response(body: Any, *, wants_images: bool) -> Generation:
     """Return the answer in a reply with status 200.
 
     Args:
@@ -87,77 +87,81 @@ def read_answer(body: Any, *, wants_images: bool) -> Generation:
         ApiFailure: it is not an answer; billed tokens and partial text are in it.
         FatalError: it says that the run cannot go on.
     """
-    if error := error_inside(body):
-        raise exception_for(error)
-    if not isinstance(body, dict) or not any(name in body or _snake(name) in body for name in _MEMBERS):
+    if error := find_error(body):
+        raise to_exception(error)
+    if not isinstance(body, dict) or not any(
+        name in body or _to_snake_case(name) in body for name in _RESPONSE_MEMBERS
+    ):
         shape = type(body).__name__ if body else "nothing"
         raise ApiFailure(
             kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200
         )
-    return _Reply(body).generation(wants_images=wants_images)
+    return _Response(body).to_generation(wants_images=wants_images)
 
 
-class _Reply:
+class _Response:
     """One reply, taken apart with every shape distrusted."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         candidates = body.get("candidates")
         first = candidates[0] if isinstance(candidates, list) and candidates else None
         self.has_candidate = isinstance(first, dict)
-        self.candidates_are_odd = candidates is not None and not isinstance(candidates, list)
+        self.has_malformed_candidates = candidates is not None and not isinstance(candidates, list)
         self.candidate = _dict(first)
         self.feedback = _dict(_get(body, "promptFeedback"))
-        self.block = word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
-        self.finish = word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
-        self.said = one_sentence(
+        self.block_reason = sanitize_word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
+        self.finish_reason = sanitize_word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
+        self.message = sanitize_sentence(
             _text(_get(self.candidate, "finishMessage")) or _text(_get(self.feedback, "blockReasonMessage"))
         )
-        self.model_version = word(_text(_get(body, "modelVersion")))
-        self.response_id = word(_text(_get(body, "responseId")))
+        self.model_version = sanitize_word(_text(_get(body, "modelVersion")))
+        self.response_id = sanitize_word(_text(_get(body, "responseId")))
         parts = _dict(self.candidate.get("content")).get("parts")
         self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         # Thoughts are the model's notes; they are billed, but never the answer.
-        spoken = [part for part in self.parts if part.get("thought") is not True]
-        self.text = well_formed("".join(_text(part.get("text")) for part in spoken))
-        holds_pictures = any(_get(part, "inlineData") for part in spoken)
-        self.usage = _usage(_dict(_get(body, "usageMetadata")), holds_pictures=holds_pictures)
+        answer_parts = [part for part in self.parts if part.get("thought") is not True]
+        self.text = repair_surrogates("".join(_text(part.get("text")) for part in answer_parts))
+        has_pictures = any(_get(part, "inlineData") for part in answer_parts)
+        self.usage = _parse_usage(_dict(_get(body, "usageMetadata")), has_pictures=has_pictures)
 
-    def generation(self, *, wants_images: bool) -> Generation:
+    def to_generation(self, *, wants_images: bool) -> Generation:
         self._check_reasons()
-        images = self._images(or_draft=wants_images)
+        images = self._images(include_drafts=wants_images)
         if not self.text.strip() and not images:
             self._fail(K.EMPTY, "the model finished without an answer")
         if wants_images and not images:
-            self._fail(K.NO_IMAGE, f"a picture was asked for, only words came: {one_sentence(self.text)}")
-        if not images and is_declined(self.text):
-            self._fail(K.REFUSED, f"the model declined the task: {one_sentence(self.text)}")
+            self._fail(
+                K.NO_IMAGE, f"a picture was asked for, only words came: {sanitize_sentence(self.text)}"
+            )
+        if not images and is_refusal(self.text):
+            self._fail(K.REFUSED, f"the model declined the task: {sanitize_sentence(self.text)}")
         return Generation(
             text=self.text,
             images=images,
             usage=self.usage,
-            finish_reason=self.finish,
+            finish_reason=self.finish_reason,
             model_version=self.model_version,
             response_id=self.response_id,
         )
 
     def _check_reasons(self) -> None:
         # A blocked prompt has no candidates, or, from a gateway that always sends one, an empty one.
-        if self.block and not self.parts and self.finish in _ANSWERED:
-            self._fail_for(self.block, BLOCK_KINDS, "the prompt was blocked")
-        if self.candidates_are_odd or not self.has_candidate:
-            kind = K.MALFORMED if self.candidates_are_odd else K.EMPTY
+        if self.block_reason and not self.parts and self.finish_reason in _NORMAL_FINISHES:
+            self._fail_with_reason(self.block_reason, BLOCK_KINDS, "the prompt was blocked")
+        if self.has_malformed_candidates or not self.has_candidate:
+            kind = K.MALFORMED if self.has_malformed_candidates else K.EMPTY
             self._fail(kind, "the reply holds no answer and no reason")
-        if self.finish == _RUN_ENDING:
-            detail = f"the service has disabled this use of the model ({_RUN_ENDING}) {self.said}".rstrip()
+        if self.finish_reason == _RUN_ENDING:
+            detail = f"the service has disabled this use of the model ({_RUN_ENDING}) {self.message}".rstrip()
             raise FatalError(StopReason.PERMISSION, detail)
-        if self.finish not in _ANSWERED:
-            self._fail_for(self.finish, FINISH_KINDS, "the answer ended")
+        if self.finish_reason not in _NORMAL_FINISHES:
+            self._fail_with_reason(self.finish_reason, FINISH_KINDS, "the answer ended")
 
-    def _fail_for(self, reason: str, kinds: Mapping[str, ErrorKind], what: str) -> NoReturn:
+    def _fail_with_reason(self, reason: str, kinds: Mapping[str, ErrorKind], what: str) -> NoReturn:
         """An unknown reason fails the image for good: nothing is known that could help."""
         kind = kinds.get(reason, K.INVALID_REQUEST)
         sentence = _SENTENCES.get(kind, f"{what} for a reason this program does not know")
-        words = f": {self.said}" if self.said else ""
+        words = f": {self.message}" if self.message else ""
         self._fail(kind, f"{sentence} ({reason}){words}", reason)
 
     def _fail(self, kind: ErrorKind, detail: str, reason: str = "") -> NoReturn:
@@ -165,44 +169,47 @@ class _Reply:
             kind=kind,
             detail=detail,
             http_status=200,
-            api_status=reason or self.finish or None,
+            api_status=reason or self.finish_reason or None,
             input_tokens=self.usage.input_tokens,
             output_tokens=self.usage.output_tokens,
             image_output_tokens=self.usage.image_output_tokens,
             partial_text=self.text,
         )
 
-    def _images(self, *, or_draft: bool) -> tuple[GeneratedImage, ...]:
+    def _images(self, *, include_drafts: bool) -> tuple[GeneratedImage, ...]:
         """Return the pictures; drafts, which come as thoughts, count only where there is nothing else."""
-        final = tuple(self._pictures(thoughts=False))
-        return final or (tuple(self._pictures(thoughts=True))[-1:] if or_draft else ())
+        final = tuple(self._decode_pictures(thoughts=False))
+        return final or (tuple(self._decode_pictures(thoughts=True))[-1:] if include_drafts else ())
 
-    def _pictures(self, *, thoughts: bool) -> Iterator[GeneratedImage]:
+    def _decode_pictures(self, *, thoughts: bool) -> Iterator[GeneratedImage]:
         for part in self.parts:
             inline = _dict(_get(part, "inlineData"))
             if inline and (part.get("thought") is True) is thoughts:
-                declared = word(_text(_get(inline, "mimeType")).lower())
+                declared = sanitize_word(_text(_get(inline, "mimeType")).lower())
                 if declared.startswith("image/") or not declared:
-                    yield self._picture(inline.get("data"), declared)
+                    yield self._decode_picture(inline.get("data"), declared)
 
-    def _picture(self, encoded: Any, declared: str) -> GeneratedImage:
-        data = decoded(encoded) if isinstance(encoded, Encoded) else b""
+    def _decode_picture(self, encoded: Any, declared: str) -> GeneratedImage:
+        data = decode_base64(encoded) if isinstance(encoded, Encoded) else b""
         if not data:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
         # Declared types were seen to be wrong (a JPEG called image/png), so the bytes decide.
         return GeneratedImage(data=data, mime_type=sniff(data[:HEAD_BYTES]) or declared)
 
 
-def _usage(metadata: Mapping[str, Any], *, holds_pictures: bool) -> Usage:
-    said = _count(metadata, "candidatesTokenCount")
+def _parse_usage(metadata: Mapping[str, Any], *, has_pictures: bool) -> Usage:
+    answer_tokens = _get_count(metadata, "candidatesTokenCount")
     return Usage(
-        input_tokens=_count(metadata, "promptTokenCount") + _count(metadata, "toolUsePromptTokenCount"),
-        output_tokens=said + _count(metadata, "thoughtsTokenCount"),
-        image_output_tokens=min(said, _picture_tokens(metadata, said, holds_pictures=holds_pictures)),
+        input_tokens=_get_count(metadata, "promptTokenCount")
+        + _get_count(metadata, "toolUsePromptTokenCount"),
+        output_tokens=answer_tokens + _get_count(metadata, "thoughtsTokenCount"),
+        image_output_tokens=min(
+            answer_tokens, _picture_tokens(metadata, answer_tokens, has_pictures=has_pictures)
+        ),
     )
 
 
-def _picture_tokens(metadata: Mapping[str, Any], said: int, *, holds_pictures: bool) -> int:
+def _picture_tokens(metadata: Mapping[str, Any], answer_tokens: int, *, has_pictures: bool) -> int:
     """Return how many of the answer's tokens are pictures'; with pictures, all that are not called other.
 
     A bill that is too high is corrected by the next look at it, one that is too low overruns a cap.
@@ -210,15 +217,15 @@ def _picture_tokens(metadata: Mapping[str, Any], said: int, *, holds_pictures: b
     details = _get(metadata, "candidatesTokensDetails")
     pictures = others = 0
     for detail in details if isinstance(details, list) else ():
-        count = _count(_dict(detail), "tokenCount")
+        count = _get_count(_dict(detail), "tokenCount")
         if _text(_dict(detail).get("modality")).upper() == "IMAGE":
             pictures += count
         else:
             others += count
-    return pictures or (max(0, said - others) if holds_pictures else 0)
+    return pictures or (max(0, answer_tokens - others) if has_pictures else 0)
 
 
-def _count(metadata: Mapping[str, Any], name: str) -> int:
+def _get_count(metadata: Mapping[str, Any], name: str) -> int:
     value = _get(metadata, name)
     # Bounded so that no wrong number can break the journal's integers.
     return value if type(value) is int and 0 <= value < 2**40 else 0
@@ -227,11 +234,11 @@ def _count(metadata: Mapping[str, Any], name: str) -> int:
 def _get(mapping: Mapping[str, Any], name: str) -> Any:
     """Return a field under its name in JSON, or in the spelling of protocol buffers, which some use."""
     value = mapping.get(name)
-    return mapping.get(_snake(name)) if value is None else value
+    return mapping.get(_to_snake_case(name)) if value is None else value
 
 
 @cache
-def _snake(name: str) -> str:
+def _to_snake_case(name: str) -> str:
     return re.sub(r"(?=[A-Z])", "_", name).lower()
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
-LONGEST_S = 1e9
+MAX_HINT_S = 1e9
 """No hint is taken for longer, so that no number can break a clock."""
 
-_SEARCHED = 20_000
+_MAX_SEARCHED = 20_000
 """Characters of a message that are searched."""
 _MAX_HEADER = 100
 
@@ -29,7 +29,7 @@ _PIECE = re.compile(rf"({_NUMBER})\s*({_UNIT})?", re.IGNORECASE | re.ASCII)
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
-def hints_s(headers: Mapping[str, str], delays: Iterable[str], message: str) -> list[float]:
+def find_retry_hints_s(headers: Mapping[str, str], delays: Iterable[str], message: str) -> list[float]:
     """Return every wait that is asked for, in seconds, each between 0 and ``LONGEST_S``.
 
     Args:
@@ -37,11 +37,11 @@ def hints_s(headers: Mapping[str, str], delays: Iterable[str], message: str) -> 
         delays: the ``retryDelay`` of each ``RetryInfo``.
         message: the words of the error.
     """
-    found = [*_in_headers(headers), *_in_delays(delays), *_in_message(message[:_SEARCHED])]
-    return [min(hint_s, LONGEST_S) for hint_s in found]
+    found = [*_find_in_headers(headers), *_find_in_delays(delays), *_find_in_message(message[:_MAX_SEARCHED])]
+    return [min(hint_s, MAX_HINT_S) for hint_s in found]
 
 
-def _in_headers(headers: Mapping[str, str]) -> Iterator[float]:
+def _find_in_headers(headers: Mapping[str, str]) -> Iterator[float]:
     value = headers.get("retry-after", "")[:_MAX_HEADER]
     if match := _SECONDS.fullmatch(value):
         yield float(match[1])
@@ -55,17 +55,17 @@ def _in_headers(headers: Mapping[str, str]) -> Iterator[float]:
         yield max(0.0, wait / timedelta(seconds=1))
 
 
-def _in_delays(delays: Iterable[str]) -> Iterator[float]:
+def _find_in_delays(delays: Iterable[str]) -> Iterator[float]:
     for delay in delays:
         if match := _SECONDS.fullmatch(delay[:_MAX_HEADER]):
             yield float(match[1])
 
 
-def _in_message(message: str) -> Iterator[float]:
+def _find_in_message(message: str) -> Iterator[float]:
     for match in _RETRY_IN.finditer(message):
         yield sum(_piece_s(number, unit.lower()) for number, unit in _PIECE.findall(match[1]))
 
 
 def _piece_s(number: str, unit: str) -> float:
-    thousandth = unit == "ms" or unit.startswith("milli")
-    return float(number) * (0.001 if thousandth else _UNIT_S[unit[:1]])
+    is_milliseconds = unit == "ms" or unit.startswith("milli")
+    return float(number) * (0.001 if is_milliseconds else _UNIT_S[unit[:1]])

@@ -27,7 +27,7 @@ API_VERSION = "v1beta"
 """The SDK's default, v1, lacks features this program uses (google-genai 3.x release notes, 2026-11)."""
 
 
-class LateSdk:
+class LazySdk:
     """The SDK's Files API, opened when it is first asked for.
 
     Args:
@@ -40,7 +40,7 @@ class LateSdk:
         self._api_key = api_key
         self._base_url = base_url
         self._session = session
-        self._opening = asyncio.Lock()
+        self._open_lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._uploads: Uploads | None = None
 
@@ -54,13 +54,13 @@ class LateSdk:
         """Close what was opened; waits for the last deletions."""
         await self._stack.aclose()
 
-    async def uploads(self) -> Uploads:
+    async def open_uploads(self) -> Uploads:
         """Return what lends images to the service.
 
         Raises:
             ApiFailure: the SDK cannot be used; whoever does not need it goes on.
         """
-        async with self._opening:
+        async with self._open_lock:
             if self._uploads is None:
                 self._uploads = await self._open()
         return self._uploads
@@ -90,7 +90,7 @@ def open_sdk(api_key: str, base_url: str, session: aiohttp.ClientSession) -> "ge
     from google import genai  # noqa: PLC0415
     from google.genai import client, types  # noqa: PLC0415
 
-    _quiet_the_sdk()
+    _silence_sdk()
     return genai.Client(
         api_key=api_key or "none",  # an empty one would make it look for GOOGLE_API_KEY
         enterprise=False,  # GOOGLE_GENAI_USE_ENTERPRISE
@@ -109,7 +109,7 @@ def open_sdk(api_key: str, base_url: str, session: aiohttp.ClientSession) -> "ge
     )
 
 
-def _quiet_the_sdk() -> None:
+def _silence_sdk() -> None:
     # It warns on stderr of every word that its list of states lacks.
     logging.getLogger("google_genai").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".* is not a valid", module=r"google\.genai\.")

@@ -55,7 +55,7 @@ class SimulatedModel:
         picture_tokens = PICTURE_TOKENS if self._wants_images else 0
         return Generation(
             text=text,
-            images=(_picture(sha256 + request.prompt),) if self._wants_images else (),
+            images=(_draw_picture(sha256 + request.prompt),) if self._wants_images else (),
             usage=Usage(
                 input_tokens=IMAGE_TOKENS + len(request.prompt) // _CHARACTERS_PER_TOKEN,
                 output_tokens=len(text) // _CHARACTERS_PER_TOKEN + picture_tokens,
@@ -67,7 +67,7 @@ class SimulatedModel:
         )
 
 
-def _picture(seed: str) -> GeneratedImage:
+def _draw_picture(seed: str) -> GeneratedImage:
     """Return a small PNG of diagonal stripes in a colour of its own that says what it is."""
     red, green, blue = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:3]
     colours = bytes((red, green, blue)), b"\xff\xff\xff"

@@ -5,7 +5,7 @@ Whatever comes out is one printable line of bounded length. This file knows noth
 
 import re
 
-from utils.logger import redactor
+from utils.logger import make_redactor
 
 MAX_SENTENCE = 270
 """Characters of the service's own words that are kept."""
@@ -13,27 +13,27 @@ MAX_SENTENCE = 270
 MAX_WORD = 120
 """Characters of an id, a status or a type that are kept; Google's longest seen has 66."""
 
-_READ = 20_000
+_MAX_READ = 20_000
 """Characters that are looked at; a page of a proxy can be longer, its title and first words cannot."""
 
-_CUT = "…"
+_ELLIPSIS = "…"
 # "<" alone is an ordinary word ("must be < 2"). No part of these can scan far and then fail, which a
 # hostile page would use to hold up the event loop.
 _HIDDEN = re.compile(r"<(?:script|style)\b[^<>]*>[^<]*", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z!][^<>]*>", re.IGNORECASE)
 
 
-def one_sentence(text: str, limit: int = MAX_SENTENCE) -> str:
+def sanitize_sentence(text: str, limit: int = MAX_SENTENCE) -> str:
     """Return words on one printable line, without markup, at most ``limit`` characters long."""
-    return shortened(printable(_TAG.sub(" ", _HIDDEN.sub(" ", text[:_READ]))), limit)
+    return shorten(make_printable(_TAG.sub(" ", _HIDDEN.sub(" ", text[:_MAX_READ]))), limit)
 
 
-def word(text: str, limit: int = MAX_WORD) -> str:
+def sanitize_word(text: str, limit: int = MAX_WORD) -> str:
     """Return an id or a status word on one printable line, at most ``limit`` characters long."""
-    return shortened(printable(text[:_READ]), limit)
+    return shorten(make_printable(text[:_MAX_READ]), limit)
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return the text with one space for each run of blanks and of what cannot be printed.
 
     That takes controls, terminal escapes, marks that reorder text, and halves of surrogate pairs.
@@ -43,12 +43,12 @@ def printable(text: str) -> str:
     return " ".join(text.split())
 
 
-def shortened(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """Return the text, or its beginning and a sign that it was cut, in ``limit`` characters."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + _CUT
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + _ELLIPSIS
 
 
-def well_formed(text: str) -> str:
+def repair_surrogates(text: str) -> str:
     """Return the text with surrogate pairs joined, and U+FFFD for halves, which UTF-8 cannot hold."""
     try:
         text.encode()
@@ -57,9 +57,9 @@ def well_formed(text: str) -> str:
     return text
 
 
-def without_secret(text: str, secret: str) -> str:
+def remove_secret(text: str, secret: str) -> str:
     """Strike a secret out of words from above, also where they were cut in the middle of it."""
-    text = redactor([secret])(text)
+    text = make_redactor([secret])(text)
     for size in range(len(secret) - 1, 3, -1):
-        text = text.replace(secret[:size] + _CUT, _CUT)
+        text = text.replace(secret[:size] + _ELLIPSIS, _ELLIPSIS)
     return text

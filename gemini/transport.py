@@ -24,7 +24,7 @@ from yarl import URL
 
 from errors import ApiFailure, ErrorKind
 from gemini.error_mapping import HttpError
-from gemini.text import one_sentence
+from gemini.text import sanitize_sentence
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -34,27 +34,27 @@ _READ_BUFFER_BYTES = 2**18
 """At most twice as much waits for a task to take it. With the 4 MB of the SDK's session and eight replies
 with pictures at a time, what they bring in one turn of the loop was a standstill of 48 ms."""
 
-_AT_ONCE_BYTES = 2**19
+_READ_AT_ONCE_BYTES = 2**19
 """Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
 
-_MOST_BYTES = 2**27
+_MAX_BODY_BYTES = 2**27
 """Of a reply; ten pictures of 10 MB are less. One gone wild would fill the memory until the deadline."""
 
-_REFUSAL_S = 10.0
-_REFUSAL_BYTES = 2**20
+_ERROR_BODY_TIMEOUT_S = 10.0
+_MAX_ERROR_BODY_BYTES = 2**20
 """What reading the body of a refusal may take; its status alone says most."""
 
-BROKEN_REPLIES = (ValueError, LookupError, RecursionError)
+BROKEN_REPLY_ERRORS = (ValueError, LookupError, RecursionError)
 """What is raised over a reply that is not JSON, not UTF-8, in a charset that is none, or nested without
 end, and by the SDK over JSON that it cannot make sense of."""
 
 _USER_INFO = re.compile(r"//[^/@]{0,500}@")
 """The name and password for a proxy."""
 
-_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
+_NOT_SENT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
 
 
-class Refused(Exception):
+class HttpStatusError(Exception):
     """A reply with a status other than 200; shows nothing of its content, which may hold the key."""
 
     def __init__(self, http: HttpError) -> None:
@@ -62,12 +62,12 @@ class Refused(Exception):
         self.http = http
 
 
-class UnusableLogin(Exception):
+class UnusableNetrc(Exception):
     """``.netrc`` cannot be read as text, or holds a name or a password that no header can carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class HttpRoute:
     """The way to the service: the same for all requests, which all go to one host."""
 
     proxy: URL | None = field(default=None, repr=False)
@@ -77,7 +77,7 @@ class Route:
     certificates: ssl.SSLContext | bool = True
 
 
-def find_route(base_url: str) -> Route:
+def find_route(base_url: str) -> HttpRoute:
     """Return the way that environment and ``.netrc`` name; reads files, so not on the event loop.
 
     Raises:
@@ -88,17 +88,17 @@ def find_route(base_url: str) -> Route:
     try:
         url = URL(base_url)
     except ValueError:  # an address that is none is told by the first request
-        return Route()
-    headers = {} if url.user else _login_of(url.host or "")
+        return HttpRoute()
+    headers = {} if url.user else _read_netrc_header(url.host or "")
     proxy: URL | None = None
     with suppress(LookupError):
         found, user = helpers.get_env_proxy_for_url(url)
-        proxy = _usable(found, user)
-    certificates = _certificates() if url.scheme == "https" else True
-    return Route(proxy=proxy, headers=headers, certificates=certificates)
+        proxy = _check_proxy(found, user)
+    certificates = _load_certificates() if url.scheme == "https" else True
+    return HttpRoute(proxy=proxy, headers=headers, certificates=certificates)
 
 
-def _login_of(host: str) -> dict[str, str]:
+def _read_netrc_header(host: str) -> dict[str, str]:
     """Return the header with the name and password that ``.netrc`` has for a host, if it has any."""
     try:
         return {hdrs.AUTHORIZATION: helpers.basicauth_from_netrc(helpers.netrc_from_env(), host).encode()}
@@ -106,10 +106,10 @@ def _login_of(host: str) -> dict[str, str]:
         return {}
     except ValueError:
         # Not chained: the words of the error may hold the password.
-        raise UnusableLogin from None
+        raise UnusableNetrc from None
 
 
-def _usable(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
+def _check_proxy(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
     """Return the proxy with name and password, also where it is named without ``http://``, as curl takes it.
 
     aiohttp speaks HTTP to it whatever its address says, and would find out with every request what cannot be.
@@ -125,7 +125,7 @@ def _usable(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
     return proxy
 
 
-def _certificates() -> ssl.SSLContext:
+def _load_certificates() -> ssl.SSLContext:
     """Return whom to trust: what SSL_CERT_FILE names, else the system's authorities and Mozilla's.
 
     Many systems have none where Python looks for them, hence Mozilla's.
@@ -142,10 +142,10 @@ def _certificates() -> ssl.SSLContext:
 class _Connector(aiohttp.TCPConnector):
     """Makes connections, and tells how long the first ones took."""
 
-    def __init__(self, *, reached: Callable[[float], None], certificates: ssl.SSLContext | bool) -> None:
+    def __init__(self, *, on_connected: Callable[[float], None], certificates: ssl.SSLContext | bool) -> None:
         super().__init__(limit=0, ssl=certificates)
-        self._reached = reached
-        self._has_reached = False
+        self._on_connected = on_connected
+        self._has_connected = False
 
     async def connect(
         self,
@@ -154,33 +154,33 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as the library calls it
     ) -> "Connection":
         """Return a connection; one that is begun before any was there cannot be one that waited for use."""
-        if self._has_reached:
+        if self._has_connected:
             return await super().connect(req, traces, timeout)
         clock = asyncio.get_running_loop().time
-        begun_s = clock()
+        started_s = clock()
         connection = await super().connect(req, traces, timeout)
-        self._has_reached = True
-        self._reached(clock() - begun_s)
+        self._has_connected = True
+        self._on_connected(clock() - started_s)
         return connection
 
 
-def open_session(route: Route, reached: Callable[[float], None]) -> aiohttp.ClientSession:
+def open_session(route: HttpRoute, on_connected: Callable[[float], None]) -> aiohttp.ClientSession:
     """Return a session that takes this way, to be closed by the caller, who bounds concurrency too.
 
     ``reached`` hears how many seconds it took to reach the service, of each of the first connections.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(reached=reached, certificates=route.certificates),
+        connector=_Connector(on_connected=on_connected, certificates=route.certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         proxy=route.proxy,
         headers=route.headers,
         read_bufsize=_READ_BUFFER_BYTES,
-        middlewares=(_refuse,),
+        middlewares=(_raise_for_status,),
     )
 
 
-async def _refuse(
+async def _raise_for_status(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Raise for what is no plain success, before anybody acts upon it.
@@ -192,15 +192,15 @@ async def _refuse(
     """
     response = await handler(request)
     if response.status != 200:
-        raise Refused(await _taken_apart(response))
+        raise HttpStatusError(await _to_http_error(response))
     if "X-Goog-Upload-Offset" in request.headers and "X-Goog-Upload-Status" not in response.headers:
         response.close()
         raise ValueError("an upload was answered without its status")
     return response
 
 
-async def _taken_apart(response: aiohttp.ClientResponse) -> HttpError:
-    body = await _body_of(response)
+async def _to_http_error(response: aiohttp.ClientResponse) -> HttpError:
+    body = await _read_error_body(response)
     return HttpError(
         status=response.status,
         body=_json_or_text(body.decode("utf-8", "replace")),
@@ -209,34 +209,38 @@ async def _taken_apart(response: aiohttp.ClientResponse) -> HttpError:
     )
 
 
-async def _body_of(response: aiohttp.ClientResponse) -> bytes:
+async def _read_error_body(response: aiohttp.ClientResponse) -> bytes:
     """Return what comes of a body, in reasonable time and size, before it breaks off."""
     body = bytearray()
     try:
         with suppress(aiohttp.ClientError, OSError):  # a timeout is one of the latter
-            async with asyncio.timeout(_REFUSAL_S):
+            async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
                 async for piece in response.content.iter_any():
                     body += piece
-                    if len(body) > _REFUSAL_BYTES:
+                    if len(body) > _MAX_ERROR_BODY_BYTES:
                         break
     finally:
         response.release()
     return bytes(body)
 
 
-async def whole_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
+async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
     """Return a reply's body and its charset; one with pictures is put together piece by piece.
 
     Raises:
         ValueError: it is longer than any answer.
     """
-    is_packed = hdrs.CONTENT_ENCODING in response.headers  # then its length says little
-    if not is_packed and response.content_length is not None and response.content_length <= _AT_ONCE_BYTES:
+    is_compressed = hdrs.CONTENT_ENCODING in response.headers  # then its length says little
+    if (
+        not is_compressed
+        and response.content_length is not None
+        and response.content_length <= _READ_AT_ONCE_BYTES
+    ):
         return await response.read(), response.get_encoding()
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             raise ValueError("a reply is longer than any answer")
     try:
         return body, response.get_encoding()
@@ -251,22 +255,22 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def broken_reply() -> ApiFailure:
+def broken_reply_failure() -> ApiFailure:
     """Return the failure for a reply with status 200 that nobody can make sense of."""
     detail = "the reply is not what the service would send (a proxy may have answered)"
     return ApiFailure(kind=ErrorKind.NETWORK, detail=detail)
 
 
-def lost(error: aiohttp.ClientError | OSError) -> ApiFailure:
+def to_network_failure(error: aiohttp.ClientError | OSError) -> ApiFailure:
     """Return the failure for a reply that never came, or not whole."""
     return ApiFailure(
         kind=ErrorKind.NETWORK,
-        detail=one_sentence(_what_broke(error)),
-        reached_server=not isinstance(error, _BEFORE_SENDING),
+        detail=sanitize_sentence(_describe_error(error)),
+        reached_server=not isinstance(error, _NOT_SENT_ERRORS),
     )
 
 
-def _what_broke(error: aiohttp.ClientError | OSError) -> str:
+def _describe_error(error: aiohttp.ClientError | OSError) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy does not let the connection through (HTTP {error.status} {error.message})"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from errors import ApiFailure, ErrorKind, FatalError
+from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Parameter, Usage
-from processing.image_loader import ImageShelf
-from processing.image_state import Story
-from processing.stop_signal import Stop
+from processing.image_loader import ImageCache
+from processing.image_state import ImageState
+from processing.stop_signal import StopSignal
 from utils.image_validator import ImageFacts, load_for_upload
 
 
-class Model(Protocol):
+class GenerativeModel(Protocol):
     """Answers one request."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
@@ -35,19 +35,19 @@ class Model(Protocol):
 class Permit(Protocol):
     """Leave to send one request; exactly one of its three ends is told."""
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Hear that the request leaves now."""
         ...
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:
         """Hear that it was answered."""
         ...
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
         """Hear that it failed; may raise FatalError."""
         ...
 
-    def unused(self) -> None:
+    def release(self) -> None:
         """Hear that it was not sent, or cut off."""
         ...
 
@@ -72,19 +72,19 @@ class Reservation(Protocol):
         """Hear what was billed."""
         ...
 
-    def lost(self) -> None:
+    def settle_unknown(self) -> None:
         """Hear that it was sent and may be billed, though nobody knows how much."""
         ...
 
-    def unused(self, *, sent: bool) -> None:
+    def release(self, *, sent: bool) -> None:
         """Hear that nothing was billed."""
         ...
 
 
-class Purse(Protocol):
+class Budget(Protocol):
     """Holds what the run may still spend."""
 
-    async def reserve(self, *, input_tokens: int, wants_room: bool = False) -> Reservation:
+    async def reserve(self, *, input_tokens: int, wants_long_answer: bool = False) -> Reservation:
         """Set aside the worst case of one request; raise FatalError when that would overrun the cap.
 
         ``wants_room``: an answer as long as the model can make it, as far as there is money for it.
@@ -92,7 +92,7 @@ class Purse(Protocol):
         ...
 
 
-class Estimate(Protocol):
+class TokenEstimator(Protocol):
     """Tells how many input tokens a request takes."""
 
     def __call__(self, *, width: int, height: int, prompt: str) -> int:
@@ -101,7 +101,7 @@ class Estimate(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Leave:
+class CallGrant:
     """All that one request was given, so that its end is told to everybody once."""
 
     permit: Permit
@@ -109,41 +109,41 @@ class Leave:
     is_sent: bool = field(default=False, init=False)
     is_over: bool = field(default=False, init=False)
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Hear that the request leaves now."""
         self.is_sent = True
-        self.permit.sent()
+        self.permit.on_sent()
 
-    def answered(self, usage: Usage, seconds: float) -> None:
+    def on_success(self, usage: Usage, seconds: float) -> None:
         """Hear that it was answered."""
         self.is_over = True
         self.reservation.settle(usage)
-        self.permit.answered(input_tokens=usage.input_tokens, seconds=seconds)
+        self.permit.on_success(input_tokens=usage.input_tokens, seconds=seconds)
 
-    def failed(self, failure: ApiFailure, usage: Usage, seconds: float, upload_bytes: int) -> None:
+    def on_failure(self, failure: ApiFailure, usage: Usage, seconds: float, upload_bytes: int) -> None:
         """Hear that it failed; may raise FatalError."""
         self.is_over = True
         if usage != Usage():
             self.reservation.settle(usage)
-        elif _may_be_billed(failure):
-            self.reservation.lost()
+        elif _can_be_billed(failure):
+            self.reservation.settle_unknown()
         else:
-            self.reservation.unused(sent=failure.reached_server)
-        self.permit.failed(failure, seconds=seconds, upload_bytes=upload_bytes)
+            self.reservation.release(sent=failure.reached_server)
+        self.permit.on_failure(failure, seconds=seconds, upload_bytes=upload_bytes)
 
-    def abandoned(self, *, may_be_billed: bool) -> None:
+    def release(self, *, is_maybe_billed: bool) -> None:
         """Give everything back, unless the end was told already."""
         if self.is_over:
             return
         self.is_over = True
-        if may_be_billed and self.is_sent:
-            self.reservation.lost()
+        if is_maybe_billed and self.is_sent:
+            self.reservation.settle_unknown()
         else:
-            self.reservation.unused(sent=self.is_sent)
-        self.permit.unused()
+            self.reservation.release(sent=self.is_sent)
+        self.permit.release()
 
 
-class Caller:
+class ApiCaller:
     """Makes calls, never more at a time than there are slots.
 
     Args:
@@ -160,35 +160,35 @@ class Caller:
     def __init__(
         self,
         *,
-        model: Model,
+        model: GenerativeModel,
         limiter: Limiter,
-        purse: Purse,
-        expected_tokens: Estimate,
-        most_tokens: Estimate,
-        stop: Stop,
+        budget: Budget,
+        estimate_tokens: TokenEstimator,
+        estimate_max_tokens: TokenEstimator,
+        stop: StopSignal,
         max_concurrent: int,
         utcnow: Callable[[], datetime],
     ) -> None:
         self._model = model
         self._limiter = limiter
-        self._purse = purse
-        self._expected_tokens = expected_tokens
-        self._most_tokens = most_tokens
+        self._budget = budget
+        self._estimate_tokens = estimate_tokens
+        self._estimate_max_tokens = estimate_max_tokens
         self._stop = stop
         self._slots = asyncio.Semaphore(max_concurrent)
         self._utcnow = utcnow
-        self.shelf = ImageShelf()
+        self.image_cache = ImageCache()
         """Images that were read a moment ago and wait for their first call."""
         self.in_flight = 0
         """Requests that were sent and not yet answered."""
-        self.served = 0
+        self.served_count = 0
         """Requests that the service took on, whatever it answered: no quota or outage stood in their way."""
-        self.last_begun_s = 0.0
+        self.last_first_call_s = 0.0
         """When an image's first call was last sent, by the loop's clock."""
-        self.cut_off = 0
+        self.cancelled_count = 0
         """Requests that were cancelled in flight; they may be billed all the same."""
 
-    async def call(self, story: Story, facts: ImageFacts, timeout_s: float) -> Generation:
+    async def call(self, state: ImageState, facts: ImageFacts, timeout_s: float) -> Generation:
         """Ask with the story's present prompt.
 
         Raises:
@@ -200,93 +200,90 @@ class Caller:
         await self._slots.acquire()
         with ExitStack() as slot:
             slot.callback(self._slots.release)
-            self._stop.check()
-            async with self._leave(story, facts) as leave:
-                data = self.shelf.take(story.job.key)
+            self._stop.raise_if_requested()
+            async with self._grant(state, facts) as grant:
+                data = self.image_cache.pop(state.job.key)
                 if data is None:
-                    data = await asyncio.to_thread(load_for_upload, story.job.path, facts)
-                    self._stop.check()
+                    data = await asyncio.to_thread(load_for_upload, state.job.path, facts)
+                    self._stop.raise_if_requested()
                 request = GenerationRequest(
-                    key=story.job.key,
+                    key=state.job.key,
                     image=data,
                     mime_type=facts.send_mime_type,
-                    prompt=story.prompt.text,
+                    prompt=state.prompt.text,
                     timeout_s=timeout_s,
-                    max_output_tokens=leave.reservation.max_output_tokens,
-                    parameters=story.prompt.parameters,
+                    max_output_tokens=grant.reservation.max_output_tokens,
+                    parameters=state.prompt.parameters,
                 )
                 self.in_flight += 1
                 try:
-                    generation = await self._send(story, request, leave)
+                    generation = await self._send(state, request, grant)
                 finally:
                     self.in_flight -= 1
-            story.slot = slot.pop_all()
+            state.slot = slot.pop_all()
             return generation
 
     @asynccontextmanager
-    async def _leave(self, story: Story, facts: ImageFacts) -> AsyncIterator[Leave]:
+    async def _grant(self, state: ImageState, facts: ImageFacts) -> AsyncIterator[CallGrant]:
         """Hold money and a turn; whatever is not used goes back."""
-        prompt, width, height = story.prompt.text, facts.width, facts.height
-        most = self._most_tokens(width=width, height=height, prompt=prompt)
-        wants_room = Parameter.MORE_OUTPUT_TOKENS in story.prompt.parameters
-        reservation = await self._purse.reserve(input_tokens=most, wants_room=wants_room)
-        expected = self._expected_tokens(width=width, height=height, prompt=prompt)
-        with ExitStack() as unless_granted:
-            unless_granted.callback(reservation.unused, sent=False)
-            permit = await self._limiter.acquire(tokens=expected, retry=bool(story.attempts))
-            unless_granted.pop_all()
-        leave = Leave(permit=permit, reservation=reservation)
+        prompt, width, height = state.prompt.text, facts.width, facts.height
+        max_tokens = self._estimate_max_tokens(width=width, height=height, prompt=prompt)
+        wants_long_answer = Parameter.MORE_OUTPUT_TOKENS in state.prompt.parameters
+        reservation = await self._budget.reserve(input_tokens=max_tokens, wants_long_answer=wants_long_answer)
+        tokens = self._estimate_tokens(width=width, height=height, prompt=prompt)
+        with ExitStack() as rollback:
+            rollback.callback(reservation.release, sent=False)
+            permit = await self._limiter.acquire(tokens=tokens, retry=bool(state.attempts))
+            rollback.pop_all()
+        grant = CallGrant(permit=permit, reservation=reservation)
         try:
-            yield leave
+            yield grant
         finally:
-            leave.abandoned(may_be_billed=False)
+            grant.release(is_maybe_billed=False)
 
-    async def _send(self, story: Story, request: GenerationRequest, leave: Leave) -> Generation:
+    async def _send(self, state: ImageState, request: GenerationRequest, grant: CallGrant) -> Generation:
         """Send the request; write down how it ended, whatever way it ended."""
         clock = asyncio.get_running_loop().time
         start_s = clock()
-        begun = Attempt(
-            number=len(story.attempts) + 1,
+        started = Attempt(
+            number=len(state.attempts) + 1,
             started_at=self._utcnow(),
             seconds=0.0,
-            prompt=story.prompt,
+            prompt=state.prompt,
             timeout_s=request.timeout_s,
         )
-        if begun.number == 1:
-            self.last_begun_s = start_s
-        leave.sent()
+        if started.number == 1:
+            self.last_first_call_s = start_s
+        grant.on_sent()
         try:
             generation = await self._model.generate(request)
         except ApiFailure as failure:
-            story.refused(begun, seconds=clock() - start_s, failure=failure)
-            self.served += _was_served(failure)
-            leave.failed(failure, story.attempts[-1].usage, clock() - start_s, len(request.image))
+            state.record_failure(started, seconds=clock() - start_s, failure=failure)
+            self.served_count += _is_served(failure)
+            grant.on_failure(failure, state.attempts[-1].usage, clock() - start_s, len(request.image))
             raise
         except asyncio.CancelledError:
-            self.cut_off += 1
-            leave.abandoned(may_be_billed=True)
+            self.cancelled_count += 1
+            grant.release(is_maybe_billed=True)
             raise
         except FatalError as error:
-            story.ended_run(begun, seconds=clock() - start_s, error=error)
+            state.record_fatal_error(started, seconds=clock() - start_s, error=error)
             raise
-        self.served += 1
-        story.answered(begun, seconds=clock() - start_s, usage=generation.usage)
-        leave.answered(generation.usage, clock() - start_s)
+        self.served_count += 1
+        state.record_answer(started, seconds=clock() - start_s, usage=generation.usage)
+        grant.on_success(generation.usage, clock() - start_s)
         return generation
 
 
-_NOT_SERVED = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
+def _is_served(failure: ApiFailure) -> bool:
+    return failure.kind not in TRANSIENT
 
 
-def _was_served(failure: ApiFailure) -> bool:
-    return failure.kind not in _NOT_SERVED
-
-
-def _may_be_billed(failure: ApiFailure) -> bool:
+def _can_be_billed(failure: ApiFailure) -> bool:
     """Tell whether work may have been done and billed though its usage never arrived.
 
     A timed-out call is probably billed, and so is one whose answer was cut off (gemini-api.md,
     sections 1.3 and 6, November 2026); what the service refused with a status of its own is not.
     """
-    lost_on_the_way = failure.kind in {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.MALFORMED}
-    return failure.reached_server and lost_on_the_way
+    is_answer_lost = failure.kind in {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.MALFORMED}
+    return failure.reached_server and is_answer_lost

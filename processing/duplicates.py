@@ -15,55 +15,55 @@ from typing import Final
 
 
 @dataclass(slots=True)
-class _Turn:
+class _LockEntry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
+    user_count: int = 0
 
 
-class Turns:
+class KeyedLock:
     """One turn at a time for each name."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, _Turn] = {}
+        self._entries: dict[str, _LockEntry] = {}
 
-    def users(self, name: str) -> int:
+    def count_users(self, key: str) -> int:
         """Return how many hold or await the turn of a name."""
-        turn = self._turns.get(name)
-        return turn.users if turn else 0
+        entry = self._entries.get(key)
+        return entry.user_count if entry else 0
 
     @asynccontextmanager
-    async def of(self, name: str, *, before: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+    async def hold(self, key: str, *, on_registered: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
         """Hold the turn of a name; ``before`` is awaited first, when this user is counted already."""
-        turn = self._turns.setdefault(name, _Turn())
-        turn.users += 1
+        entry = self._entries.setdefault(key, _LockEntry())
+        entry.user_count += 1
         try:
-            await before(name)
-            async with turn.lock:
+            await on_registered(key)
+            async with entry.lock:
                 yield
         finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[name]
+            entry.user_count -= 1
+            if not entry.user_count:
+                del self._entries[key]
 
 
-REMEMBERED: Final = 1_000
+CAPACITY: Final = 1_000
 
 
-class Lately:
+class RecentKeys:
     """Remembers the last names."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._names: deque[str] = deque(maxlen=remembered)
-        self._remembered = remembered
-        self.now = 0
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._keys: deque[str] = deque(maxlen=capacity)
+        self._capacity = capacity
+        self.position = 0
         """The present moment: how many names were heard until now."""
 
-    def add(self, name: str) -> None:
+    def add(self, key: str) -> None:
         """Hear that something of this name happened."""
-        self._names.appendleft(name)
-        self.now += 1
+        self._keys.appendleft(key)
+        self.position += 1
 
-    def may_hold(self, name: str, since: int) -> bool:
+    def maybe_added_since(self, key: str, position: int) -> bool:
         """Return False where nothing of this name happened since that moment, for certain."""
-        heard = self.now - since
-        return heard > self._remembered or name in islice(self._names, heard)
+        added = self.position - position
+        return added > self._capacity or key in islice(self._keys, added)

@@ -13,24 +13,24 @@ from typing import Final
 
 from models import ImageJob
 from utils.image_validator import ImageFacts, UnreadableImage, read_image
-from utils.micro_batching import Together
+from utils.micro_batching import MicroBatcher
 
-_AT_ONCE: Final = 4
-_THREADS: Final = 4
+_MAX_BATCH: Final = 4
+_MAX_WORKERS: Final = 4
 """At most, for small images: on a slow disk they wait for it side by side."""
 _SMALL_BYTES: Final = 1_000_000
-_QUICK: Final = (".jpg", ".jpeg", ".png")
+_FAST_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 """What such files hold is mostly known from their structure, in less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
+class InspectedImage:
     """An image that is whole."""
 
     facts: ImageFacts
     image: bytes | None
     """The bytes to send; None where they are to be made, or read again."""
-    may_be_known: bool
+    is_maybe_answered: bool
     """There may be an answer to these bytes already."""
 
 
@@ -41,63 +41,65 @@ class Inspector:
         known_among: returns those of some SHA-256 to whose bytes there may be an answer; blocks.
     """
 
-    def __init__(self, known_among: Callable[[Sequence[str]], Collection[str]]) -> None:
-        self._known_among = known_among
-        self._small = Together(self._inspect, name=None, lanes=_THREADS, most=_AT_ONCE)
+    def __init__(self, filter_known: Callable[[Sequence[str]], Collection[str]]) -> None:
+        self._filter_known = filter_known
+        self._batcher = MicroBatcher(
+            self._inspect_all, name=None, max_workers=_MAX_WORKERS, max_batch=_MAX_BATCH
+        )
 
-    async def inspect(self, job: ImageJob) -> Inspected:
+    async def inspect(self, job: ImageJob) -> InspectedImage:
         """Return what the image is.
 
         Raises:
             UnreadableImage: it cannot be used, or its file cannot be had.
         """
-        if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _QUICK:
-            result = await self._small.do(job)
+        if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _FAST_SUFFIXES:
+            result = await self._batcher.submit(job)
         else:
-            (result,) = await asyncio.to_thread(self._inspect, [job])
+            (result,) = await asyncio.to_thread(self._inspect_all, [job])
         if isinstance(result, UnreadableImage):
             raise result
         return result
 
-    def _inspect(self, jobs: Sequence[ImageJob]) -> list[Inspected | UnreadableImage]:
-        seen = [_read(job) for job in jobs]
+    def _inspect_all(self, jobs: Sequence[ImageJob]) -> list[InspectedImage | UnreadableImage]:
+        seen = [_try_read(job) for job in jobs]
         hashes = [one[0].sha256 for one in seen if not isinstance(one, UnreadableImage)]
-        known = self._known_among(hashes) if hashes else ()
+        known = self._filter_known(hashes) if hashes else ()
         return [
             one
             if isinstance(one, UnreadableImage)
-            else Inspected(facts=one[0], image=one[1], may_be_known=one[0].sha256 in known)
+            else InspectedImage(facts=one[0], image=one[1], is_maybe_answered=one[0].sha256 in known)
             for one in seen
         ]
 
 
-def _read(job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
+def _try_read(job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
     try:
         return read_image(job.path)
     except UnreadableImage as error:
         return error
 
 
-ROOM_BYTES: Final = 8_000_000
+CAPACITY_BYTES: Final = 8_000_000
 """For a whole run: forty images of 200 KB; of 4 MB two, for which reading again is little beside sending."""
 
 
-class ImageShelf:
+class ImageCache:
     """Holds images by their keys until they are taken, up to a number of bytes."""
 
-    def __init__(self, room_bytes: int = ROOM_BYTES) -> None:
-        self._room_bytes = room_bytes
+    def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
+        self._free_bytes = capacity_bytes
         self._images: dict[str, bytes] = {}
 
     def put(self, key: str, image: bytes | None) -> None:
         """Hold an image, where there is room for it."""
-        if image is not None and len(image) <= self._room_bytes and key not in self._images:
-            self._room_bytes -= len(image)
+        if image is not None and len(image) <= self._free_bytes and key not in self._images:
+            self._free_bytes -= len(image)
             self._images[key] = image
 
-    def take(self, key: str) -> bytes | None:
+    def pop(self, key: str) -> bytes | None:
         """Return an image and hold it no longer; None when it is not here."""
         image = self._images.pop(key, None)
         if image is not None:
-            self._room_bytes += len(image)
+            self._free_bytes += len(image)
         return image

@@ -23,7 +23,7 @@ from utils.image_validator import ImageFacts, UnavailableImage, UnreadableImage
 
 
 @dataclass(slots=True, kw_only=True)
-class Story:
+class ImageState:
     """One image on its way; owned by one worker."""
 
     job: ImageJob
@@ -32,19 +32,19 @@ class Story:
     content: ImageContent | None = None
     """None until the image was read."""
     attempts: list[Attempt] = field(default_factory=list)
-    served_before: int = 0
+    served_at_last_rejection: int = 0
     """How many calls of the run had been served when this image was last refused for a quota."""
     slot: ExitStack = field(default_factory=ExitStack)
     """What an answer that is paid for and not kept yet holds; closing it gives the slot back."""
 
-    def answered(self, begun: Attempt, *, seconds: float, usage: Usage) -> None:
+    def record_answer(self, started: Attempt, *, seconds: float, usage: Usage) -> None:
         """Write down a call that was answered."""
-        self.attempts.append(replace(begun, seconds=seconds, usage=usage))
+        self.attempts.append(replace(started, seconds=seconds, usage=usage))
 
-    def refused(self, begun: Attempt, *, seconds: float, failure: ApiFailure) -> None:
+    def record_failure(self, started: Attempt, *, seconds: float, failure: ApiFailure) -> None:
         """Write down a call that failed."""
         attempt = replace(
-            begun,
+            started,
             seconds=seconds,
             kind=failure.kind,
             detail=failure.detail,
@@ -60,12 +60,12 @@ class Story:
         )
         self.attempts.append(attempt)
 
-    def ended_run(self, begun: Attempt, *, seconds: float, error: FatalError) -> None:
+    def record_fatal_error(self, started: Attempt, *, seconds: float, error: FatalError) -> None:
         """Write down a call that showed that the run cannot go on."""
-        attempt = replace(begun, seconds=seconds, detail=error.detail, ended_run=error.reason)
+        attempt = replace(started, seconds=seconds, detail=error.detail, ended_run=error.reason)
         self.attempts.append(attempt)
 
-    def succeeded(self, content: ImageContent, generation: Generation) -> Succeeded:
+    def to_succeeded(self, content: ImageContent, generation: Generation) -> Succeeded:
         """End with the answer."""
         return Succeeded(
             job=self.job,
@@ -75,19 +75,19 @@ class Story:
             attempts=tuple(self.attempts),
         )
 
-    def given_up(self, failure: ApiFailure) -> Failed | Deferred:
+    def to_failed_or_deferred(self, failure: ApiFailure) -> Failed | Deferred:
         """End after a last failure: the image's, or only that of a service that was not to be had."""
         if self.attempts and all(attempt.unavailable for attempt in self.attempts):
-            return self.deferred(failure.detail)
-        return self._failed(failure.kind, failure.detail, failure.partial_text)
+            return self.to_deferred(failure.detail)
+        return self._to_failed(failure.kind, failure.detail, failure.partial_text)
 
-    def unreadable(self, error: UnreadableImage) -> Failed:
+    def to_unreadable(self, error: UnreadableImage) -> Failed:
         """End because the image cannot be used, or its file cannot be had this time."""
         is_gone = isinstance(error, UnavailableImage)
         kind = ErrorKind.FILE_UNAVAILABLE if is_gone else ErrorKind.INVALID_REQUEST
-        return self._failed(kind, str(error), "")
+        return self._to_failed(kind, str(error), "")
 
-    def deferred(self, detail: str) -> Deferred:
+    def to_deferred(self, detail: str) -> Deferred:
         """End without a verdict: the next run does the image."""
         return Deferred(
             job=self.job,
@@ -97,7 +97,7 @@ class Story:
             attempts=tuple(self.attempts),
         )
 
-    def _failed(self, kind: ErrorKind, detail: str, partial_text: str) -> Failed:
+    def _to_failed(self, kind: ErrorKind, detail: str, partial_text: str) -> Failed:
         return Failed(
             job=self.job,
             content=self.content,

@@ -15,19 +15,19 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-ROOM = 512
+MAX_WAITING = 512
 """Images that wait at a time; a few KB of memory each. After a kill, their calls are forgotten."""
 
 
-class WaitingRoom(Generic[T]):
+class RetryQueue(Generic[T]):
     """Images that wait for their next round, each under a name of its own.
 
     Args:
         size: how many may wait at a time.
     """
 
-    def __init__(self, size: int = ROOM) -> None:
-        self._size = size
+    def __init__(self, capacity: int = MAX_WAITING) -> None:
+        self._capacity = capacity
         self._waiting: dict[str, T] = {}
         self._order: list[tuple[int, int, str]] = []
         self._arrivals = count()
@@ -39,26 +39,26 @@ class WaitingRoom(Generic[T]):
     @property
     def is_full(self) -> bool:
         """True when somebody has to go before anybody else may come."""
-        return len(self._waiting) >= self._size
+        return len(self._waiting) >= self._capacity
 
-    def enter(self, name: str, image: T, *, calls: int) -> None:
+    def push(self, key: str, image: T, *, calls: int) -> None:
         """Let an image wait that has had so many calls; nobody else of that name may be waiting."""
-        if name in self._waiting:
-            raise ValueError(f"{name} waits already")
-        self._waiting[name] = image
-        heapq.heappush(self._order, (calls, next(self._arrivals), name))
+        if key in self._waiting:
+            raise ValueError(f"{key} waits already")
+        self._waiting[key] = image
+        heapq.heappush(self._order, (calls, next(self._arrivals), key))
 
-    def next(self) -> T | None:
+    def pop(self) -> T | None:
         """Let the one with the fewest calls go, of these the one that came first; None when nobody waits."""
         if not self._order:
             return None
-        _, _, name = heapq.heappop(self._order)
-        return self._waiting.pop(name)
+        _, _, key = heapq.heappop(self._order)
+        return self._waiting.pop(key)
 
-    def fetch(self, name: str) -> T | None:
+    def remove(self, key: str) -> T | None:
         """Let this one go before its turn, if it waits."""
-        image = self._waiting.pop(name, None)
+        image = self._waiting.pop(key, None)
         if image is not None:
-            self._order = [place for place in self._order if place[2] != name]
+            self._order = [place for place in self._order if place[2] != key]
             heapq.heapify(self._order)
         return image

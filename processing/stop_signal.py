@@ -13,20 +13,20 @@ class RunStoppedError(Exception):
     """A wait ended because the run stops."""
 
 
-class Stop:
+class StopSignal:
     """The one way to end a run early; everybody may ask for it, the first reason counts."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self.cause: FatalError | None = None
 
-    def ask(self, cause: FatalError) -> None:
+    def request(self, cause: FatalError) -> None:
         """Take no new work from now on."""
         if self.cause is None:
             self.cause = cause
-            self._asked.set()
+            self._requested.set()
 
-    def check(self) -> None:
+    def raise_if_requested(self) -> None:
         """Raise RunStoppedError once a stop was asked for."""
         if self.cause is not None:
             raise RunStoppedError
@@ -35,7 +35,7 @@ class Stop:
         """Wait so many seconds; raise RunStoppedError as soon as a stop is asked for."""
         try:
             async with asyncio.timeout(delay_s):
-                await self._asked.wait()
+                await self._requested.wait()
         except TimeoutError:
             return
         raise RunStoppedError

@@ -17,33 +17,33 @@ from enum import StrEnum
 
 from errors import ErrorKind
 from models import Usage
-from prompts.meta_prompt import Cases, ProposedEdit
-from prompts.rules import CURABLE
+from prompts.meta_prompt import CandidateEdit, FailureExamples
+from prompts.rules import CURABLE_KINDS
 
-ENOUGH_IMAGES = 4
+MIN_FAILED_IMAGES = 4
 """Images that a class must have failed on consistently before a model is asked."""
-GOOD_ENOUGH = 0.5
+GOOD_ENOUGH_RATE = 0.5
 """No model is asked while an edit is expected to rescue a larger share of the curable images."""
-MOST_FOR_CLASS = 2
+MAX_PER_CLASS = 2
 """Proposals for one class of one model and prompt, those of earlier nights included."""
-MOST_IMAGES = 4
+MAX_TRIAL_IMAGES = 4
 """That a proposal is tried on before it rescued one."""
-KNOWN_AFTER = 8
+MIN_IMAGES_BEFORE_NEXT = 8
 """Images after which it is known what a proposal is worth that joined tonight; before, no other is wanted."""
 
 
-class Standing(StrEnum):
+class CandidateStatus(StrEnum):
     """What became of a proposal."""
 
     ON_TRIAL = "on_trial"
-    JOINED = "joined"
+    ACCEPTED = "joined"
     DROPPED = "dropped"
-    REFUSED = "refused"
+    REJECTED = "refused"
     """Its words were not fit to be sent, or none came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedRow:
+class CandidateRow:
     """What is kept of a proposal for other nights."""
 
     kind: ErrorKind
@@ -51,12 +51,12 @@ class ProposedRow:
     text: str
     proposed_by: str
     """The model that was asked for it."""
-    outcome: Standing
+    status: CandidateStatus
     """Any but ``refused``."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Proposal:
+class Candidate:
     """One answer of a model that was asked for words, and how it fares."""
 
     name: str
@@ -64,7 +64,7 @@ class Proposal:
     proposed_by: str
     text: str
     """Empty where it is refused."""
-    outcome: Standing
+    status: CandidateStatus
     why: str
     """One clause for people."""
     usage: Usage = field(default_factory=Usage)
@@ -76,15 +76,15 @@ class Proposal:
     tried: int = 0
     """Images that it was tried on, in this run, while on trial."""
     rescued: int = 0
-    ended: int = 0
+    finished: int = 0
     """Images that it was tried on, in this run, whether on trial or joined."""
-    on_way: int = 0
+    in_flight: int = 0
     """Images that were given to it and of which nothing is known yet."""
-    is_fit: bool = True
+    is_usable: bool = True
     """False for words of an earlier night that do not go with tonight's words to keep."""
 
 
-class Trials:
+class CandidatePool:
     """All proposals for one model and one base prompt.
 
     Args:
@@ -100,188 +100,192 @@ class Trials:
         *,
         prompt: str = "",
         keep: Sequence[str] = (),
-        rows: Iterable[ProposedRow] = (),
-        taken: Collection[str] = (),
-        asks: bool = False,
+        rows: Iterable[CandidateRow] = (),
+        reserved_names: Collection[str] = (),
+        can_request: bool = False,
     ) -> None:
         self._prompt, self._keep = prompt, tuple(keep)
-        self._asks = asks
-        self._taken = frozenset(taken)
-        self._by_name = {row.name: self._from_earlier(row) for row in rows if row.name not in self._taken}
-        self._cases = Cases()
-        self._images = Counter[ErrorKind]()
+        self._can_request = can_request
+        self._reserved_names = frozenset(reserved_names)
+        self._by_name = {
+            row.name: self._from_row(row) for row in rows if row.name not in self._reserved_names
+        }
+        self._failure_examples = FailureExamples()
+        self._failed_images = Counter[ErrorKind]()
         self.changes = 0
         """Things that are to be kept and were not known when the run began."""
 
-    def proposals(self) -> Iterator[Proposal]:
+    def reportable_candidates(self) -> Iterator[Candidate]:
         """Yield what there is to tell: all of this run, and what was on offer from earlier ones."""
         for one in self._by_name.values():
-            is_resumed = self._asks and one.outcome is Standing.ON_TRIAL
-            if one.is_new or one.tried or is_resumed or one.outcome is Standing.JOINED:
+            is_resumed = self._can_request and one.status is CandidateStatus.ON_TRIAL
+            if one.is_new or one.tried or is_resumed or one.status is CandidateStatus.ACCEPTED:
                 yield one
 
-    def rows(self) -> tuple[ProposedRow, ...]:
+    def rows(self) -> tuple[CandidateRow, ...]:
         """Return what is to be kept; refused answers are not."""
         return tuple(
-            ProposedRow(
-                kind=one.kind, name=one.name, text=one.text, proposed_by=one.proposed_by, outcome=one.outcome
+            CandidateRow(
+                kind=one.kind, name=one.name, text=one.text, proposed_by=one.proposed_by, status=one.status
             )
             for one in self._by_name.values()
-            if one.outcome is not Standing.REFUSED
+            if one.status is not CandidateStatus.REJECTED
         )
 
-    def hear(self, kind: ErrorKind, words: str, *, is_new: bool) -> None:
+    def add_failure(self, kind: ErrorKind, words: str, *, is_new: bool) -> None:
         """Take in what an image said that fails consistently; ``is_new``: it did not fail so before."""
-        if self._asks:
-            self._images[kind] += is_new
-            self._cases.add(kind, words)
+        if self._can_request:
+            self._failed_images[kind] += is_new
+            self._failure_examples.add(kind, words)
 
-    def wants(self, kind: ErrorKind, best: float) -> bool:
+    def should_request(self, kind: ErrorKind, best_rate: float) -> bool:
         """Tell whether a model should be asked for words for this class now.
 
         ``best`` is the share of the curable images that the best edit there is should rescue.
         """
-        ours = [one for one in self._by_name.values() if one.kind is kind]
+        of_kind = [one for one in self._by_name.values() if one.kind is kind]
         return (
-            self._asks
-            and kind in CURABLE
-            and self._images[kind] >= ENOUGH_IMAGES
-            and best <= GOOD_ENOUGH
-            and len(ours) < MOST_FOR_CLASS
-            and not any(map(_is_young, ours))
+            self._can_request
+            and kind in CURABLE_KINDS
+            and self._failed_images[kind] >= MIN_FAILED_IMAGES
+            and best_rate <= GOOD_ENOUGH_RATE
+            and len(of_kind) < MAX_PER_CLASS
+            and not any(map(_is_undecided, of_kind))
         )
 
-    def by_need(self) -> list[ErrorKind]:
+    def kinds_by_need(self) -> list[ErrorKind]:
         """Return the classes heard of, the one with the most images first."""
-        return [kind for kind, _ in self._images.most_common()]
+        return [kind for kind, _ in self._failed_images.most_common()]
 
-    def cases(self, kind: ErrorKind) -> tuple[str, ...]:
+    def failure_examples(self, kind: ErrorKind) -> tuple[str, ...]:
         """Return what failing images of this class said."""
-        return self._cases.of(kind)
+        return self._failure_examples.of_kind(kind)
 
-    def dropped(self, kind: ErrorKind) -> tuple[str, ...]:
+    def dropped_texts(self, kind: ErrorKind) -> tuple[str, ...]:
         """Return the words that were tried for this class and dropped."""
-        ours = (one for one in self._by_name.values() if one.kind is kind)
-        return tuple(one.text for one in ours if one.outcome is Standing.DROPPED)
+        of_kind = (one for one in self._by_name.values() if one.kind is kind)
+        return tuple(one.text for one in of_kind if one.status is CandidateStatus.DROPPED)
 
     def texts(self) -> frozenset[str]:
         """Return all words that were ever proposed."""
         return frozenset(one.text for one in self._by_name.values() if one.text)
 
-    def accept(
+    def add_on_trial(
         self, kind: ErrorKind, text: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
-    ) -> Proposal:
+    ) -> Candidate:
         """Put words on trial."""
-        return self._enter(
-            Proposal(
+        return self._add(
+            Candidate(
                 name=self._new_name(kind),
                 kind=kind,
                 proposed_by=proposed_by,
                 text=text,
-                outcome=Standing.ON_TRIAL,
+                status=CandidateStatus.ON_TRIAL,
                 why="no image came to an end with it yet",
                 usage=usage,
                 cost=cost,
             )
         )
 
-    def refuse(
+    def add_rejected(
         self, kind: ErrorKind, why: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
-    ) -> Proposal:
+    ) -> Candidate:
         """Note an answer that cannot be used, or a question without an answer."""
-        return self._enter(
-            Proposal(
+        return self._add(
+            Candidate(
                 name=self._new_name(kind),
                 kind=kind,
                 proposed_by=proposed_by,
                 text="",
-                outcome=Standing.REFUSED,
+                status=CandidateStatus.REJECTED,
                 why=why,
                 usage=usage,
                 cost=cost,
             )
         )
 
-    def _enter(self, proposal: Proposal) -> Proposal:
-        self._by_name[proposal.name] = proposal
-        self.changes += proposal.outcome is not Standing.REFUSED
-        return proposal
+    def _add(self, candidate: Candidate) -> Candidate:
+        self._by_name[candidate.name] = candidate
+        self.changes += candidate.status is not CandidateStatus.REJECTED
+        return candidate
 
     def _new_name(self, kind: ErrorKind) -> str:
-        number, known = 1, self._taken | self._by_name.keys()
+        number, known = 1, self._reserved_names | self._by_name.keys()
         while f"proposed_{kind}_{number}" in known:
             number += 1
         return f"proposed_{kind}_{number}"
 
-    def joined(self, kind: ErrorKind) -> tuple[str, ...]:
+    def accepted_names(self, kind: ErrorKind) -> tuple[str, ...]:
         """Return the names of the proposals that are edits like any other now."""
-        ours = (one for one in self._by_name.values() if one.kind is kind)
-        return tuple(one.name for one in ours if one.outcome is Standing.JOINED and one.is_fit)
+        of_kind = (one for one in self._by_name.values() if one.kind is kind)
+        return tuple(one.name for one in of_kind if one.status is CandidateStatus.ACCEPTED and one.is_usable)
 
-    def is_ours(self, name: str) -> bool:
+    def is_candidate(self, name: str) -> bool:
         """Tell whether an edit of this name is a model's."""
         return name in self._by_name
 
-    def words(self, name: str) -> str | None:
+    def edited_prompt(self, name: str) -> str | None:
         """Return the words of an edit that is a model's, with all words to keep; None for none to be used."""
         one = self._by_name[name]
-        return ProposedEdit(name=name, kind=one.kind, text=one.text).apply(self._prompt, keep=self._keep)
+        return CandidateEdit(name=name, kind=one.kind, text=one.text).apply(self._prompt, keep=self._keep)
 
-    def next_for(self, kind: ErrorKind) -> str | None:
+    def next_candidate(self, kind: ErrorKind) -> str | None:
         """Return the name of the proposal that an image of this class should be given; None for none."""
         for one in self._by_name.values():
-            is_open = one.outcome is Standing.ON_TRIAL and one.tried + one.on_way < MOST_IMAGES
-            if self._asks and one.kind is kind and is_open and one.is_fit:
+            is_open = one.status is CandidateStatus.ON_TRIAL and one.tried + one.in_flight < MAX_TRIAL_IMAGES
+            if self._can_request and one.kind is kind and is_open and one.is_usable:
                 return one.name
         return None
 
-    def give(self, name: str) -> None:
+    def reserve(self, name: str) -> None:
         """Hear that an image was given to an edit."""
         one = self._by_name.get(name)
-        if one and one.outcome is Standing.ON_TRIAL:
-            one.on_way += 1
+        if one and one.status is CandidateStatus.ON_TRIAL:
+            one.in_flight += 1
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Hear that nothing will be known of an image that was given to an edit."""
         one = self._by_name.get(name)
-        if one and one.outcome is Standing.ON_TRIAL:
-            one.on_way = max(0, one.on_way - 1)
+        if one and one.status is CandidateStatus.ON_TRIAL:
+            one.in_flight = max(0, one.in_flight - 1)
 
     def learn(self, name: str, *, rescued: bool) -> None:
         """Hear how an image ended that was given to an edit."""
         one = self._by_name.get(name)
         if one is None:
             return
-        one.ended += 1
-        if one.outcome is not Standing.ON_TRIAL:
+        one.finished += 1
+        if one.status is not CandidateStatus.ON_TRIAL:
             return
-        one.on_way = max(0, one.on_way - 1)
+        one.in_flight = max(0, one.in_flight - 1)
         one.tried += 1
         one.rescued += rescued
-        one.why = f"{one.tried} of {MOST_IMAGES} images came to an end with it, none was rescued"
+        one.why = f"{one.tried} of {MAX_TRIAL_IMAGES} images came to an end with it, none was rescued"
         if rescued:
-            one.outcome = Standing.JOINED
+            one.status = CandidateStatus.ACCEPTED
             one.why = f"it rescued an image, number {one.tried} that it was tried on"
-        elif one.tried >= MOST_IMAGES:
-            one.outcome = Standing.DROPPED
+        elif one.tried >= MAX_TRIAL_IMAGES:
+            one.status = CandidateStatus.DROPPED
             one.why = f"it rescued none of {one.tried} images"
-        self.changes += one.outcome is not Standing.ON_TRIAL
+        self.changes += one.status is not CandidateStatus.ON_TRIAL
 
-    def _from_earlier(self, row: ProposedRow) -> Proposal:
-        edit = ProposedEdit(name=row.name, kind=row.kind, text=row.text)
-        return Proposal(
+    def _from_row(self, row: CandidateRow) -> Candidate:
+        edit = CandidateEdit(name=row.name, kind=row.kind, text=row.text)
+        return Candidate(
             name=row.name,
             kind=row.kind,
             proposed_by=row.proposed_by,
             text=row.text,
-            outcome=row.outcome,
+            status=row.status,
             why="proposed on an earlier night",
             is_new=False,
-            is_fit=edit.apply(self._prompt, keep=self._keep) is not None,
+            is_usable=edit.apply(self._prompt, keep=self._keep) is not None,
         )
 
 
-def _is_young(one: Proposal) -> bool:
+def _is_undecided(one: Candidate) -> bool:
     """Tell whether it has yet to show what it can do."""
-    is_new_here = one.outcome is Standing.JOINED and one.is_new and one.ended < KNOWN_AFTER
-    return one.outcome is Standing.ON_TRIAL or is_new_here
+    is_new_here = (
+        one.status is CandidateStatus.ACCEPTED and one.is_new and one.finished < MIN_IMAGES_BEFORE_NEXT
+    )
+    return one.status is CandidateStatus.ON_TRIAL or is_new_here

@@ -18,13 +18,13 @@ from typing import Any
 
 from errors import ErrorKind, UsageError
 from models import Parameter
-from prompts.rules import CURABLE
-from prompts.transforms import TRANSFORMS, core_of, replace_words
+from prompts.rules import CURABLE_KINDS
+from prompts.transforms import TRANSFORMS, extract_core, replace_words
 
-BUNDLED = Path(__file__).with_name("edits.toml")
+BUNDLED_FILE = Path(__file__).with_name("edits.toml")
 MAX_EDITS = 50
 """In all; what is tried at most four times on an image learns nothing from more."""
-MAX_TEMPLATE = 600
+MAX_TEMPLATE_CHARACTERS = 600
 """Characters of a template; also of all words that one edit puts in."""
 MAX_FILE_BYTES = 256 * 1024
 ASK_AGAIN = "ask_again"
@@ -37,7 +37,7 @@ _RESERVED = frozenset({ASK_AGAIN, *Parameter})
 _FIELDS = frozenset({"name", "serves", "template", "transforms", "replace", "neutral"})
 
 
-def longest_allowed(prompt: str) -> int:
+def max_prompt_length(prompt: str) -> int:
     """Return how many characters an edited prompt may have: twice the prompt and a few sentences."""
     return 2 * len(prompt) + 300
 
@@ -62,17 +62,21 @@ class Edit:
         text = prompt.strip()
         for name in self.transforms:
             text = TRANSFORMS[name](text)
-        parts = {"{prompt}": replace_words(text, self.replace), "{core}": core_of(prompt)}
+        parts = {"{prompt}": replace_words(text, self.replace), "{core}": extract_core(prompt)}
         # In one pass, so that a prompt which itself says "{core}" stays as the user wrote it.
         text = _PLACEHOLDER.sub(lambda found: parts.get(found.group(), found.group()), self.template).strip()
-        text = with_kept_words(text, keep)
-        useless = not text or plain_words(text) == plain_words(prompt) or len(text) > longest_allowed(prompt)
-        return None if useless else text
+        text = add_missing_words(text, keep)
+        is_useless = (
+            not text
+            or normalize_words(text) == normalize_words(prompt)
+            or len(text) > max_prompt_length(prompt)
+        )
+        return None if is_useless else text
 
 
-def with_kept_words(text: str, keep: Sequence[str]) -> str:
+def add_missing_words(text: str, keep: Sequence[str]) -> str:
     """Return the text, with a sentence at its end that names the words which are missing in it."""
-    missing = [words for words in keep if plain_words(words) not in plain_words(text)]
+    missing = [words for words in keep if normalize_words(words) not in normalize_words(text)]
     if not missing:
         return text
     named = ", ".join(missing)
@@ -84,11 +88,11 @@ def check_kept_words(prompt: str, keep: Sequence[str]) -> None:
     for words in keep:
         if not words.strip():
             raise UsageError("--prompt-keep needs words that stand in the prompt")
-        if plain_words(words) not in plain_words(prompt):
+        if normalize_words(words) not in normalize_words(prompt):
             raise UsageError(f'--prompt-keep names "{words}", which the prompt does not say')
 
 
-def plain_words(text: str) -> str:
+def normalize_words(text: str) -> str:
     """Return the text as it is compared: small letters, single blanks."""
     return " ".join(text.lower().split())
 
@@ -103,24 +107,24 @@ class EditBook:
         """Return the edit of that name; KeyError where there is none."""
         return {edit.name: edit for edit in self.edits}[name]
 
-    def offers(self, prompt: str, *, keep: Sequence[str] = ()) -> dict[ErrorKind, tuple[str, ...]]:
+    def applicable_edits(self, prompt: str, *, keep: Sequence[str] = ()) -> dict[ErrorKind, tuple[str, ...]]:
         """Return for each curable class the names of the edits that change this prompt.
 
         Where two edits come to the same words, a class is offered the first one only.
         """
         texts = {edit.name: edit.apply(prompt, keep=keep) for edit in self.edits}
-        offered = {}
-        for kind in sorted(CURABLE):
+        names_by_kind = {}
+        for kind in sorted(CURABLE_KINDS):
             by_text: dict[str, str] = {}
             for edit in self.edits:
                 text = texts[edit.name]
                 if kind in edit.serves and text is not None:
                     by_text.setdefault(text, edit.name)
-            offered[kind] = tuple(by_text.values())
-        return offered
+            names_by_kind[kind] = tuple(by_text.values())
+        return names_by_kind
 
     @property
-    def neutral(self) -> frozenset[str]:
+    def neutral_names(self) -> frozenset[str]:
         """The names of the edits that the safety filter may be tried with."""
         return frozenset(edit.name for edit in self.edits if edit.neutral)
 
@@ -134,7 +138,7 @@ def load(path: Path | None = None) -> EditBook:
     Raises:
         UsageError: one sentence that names the file, the edit and what is wrong with it.
     """
-    bundled, _ = _read(BUNDLED)
+    bundled, _ = _read(BUNDLED_FILE)
     if path is None:
         return EditBook(edits=bundled)
     own, replace_all = _read(path)
@@ -147,7 +151,7 @@ def load(path: Path | None = None) -> EditBook:
 
 def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
     """Return the edits of one file, and whether they are to be the only ones."""
-    document = _document(path)
+    document = _read_document(path)
     unknown = sorted(set(document) - {"edit", "replace_all"})
     if unknown:
         raise UsageError(f'{path}: "{unknown[0]}" is not known; allowed are [[edit]] and replace_all')
@@ -156,7 +160,7 @@ def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
         raise UsageError(f"{path}: replace_all must be true or false")
     if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
         raise UsageError(f"{path}: there is no edit in it; each begins with a line [[edit]]")
-    edits = [_Reader(path, number, table).edit() for number, table in enumerate(tables, start=1)]
+    edits = [_EditReader(path, number, table).read() for number, table in enumerate(tables, start=1)]
     names = [edit.name for edit in edits]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -164,7 +168,7 @@ def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
     return tuple(edits), replace_all
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read_document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -180,87 +184,89 @@ def _document(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: is not TOML ({error})") from error
 
 
-class _Reader:
+class _EditReader:
     """One table of a file, every field distrusted."""
 
     def __init__(self, path: Path, number: int, table: Mapping[str, Any]) -> None:
         name = table.get("name")
-        self._where = f'{path}: edit "{name}"' if isinstance(name, str) else f"{path}: edit {number}"
+        self._location = f'{path}: edit "{name}"' if isinstance(name, str) else f"{path}: edit {number}"
         self._table = table
 
-    def edit(self) -> Edit:
+    def read(self) -> Edit:
         """Return the edit."""
         unknown = sorted(set(self._table) - _FIELDS)
         if unknown:
-            raise self._wrong(f'has a field "{unknown[0]}", allowed are {", ".join(sorted(_FIELDS))}')
+            raise self._error(f'has a field "{unknown[0]}", allowed are {", ".join(sorted(_FIELDS))}')
         return Edit(
-            name=self._name(),
-            serves=self._serves(),
-            template=self._template(),
-            transforms=self._transforms(),
-            replace=self._replace(),
-            neutral=self._neutral(),
+            name=self._read_name(),
+            serves=self._read_kinds(),
+            template=self._read_template(),
+            transforms=self._read_transforms(),
+            replace=self._read_replacements(),
+            neutral=self._read_neutral(),
         )
 
-    def _wrong(self, what: str) -> UsageError:
-        return UsageError(f"{self._where} {what}")
+    def _error(self, what: str) -> UsageError:
+        return UsageError(f"{self._location} {what}")
 
-    def _name(self) -> str:
+    def _read_name(self) -> str:
         name = self._table.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise self._wrong("needs a name of small letters, digits and _, at most 40, a letter first")
+            raise self._error("needs a name of small letters, digits and _, at most 40, a letter first")
         if name in _RESERVED:
-            raise self._wrong("has a name that means something else in the reports")
+            raise self._error("has a name that means something else in the reports")
         return name
 
-    def _serves(self) -> frozenset[ErrorKind]:
-        classes = self._words("serves")
+    def _read_kinds(self) -> frozenset[ErrorKind]:
+        classes = self._read_words("serves")
         if not classes:
-            raise self._wrong("serves no class")
-        stranger = next((one for one in classes if one not in set(CURABLE)), None)
-        if stranger is not None:
-            raise self._wrong(f'serves "{stranger}", which is none of {", ".join(sorted(CURABLE))}')
+            raise self._error("serves no class")
+        unknown = next((one for one in classes if one not in set(CURABLE_KINDS)), None)
+        if unknown is not None:
+            raise self._error(f'serves "{unknown}", which is none of {", ".join(sorted(CURABLE_KINDS))}')
         return frozenset(ErrorKind(one) for one in classes)
 
-    def _template(self) -> str:
+    def _read_template(self) -> str:
         template = self._table.get("template")
         if not isinstance(template, str) or not template.strip():
-            raise self._wrong("needs a template that is not empty")
-        if len(template) > MAX_TEMPLATE:
-            raise self._wrong(f"has a template of {len(template)} characters, more than {MAX_TEMPLATE}")
+            raise self._error("needs a template that is not empty")
+        if len(template) > MAX_TEMPLATE_CHARACTERS:
+            raise self._error(
+                f"has a template of {len(template)} characters, more than {MAX_TEMPLATE_CHARACTERS}"
+            )
         found = set(_PLACEHOLDER.findall(template))
-        stranger = min(found - _KNOWN_PLACEHOLDERS, default=None)
-        if stranger is not None:
-            raise self._wrong(f"has a placeholder {stranger}, known are {{prompt}} and {{core}}")
+        unknown = min(found - _KNOWN_PLACEHOLDERS, default=None)
+        if unknown is not None:
+            raise self._error(f"has a placeholder {unknown}, known are {{prompt}} and {{core}}")
         if not found:
-            raise self._wrong("has a template without {prompt} or {core}: the user's words would be lost")
+            raise self._error("has a template without {prompt} or {core}: the user's words would be lost")
         return template
 
-    def _transforms(self) -> tuple[str, ...]:
-        names = self._words("transforms")
-        stranger = next((one for one in names if one not in TRANSFORMS), None)
-        if stranger is not None:
-            raise self._wrong(f'names a transform "{stranger}", which is none of {", ".join(TRANSFORMS)}')
+    def _read_transforms(self) -> tuple[str, ...]:
+        names = self._read_words("transforms")
+        unknown = next((one for one in names if one not in TRANSFORMS), None)
+        if unknown is not None:
+            raise self._error(f'names a transform "{unknown}", which is none of {", ".join(TRANSFORMS)}')
         return names
 
-    def _replace(self) -> Mapping[str, str]:
+    def _read_replacements(self) -> Mapping[str, str]:
         table = self._table.get("replace", {})
         if not isinstance(table, dict) or not all(isinstance(words, str) for words in table.values()):
-            raise self._wrong('has a "replace" that is not a table of words')
+            raise self._error('has a "replace" that is not a table of words')
         if any(not phrase.strip() for phrase in table):
-            raise self._wrong("replaces nothing by something")
-        if any(len(words) > MAX_TEMPLATE for words in table.values()):
-            raise self._wrong(f"puts in more than {MAX_TEMPLATE} characters at once")
+            raise self._error("replaces nothing by something")
+        if any(len(words) > MAX_TEMPLATE_CHARACTERS for words in table.values()):
+            raise self._error(f"puts in more than {MAX_TEMPLATE_CHARACTERS} characters at once")
         return table
 
-    def _neutral(self) -> bool:
+    def _read_neutral(self) -> bool:
         neutral = self._table.get("neutral", False)
         if not isinstance(neutral, bool):
-            raise self._wrong('has a "neutral" that is neither true nor false')
+            raise self._error('has a "neutral" that is neither true nor false')
         return neutral
 
-    def _words(self, member: str) -> tuple[str, ...]:
+    def _read_words(self, member: str) -> tuple[str, ...]:
         words = self._table.get(member, [])
         if not isinstance(words, list) or not all(isinstance(one, str) for one in words):
-            raise self._wrong(f'has a "{member}" that is not a list of words')
+            raise self._error(f'has a "{member}" that is not a list of words')
         return tuple(words)

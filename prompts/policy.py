@@ -29,20 +29,20 @@ from dataclasses import dataclass
 
 from errors import ErrorKind
 from models import Parameter
-from prompts.candidates import Trials
-from prompts.edit_stats import Pool
+from prompts.candidates import CandidatePool
+from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN
 from prompts.rules import Rule, rule_for
 
-WORTH_OF_A_CALL = 0.025
+MIN_RESCUE_CHANCE = 0.025
 """Rescues: a call is not made when its chance of a rescue is below this."""
-WORTH_UNKNOWN_CLASS = 0.4
+UNKNOWN_CLASS_FACTOR = 0.4
 """Share of that worth which a class nobody knows yet must promise; early calls also teach."""
-KNOWN_AFTER = 40.0
+HALF_KNOWN_AFTER = 40.0
 """Images after which half of the difference is gone."""
-CONTROLS_ENOUGH = 30
+CONTROLS_BEFORE_REDUCTION = 30
 """Controls after which the share of the control goes down to a third."""
-VAIN_CHANGES = 7
+MAX_FAILED_CHANGES = 7
 """Images of one class that a changed parameter did not cure, while it cured none: it is left out then."""
 
 _PARAMETERS = frozenset[str](Parameter)
@@ -58,7 +58,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageStory:
+class FailureHistory:
     """What happened to one image so far."""
 
     failures: tuple[Failure, ...]
@@ -72,20 +72,20 @@ class ImageStory:
         return self.failures[-1].kind
 
     @property
-    def times(self) -> int:
+    def times_of_kind(self) -> int:
         """How often the image failed in its present class."""
         return sum(failure.kind is self.kind for failure in self.failures)
 
-    def tried(self) -> tuple[str, ...]:
+    def tried_arms(self) -> tuple[str, ...]:
         """Return what was tried on the image while its present class was already consistent."""
-        return tuple(arm for kind, arm in self._consistent() if kind is self.kind)
+        return tuple(arm for kind, arm in self._consistent_failures() if kind is self.kind)
 
     @property
-    def is_repaired_first(self) -> bool:
+    def is_first_repair(self) -> bool:
         """True when nothing was tried yet after any class had become consistent."""
-        return not any(self._consistent())
+        return not any(self._consistent_failures())
 
-    def _consistent(self) -> Iterator[tuple[ErrorKind, str]]:
+    def _consistent_failures(self) -> Iterator[tuple[ErrorKind, str]]:
         """Yield each class and what was tried after its second failure and later ones."""
         seen = Counter[ErrorKind]()
         for failure, arm in zip(self.failures, self.arms, strict=False):
@@ -94,24 +94,24 @@ class ImageStory:
                 yield failure.kind, arm
 
     @property
-    def met_a_filter(self) -> bool:
+    def has_met_filter(self) -> bool:
         """True when the safety filter or a ban withheld it once: a model's words are never tried on it."""
         rules = [rule_for(failure.kind, failure.reason) for failure in self.failures]
-        return any(rule.neutral_only or not rule.curable for rule in rules)
+        return any(rule.is_neutral_only or not rule.is_curable for rule in rules)
 
-    def then(self, arm: str, failure: Failure) -> "ImageStory":
+    def with_failure(self, arm: str, failure: Failure) -> "FailureHistory":
         """Return the story after one more call that failed."""
-        return ImageStory(failures=(*self.failures, failure), arms=(*self.arms, arm))
+        return FailureHistory(failures=(*self.failures, failure), arms=(*self.arms, arm))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class ControlAssignment:
     """The image's part in the comparison of edits with asking again."""
 
     kind: ErrorKind
-    control: bool
+    is_control: bool
     """True: the coin was against the edit."""
-    share: float
+    control_share: float
     """The share of the control when the coin was thrown; only equal shares are compared."""
 
 
@@ -119,7 +119,7 @@ class Trial:
 class AskAgain:
     """Call once more with the user's own words."""
 
-    trial: Trial | None = None
+    assignment: ControlAssignment | None = None
 
     @property
     def arm(self) -> str:
@@ -144,7 +144,7 @@ class UseEdit:
     """Call with the words that this edit makes of the user's own."""
 
     name: str
-    trial: Trial | None = None
+    assignment: ControlAssignment | None = None
 
     @property
     def arm(self) -> str:
@@ -164,7 +164,7 @@ Step = AskAgain | ChangeParameter | UseEdit | GiveUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RepairLimits:
     """What the user allows."""
 
     max_edits: int = 4
@@ -191,124 +191,124 @@ class Policy:
     def __init__(
         self,
         *,
-        pool: Pool,
-        offers: Mapping[ErrorKind, Sequence[str]],
+        edit_stats: EditStats,
+        edits_by_kind: Mapping[ErrorKind, Sequence[str]],
         rng: random.Random,
-        neutral: Collection[str] = (),
+        neutral_edits: Collection[str] = (),
         parameters: Collection[Parameter] = (),
-        limits: Limits | None = None,
-        trials: Trials | None = None,
+        limits: RepairLimits | None = None,
+        candidates: CandidatePool | None = None,
     ) -> None:
-        self._pool = pool
-        self._offers = offers
-        self._neutral = neutral
+        self._edit_stats = edit_stats
+        self._edits_by_kind = edits_by_kind
+        self._neutral_edits = neutral_edits
         self._parameters = parameters
-        self._limits = limits or Limits()
-        self._trials = trials or Trials()
+        self._limits = limits or RepairLimits()
+        self._candidates = candidates or CandidatePool()
         self._rng = rng
-        self._controls = 0
-        self._vain_changes = Counter[tuple[ErrorKind, str]]()
-        self._changes_that_cured = set[tuple[ErrorKind, str]]()
-        self._withdrawn = set[str]()
+        self._control_count = 0
+        self._failed_changes = Counter[tuple[ErrorKind, str]]()
+        self._successful_changes = set[tuple[ErrorKind, str]]()
+        self._disabled_parameters = set[str]()
 
-    def next(self, story: ImageStory) -> Step:
+    def next_step(self, history: FailureHistory) -> Step:
         """Return what is done about the image now."""
-        last = story.failures[-1]
+        last = history.failures[-1]
         rule = rule_for(last.kind, last.reason)
-        if not rule.curable:
+        if not rule.is_curable:
             return GiveUp(why=rule.why)
         for parameter in rule.parameters:
-            if parameter not in story.arms and self._may_change(last.kind, parameter):
+            if parameter not in history.arms and self._can_change(last.kind, parameter):
                 return ChangeParameter(parameter=parameter)
-        if sum(arm not in _PARAMETERS for arm in story.arms) >= self._limits.max_calls:
+        if sum(arm not in _PARAMETERS for arm in history.arms) >= self._limits.max_calls:
             return GiveUp(why="all calls for one image are made")
-        return AskAgain() if story.times == 1 else self._repair(story, rule)
+        return AskAgain() if history.times_of_kind == 1 else self._choose_repair(history, rule)
 
-    def learn(self, story: ImageStory, arm: str, *, rescued: bool) -> None:
+    def learn(self, history: FailureHistory, arm: str, *, rescued: bool) -> None:
         """Take in how a step ended; ``story`` is the one it was chosen for."""
         if arm in _PARAMETERS:
-            self._vain_changes[story.kind, arm] += not rescued
+            self._failed_changes[history.kind, arm] += not rescued
             if rescued:
-                self._changes_that_cured.add((story.kind, arm))
-        elif story.times > 1:
-            self._trials.learn(arm, rescued=rescued)
-            self._pool.learn(story.kind, story.tried(), arm, rescued=rescued)
+                self._successful_changes.add((history.kind, arm))
+        elif history.times_of_kind > 1:
+            self._candidates.learn(arm, rescued=rescued)
+            self._edit_stats.learn(history.kind, history.tried_arms(), arm, rescued=rescued)
 
     def abandon(self, step: Step) -> None:
         """Hear that nothing will be known of a step that was chosen."""
         if isinstance(step, UseEdit):
-            self._trials.give_back(step.name)
+            self._candidates.release(step.name)
 
-    def best(self, kind: ErrorKind) -> float:
+    def best_rate(self, kind: ErrorKind) -> float:
         """Return the share of a class's curable images that the best edit there is should rescue."""
-        belief = self._pool.of(kind)
-        return max(map(belief.mean, self._offered(kind)), default=0.0)
+        posterior = self._edit_stats.posterior(kind)
+        return max(map(posterior.mean, self._edits_for(kind)), default=0.0)
 
-    def withdraw(self, parameter: Parameter) -> None:
+    def disable_parameter(self, parameter: Parameter) -> None:
         """Never change this parameter again: the model does not take it."""
-        self._withdrawn.add(parameter)
+        self._disabled_parameters.add(parameter)
 
-    def takes(self, parameter: Parameter) -> bool:
+    def accepts_parameter(self, parameter: Parameter) -> bool:
         """Tell whether the model takes this parameter, as far as is known."""
-        return parameter in self._parameters and parameter not in self._withdrawn
+        return parameter in self._parameters and parameter not in self._disabled_parameters
 
-    def _may_change(self, kind: ErrorKind, parameter: Parameter) -> bool:
-        if not self.takes(parameter):
+    def _can_change(self, kind: ErrorKind, parameter: Parameter) -> bool:
+        if not self.accepts_parameter(parameter):
             return False
-        has_cured = (kind, parameter) in self._changes_that_cured
-        return has_cured or self._vain_changes[kind, parameter] < VAIN_CHANGES
+        has_cured = (kind, parameter) in self._successful_changes
+        return has_cured or self._failed_changes[kind, parameter] < MAX_FAILED_CHANGES
 
-    def _repair(self, story: ImageStory, rule: Rule) -> Step:
+    def _choose_repair(self, history: FailureHistory, rule: Rule) -> Step:
         """Choose for an image that fails consistently."""
-        proposed = self._trials.next_for(story.kind)
-        if proposed and not story.met_a_filter and proposed in self._allowed(story, (proposed,)):
-            return self._edit(story, proposed)
-        belief, tried = self._pool.of(story.kind), story.tried()
+        proposed = self._candidates.next_candidate(history.kind)
+        if proposed and not history.has_met_filter and proposed in self._filter_allowed(history, (proposed,)):
+            return self._try_edit(history, proposed)
+        posterior, tried_arms = self._edit_stats.posterior(history.kind), history.tried_arms()
         # To ask a filter the same once more, after it said no twice, would be arguing.
-        names = (*(() if rule.neutral_only else (ASK_AGAIN,)), *self._untried(story, rule))
+        names = (*(() if rule.is_neutral_only else (ASK_AGAIN,)), *self._untried_edits(history, rule))
         if not names:
             return GiveUp(why="the safety filter had its one neutral try")
-        drawn = {name: belief.draw(name, self._rng) for name in names}
+        drawn = {name: posterior.draw(name, self._rng) for name in names}
         best = max(names, key=lambda name: drawn[name])
-        chance = self._pool.hope * belief.still_curable(tried) * drawn[best]
-        if chance < self._asked_of(belief.seen):
+        chance = self._edit_stats.chance_of_any_success * posterior.chance_curable(tried_arms) * drawn[best]
+        if chance < self._required_chance(posterior.seen):
             return GiveUp(why="the chance of a rescue is not worth another call")
-        return AskAgain() if best == ASK_AGAIN else self._edit(story, best)
+        return AskAgain() if best == ASK_AGAIN else self._try_edit(history, best)
 
-    def _edit(self, story: ImageStory, name: str) -> Step:
+    def _try_edit(self, history: FailureHistory, name: str) -> Step:
         """Try an edit, unless it would be the image's first and the coin is against it."""
-        step = self._toss(story.kind, name) if story.is_repaired_first else UseEdit(name=name)
+        step = self._assign(history.kind, name) if history.is_first_repair else UseEdit(name=name)
         if isinstance(step, UseEdit):
-            self._trials.give(name)
+            self._candidates.reserve(name)
         return step
 
-    def _untried(self, story: ImageStory, rule: Rule) -> list[str]:
+    def _untried_edits(self, history: FailureHistory, rule: Rule) -> list[str]:
         """Return the edits that may be tried on the image now."""
-        offered = self._offered(story.kind)
-        if rule.neutral_only:
-            used = any(arm in self._neutral for arm in story.arms)
-            offered = () if used else tuple(name for name in offered if name in self._neutral)
-        elif story.met_a_filter:
-            offered = tuple(self._offers.get(story.kind, ()))
-        return self._allowed(story, offered)
+        offered = self._edits_for(history.kind)
+        if rule.is_neutral_only:
+            used = any(arm in self._neutral_edits for arm in history.arms)
+            offered = () if used else tuple(name for name in offered if name in self._neutral_edits)
+        elif history.has_met_filter:
+            offered = tuple(self._edits_by_kind.get(history.kind, ()))
+        return self._filter_allowed(history, offered)
 
-    def _offered(self, kind: ErrorKind) -> tuple[str, ...]:
-        return (*self._offers.get(kind, ()), *self._trials.joined(kind))
+    def _edits_for(self, kind: ErrorKind) -> tuple[str, ...]:
+        return (*self._edits_by_kind.get(kind, ()), *self._candidates.accepted_names(kind))
 
-    def _allowed(self, story: ImageStory, names: Sequence[str]) -> list[str]:
+    def _filter_allowed(self, history: FailureHistory, names: Sequence[str]) -> list[str]:
         """Return those that the image had not, unless it had as many edits as it may have."""
-        edits = sum(arm != ASK_AGAIN and arm not in _PARAMETERS for arm in story.arms)
-        return [name for name in names if name not in story.arms] if edits < self._limits.max_edits else []
+        edits = sum(arm != ASK_AGAIN and arm not in _PARAMETERS for arm in history.arms)
+        return [name for name in names if name not in history.arms] if edits < self._limits.max_edits else []
 
     @staticmethod
-    def _asked_of(seen: float) -> float:
+    def _required_chance(seen: float) -> float:
         """Return the chance of a rescue that a call must have, by how many images taught of the class."""
-        known = seen / (seen + KNOWN_AFTER)
-        return WORTH_OF_A_CALL * (WORTH_UNKNOWN_CLASS + (1.0 - WORTH_UNKNOWN_CLASS) * known)
+        known = seen / (seen + HALF_KNOWN_AFTER)
+        return MIN_RESCUE_CHANCE * (UNKNOWN_CLASS_FACTOR + (1.0 - UNKNOWN_CLASS_FACTOR) * known)
 
-    def _toss(self, kind: ErrorKind, name: str) -> Step:
-        share = self._limits.control_share / (1.0 if self._controls < CONTROLS_ENOUGH else 3.0)
-        control = self._rng.random() < share
-        self._controls += control
-        trial = Trial(kind=kind, control=control, share=share)
-        return AskAgain(trial=trial) if control else UseEdit(name=name, trial=trial)
+    def _assign(self, kind: ErrorKind, name: str) -> Step:
+        share = self._limits.control_share / (1.0 if self._control_count < CONTROLS_BEFORE_REDUCTION else 3.0)
+        is_control = self._rng.random() < share
+        self._control_count += is_control
+        assignment = ControlAssignment(kind=kind, is_control=is_control, control_share=share)
+        return AskAgain(assignment=assignment) if is_control else UseEdit(name=name, assignment=assignment)

@@ -65,7 +65,7 @@ TRANSFORMS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def core_of(prompt: str) -> str:
+def extract_core(prompt: str) -> str:
     """Return the task: the first sentence without courtesies and asides; never empty for words."""
     return first_sentence(drop_courtesies(drop_asides(prompt))) or prompt.strip()
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from prompts.policy import Trial
+from prompts.policy import ControlAssignment
 
 Z_95 = 1.959964
 """For intervals that hold in 95 of 100 cases."""
@@ -33,38 +33,38 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class SuccessCount:
     """Tries and how many of them were rescues."""
 
     tries: int = 0
     rescues: int = 0
 
-    def and_one(self, *, rescued: bool) -> "Tally":
+    def with_try(self, *, rescued: bool) -> "SuccessCount":
         """Return the tally after one more try."""
-        return Tally(tries=self.tries + 1, rescues=self.rescues + rescued)
+        return SuccessCount(tries=self.tries + 1, rescues=self.rescues + rescued)
 
     @property
     def interval(self) -> Interval:
         """The share of rescues."""
-        return wilson(self.rescues, self.tries)
+        return wilson_interval(self.rescues, self.tries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uplift:
     """What the first edit did over asking again, among images that failed consistently."""
 
-    edited: Tally
-    asked_again: Tally
+    edited: SuccessCount
+    asked_again: SuccessCount
     difference: Interval | None
     """In shares of images, from -1 to 1; None where no group has both kinds."""
 
     @property
-    def shown(self) -> bool:
+    def is_significant(self) -> bool:
         """True when the edits are better than asking again beyond chance."""
         return self.difference is not None and self.difference.low > 0.0
 
 
-def wilson(rescues: int, tries: int, z: float = Z_95) -> Interval:
+def wilson_interval(rescues: int, tries: int, z: float = Z_95) -> Interval:
     """Return the share and its Wilson interval; 0 to 1 where nothing was tried."""
     if tries == 0:
         return Interval(estimate=0.0, low=0.0, high=1.0)
@@ -79,49 +79,51 @@ def wilson(rescues: int, tries: int, z: float = Z_95) -> Interval:
     )
 
 
-def newcombe(treated: Tally, control: Tally) -> Interval:
+def newcombe_interval(treated: SuccessCount, control: SuccessCount) -> Interval:
     """Return the difference of two shares with Newcombe's interval."""
-    return _weighted([(1.0, treated, control)])
+    return _weighted_difference([(1.0, treated, control)])
 
 
-class Comparison:
+class UpliftEstimator:
     """Counts the images of both sides; its memory does not grow with them."""
 
     def __init__(self) -> None:
-        self._groups: dict[float, dict[bool, Tally]] = {}
+        self._groups: dict[float, dict[bool, SuccessCount]] = {}
 
-    def add(self, trial: Trial, *, rescued: bool) -> None:
+    def add(self, assignment: ControlAssignment, *, rescued: bool) -> None:
         """Count one image."""
-        of_share = self._groups.setdefault(trial.share, {True: Tally(), False: Tally()})
-        of_share[trial.control] = of_share[trial.control].and_one(rescued=rescued)
+        group = self._groups.setdefault(
+            assignment.control_share, {True: SuccessCount(), False: SuccessCount()}
+        )
+        group[assignment.is_control] = group[assignment.is_control].with_try(rescued=rescued)
 
-    def uplift(self) -> Uplift:
+    def estimate(self) -> Uplift:
         """Return the worth of edits over asking again, as far as it is known."""
         groups = self._groups.values()
         compared = [(one[False], one[True]) for one in groups if one[False].tries and one[True].tries]
         images = sum(treated.tries + control.tries for treated, control in compared)
         parts = [((one.tries + other.tries) / images, one, other) for one, other in compared]
         return Uplift(
-            edited=_total(one[False] for one in groups),
-            asked_again=_total(one[True] for one in groups),
-            difference=_weighted(parts) if parts else None,
+            edited=_add_counts(one[False] for one in groups),
+            asked_again=_add_counts(one[True] for one in groups),
+            difference=_weighted_difference(parts) if parts else None,
         )
 
 
-def uplift(trials: Iterable[tuple[Trial, bool]]) -> Uplift:
+def estimate_uplift(assignments: Iterable[tuple[ControlAssignment, bool]]) -> Uplift:
     """Return the worth of edits over asking again, of every trial with whether it was a rescue."""
-    comparison = Comparison()
-    for trial, rescued in trials:
-        comparison.add(trial, rescued=rescued)
-    return comparison.uplift()
+    estimator = UpliftEstimator()
+    for assignment, rescued in assignments:
+        estimator.add(assignment, rescued=rescued)
+    return estimator.estimate()
 
 
-def _total(tallies: Iterable[Tally]) -> Tally:
-    parts = list(tallies)
-    return Tally(tries=sum(one.tries for one in parts), rescues=sum(one.rescues for one in parts))
+def _add_counts(counts: Iterable[SuccessCount]) -> SuccessCount:
+    parts = list(counts)
+    return SuccessCount(tries=sum(one.tries for one in parts), rescues=sum(one.rescues for one in parts))
 
 
-def _weighted(parts: Iterable[tuple[float, Tally, Tally]]) -> Interval:
+def _weighted_difference(parts: Iterable[tuple[float, SuccessCount, SuccessCount]]) -> Interval:
     """Return the weighted sum of differences between treated and control."""
     estimate = below = above = 0.0
     for weight, treated, control in parts:

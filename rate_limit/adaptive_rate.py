@@ -18,46 +18,46 @@ something else than this pace holds requests back. This file does not know what 
 import dataclasses
 import math
 
-from rate_limit.limit_detection import Strikes
+from rate_limit.limit_detection import LimitDetector
 from rate_limit.limit_estimation import (
     Anchor,
-    Context,
-    Estimate,
+    EstimationContext,
+    LimitEstimate,
     Phase,
-    Refused,
-    drips_anew,
-    limit_at,
+    Rejection,
+    estimate_limit,
+    remeasures_bucket,
 )
-from rate_limit.probe_schedule import Schedule
-from rate_limit.request_log import MINUTE_S, Sending, Sendings
+from rate_limit.probe_schedule import ProbeSchedule
+from rate_limit.request_log import MINUTE_S, RequestLog, SentRequest
 from rate_limit.types import LearnedLimit, Unit
 
 _MARGIN = {Unit.REQUESTS: 0.995, Unit.TOKENS: 1.0}
 """Of the limit, what the pace takes; in tokens, the fullness of each minute binds first."""
-_PART = 0.25
+_OVERFLOW_SHARE = 0.25
 """Of a request's tokens, what may overflow a measured window: else it is never full, as none fits exactly."""
 _CLIMB_FACTOR = 1.5
-_FIRST_FACTOR = 1.15
+_FIRST_CLIMB_FACTOR = 1.15
 """Where a limit was known and has risen, the steps begin smaller."""
 _CLIMB_STEP_S = 4.0
 _EPISODE_S = 5.0
 """Refusals this close together are one event: a burst of them is not many times as much news."""
-_LIFT = (0.03, 0.01, 0.45)
+_PROBE_LIFT = (0.03, 0.01, 0.45)
 """How far above the limit a probe begins, how much it adds each second, and where it ends."""
 _PROBE_S = 53.0
-_PROOF = 1.08
+_PROBE_PROOF = 1.08
 """A probe is clean when so many times the limit passed within a minute, and one request more."""
-_RAISED = 1.03
-_OURS = 0.9
+_RAISED_FACTOR = 1.03
+_OWN_SHARE = 0.9
 """Of a named limit, what passes before a refusal where nobody else uses it."""
-_CREDIT_S = 1.0
+_LATE_CREDIT_S = 1.0
 """A late start may be made up for by so much, but by no more than one request."""
-_BOUND_S = 5.0
-_NEW_S = 20.0
+_LIMITING_S = 5.0
+_NEW_LIMIT_S = 20.0
 """For so long after a limit was first met, less sure measurements correct it, too."""
 
 
-class Learning:
+class AdaptiveRate:
     """The learned pace for one unit.
 
     Args:
@@ -68,171 +68,177 @@ class Learning:
     def __init__(self, unit: Unit, *, start: LearnedLimit | None) -> None:
         self._unit = unit
         self._pace: float | None = None
-        self._strikes = Strikes(unit)
+        self._detector = LimitDetector(unit)
         self._limit: float | None = None
-        self._named: float | None = None
+        self._named_limit: float | None = None
         self._phase = Phase.CLIMB
-        self._phase_s: float | None = None
-        self._next_s = -math.inf
-        self._held_s = -math.inf
-        self._cut_s = -math.inf
+        self._phase_since_s: float | None = None
+        self._next_start_s = -math.inf
+        self._last_paced_s = -math.inf
+        self._last_cut_s = -math.inf
         self._anchor: Anchor | None = None
         self._is_bucket = False
         self._was_raised = False
-        self._hints_s: tuple[float, ...] = ()
+        self._recent_hints_s: tuple[float, ...] = ()
         self._longest_hint_s = 0.0
-        self._first_met_s = math.inf
+        self._limit_found_s = math.inf
         self._climb_factor = _CLIMB_FACTOR
-        self._most_a_minute = 0.0
-        self._amount = 1.0 if unit is Unit.REQUESTS else 1_000.0
-        self._portion = 1.0
+        self._max_per_minute = 0.0
+        self._mean_amount = 1.0 if unit is Unit.REQUESTS else 1_000.0
+        self._share = 1.0
         self._others = 0.0
-        self._schedule = Schedule()
+        self._schedule = ProbeSchedule()
         if start is not None and (start.named or start.confirmed):
-            self._begin_at(start)
+            self._start_at(start)
 
     @property
     def pace(self) -> float | None:
         """Units a minute that may start now, for all runs on the key; None for no limit."""
         return self._pace
 
-    def free_at_s(self, amount: float, now_s: float, sendings: Sendings) -> float | None:
+    def earliest_start_s(self, amount: float, now_s: float, request_log: RequestLog) -> float | None:
         """Return when the amount may start; None for not before a granted request has left."""
-        self._advance(now_s, sendings)
+        self._advance(now_s, request_log)
         if self._pace is None:
             return now_s
-        free_s = max(now_s, self._next_s)
+        start_s = max(now_s, self._next_start_s)
         if self._limit is None or self._phase is Phase.CLIMB or self._is_bucket:
-            return free_s
+            return start_s
         # Even a right pace is too fast behind a burst that still fills the window.
-        most = max(self._limit, self._pace) * self._portion
-        if self._unit is Unit.TOKENS and self._named is not None:
-            most -= 0.5 * self._amount  # known exactly, so the estimates must not overrun it
+        window_limit = max(self._limit, self._pace) * self._share
+        if self._unit is Unit.TOKENS and self._named_limit is not None:
+            window_limit -= 0.5 * self._mean_amount  # known exactly, so the estimates must not overrun it
         elif self._unit is Unit.TOKENS:
-            most += _PART * self._amount
+            window_limit += _OVERFLOW_SHARE * self._mean_amount
         if self._unit is Unit.REQUESTS:
-            most = max(1.0, math.ceil(most - 0.1))
-        fits_s = sendings.fits_at_s(self._unit, amount, most, now_s)
-        return None if fits_s is None else max(free_s, fits_s)
+            window_limit = max(1.0, math.ceil(window_limit - 0.1))
+        fits_s = request_log.earliest_fit_s(self._unit, amount, window_limit, now_s)
+        return None if fits_s is None else max(start_s, fits_s)
 
-    def granted(self, sending: Sending, now_s: float, *, was_held: bool) -> None:
+    def on_granted(self, request: SentRequest, now_s: float, *, was_paced: bool) -> None:
         """Count a request; ``was_held`` says that this pace is what it had waited for."""
-        if was_held:
-            self._held_s = now_s
-        self._amount += 0.1 * (sending.amount(self._unit) - self._amount)
+        if was_paced:
+            self._last_paced_s = now_s
+        self._mean_amount += 0.1 * (request.amount(self._unit) - self._mean_amount)
         if self._pace is not None:
-            spacing_s = MINUTE_S / (self._pace * self._portion) * sending.amount(self._unit)
-            self._next_s = max(self._next_s, now_s - min(_CREDIT_S, self._spacing_s())) + spacing_s
+            spacing_s = MINUTE_S / (self._pace * self._share) * request.amount(self._unit)
+            self._next_start_s = (
+                max(self._next_start_s, now_s - min(_LATE_CREDIT_S, self._spacing_s())) + spacing_s
+            )
 
-    def refused(self, refused: Refused, now_s: float, sendings: Sendings) -> None:
+    def on_rejected(self, rejection: Rejection, now_s: float, request_log: RequestLog) -> None:
         """Hear that the quota for this unit refused a request."""
-        if refused.is_precise and refused.hint_s is not None:
-            self._longest_hint_s = max(self._longest_hint_s, refused.hint_s)
+        if rejection.is_precise and rejection.hint_s is not None:
+            self._longest_hint_s = max(self._longest_hint_s, rejection.hint_s)
         context = self._context(now_s)
-        if self._is_no_news(refused, now_s, sendings, context):
-            self._correct_anchor(refused)
+        if self._is_same_episode(rejection, now_s, request_log, context):
+            self._correct_anchor(rejection)
             return
-        estimate = limit_at(refused, sendings, context)
-        if self._is_about_the_past(refused, sendings):
-            self._anchor, self._cut_s = estimate.anchor, now_s
+        estimate = estimate_limit(rejection, request_log, context)
+        if self._may_stem_from_earlier_run(rejection, request_log):
+            self._anchor, self._last_cut_s = estimate.anchor, now_s
             return
-        if self._limit is None and not self._strikes.believes(refused, sendings):
+        if self._limit is None and not self._detector.confirms(rejection, request_log):
             self._anchor = estimate.anchor
             return
         is_vague = estimate.is_bucket and context.is_new and not estimate.is_measured
         if self._anchor is None or not is_vague:
             self._anchor = estimate.anchor  # else the longer stretch from the one before will tell more
-        if refused.hint_s is not None:
-            self._hints_s = (*self._hints_s[-4:], refused.hint_s)
-        self._hold_at(estimate, refused, now_s)
+        if rejection.hint_s is not None:
+            self._recent_hints_s = (*self._recent_hints_s[-4:], rejection.hint_s)
+        self._hold_limit(estimate, rejection, now_s)
 
-    def _is_no_news(self, refused: Refused, now_s: float, sendings: Sendings, context: Context) -> bool:
-        if refused.sent_s <= self._cut_s:
+    def _is_same_episode(
+        self, rejection: Rejection, now_s: float, request_log: RequestLog, context: EstimationContext
+    ) -> bool:
+        if rejection.sent_s <= self._last_cut_s:
             return True
-        return now_s - self._cut_s < _EPISODE_S and not drips_anew(refused, sendings, context)
+        return now_s - self._last_cut_s < _EPISODE_S and not remeasures_bucket(
+            rejection, request_log, context
+        )
 
-    def _is_about_the_past(self, refused: Refused, sendings: Sendings) -> bool:
+    def _may_stem_from_earlier_run(self, rejection: Rejection, request_log: RequestLog) -> bool:
         """Tell whether what filled a known limit may have been sent before this run began: by another one."""
-        begun_s = sendings.begun_s
+        first_sent_s = request_log.first_sent_s
         is_first = self._limit is not None and self._anchor is None
-        return is_first and begun_s is not None and refused.sent_s - begun_s < MINUTE_S
+        return is_first and first_sent_s is not None and rejection.sent_s - first_sent_s < MINUTE_S
 
-    def _hold_at(self, estimate: Estimate, refused: Refused, now_s: float) -> None:
+    def _hold_limit(self, estimate: LimitEstimate, rejection: Rejection, now_s: float) -> None:
         """Keep from now on to what a refusal says the limit is."""
         if self._limit is None:
-            self._first_met_s = now_s
+            self._limit_found_s = now_s
         self._is_bucket = estimate.is_bucket
-        limit = self._judge(estimate, refused.named)
-        self._was_raised = self._limit is not None and limit > _RAISED * self._limit
-        self._schedule.met(limit, self._limit, now_s, is_measured=estimate.is_measured)
+        limit = self._choose_limit(estimate, rejection.named_limit)
+        self._was_raised = self._limit is not None and limit > _RAISED_FACTOR * self._limit
+        self._schedule.on_limit_found(limit, self._limit, now_s, is_measured=estimate.is_measured)
         self._limit = limit
-        self._cut_s = now_s
+        self._last_cut_s = now_s
         if self._is_bucket:
             # At that moment it holds one request; with two, one that comes early is not refused.
-            self._next_s = refused.relief_s + MINUTE_S * self._amount / (limit * self._portion)
-        self._enter(Phase.HOLD, now_s)
+            self._next_start_s = rejection.relief_s + MINUTE_S * self._mean_amount / (limit * self._share)
+        self._enter_phase(Phase.HOLD, now_s)
 
     def _spacing_s(self) -> float:
         """How far apart requests are; those of tokens differ, so a small one may follow a late big one."""
         largest = 1.0 if self._unit is Unit.REQUESTS else math.inf
-        return MINUTE_S / (self._pace * self._portion) * largest if self._pace else 0.0
+        return MINUTE_S / (self._pace * self._share) * largest if self._pace else 0.0
 
-    def served(self) -> None:
+    def on_accepted(self) -> None:
         """Hear that the quota took a request."""
-        self._strikes.served()
+        self._detector.on_accepted()
 
-    def beside(self, *, portion: float, others: float) -> None:
+    def set_share(self, *, share: float, others: float) -> None:
         """Hear which part of the pace is ours, and what others took in the last minute."""
-        self._portion = portion
+        self._share = share
         self._others = others
 
-    def met(self) -> LearnedLimit | None:
+    def current_limit(self) -> LearnedLimit | None:
         """Return the limit as it is believed to be now; None while none was met."""
         if self._limit is None:
             return None
         return LearnedLimit(
-            per_minute=self._limit, named=self._named is not None, confirmed=self._schedule.is_confirmed
+            per_minute=self._limit, named=self._named_limit is not None, confirmed=self._schedule.is_confirmed
         )
 
-    def known(self) -> LearnedLimit | None:
+    def limit_to_save(self) -> LearnedLimit | None:
         """Return what the next night starts from: the limit, or what was seen to pass."""
         if self._limit is not None:
-            return self._known_limit()
-        if self._most_a_minute > 0.0 and self._unit is Unit.REQUESTS:
-            return LearnedLimit(per_minute=self._most_a_minute)
+            return self._trusted_limit()
+        if self._max_per_minute > 0.0 and self._unit is Unit.REQUESTS:
+            return LearnedLimit(per_minute=self._max_per_minute)
         return None
 
-    def _known_limit(self) -> LearnedLimit | None:
-        met, before = self.met(), self._schedule.fell_from
-        if met is None or met.named or met.confirmed:
-            return met
+    def _trusted_limit(self) -> LearnedLimit | None:
+        current, before = self.current_limit(), self._schedule.limit_before_fall
+        if current is None or current.named or current.confirmed:
+            return current
         # One refusal may be mistaken by far: to begin a night knowing nothing is better.
-        return LearnedLimit(per_minute=max(met.per_minute, before)) if before else None
+        return LearnedLimit(per_minute=max(current.per_minute, before)) if before else None
 
-    def meet(self, limit: LearnedLimit) -> None:
+    def adopt_limit(self, limit: LearnedLimit) -> None:
         """Hear of a limit that another run on the key has met."""
         if self._limit is None and (limit.named or limit.confirmed):
-            self._begin_at(limit)
+            self._start_at(limit)
 
-    def _begin_at(self, start: LearnedLimit) -> None:
+    def _start_at(self, start: LearnedLimit) -> None:
         self._limit = start.per_minute
-        self._first_met_s = -math.inf
-        self._named = start.per_minute if start.named else None
-        self._schedule.trust()
+        self._limit_found_s = -math.inf
+        self._named_limit = start.per_minute if start.named else None
+        self._schedule.mark_confirmed()
         self._phase = Phase.HOLD
         self._pace = self._limit * _MARGIN[self._unit]
 
-    def _context(self, now_s: float) -> Context:
-        return Context(
+    def _context(self, now_s: float) -> EstimationContext:
+        return EstimationContext(
             unit=self._unit,
             phase=self._phase,
             pace=self._pace,
             limit=self._limit,
             is_bucket=self._is_bucket,
             anchor=self._anchor,
-            is_new=now_s - self._first_met_s < _NEW_S,
+            is_new=now_s - self._limit_found_s < _NEW_LIMIT_S,
             was_raised=self._was_raised,
-            recent_hints_s=self._hints_s,
+            recent_hints_s=self._recent_hints_s,
             longest_hint_s=self._longest_hint_s,
             others=self._others,
         )
@@ -244,38 +250,40 @@ class Learning:
             return measured
         return 0.7 * known + 0.3 * measured
 
-    def _believable(self, measured: float) -> float:
+    def _damp_drop(self, measured: float) -> float:
         """A limit that stood for minutes is not given up for one measurement of a few seconds."""
-        stood = self._limit is not None and self._phase is not Phase.CLIMB and self._schedule.is_confirmed
-        return max(measured, 0.5 * self._limit) if stood and self._limit is not None else measured
+        is_established = (
+            self._limit is not None and self._phase is not Phase.CLIMB and self._schedule.is_confirmed
+        )
+        return max(measured, 0.5 * self._limit) if is_established and self._limit is not None else measured
 
-    def _correct_anchor(self, refused: Refused) -> None:
+    def _correct_anchor(self, rejection: Rejection) -> None:
         """What left before the first refusal counted as taken; some of it was only not yet refused."""
         anchor = self._anchor
-        if anchor is not None and refused.sent_s < anchor.sent_s:
-            asked = anchor.asked - refused.sending.amount(self._unit)
+        if anchor is not None and rejection.sent_s < anchor.sent_s:
+            asked = anchor.asked - rejection.request.amount(self._unit)
             self._anchor = dataclasses.replace(anchor, asked=asked)
 
-    def _judge(self, estimate: Estimate, named: float | None) -> float:
+    def _choose_limit(self, estimate: LimitEstimate, named: float | None) -> float:
         """Return the limit: the named one, unless so little passed that somebody else has the rest."""
-        named = self._named if named is None else named
+        named = self._named_limit if named is None else named
         passed = max(estimate.per_minute, estimate.anchor.window)
-        if named is not None and (passed >= _OURS * named or self._phase is Phase.CLIMB):
-            self._named = named
+        if named is not None and (passed >= _OWN_SHARE * named or self._phase is Phase.CLIMB):
+            self._named_limit = named
             self._is_bucket = False
             return named
         measured = estimate.per_minute if estimate.is_bucket else self._smooth(estimate.per_minute)
-        believed = self._believable(measured)  # before the fall makes the old limit unconfirmed
+        believed = self._damp_drop(measured)  # before the fall makes the old limit unconfirmed
         if named is not None:
-            self._schedule.fell(named)
-        self._named = None
+            self._schedule.on_limit_fell(named)
+        self._named_limit = None
         return believed
 
-    def _advance(self, now_s: float, sendings: Sendings) -> None:
-        if self._phase_s is None:
-            self._enter(self._phase, now_s)
-        total = sendings.total(self._unit, now_s)
-        self._most_a_minute = max(self._most_a_minute, total)
+    def _advance(self, now_s: float, request_log: RequestLog) -> None:
+        if self._phase_since_s is None:
+            self._enter_phase(self._phase, now_s)
+        total = request_log.window_total(self._unit, now_s)
+        self._max_per_minute = max(self._max_per_minute, total)
         if self._pace is None:
             return
         if self._phase is Phase.CLIMB:
@@ -286,13 +294,13 @@ class Learning:
             self._probe(now_s, total)
 
     def _climb(self, now_s: float) -> None:
-        pace, since_s = self._pace, self._phase_s
+        pace, since_s = self._pace, self._phase_since_s
         if pace is None or since_s is None:
             return
-        step_s = max(_CLIMB_STEP_S, 2.0 * MINUTE_S * self._amount / (pace * self._portion))
+        step_s = max(_CLIMB_STEP_S, 2.0 * MINUTE_S * self._mean_amount / (pace * self._share))
         if now_s - since_s >= step_s:
-            self._phase_s = now_s
-            if self._is_bound(now_s):
+            self._phase_since_s = now_s
+            if self._is_limiting(now_s):
                 self._pace = pace * self._climb_factor
                 self._climb_factor = min(_CLIMB_FACTOR, 1.0 + 1.5 * (self._climb_factor - 1.0))
 
@@ -300,36 +308,38 @@ class Learning:
         if self._limit is None:
             return
         others = self._others
-        if total + others >= 0.95 * self._limit - self._amount:
-            self._schedule.was_full(now_s)
-        if self._schedule.is_due(now_s) and self._is_bound(now_s):
-            self._enter(Phase.PROBE, now_s)
+        if total + others >= 0.95 * self._limit - self._mean_amount:
+            self._schedule.on_window_full(now_s)
+        if self._schedule.is_due(now_s) and self._is_limiting(now_s):
+            self._enter_phase(Phase.PROBE, now_s)
 
     def _probe(self, now_s: float, total: float) -> None:
-        if self._limit is None or self._phase_s is None:
+        if self._limit is None or self._phase_since_s is None:
             return
-        if not self._is_bound(now_s):
-            self._enter(Phase.HOLD, now_s)
+        if not self._is_limiting(now_s):
+            self._enter_phase(Phase.HOLD, now_s)
             return
-        begin, slope, most = _LIFT
-        probed_s = now_s - self._phase_s
-        lift = min(most, begin + slope * probed_s)
+        begin, slope, max_lift = _PROBE_LIFT
+        probed_s = now_s - self._phase_since_s
+        lift = min(max_lift, begin + slope * probed_s)
         # A small limit is lifted by whole requests, or no minute would show it.
-        self._pace = self._limit * (1.0 + lift) + 2.0 * self._amount * lift / most
-        if probed_s >= _PROBE_S and total + self._others >= _PROOF * self._limit + self._amount:
-            self._named = None
-            self._climb_factor = _FIRST_FACTOR
-            self._enter(Phase.CLIMB, now_s)
+        self._pace = self._limit * (1.0 + lift) + 2.0 * self._mean_amount * lift / max_lift
+        if probed_s >= _PROBE_S and total + self._others >= _PROBE_PROOF * self._limit + self._mean_amount:
+            self._named_limit = None
+            self._climb_factor = _FIRST_CLIMB_FACTOR
+            self._enter_phase(Phase.CLIMB, now_s)
 
-    def _enter(self, phase: Phase, now_s: float) -> None:
+    def _enter_phase(self, phase: Phase, now_s: float) -> None:
         self._phase = phase
-        self._phase_s = now_s
+        self._phase_since_s = now_s
         if phase is Phase.HOLD and self._limit is not None:
             self._pace = self._limit * _MARGIN[self._unit]
-            sent_per_s = self._limit / MINUTE_S / self._amount
-            self._schedule.plan(now_s, sent_per_s, named=self._named is not None)
+            sent_per_s = self._limit / MINUTE_S / self._mean_amount
+            self._schedule.schedule_next(now_s, sent_per_s, is_named=self._named_limit is not None)
 
-    def _is_bound(self, now_s: float) -> bool:
+    def _is_limiting(self, now_s: float) -> bool:
         """Tell whether requests wait for this pace and for nothing else."""
         pace = self._pace or 1.0
-        return now_s - self._held_s <= max(_BOUND_S, 2.5 * MINUTE_S * self._amount / (pace * self._portion))
+        return now_s - self._last_paced_s <= max(
+            _LIMITING_S, 2.5 * MINUTE_S * self._mean_amount / (pace * self._share)
+        )

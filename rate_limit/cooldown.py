@@ -12,12 +12,12 @@ from rate_limit.types import Unit
 
 UNHINTED_PAUSE_S = 5.0
 """How long everybody waits after a first 429 that names no time."""
-_LONGEST_UNHINTED_S = 30.0
-_EARLY_S = 0.05
+_MAX_UNHINTED_S = 30.0
+_HINT_MARGIN_S = 0.05
 """Added to every hint, so that nobody comes back a rounding error too early."""
 
 
-class Pause:
+class Cooldown:
     """The pause for everybody."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Pause:
         self._unhinted_s = UNHINTED_PAUSE_S
         self._daily_obeyed_s: dict[str, float] = {}
 
-    def refused(self, failure: ApiFailure, now_s: float) -> float:
+    def on_rejected(self, failure: ApiFailure, now_s: float) -> float:
         """Open the pause, or lengthen it; return by how many seconds it now ends later.
 
         Raises:
@@ -33,28 +33,28 @@ class Pause:
         """
         pause_s = self._pause_s(failure, now_s)
         if is_daily(failure):
-            self._meet_daily_quota(failure, now_s, pause_s)
+            self._check_daily_quota(failure, now_s, pause_s)
         before_s = max(self.until_s, now_s)
         self.until_s = max(self.until_s, now_s + pause_s)
         return max(0.0, self.until_s - before_s)
 
-    def join(self, until_s: float) -> None:
+    def extend_to(self, until_s: float) -> None:
         """Wait as long as another run does that was refused."""
         self.until_s = max(self.until_s, until_s)
 
-    def accepted(self) -> None:
+    def on_accepted(self) -> None:
         """Hear that the quota took a request."""
         self._unhinted_s = UNHINTED_PAUSE_S
 
     def _pause_s(self, failure: ApiFailure, now_s: float) -> float:
         if failure.retry_after_s is not None:
-            return failure.retry_after_s + _EARLY_S
+            return failure.retry_after_s + _HINT_MARGIN_S
         pause_s = self._unhinted_s
         if now_s >= self.until_s:  # not one of several that were refused together
-            self._unhinted_s = min(_LONGEST_UNHINTED_S, 1.5 * self._unhinted_s)
+            self._unhinted_s = min(_MAX_UNHINTED_S, 1.5 * self._unhinted_s)
         return pause_s
 
-    def _meet_daily_quota(self, failure: ApiFailure, now_s: float, pause_s: float) -> None:
+    def _check_daily_quota(self, failure: ApiFailure, now_s: float, pause_s: float) -> None:
         for quota in failure.quota_ids:
             obeyed_s = self._daily_obeyed_s.setdefault(quota, now_s + pause_s)
             if now_s >= obeyed_s:
@@ -73,21 +73,21 @@ def is_daily(failure: ApiFailure) -> bool:
     return daily and not any("PerMinute" in quota for quota in failure.quota_ids)
 
 
-def units(failure: ApiFailure) -> tuple[Unit, ...]:
+def find_limited_units(failure: ApiFailure) -> tuple[Unit, ...]:
     """Return which limits per minute a refusal is about: requests, where it does not say."""
     if is_daily(failure):
         return ()
     minutely = [quota for quota in failure.quota_ids if "PerDay" not in quota]
-    return tuple(dict.fromkeys(map(_unit, minutely))) or (Unit.REQUESTS,)
+    return tuple(dict.fromkeys(map(_unit_of, minutely))) or (Unit.REQUESTS,)
 
 
-def named_limit(failure: ApiFailure, unit: Unit) -> float | None:
+def find_named_limit(failure: ApiFailure, unit: Unit) -> float | None:
     """Return the limit that the refusal names, which is that of its first quota alone."""
     if not failure.quota_value or not failure.quota_ids:
         return None
     first = failure.quota_ids[0]
-    return float(failure.quota_value) if "PerDay" not in first and _unit(first) is unit else None
+    return float(failure.quota_value) if "PerDay" not in first and _unit_of(first) is unit else None
 
 
-def _unit(quota: str) -> Unit:
+def _unit_of(quota: str) -> Unit:
     return Unit.TOKENS if "token" in quota.lower() else Unit.REQUESTS

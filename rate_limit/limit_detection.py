@@ -18,23 +18,23 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from rate_limit.limit_estimation import Refused
-from rate_limit.request_log import MINUTE_S, Sendings
+from rate_limit.limit_estimation import Rejection
+from rate_limit.request_log import MINUTE_S, RequestLog
 from rate_limit.types import Unit
 
-_TRAVEL_S = 1.5
+_TRAVEL_JITTER_S = 1.5
 """Requests travel up to this unequally long, so that moments agree only so far."""
-_NAMED = (0.95, 1.05)
-_LEAST_NAMED = 30.0
+_NAMED_TOLERANCE = (0.95, 1.05)
+_MIN_NAMED = 30.0
 """Requests: with fewer it may be chance that as many had passed."""
 _BUCKET_HINT_S, _SLOW_BUCKET_HINT_S = 1.0, 15.0
-_IN_A_ROW = 3
-_MANY = 0.3
-_AMONG = 40
+_MIN_CONSECUTIVE = 3
+_MANY_SHARE = 0.3
+_OUTCOMES_KEPT = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Strike:
+class _Sample:
     sent_s: float
     hint_s: float | None
 
@@ -44,80 +44,82 @@ class _Strike:
         return self.hint_s is not None and self.hint_s > 0.0 and self.hint_s != round(self.hint_s)
 
 
-class Strikes:
+class LimitDetector:
     """The refusals of one unit that are not believed yet."""
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._last: _Strike | None = None
-        self._in_a_row = 0
-        self._ends: deque[bool] = deque(maxlen=_AMONG)
+        self._last: _Sample | None = None
+        self._consecutive = 0
+        self._outcomes: deque[bool] = deque(maxlen=_OUTCOMES_KEPT)
 
-    def served(self) -> None:
+    def on_accepted(self) -> None:
         """Hear of a call that the quota let pass."""
-        self._ends.append(False)
+        self._outcomes.append(False)
 
-    def believes(self, refused: Refused, sendings: Sendings) -> bool:
+    def confirms(self, rejection: Rejection, request_log: RequestLog) -> bool:
         """Count a refusal; tell whether there is a limit indeed."""
-        self._ends.append(True)
-        last, strike = self._last, _Strike(sent_s=refused.sent_s, hint_s=refused.hint_s)
-        if last is not None and strike.sent_s - last.sent_s < _BUCKET_HINT_S / 10.0:
-            return self._is_flooded()  # they left together: one event
-        self._count_row(strike, sendings, refused.sending.amount(self._unit))
-        self._last = strike
+        self._outcomes.append(True)
+        last, sample = self._last, _Sample(sent_s=rejection.sent_s, hint_s=rejection.hint_s)
+        if last is not None and sample.sent_s - last.sent_s < _BUCKET_HINT_S / 10.0:
+            return self._has_many_rejections()  # they left together: one event
+        self._count_consecutive(sample, request_log, rejection.request.amount(self._unit))
+        self._last = sample
         return (
-            self._is_named(refused, sendings)
-            or self._slides(strike, sendings)
-            or self._is_flooded()
-            or self._in_a_row >= _IN_A_ROW
-            or (last is not None and self._agree(last, strike))
-            or self._drips_as_named(refused, sendings)
+            self._matches_named_limit(rejection, request_log)
+            or self._matches_sliding_window(sample, request_log)
+            or self._has_many_rejections()
+            or self._consecutive >= _MIN_CONSECUTIVE
+            or (last is not None and self._hints_agree(last, sample))
+            or self._matches_named_bucket(rejection, request_log)
         )
 
-    def _count_row(self, strike: _Strike, sendings: Sendings, amount: float) -> None:
+    def _count_consecutive(self, sample: _Sample, request_log: RequestLog, amount: float) -> None:
         if self._last is None:
-            self._in_a_row = 1
+            self._consecutive = 1
             return
-        between = sendings.taken(self._unit, self._last.sent_s, strike.sent_s)
-        self._in_a_row = self._in_a_row + 1 if between <= amount else 1
+        accepted_between = request_log.sum_accepted(self._unit, self._last.sent_s, sample.sent_s)
+        self._consecutive = self._consecutive + 1 if accepted_between <= amount else 1
 
-    def _is_named(self, refused: Refused, sendings: Sendings) -> bool:
+    def _matches_named_limit(self, rejection: Rejection, request_log: RequestLog) -> bool:
         """What had passed within the minute is just what the service names."""
-        if refused.named is None or refused.named < _LEAST_NAMED * refused.sending.amount(self._unit):
+        if rejection.named_limit is None or rejection.named_limit < _MIN_NAMED * rejection.request.amount(
+            self._unit
+        ):
             return False
-        taken = sendings.taken(self._unit, refused.sent_s - MINUTE_S, refused.sent_s)
-        spare = 0.0 if self._unit is Unit.REQUESTS else refused.sending.amount(self._unit)
-        least, most = _NAMED
-        return least * refused.named - spare <= taken <= most * refused.named
+        accepted = request_log.sum_accepted(self._unit, rejection.sent_s - MINUTE_S, rejection.sent_s)
+        spare = 0.0 if self._unit is Unit.REQUESTS else rejection.request.amount(self._unit)
+        lower, upper = _NAMED_TOLERANCE
+        return lower * rejection.named_limit - spare <= accepted <= upper * rejection.named_limit
 
-    def _slides(self, strike: _Strike, sendings: Sendings) -> bool:
-        oldest_s = sendings.oldest_s(strike.sent_s - MINUTE_S)
-        if strike.hint_s is None or not strike.is_precise or oldest_s is None or oldest_s >= strike.sent_s:
+    def _matches_sliding_window(self, sample: _Sample, request_log: RequestLog) -> bool:
+        oldest_s = request_log.first_accepted_s(sample.sent_s - MINUTE_S)
+        if sample.hint_s is None or not sample.is_precise or oldest_s is None or oldest_s >= sample.sent_s:
             return False
-        return abs(oldest_s + MINUTE_S - strike.sent_s - strike.hint_s) <= _TRAVEL_S
+        return abs(oldest_s + MINUTE_S - sample.sent_s - sample.hint_s) <= _TRAVEL_JITTER_S
 
-    def _agree(self, last: _Strike, strike: _Strike) -> bool:
-        if last.hint_s is None or strike.hint_s is None:
+    def _hints_agree(self, last: _Sample, sample: _Sample) -> bool:
+        if last.hint_s is None or sample.hint_s is None:
             return False
-        longest_s = max(last.hint_s, strike.hint_s)
-        is_short = longest_s <= (_SLOW_BUCKET_HINT_S if self._in_a_row > 1 else _BUCKET_HINT_S)
-        if is_short and last.is_precise and strike.is_precise and last.hint_s != strike.hint_s:
+        longest_s = max(last.hint_s, sample.hint_s)
+        is_short = longest_s <= (_SLOW_BUCKET_HINT_S if self._consecutive > 1 else _BUCKET_HINT_S)
+        if is_short and last.is_precise and sample.is_precise and last.hint_s != sample.hint_s:
             return True
-        ends_apart_s = (strike.sent_s + strike.hint_s) - (last.sent_s + last.hint_s)
+        ends_apart_s = (sample.sent_s + sample.hint_s) - (last.sent_s + last.hint_s)
         off_s = abs(ends_apart_s - MINUTE_S * round(ends_apart_s / MINUTE_S))
-        apart = ends_apart_s >= MINUTE_S / 2.0 or strike.sent_s - last.sent_s >= 2.0 * _TRAVEL_S
-        return apart and off_s <= _TRAVEL_S and longest_s > 2.0 * _TRAVEL_S
+        apart = ends_apart_s >= MINUTE_S / 2.0 or sample.sent_s - last.sent_s >= 2.0 * _TRAVEL_JITTER_S
+        return apart and off_s <= _TRAVEL_JITTER_S and longest_s > 2.0 * _TRAVEL_JITTER_S
 
-    def _drips_as_named(self, refused: Refused, sendings: Sendings) -> bool:
+    def _matches_named_bucket(self, rejection: Rejection, request_log: RequestLog) -> bool:
         """The hint is about as long as one request takes to drip into a bucket of the named limit."""
-        strike = self._last
-        if strike is None or strike.hint_s is None or refused.named is None or not strike.is_precise:
+        sample = self._last
+        if sample is None or sample.hint_s is None or rejection.named_limit is None or not sample.is_precise:
             return False
-        drip_s = MINUTE_S * refused.sending.amount(self._unit) / refused.named
-        taken = sendings.taken(self._unit, refused.sent_s - MINUTE_S, refused.sent_s)
+        drip_s = MINUTE_S * rejection.request.amount(self._unit) / rejection.named_limit
+        accepted = request_log.sum_accepted(self._unit, rejection.sent_s - MINUTE_S, rejection.sent_s)
         # A much shorter one would be a rare chance; more likely somebody made it up.
-        return 0.1 * drip_s <= strike.hint_s <= 1.1 * drip_s and taken <= refused.named
+        return 0.1 * drip_s <= sample.hint_s <= 1.1 * drip_s and accepted <= rejection.named_limit
 
-    def _is_flooded(self) -> bool:
-        ends = self._ends
-        return len(ends) >= _AMONG and sum(ends) >= math.ceil(_MANY * _AMONG)
+    def _has_many_rejections(self) -> bool:
+        outcomes = self._outcomes
+        return len(outcomes) >= _OUTCOMES_KEPT and sum(outcomes) >= math.ceil(_MANY_SHARE * _OUTCOMES_KEPT)

@@ -13,13 +13,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from errors import ApiFailure, ErrorKind
-from rate_limit.pacer import Pacer, Settings
-from rate_limit.request_log import Sending
-from rate_limit.types import LearnedLimits, Neighbour, PacingFigures, Wait, WaitCause
+from rate_limit.pacer import Pacer, PacerSettings
+from rate_limit.request_log import SentRequest
+from rate_limit.types import LearnedLimits, PeerStatus, RateLimitStats, Wait, WaitCause
 
 log = logging.getLogger(__name__)
 
-_LONGEST_SLEEP_S = 3_600.0
+_MAX_SLEEP_S = 3_600.0
 
 
 class RateLimiter:
@@ -44,22 +44,22 @@ class RateLimiter:
         sleep: Callable[[float], Awaitable[None]],
         outage_patience_s: float = 900.0,
         learned: LearnedLimits | None = None,
-        learning: bool = True,
+        is_adaptive: bool = True,
     ) -> None:
-        settings = Settings(
+        settings = PacerSettings(
             rpm=rpm,
             tpm=tpm,
             max_concurrent=max_concurrent,
             outage_patience_s=outage_patience_s,
-            learning=learning,
+            is_adaptive=is_adaptive,
         )
         self._pacer = Pacer(settings, learned or LearnedLimits())
         self._sleep = sleep
-        self._turn = asyncio.Lock()  # first come, first served; held only by the one who waits next
-        self._retry_turn = asyncio.Lock()  # the same for retries that must be earned first
-        self._ended = asyncio.Event()
+        self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
+        self._retry_lock = asyncio.Lock()  # the same for retries that must be earned first
+        self._call_ended = asyncio.Event()
         self._waiting = 0
-        self._waits_for: Wait | None = None
+        self._current_wait: Wait | None = None
         self._waited_s = dict.fromkeys(WaitCause, 0.0)
 
     async def acquire(self, *, tokens: int, retry: bool = False) -> "Permit":
@@ -70,130 +70,130 @@ class RateLimiter:
         self._waiting += 1
         try:
             if not retry or self._pacer.retry_wait(_now_s()) is None:
-                return await self._queue(tokens, retry=retry)
-            async with self._retry_turn:  # else all retries would take what only one has earned
-                await self._earn_retry()
-                return await self._queue(tokens, retry=True)
+                return await self._wait_and_grant(tokens, retry=retry)
+            async with self._retry_lock:  # else all retries would take what only one has earned
+                await self._wait_until_retry_earned()
+                return await self._wait_and_grant(tokens, retry=True)
         finally:
             self._waiting -= 1
 
-    def figures(self) -> PacingFigures:
+    def stats(self) -> RateLimitStats:
         """Return how the pacing stands now."""
-        pacer, wait, counts = self._pacer, self._waits_for, self._pacer.counts
-        known = pacer.limits()
-        return PacingFigures(
+        pacer, wait, counts = self._pacer, self._current_wait, self._pacer.counts
+        limits = pacer.current_limits()
+        return RateLimitStats(
             pace_rpm=pacer.pace_rpm(),
-            limit_rpm=known.requests.per_minute if known.requests else None,
-            limit_tpm=known.tokens.per_minute if known.tokens else None,
-            limit_is_named=any(limit.named for limit in (known.requests, known.tokens) if limit),
-            concurrency=pacer.health.concurrency(_now_s(), pacer.pace_rpm()),
+            limit_rpm=limits.requests.per_minute if limits.requests else None,
+            limit_tpm=limits.tokens.per_minute if limits.tokens else None,
+            limit_is_named=any(limit.named for limit in (limits.requests, limits.tokens) if limit),
+            concurrency=pacer.health.allowed_concurrency(_now_s(), pacer.pace_rpm()),
             in_flight=pacer.health.in_flight,
             waiting=self._waiting,
             waiting_for=wait.cause if wait else None,
             waiting_until_s=wait.until_s if wait else None,
             waited_s=dict(self._waited_s),
-            refusals=dict(pacer.refusals),
+            rejections=dict(pacer.rejections),
             requests=counts.requests,
-            refused=counts.refused,
+            rejected=counts.rejected,
             wasted_upload_bytes=counts.wasted_upload_bytes,
         )
 
-    def reached(self, seconds: float) -> None:
+    def on_connected(self, seconds: float) -> None:
         """Hear how long it took to reach the service; a refusal will not take much longer."""
-        self._pacer.reached(seconds)
-        self._ended.set()  # whoever waits for a call to end may wait for less now
+        self._pacer.on_connected(seconds)
+        self._call_ended.set()  # whoever waits for a call to end may wait for less now
 
-    def learned(self) -> LearnedLimits:
+    def limits_to_save(self) -> LearnedLimits:
         """Return what the next night starts from."""
-        return self._pacer.learned()
+        return self._pacer.limits_to_save()
 
-    def hear_of_others(self, now_s: float, others: Sequence[Neighbour]) -> None:
+    def update_peers(self, now_s: float, peers: Sequence[PeerStatus]) -> None:
         """Hear what other runs on the same key do; none once they are gone."""
-        self._pacer.hear_of_others(now_s, others)
+        self._pacer.update_peers(now_s, peers)
 
-    def tell(self, now_s: float) -> Neighbour:
+    def own_status(self, now_s: float) -> PeerStatus:
         """Return what other runs on the same key should know."""
-        return self._pacer.tell(now_s)
+        return self._pacer.own_status(now_s)
 
-    async def _queue(self, tokens: int, *, retry: bool) -> "Permit":
-        async with self._turn:
-            held = await self._wait_for_leave(tokens)
-            sending = self._pacer.grant(_now_s(), tokens, retry=retry, held=held)
-        return Permit(sending, self._pacer, self._ended)
+    async def _wait_and_grant(self, tokens: int, *, retry: bool) -> "Permit":
+        async with self._queue_lock:
+            waited_for = await self._wait_until_allowed(tokens)
+            request = self._pacer.grant(_now_s(), tokens, retry=retry, waited_for=waited_for)
+        return Permit(request, self._pacer, self._call_ended)
 
-    async def _earn_retry(self) -> None:
+    async def _wait_until_retry_earned(self) -> None:
         while (wait := self._pacer.retry_wait(_now_s())) is not None and wait.until_s is not None:
             await self._sleep(wait.until_s - _now_s())
 
-    async def _wait_for_leave(self, tokens: int) -> WaitCause | None:
+    async def _wait_until_allowed(self, tokens: int) -> WaitCause | None:
         """Return what was waited for last; None for nothing. Things may change meanwhile, hence the loop."""
-        held: WaitCause | None = None
+        waited_for: WaitCause | None = None
         try:
-            while (wait := self._pacer.wait(_now_s(), tokens)) is not None:
-                self._waits_for, held = wait, wait.cause
+            while (wait := self._pacer.next_wait(_now_s(), tokens)) is not None:
+                self._current_wait, waited_for = wait, wait.cause
                 begun_s = _now_s()
                 try:
-                    await self._wait(wait)
+                    await self._wait_once(wait)
                 finally:
                     self._waited_s[wait.cause] += _now_s() - begun_s
         finally:
-            self._waits_for = None
-        return held
+            self._current_wait = None
+        return waited_for
 
-    async def _wait(self, wait: Wait) -> None:
+    async def _wait_once(self, wait: Wait) -> None:
         if wait.until_s is not None:
-            await self._sleep(min(_LONGEST_SLEEP_S, wait.until_s - _now_s()))
+            await self._sleep(min(_MAX_SLEEP_S, wait.until_s - _now_s()))
             return
-        self._ended.clear()
+        self._call_ended.clear()
         # The sleep is there for its other purpose: it raises when the run stops.
-        sleep = asyncio.ensure_future(self._sleep(_LONGEST_SLEEP_S))
-        ended = asyncio.ensure_future(self._ended.wait())
+        sleep = asyncio.ensure_future(self._sleep(_MAX_SLEEP_S))
+        call_ended = asyncio.ensure_future(self._call_ended.wait())
         try:
-            await asyncio.wait((sleep, ended), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sleep, call_ended), return_when=asyncio.FIRST_COMPLETED)
             if sleep.done():
                 sleep.result()
         finally:
             sleep.cancel()
-            ended.cancel()
+            call_ended.cancel()
 
 
 class Permit:
     """Leave for one request; exactly one of ``answered``, ``failed`` and ``unused`` ends it."""
 
-    __slots__ = ("_ended", "_pacer", "_sending")
+    __slots__ = ("_call_ended", "_pacer", "_request")
 
-    def __init__(self, sending: Sending, pacer: Pacer, ended: asyncio.Event) -> None:
-        self._sending = sending
+    def __init__(self, request: SentRequest, pacer: Pacer, call_ended: asyncio.Event) -> None:
+        self._request = request
         self._pacer = pacer
-        self._ended = ended
+        self._call_ended = call_ended
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Say that the request leaves now."""
-        self._pacer.sent(self._sending, _now_s())
+        self._pacer.on_sent(self._request, _now_s())
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:
         """Say that an answer came, what it was billed for and how long it took."""
-        self._ended.set()
-        self._pacer.answered(self._sending, _now_s(), input_tokens=input_tokens, seconds=seconds)
+        self._call_ended.set()
+        self._pacer.on_success(self._request, _now_s(), input_tokens=input_tokens, seconds=seconds)
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
         """Say that the call failed.
 
         Raises:
             FatalError: nothing more can be done in this run.
         """
-        self._ended.set()
+        self._call_ended.set()
         if failure.kind is ErrorKind.RATE_LIMITED:
             self._pacer.counts.wasted_upload_bytes += upload_bytes
-            self._announce(failure)
-        self._pacer.failed(self._sending, failure, _now_s(), seconds=seconds)
+            self._log_throttling(failure)
+        self._pacer.on_failure(self._request, failure, _now_s(), seconds=seconds)
 
-    def unused(self) -> None:
+    def release(self) -> None:
         """Say that the request was not sent, or was cut off."""
-        self._ended.set()
-        self._pacer.unused(self._sending, _now_s())
+        self._call_ended.set()
+        self._pacer.release(self._request, _now_s())
 
-    def _announce(self, failure: ApiFailure) -> None:
+    def _log_throttling(self, failure: ApiFailure) -> None:
         if self._pacer.paused_until_s() <= _now_s():
             quotas = ", ".join(failure.quota_ids) or failure.detail
             log.info("the service limits requests: everybody waits (%s)", quotas)

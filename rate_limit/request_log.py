@@ -15,137 +15,139 @@ from rate_limit.types import Unit
 MINUTE_S = 60.0
 WIRE_S = 0.25
 """Requests arrive less evenly than they leave, so a window that must not overflow is longer by so much."""
-_KEPT_S = 130.0
+_RETENTION_S = 130.0
 """How far back a refusal may look: a window before the moment when its request left."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Sending:
+class SentRequest:
     """One request, from the moment it is granted."""
 
     estimated_tokens: float
     tokens: float
     """The best estimate; what was billed once that is known."""
-    retry: bool = False
+    is_retry: bool = False
     sent_s: float | None = None
-    refused: bool = False
+    is_rejected: bool = False
 
     def amount(self, unit: Unit) -> float:
         """Return what it takes of a limit."""
         return 1.0 if unit is Unit.REQUESTS else self.tokens
 
 
-class Sendings:
+class RequestLog:
     """Granted and sent requests, with totals that cost nothing to read."""
 
     def __init__(
-        self, window_s: float = MINUTE_S, *, kept_s: float = _KEPT_S, counts_refused: bool = False
+        self, window_s: float = MINUTE_S, *, retention_s: float = _RETENTION_S, counts_rejected: bool = False
     ) -> None:
         self._window_s = window_s
-        self._kept_s = kept_s
-        self._counts_refused = counts_refused
-        self._recent: deque[Sending] = deque()
-        self._older: deque[Sending] = deque()
+        self._retention_s = retention_s
+        self._counts_rejected = counts_rejected
+        self._recent: deque[SentRequest] = deque()
+        self._older: deque[SentRequest] = deque()
         self._pending = 0
         self._totals = dict.fromkeys(Unit, 0.0)
         """Pending and sent within the window."""
-        self._ever = dict.fromkeys(Unit, 0.0)
+        self._lifetime_totals = dict.fromkeys(Unit, 0.0)
         """Sent and not refused, since the beginning."""
-        self.begun_s: float | None = None
+        self.first_sent_s: float | None = None
         """When the first request left."""
 
-    def grant(self, sending: Sending) -> None:
+    def on_granted(self, request: SentRequest) -> None:
         """Count a request that may leave at any moment."""
         self._pending += 1
-        self._add(sending, 1.0)
+        self._add(request, 1.0)
 
-    def sent(self, sending: Sending, now_s: float) -> None:
+    def on_sent(self, request: SentRequest, now_s: float) -> None:
         """Note the moment when it left."""
         self._pending -= 1
-        self.begun_s = now_s if self.begun_s is None else self.begun_s
-        sending.sent_s = now_s
-        self._recent.append(sending)
+        self.first_sent_s = now_s if self.first_sent_s is None else self.first_sent_s
+        request.sent_s = now_s
+        self._recent.append(request)
         for unit in Unit:
-            self._ever[unit] += sending.amount(unit)
+            self._lifetime_totals[unit] += request.amount(unit)
 
-    def unused(self, sending: Sending) -> None:
+    def release(self, request: SentRequest) -> None:
         """Forget a request that never left."""
         self._pending -= 1
-        self._add(sending, -1.0)
+        self._add(request, -1.0)
 
-    def refused(self, sending: Sending, now_s: float) -> None:
+    def on_rejected(self, request: SentRequest, now_s: float) -> None:
         """Take back a request that the quota did not count."""
-        if self._is_recent(sending, now_s):
-            self._add(sending, -1.0)
+        if self._is_recent(request, now_s):
+            self._add(request, -1.0)
         for unit in Unit:
-            self._ever[unit] -= sending.amount(unit)
-        sending.refused = True
+            self._lifetime_totals[unit] -= request.amount(unit)
+        request.is_rejected = True
 
-    def billed(self, sending: Sending, tokens: float, now_s: float) -> None:
+    def on_billed(self, request: SentRequest, tokens: float, now_s: float) -> None:
         """Count what was billed in the place of ``sending.tokens``, which the caller replaces thereafter."""
-        self._ever[Unit.TOKENS] += tokens - sending.tokens
-        if self._is_recent(sending, now_s) and self._counts(sending):
-            self._totals[Unit.TOKENS] += tokens - sending.tokens
+        self._lifetime_totals[Unit.TOKENS] += tokens - request.tokens
+        if self._is_recent(request, now_s) and self._is_counted(request):
+            self._totals[Unit.TOKENS] += tokens - request.tokens
 
-    def taken_before(self, unit: Unit, until_s: float) -> float:
+    def sum_accepted_before(self, unit: Unit, until_s: float) -> float:
         """Return what the quota took of all requests that left before an instant of the last minute."""
-        return self._ever[unit] - self.taken(unit, until_s, math.inf)
+        return self._lifetime_totals[unit] - self.sum_accepted(unit, until_s, math.inf)
 
-    def total(self, unit: Unit, now_s: float) -> float:
+    def window_total(self, unit: Unit, now_s: float) -> float:
         """Return what is pending or left within the window that ends now."""
-        self._forget(now_s)
+        self._expire(now_s)
         return self._totals[unit]
 
-    def fits_at_s(self, unit: Unit, amount: float, limit: float, now_s: float) -> float | None:
+    def earliest_fit_s(self, unit: Unit, amount: float, limit: float, now_s: float) -> float | None:
         """Return when the amount fits under the limit; None for not before a pending request has left.
 
         An amount above the limit fits into an empty window.
         """
-        excess = self.total(unit, now_s) + min(amount, limit) - limit
+        excess = self.window_total(unit, now_s) + min(amount, limit) - limit
         if excess <= limit * 1e-9:
             return now_s
-        for sending in self._recent:
-            excess -= sending.amount(unit) if self._counts(sending) else 0.0
-            if excess <= limit * 1e-9 and sending.sent_s is not None:
-                return sending.sent_s + self._window_s
+        for request in self._recent:
+            excess -= request.amount(unit) if self._is_counted(request) else 0.0
+            if excess <= limit * 1e-9 and request.sent_s is not None:
+                return request.sent_s + self._window_s
         return None
 
-    def taken(self, unit: Unit, since_s: float, until_s: float) -> float:
+    def sum_accepted(self, unit: Unit, since_s: float, until_s: float) -> float:
         """Return what the quota took of requests that left from ``since_s`` on and before ``until_s``."""
         return sum(
-            sending.amount(unit)
-            for sending in self._all()
-            if not sending.refused and sending.sent_s is not None and since_s <= sending.sent_s < until_s
+            request.amount(unit)
+            for request in self._requests()
+            if not request.is_rejected and request.sent_s is not None and since_s <= request.sent_s < until_s
         )
 
-    def oldest_s(self, since_s: float) -> float | None:
+    def first_accepted_s(self, since_s: float) -> float | None:
         """Return when the first request left, from ``since_s`` on, that the quota took."""
-        sent = (one.sent_s for one in self._all() if not one.refused and one.sent_s is not None)
-        return next((at_s for at_s in sent if at_s >= since_s), None)
+        accepted_s = (
+            one.sent_s for one in self._requests() if not one.is_rejected and one.sent_s is not None
+        )
+        return next((at_s for at_s in accepted_s if at_s >= since_s), None)
 
-    def _counts(self, sending: Sending) -> bool:
-        return self._counts_refused or not sending.refused
+    def _is_counted(self, request: SentRequest) -> bool:
+        return self._counts_rejected or not request.is_rejected
 
-    def _all(self) -> Iterator[Sending]:
+    def _requests(self) -> Iterator[SentRequest]:
         yield from self._older
         yield from self._recent
 
-    def _add(self, sending: Sending, sign: float) -> None:
+    def _add(self, request: SentRequest, sign: float) -> None:
         for unit in Unit:
-            self._totals[unit] += sign * sending.amount(unit)
+            self._totals[unit] += sign * request.amount(unit)
 
-    def _is_recent(self, sending: Sending, now_s: float) -> bool:
-        self._forget(now_s)
-        return sending.sent_s is None or sending.sent_s + self._window_s > now_s
+    def _is_recent(self, request: SentRequest, now_s: float) -> bool:
+        self._expire(now_s)
+        return request.sent_s is None or request.sent_s + self._window_s > now_s
 
-    def _forget(self, now_s: float) -> None:
+    def _expire(self, now_s: float) -> None:
         recent, older = self._recent, self._older
         while recent and (recent[0].sent_s or 0.0) + self._window_s <= now_s:
-            left = recent.popleft()
-            if self._counts(left):
-                self._add(left, -1.0)
-            older.append(left)
-        while older and (older[0].sent_s or 0.0) + self._kept_s <= now_s:
+            expired = recent.popleft()
+            if self._is_counted(expired):
+                self._add(expired, -1.0)
+            older.append(expired)
+        while older and (older[0].sent_s or 0.0) + self._retention_s <= now_s:
             older.popleft()
         if not recent and not self._pending:
             self._totals = dict.fromkeys(Unit, 0.0)  # sums of fractions drift; an empty window does not

@@ -9,26 +9,26 @@ Source: Google, Site Reliability Engineering, chapter 21, "Handling Overload" (a
 
 import math
 
-_SHARE = 0.1
-_MOST = 2.0
-_LONGEST_S = 30.0
+_EARNED_PER_FIRST_TRY = 0.1
+_MAX_EARNED = 2.0
+_MAX_WAIT_S = 30.0
 
 
-class RetryShare:
+class RetryBudget:
     """The right to send retries, earned by first tries."""
 
     def __init__(self) -> None:
         self._earned = 1.0
-        self._last_s = -math.inf
+        self._last_start_s = -math.inf
 
-    def granted(self, now_s: float, *, retry: bool) -> None:
+    def on_granted(self, now_s: float, *, retry: bool) -> None:
         """Count a request."""
-        self._last_s = now_s
+        self._last_start_s = now_s
         if retry:
             self._earned = max(0.0, self._earned - 1.0)
         else:
-            self._earned = min(_MOST, self._earned + _SHARE)
+            self._earned = min(_MAX_EARNED, self._earned + _EARNED_PER_FIRST_TRY)
 
-    def free_at_s(self, now_s: float) -> float:
+    def earliest_start_s(self, now_s: float) -> float:
         """Return when a retry may start in distress, unless enough first tries earn it before."""
-        return now_s if self._earned >= 1.0 else max(now_s, self._last_s + _LONGEST_S)
+        return now_s if self._earned >= 1.0 else max(now_s, self._last_start_s + _MAX_WAIT_S)

@@ -10,10 +10,9 @@ which nothing comes for long enough ends the run. This file does not know quotas
 import math
 from collections import deque
 
-from errors import ApiFailure, ErrorKind, FatalError, StopReason
+from errors import NO_REPLY, TRANSIENT, ApiFailure, ErrorKind, FatalError, StopReason
 
-_TROUBLE = frozenset({ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
-_FEWEST = 4
+_MIN_CONCURRENCY = 4
 _HEADROOM = 2.0
 """Calls in flight, as a multiple of what the pace and the latency make of them on average."""
 _FIRST_LATENCY_S = 10.0
@@ -21,47 +20,47 @@ _LATENCY_WEIGHT = 0.1
 _BURST_S = 10.0
 _BURST_FAILURES = 4
 _BURST_SHARE = 0.2
-_CUT = 0.7
-_STEP_S = 5.0
+_CAP_CUT = 0.7
+_CAP_STEP_S = 5.0
 _DISTRESS_S = 30.0
 _DISTRESS_FAILURES = 5
 _DISTRESS_SHARE = 0.3
-_DEAD_AFTER = 6
+_DEAD_FAILURES = 6
 """Failures in a row, with nothing answered between, after which everybody waits."""
 _DEAD_S = 3.0
 _FIRST_PROBE_S = 5.0
-_LONGEST_PROBE_S = 60.0
+_MAX_PROBE_S = 60.0
 _IDLE_S = 150.0
 """A stretch without any call that is longer than this is no part of an outage."""
-_FEWEST_FIRST_TRIES = 2
+_MIN_FIRST_TRIES = 2
 """One image that never ends proves nothing about the service."""
 
 
-class Recent:
+class RecentOutcomes:
     """How calls ended in the last seconds."""
 
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
-        self._ends: deque[tuple[float, bool]] = deque()
+        self._outcomes: deque[tuple[float, bool]] = deque()
         self._failures = 0
 
     def add(self, now_s: float, *, failed: bool) -> None:
         """Count a call that ended; here too what is old is forgotten: nobody asks while all goes well."""
-        self._forget(now_s)
-        self._ends.append((now_s, failed))
+        self._expire(now_s)
+        self._outcomes.append((now_s, failed))
         self._failures += failed
 
     def is_bad(self, now_s: float, failures: int, share: float) -> bool:
         """Tell whether so many failed, and so large a share."""
-        self._forget(now_s)
-        return self._failures >= failures and self._failures >= share * len(self._ends)
+        self._expire(now_s)
+        return self._failures >= failures and self._failures >= share * len(self._outcomes)
 
-    def _forget(self, now_s: float) -> None:
-        while self._ends and self._ends[0][0] + self._span_s <= now_s:
-            self._failures -= self._ends.popleft()[1]
+    def _expire(self, now_s: float) -> None:
+        while self._outcomes and self._outcomes[0][0] + self._span_s <= now_s:
+            self._failures -= self._outcomes.popleft()[1]
 
 
-class Health:
+class ServiceHealth:
     """What is known about the service apart from its quotas."""
 
     def __init__(self, *, max_concurrent: int, outage_patience_s: float, latency_s: float | None) -> None:
@@ -70,113 +69,115 @@ class Health:
         self.latency_s = latency_s
         """How long an answered call takes, on average; None before the first."""
         self.in_flight = 0
-        self._sent = 0
+        self._sent_in_flight = 0
         self._sent_sum_s = 0.0
         self._cap = float(max_concurrent)
-        self._cap_s = -math.inf
-        self._burst = Recent(_BURST_S)
-        self._distress = Recent(_DISTRESS_S)
-        self._streak = 0
-        self._streak_s = 0.0
-        self._probe_s: float | None = None
+        self._cap_changed_s = -math.inf
+        self._burst = RecentOutcomes(_BURST_S)
+        self._distress = RecentOutcomes(_DISTRESS_S)
+        self._failure_streak = 0
+        self._streak_since_s = 0.0
+        self._next_probe_s: float | None = None
         """When the next single call may look; None while all is well."""
         self._is_probing = False
-        self._probe_every_s = _FIRST_PROBE_S
-        self._trouble_s: float | None = None
+        self._probe_interval_s = _FIRST_PROBE_S
+        self._outage_since_s: float | None = None
         self._first_tries = 0
         self._last_call_s = -math.inf
 
-    def began(self, now_s: float) -> None:
+    def on_granted(self, now_s: float) -> None:
         """Count a call that was granted."""
-        if not self.in_flight and self._trouble_s is not None and now_s - self._last_call_s > _IDLE_S:
-            self._trouble_s += now_s - self._last_call_s
+        if not self.in_flight and self._outage_since_s is not None and now_s - self._last_call_s > _IDLE_S:
+            self._outage_since_s += now_s - self._last_call_s
         self.in_flight += 1
-        if self._probe_s is not None:
-            self._probe_s = math.inf
+        if self._next_probe_s is not None:
+            self._next_probe_s = math.inf
             self._is_probing = True
 
-    def sent(self, now_s: float) -> None:
+    def on_sent(self, now_s: float) -> None:
         """Count a call that left."""
-        self._sent += 1
+        self._sent_in_flight += 1
         self._sent_sum_s += now_s
 
-    def ended(self, now_s: float, sent_s: float | None) -> None:
+    def on_ended(self, now_s: float, sent_s: float | None) -> None:
         """Count a call that is over, whatever way."""
         self.in_flight -= 1
         self._last_call_s = now_s
         if sent_s is not None:
-            self._sent -= 1
+            self._sent_in_flight -= 1
             self._sent_sum_s -= sent_s
-        if self._probe_s == math.inf and not self.in_flight:
-            self._probe_s = now_s  # the probe was not sent, or its end says nothing
+        if self._next_probe_s == math.inf and not self.in_flight:
+            self._next_probe_s = now_s  # the probe was not sent, or its end says nothing
 
-    def alive(self, now_s: float, seconds: float | None) -> None:
+    def on_reply(self, now_s: float, seconds: float | None) -> None:
         """Hear of an answer, of whatever kind; ``seconds`` is how long a good one took."""
         if seconds is not None:
             known = self.latency_s
             self.latency_s = seconds if known is None else known + _LATENCY_WEIGHT * (seconds - known)
-        self._end(now_s, failed=False)
-        self._trouble_s = None
+        self._record_outcome(now_s, failed=False)
+        self._outage_since_s = None
         self._first_tries = 0
         self._reopen(now_s)
 
-    def failed(self, failure: ApiFailure, now_s: float, seconds: float, *, retry: bool) -> None:
+    def on_failure(self, failure: ApiFailure, now_s: float, seconds: float, *, retry: bool) -> None:
         """Hear of a call that brought no answer.
 
         Raises:
             FatalError: nothing was answered for as long as the user has patience.
         """
-        if failure.kind in _TROUBLE:
-            self._end(now_s, failed=True)
+        if failure.kind in NO_REPLY:
+            self._record_outcome(now_s, failed=True)
             self._count_streak(now_s)
         elif failure.kind is ErrorKind.RATE_LIMITED:
             self._reopen(now_s)  # no answer, but whoever counts quotas is well
-        if failure.kind in _TROUBLE or failure.kind is ErrorKind.RATE_LIMITED:
+        if failure.kind in TRANSIENT:
             self._first_tries += not retry
-            self._trouble_s = now_s - seconds if self._trouble_s is None else self._trouble_s
-            self._check_patience(failure, now_s, self._trouble_s)
+            self._outage_since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
+            self._check_patience(failure, now_s, self._outage_since_s)
 
-    def excuse(self, seconds: float) -> None:
+    def exclude_wait(self, seconds: float) -> None:
         """Leave out of an outage what was waited because a quota asked for it."""
-        if self._trouble_s is not None:
-            self._trouble_s += seconds
+        if self._outage_since_s is not None:
+            self._outage_since_s += seconds
 
-    def probe_at_s(self) -> float | None:
+    def next_probe_s(self) -> float | None:
         """Return when a single call may look; infinite while one does, None while all is well."""
-        return self._probe_s
+        return self._next_probe_s
 
     def is_distressed(self, now_s: float) -> bool:
         """Tell whether retries would make it worse; a dead service is asked by single probes instead."""
-        if self._streak >= _DEAD_AFTER and not self.in_flight:
-            if self._probe_s is None:
-                self._probe_s = now_s + self._probe_every_s
+        if self._failure_streak >= _DEAD_FAILURES and not self.in_flight:
+            if self._next_probe_s is None:
+                self._next_probe_s = now_s + self._probe_interval_s
             return False
         return self._distress.is_bad(now_s, _DISTRESS_FAILURES, _DISTRESS_SHARE)
 
-    def concurrency(self, now_s: float, pace_rpm: float | None) -> int:
+    def allowed_concurrency(self, now_s: float, pace_rpm: float | None) -> int:
         """Return how many calls may be in flight at this pace."""
-        self._regain(now_s)
-        most = min(float(self._max_concurrent), self._cap)
+        self._raise_cap(now_s)
+        allowed = min(float(self._max_concurrent), self._cap)
         if pace_rpm is not None:
-            most = min(most, max(_FEWEST, _HEADROOM * pace_rpm / 60.0 * self._likely_latency_s(now_s)))
-        return max(1, math.floor(most))
+            allowed = min(
+                allowed, max(_MIN_CONCURRENCY, _HEADROOM * pace_rpm / 60.0 * self._likely_latency_s(now_s))
+            )
+        return max(1, math.floor(allowed))
 
     def _likely_latency_s(self, now_s: float) -> float:
         """Quick answers come first, so what is still in flight counts too: at half its time, on average."""
-        in_flight_s = 2.0 * (now_s - self._sent_sum_s / self._sent) if self._sent else 0.0
+        in_flight_s = 2.0 * (now_s - self._sent_sum_s / self._sent_in_flight) if self._sent_in_flight else 0.0
         known = _FIRST_LATENCY_S if self.latency_s is None else self.latency_s
         return max(known, in_flight_s)
 
-    def _end(self, now_s: float, *, failed: bool) -> None:
+    def _record_outcome(self, now_s: float, *, failed: bool) -> None:
         self._burst.add(now_s, failed=failed)
         self._distress.add(now_s, failed=failed)
-        if failed and now_s - self._cap_s >= _STEP_S and self._is_burst(now_s):
-            self._cap = max(1.0, _CUT * min(self._cap, self.in_flight + 1.0))
-            self._cap_s = now_s
+        if failed and now_s - self._cap_changed_s >= _CAP_STEP_S and self._is_burst(now_s):
+            self._cap = max(1.0, _CAP_CUT * min(self._cap, self.in_flight + 1.0))
+            self._cap_changed_s = now_s
 
-    def _regain(self, now_s: float) -> None:
-        if self._cap < self._max_concurrent and now_s - self._cap_s >= _STEP_S:
-            self._cap_s = now_s
+    def _raise_cap(self, now_s: float) -> None:
+        if self._cap < self._max_concurrent and now_s - self._cap_changed_s >= _CAP_STEP_S:
+            self._cap_changed_s = now_s
             if not self._is_burst(now_s):
                 self._cap = min(float(self._max_concurrent), 1.3 * self._cap + 1.0)
 
@@ -184,32 +185,36 @@ class Health:
         return self._burst.is_bad(now_s, _BURST_FAILURES, _BURST_SHARE)
 
     def _count_streak(self, now_s: float) -> None:
-        self._streak_s = now_s if not self._streak else self._streak_s
-        self._streak += 1
+        self._streak_since_s = now_s if not self._failure_streak else self._streak_since_s
+        self._failure_streak += 1
         if self._is_probing:
             self._is_probing = False
-            self._probe_every_s = min(_LONGEST_PROBE_S, 2.0 * self._probe_every_s)
-            self._probe_s = now_s + self._probe_every_s
-        elif self._probe_s is None and self._streak >= _DEAD_AFTER and now_s - self._streak_s >= _DEAD_S:
-            self._probe_s = now_s + self._probe_every_s
+            self._probe_interval_s = min(_MAX_PROBE_S, 2.0 * self._probe_interval_s)
+            self._next_probe_s = now_s + self._probe_interval_s
+        elif (
+            self._next_probe_s is None
+            and self._failure_streak >= _DEAD_FAILURES
+            and now_s - self._streak_since_s >= _DEAD_S
+        ):
+            self._next_probe_s = now_s + self._probe_interval_s
 
     def _reopen(self, now_s: float) -> None:
         """Let everybody go again, gently, once a single call has shown that it is over."""
-        was_dead = self._probe_s is not None or self._streak >= _DEAD_AFTER
-        self._streak = 0
+        was_dead = self._next_probe_s is not None or self._failure_streak >= _DEAD_FAILURES
+        self._failure_streak = 0
         self._is_probing = False
         if was_dead:
-            self._distress = Recent(
+            self._distress = RecentOutcomes(
                 _DISTRESS_S
             )  # what failed before says nothing about a service that is back
-            self._probe_s = None
-            self._probe_every_s = _FIRST_PROBE_S
-            self._cap, self._cap_s = float(min(_FEWEST, self._max_concurrent)), now_s
+            self._next_probe_s = None
+            self._probe_interval_s = _FIRST_PROBE_S
+            self._cap, self._cap_changed_s = float(min(_MIN_CONCURRENCY, self._max_concurrent)), now_s
 
     def _check_patience(self, failure: ApiFailure, now_s: float, since_s: float) -> None:
         lasted_s = now_s - since_s
-        if lasted_s >= self._patience_s and self._first_tries >= _FEWEST_FIRST_TRIES:
-            words = (
+        if lasted_s >= self._patience_s and self._first_tries >= _MIN_FIRST_TRIES:
+            message = (
                 f"nothing was answered for {lasted_s / 60.0:.0f} minutes; the last error: {failure.detail}"
             )
-            raise FatalError(StopReason.OUTAGE, words, retry_after_s=failure.retry_after_s)
+            raise FatalError(StopReason.OUTAGE, message, retry_after_s=failure.retry_after_s)

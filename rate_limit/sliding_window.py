@@ -9,11 +9,11 @@ pending or had left within the window, so it was counted. This file does not kno
 
 import math
 
-from rate_limit.request_log import MINUTE_S, WIRE_S, Sending, Sendings
+from rate_limit.request_log import MINUTE_S, WIRE_S, RequestLog, SentRequest
 from rate_limit.types import Unit
 
 
-class Ceiling:
+class SlidingWindowLimit:
     """One hard limit.
 
     Args:
@@ -31,27 +31,27 @@ class Ceiling:
             self._limit = max(1.0, float(math.floor(per_minute + 1e-9)))
             window_s = max(MINUTE_S, MINUTE_S / per_minute)
         self._spacing_s = window_s / self._limit
-        self._sendings = Sendings(window_s + WIRE_S, kept_s=0.0, counts_refused=True)
-        self._next_s = -math.inf
+        self._request_log = RequestLog(window_s + WIRE_S, retention_s=0.0, counts_rejected=True)
+        self._next_start_s = -math.inf
 
-    def free_at_s(self, amount: float, now_s: float) -> float | None:
+    def earliest_start_s(self, amount: float, now_s: float) -> float | None:
         """Return when the amount may start; None for not before a granted request has left."""
-        fits_s = self._sendings.fits_at_s(self._unit, amount, self._limit, now_s)
-        return None if fits_s is None else max(now_s, self._next_s, fits_s)
+        fits_s = self._request_log.earliest_fit_s(self._unit, amount, self._limit, now_s)
+        return None if fits_s is None else max(now_s, self._next_start_s, fits_s)
 
-    def grant(self, sending: Sending, now_s: float) -> None:
+    def on_granted(self, request: SentRequest, now_s: float) -> None:
         """Count a request."""
-        self._sendings.grant(sending)
-        self._next_s = max(self._next_s, now_s) + sending.amount(self._unit) * self._spacing_s
+        self._request_log.on_granted(request)
+        self._next_start_s = max(self._next_start_s, now_s) + request.amount(self._unit) * self._spacing_s
 
-    def sent(self, sending: Sending, now_s: float) -> None:
+    def on_sent(self, request: SentRequest, now_s: float) -> None:
         """Note the moment when it left."""
-        self._sendings.sent(sending, now_s)
+        self._request_log.on_sent(request, now_s)
 
-    def unused(self, sending: Sending) -> None:
+    def release(self, request: SentRequest) -> None:
         """Forget a request that never left."""
-        self._sendings.unused(sending)
+        self._request_log.release(request)
 
-    def billed(self, sending: Sending, tokens: float, now_s: float) -> None:
+    def on_billed(self, request: SentRequest, tokens: float, now_s: float) -> None:
         """Put what was billed in the place of the estimate."""
-        self._sendings.billed(sending, tokens, now_s)
+        self._request_log.on_billed(request, tokens, now_s)

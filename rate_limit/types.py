@@ -62,7 +62,7 @@ class LearnedLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
+class PeerStatus:
     """What one run on a key tells the others; instants are on the clock of the run that reads it."""
 
     requests_60s: float = 0.0
@@ -75,7 +75,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PacingFigures:
+class RateLimitStats:
     """How the pacing stands now and what it cost so far."""
 
     pace_rpm: float | None
@@ -93,9 +93,9 @@ class PacingFigures:
     """On the event loop's clock; None when it depends on a call in flight."""
     waited_s: Mapping[WaitCause, float]
     """How long the queue stood still, by cause."""
-    refusals: Mapping[str, int]
+    rejections: Mapping[str, int]
     """Refused calls by the quota that refused them."""
     requests: int
-    refused: int
+    rejected: int
     wasted_upload_bytes: int
     """Sent with calls that a quota refused."""

@@ -21,7 +21,7 @@ class Advice:
     """What to do now, one sentence."""
     flags: str = ""
     """What to add to the command for the remedy; empty when the command is good as it is."""
-    worth_repeating: bool = True
+    is_worth_repeating: bool = True
     """False when the same image must fail again, whatever the flags."""
     by_hand: str = ""
     """What is left to do where repaired prompts did not help; empty where none are tried."""
@@ -99,7 +99,7 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ErrorKind.PROHIBITED: Advice(
             cause="Google's rules forbid this content.",
             remedy="Leave this image out; other words will not help.",
-            worth_repeating=False,
+            is_worth_repeating=False,
         ),
         ErrorKind.FILE_UNAVAILABLE: Advice(
             cause="The image's file could not be had: it is gone, changing, or its disk is at fault.",
@@ -108,21 +108,21 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ErrorKind.INVALID_REQUEST: Advice(
             cause="The image cannot be read, or the service does not take it.",
             remedy="Repair the image by what is said about it, or remove it, then run the command again.",
-            worth_repeating=False,
+            is_worth_repeating=False,
         ),
     }
 )
 """Total: every class has its advice (a test holds it)."""
 
-_IN_VAIN = "What --enable-prompt-optimization tried did not help."
+_OPTIMIZATION_FAILED = "What --enable-prompt-optimization tried did not help."
 
 
-def advice_for(kind: ErrorKind, *, is_repaired: bool) -> Advice:
+def advice_for(kind: ErrorKind, *, has_prompt_optimization: bool) -> Advice:
     """Return the advice for a class; ``is_repaired``: other words were allowed, so they are no advice."""
     advice = ADVICE[kind]
-    if not (is_repaired and advice.by_hand):
+    if not (has_prompt_optimization and advice.by_hand):
         return advice
-    return replace(advice, remedy=f"{_IN_VAIN} {advice.by_hand}", flags="")
+    return replace(advice, remedy=f"{_OPTIMIZATION_FAILED} {advice.by_hand}", flags="")
 
 
 STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
@@ -130,6 +130,6 @@ STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
 )
 """What ended a run, in our words, where the service's own sentence could mean something else."""
 
-NO_WAITING = "waiting does not help"
-RAISE_SPENDING = "raise the project's spending cap at https://ai.studio/projects"
+WAITING_IS_USELESS = "waiting does not help"
+RAISE_SPENDING_CAP = "raise the project's spending cap at https://ai.studio/projects"
 """Google's page for a project's billing. Source: body of a 402 (gemini-api.md, section 3, 2026-09)."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from errors import ErrorKind
 from models import Attempt, Parameter
-from reports.tally import Price, result_of, unpriced
+from reports.tally import PriceFunction, result_of, unknown_price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,13 @@ class EvolutionEntry:
     attempts: tuple[EvolutionStep, ...]
 
 
-def evolution_entry(
+def build_evolution_entry(
     key: str,
     attempts: Sequence[Attempt],
     *,
     succeeded: bool,
     kind: ErrorKind | None,
-    price: Price = unpriced,
+    price: PriceFunction = unknown_price,
 ) -> EvolutionEntry:
     """Return every call for an image, in order, with its words and how it ended.
 
@@ -72,11 +72,11 @@ def evolution_entry(
         key=key,
         outcome="succeeded" if succeeded else "failed" if kind else "deferred",
         kind=kind,
-        attempts=tuple(_step(attempt, price) for attempt in attempts),
+        attempts=tuple(_build_step(attempt, price) for attempt in attempts),
     )
 
 
-def _step(attempt: Attempt, price: Price) -> EvolutionStep:
+def _build_step(attempt: Attempt, price: PriceFunction) -> EvolutionStep:
     cost = price(attempt.usage, attempt.started_at)
     return EvolutionStep(
         number=attempt.number,

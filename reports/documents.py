@@ -15,7 +15,7 @@ Option = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Breakdown:
     """A total, and what it is made of."""
 
     total: int
@@ -23,7 +23,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassedOver:
+class SkippedFiles:
     """Files that are no input."""
 
     total: int
@@ -93,7 +93,7 @@ class Requests:
     by_result: Mapping[str, int]
     """``answered``, a class of failure, or the reason that ended the run."""
     refused_by_http_status: Mapping[int, int]
-    retries: Counted
+    retries: Breakdown
     """Calls made again, by the class of the failure before."""
     upload_bytes: int
     """Sizes of the images on disk, once for each call."""
@@ -185,7 +185,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OtherWords:
+class EditedPrompts:
     """How many images have an answer to something else than the user asked."""
 
     tried: int
@@ -228,10 +228,10 @@ class ProcessingStats:
     fingerprint: str
     options: Mapping[str, Option]
     accounting: Accounting
-    passed_over: PassedOver
-    failed: Counted
+    passed_over: SkippedFiles
+    failed: Breakdown
     """By class."""
-    deferred: Counted
+    deferred: Breakdown
     """By the class of the last failure, or ``not_tried``."""
     lost: tuple[str, ...]
     """Keys of images whose outcome could not be written."""
@@ -245,7 +245,7 @@ class ProcessingStats:
     """None when no prices were looked up."""
     notes: Mapping[str, int]
     """What was done to images before sending, and to how many."""
-    other_words: OtherWords | None
+    other_words: EditedPrompts | None
     """None where every call had the user's own words and settings."""
     tree: TreeTotals
 

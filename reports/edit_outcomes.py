@@ -13,15 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from errors import ErrorKind
+from errors import TRANSIENT
 from models import Attempt, Parameter, Usage
-
-_WAITED_OUT = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
-"""What waiting cures: such a call says nothing about its words, and no other words would have saved it."""
 
 
 @dataclass(slots=True, eq=False)
-class Arm:
+class ArmCounts:
     """What one change came to: an edit, a setting, or all of a kind together."""
 
     tried: int = 0
@@ -32,23 +29,23 @@ class Arm:
     """That carried it, however they ended."""
     usage: Usage = field(default_factory=Usage)
     _paid: Decimal = Decimal(0)
-    _unpriced: int = 0
+    _unpriced_calls: int = 0
 
     def add_call(self, usage: Usage, cost: Decimal | None) -> None:
         """Count a call that carried it; a cost of None is one that nobody knows."""
         self.calls += 1
         self.usage += usage
         self._paid += cost or 0
-        self._unpriced += cost is None
+        self._unpriced_calls += cost is None
 
     @property
     def cost(self) -> Decimal | None:
         """Of all its calls; None where the cost of one is not known, or there was none."""
-        return self._paid if self.calls and not self._unpriced else None
+        return self._paid if self.calls and not self._unpriced_calls else None
 
 
 @dataclass(slots=True)
-class Candidate:
+class SuggestionCandidate:
     """How an edit did on images that failed consistently, with the run's own settings."""
 
     text: str
@@ -61,24 +58,24 @@ class Candidate:
 
 
 @dataclass(slots=True)
-class Wordings:
+class EditOutcomes:
     """The counters; owned by one thread."""
 
-    other_words: Arm = field(default_factory=Arm)
+    edited: ArmCounts = field(default_factory=ArmCounts)
     """All calls that carried an edit."""
-    other_settings: Arm = field(default_factory=Arm)
+    changed_settings: ArmCounts = field(default_factory=ArmCounts)
     """All calls with the user's own words and other settings."""
-    asked_again: Arm = field(default_factory=Arm)
+    asked_again: ArmCounts = field(default_factory=ArmCounts)
     """The control: a coin kept the user's words where an edit would have had its turn."""
-    edits: dict[str, Arm] = field(default_factory=dict)
-    parameters: dict[Parameter, Arm] = field(default_factory=dict)
-    candidates: dict[str, Candidate] = field(default_factory=dict)
+    by_edit: dict[str, ArmCounts] = field(default_factory=dict)
+    by_parameter: dict[Parameter, ArmCounts] = field(default_factory=dict)
+    suggestion_candidates: dict[str, SuggestionCandidate] = field(default_factory=dict)
     """By the edit's name."""
-    asked: int = 0
+    images_asked: int = 0
     """Images asked about at all."""
-    served: int = 0
+    served_by_base: int = 0
     """Images answered in the user's own words, sooner or later."""
-    hard: int = 0
+    hard_images: int = 0
     """Images that the user's words failed on consistently: an edit had its turn, or a control its coin."""
     hard_calls: int = 0
     """What these took, without calls that waiting would have cured."""
@@ -94,11 +91,11 @@ class Wordings:
         if not attempts:
             return
         changed: list[Parameter] = []
-        tried: dict[Arm, None] = {}
-        arms: tuple[Arm, ...] = ()
+        tried: dict[ArmCounts, None] = {}
+        arms: tuple[ArmCounts, ...] = ()
         for attempt, cost in zip(attempts, costs, strict=True):
             changed += (one for one in attempt.prompt.parameters if one not in changed)
-            arms = self._arms_of(attempt, changed)
+            arms = self._find_arms(attempt, changed)
             tried.update(dict.fromkeys(arms))
             for arm in arms:
                 arm.add_call(attempt.usage, cost)
@@ -106,39 +103,39 @@ class Wordings:
             arm.tried += 1
         for arm in arms if answered else ():
             arm.rescued += 1
-        self.asked += 1
-        self.served += answered and not attempts[-1].prompt.edits
-        self._judge(attempts, answered=answered)
+        self.images_asked += 1
+        self.served_by_base += answered and not attempts[-1].prompt.edits
+        self._count_candidates(attempts, answered=answered)
 
-    def _arms_of(self, attempt: Attempt, changed: Sequence[Parameter]) -> tuple[Arm, ...]:
+    def _find_arms(self, attempt: Attempt, changed: Sequence[Parameter]) -> tuple[ArmCounts, ...]:
         """Return where a call belongs; ``changed`` has the settings in the order of their first change."""
         prompt = attempt.prompt
         if prompt.edits:
-            return self.other_words, self.edits.setdefault(prompt.edits[-1], Arm())
+            return self.edited, self.by_edit.setdefault(prompt.edits[-1], ArmCounts())
         arms = (self.asked_again,) if prompt.is_control else ()
         if not prompt.parameters:
             return arms
         last = max(prompt.parameters, key=changed.index)
-        return *arms, self.other_settings, self.parameters.setdefault(last, Arm())
+        return *arms, self.changed_settings, self.by_parameter.setdefault(last, ArmCounts())
 
-    def _judge(self, attempts: Sequence[Attempt], *, answered: bool) -> None:
+    def _count_candidates(self, attempts: Sequence[Attempt], *, answered: bool) -> None:
         """Count what tells how an edit would have done as the prompt of the run."""
         if not any(attempt.prompt.edits or attempt.prompt.is_control for attempt in attempts):
             return
-        telling = [attempt for attempt in attempts if _tells(attempt)]
-        self.hard += 1
-        self.hard_calls += len(telling)
+        informative = [attempt for attempt in attempts if _is_informative(attempt)]
+        self.hard_images += 1
+        self.hard_calls += len(informative)
         # With other settings as well nobody knows whether the words alone would have done.
-        alone = [one.prompt for one in telling if one.prompt.edits and not one.prompt.parameters]
-        texts = {prompt.edits[-1]: prompt.text for prompt in alone}
+        edited_prompts = [one.prompt for one in informative if one.prompt.edits and not one.prompt.parameters]
+        texts = {prompt.edits[-1]: prompt.text for prompt in edited_prompts}
         for name, text in texts.items():
-            self.candidates.setdefault(name, Candidate(text)).tried += 1
+            self.suggestion_candidates.setdefault(name, SuggestionCandidate(text)).tried += 1
         last = attempts[-1].prompt
         if answered and last.edits and not last.parameters:
-            rescuer = self.candidates[last.edits[-1]]
+            rescuer = self.suggestion_candidates[last.edits[-1]]
             rescuer.rescued += 1
-            rescuer.saved_calls += len(telling) - 1
+            rescuer.saved_calls += len(informative) - 1
 
 
-def _tells(attempt: Attempt) -> bool:
-    return attempt.kind not in _WAITED_OUT and attempt.ended_run is None
+def _is_informative(attempt: Attempt) -> bool:
+    return attempt.kind not in TRANSIENT and attempt.ended_run is None

@@ -6,50 +6,52 @@ from itertools import groupby
 
 from models import Attempt, Failed, Prompt, RunInfo
 from reports.advice import advice_for
-from utils.json_encoding import instant
-from utils.logger import one_line
+from utils.json_encoding import utc_isoformat
+from utils.logger import escape_unprintable
 
 _INDENT = "    "
 
 
-def error_log(failed: Failed, run: RunInfo) -> str:
+def build_error_log(failed: Failed, run: RunInfo) -> str:
     """Return the report of a failure, for people."""
-    return "\n".join(_report(failed, run)) + "\n"
+    return "\n".join(_report_lines(failed, run)) + "\n"
 
 
-def _report(failed: Failed, run: RunInfo) -> Iterator[str]:
-    advice = advice_for(failed.kind, is_repaired=bool(run.options.get("enable_prompt_optimization")))
-    yield f"{one_line(failed.job.key)} has no answer: {failed.kind}"
+def _report_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
+    advice = advice_for(
+        failed.kind, has_prompt_optimization=bool(run.options.get("enable_prompt_optimization"))
+    )
+    yield f"{escape_unprintable(failed.job.key)} has no answer: {failed.kind}"
     yield ""
-    yield f"What happened   {one_line(failed.detail)}"
+    yield f"What happened   {escape_unprintable(failed.detail)}"
     yield f"Why             {advice.cause}"
     yield f"What to do      {advice.remedy}"
     yield ""
-    yield from _facts(failed, run)
+    yield from _fact_lines(failed, run)
     yield ""
-    yield from _attempts(failed.attempts)
-    yield from _prompts(failed)
+    yield from _attempt_lines(failed.attempts)
+    yield from _prompt_lines(failed)
     if failed.partial_text:
         yield ""
         yield "What came of the answer"
-        yield from _block(failed.partial_text)
+        yield from _indent_lines(failed.partial_text)
 
 
-def _facts(failed: Failed, run: RunInfo) -> Iterator[str]:
+def _fact_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
     content = failed.content
-    yield f"Image           {one_line(failed.job.key)}"
+    yield f"Image           {escape_unprintable(failed.job.key)}"
     unit = "byte" if failed.job.size_bytes == 1 else "bytes"
     yield f"                {failed.job.size_bytes:,} {unit}" + (
         f", {content.mime_type}, {content.width} x {content.height} pixels" if content else ""
     )
     if content:
         yield f"                SHA-256 {content.sha256}"
-        yield from (f"                {one_line(note)}" for note in content.notes)
-    yield f"Model           {one_line(run.model)}"
+        yield from (f"                {escape_unprintable(note)}" for note in content.notes)
+    yield f"Model           {escape_unprintable(run.model)}"
     yield f"Run             {run.run_id}, version {run.version}"
 
 
-def _attempts(attempts: Sequence[Attempt]) -> Iterator[str]:
+def _attempt_lines(attempts: Sequence[Attempt]) -> Iterator[str]:
     if not attempts:
         yield "No call was made."
         return
@@ -58,38 +60,38 @@ def _attempts(attempts: Sequence[Attempt]) -> Iterator[str]:
     for attempt in attempts:
         ended = attempt.kind or attempt.ended_run or "answered"
         yield (
-            f"{attempt.number:>7}  {instant(attempt.started_at):<24}  {attempt.seconds:>7.1f}"
-            f"  {ended:<15}  {attempt.http_status or '-':>4}  {_name(attempt.prompt)}"
+            f"{attempt.number:>7}  {utc_isoformat(attempt.started_at):<24}  {attempt.seconds:>7.1f}"
+            f"  {ended:<15}  {attempt.http_status or '-':>4}  {_format_prompt_name(attempt.prompt)}"
         )
         if attempt.detail:
-            yield f"{'':>9}{one_line(attempt.detail)}{_status(attempt)}"
+            yield f"{'':>9}{escape_unprintable(attempt.detail)}{_format_status(attempt)}"
 
 
-def _status(attempt: Attempt) -> str:
+def _format_status(attempt: Attempt) -> str:
     words = (attempt.api_status or "", *attempt.quota_ids)
-    said = ", ".join(one_line(word) for word in words if word)
-    return f" [{said}]" if said else ""
+    details = ", ".join(escape_unprintable(word) for word in words if word)
+    return f" [{details}]" if details else ""
 
 
-def _prompts(failed: Failed) -> Iterator[str]:
+def _prompt_lines(failed: Failed) -> Iterator[str]:
     """Yield every wording once, in the order of the calls that carried it."""
-    for prompt in _each_once([*(attempt.prompt for attempt in failed.attempts), failed.prompt]):
+    for prompt in _unique_prompts([*(attempt.prompt for attempt in failed.attempts), failed.prompt]):
         yield ""
-        yield f"Prompt {_name(prompt)}"
-        yield from _block(prompt.text)
+        yield f"Prompt {_format_prompt_name(prompt)}"
+        yield from _indent_lines(prompt.text)
 
 
-def _each_once(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+def _unique_prompts(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
     return iter(dict.fromkeys(replace(prompt, is_control=False) for prompt, _ in groupby(prompts)))
 
 
-def _name(prompt: Prompt) -> str:
+def _format_prompt_name(prompt: Prompt) -> str:
     """Return a prompt's revision, edits and changed settings: ``1 (soften)``, ``0 (less thinking)``."""
     changed = (*prompt.edits, *(parameter.replace("_", " ") for parameter in prompt.parameters))
     return f"{prompt.revision} ({' + '.join(changed) if changed else 'as given'})"
 
 
-def _block(text: str) -> Iterator[str]:
+def _indent_lines(text: str) -> Iterator[str]:
     """Yield the lines of a text, indented, with control characters shown and not obeyed."""
     for line in text.rstrip("\n").split("\n"):
-        yield (_INDENT + one_line(line.removesuffix("\r").expandtabs())).rstrip()
+        yield (_INDENT + escape_unprintable(line.removesuffix("\r").expandtabs())).rstrip()

@@ -12,10 +12,10 @@ from decimal import Decimal
 
 from errors import ErrorKind
 from models import Parameter, RunInfo
-from prompts.uplift import Interval, Uplift, wilson
+from prompts.uplift import Interval, Uplift, wilson_interval
 from reports import prompt_suggestion
 from reports.documents import Suggestion
-from reports.edit_outcomes import Arm
+from reports.edit_outcomes import ArmCounts
 from reports.tally import Tally
 
 
@@ -29,7 +29,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmCount:
+class UpliftArm:
     """One side of the comparison of edits with asking again."""
 
     tried: int
@@ -41,8 +41,8 @@ class ArmCount:
 class UpliftSection:
     """What the first edit did over asking again, among images that failed twice alike."""
 
-    edited: ArmCount
-    asked_again: ArmCount
+    edited: UpliftArm
+    asked_again: UpliftArm
     """The control: a coin kept the user's own words."""
     difference: Share | None
     """Of the shares of rescues; None where there is nothing to compare."""
@@ -53,7 +53,7 @@ class UpliftSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RewordedCalls:
+class EditedPromptCalls:
     """What other words took."""
 
     total: int
@@ -133,7 +133,7 @@ class PromptEvolution:
     """Of these, answered so."""
     edits: Mapping[str, EditCount]
     parameters: Mapping[str, ParameterCount]
-    calls: RewordedCalls
+    calls: EditedPromptCalls
     uplift: UpliftSection | None
     """None without prompt optimization."""
     proposals: tuple[ProposalEntry, ...]
@@ -141,85 +141,89 @@ class PromptEvolution:
     """The edited prompt that should have been there from the start, where one is sure to."""
 
 
-def prompt_evolution(
+def build_prompt_evolution(
     run: RunInfo,
     tally: Tally,
     uplift: Uplift | None = None,
     proposals: Sequence[ProposalEntry] = (),
 ) -> PromptEvolution:
     """Return the head of the document about other words; its list of images is streamed."""
-    seen = tally.wordings
+    outcomes = tally.edit_outcomes
     return PromptEvolution(
         prompt=run.prompt,
-        reworded=seen.other_words.tried,
-        rescued=seen.other_words.rescued,
-        edits={name: _edit_count(arm) for name, arm in _most_tried_first(seen.edits)},
-        parameters={name: _parameter_count(arm) for name, arm in _most_tried_first(seen.parameters)},
-        calls=_calls(seen.other_words),
-        uplift=_uplift(uplift, seen.other_words) if uplift else None,
+        reworded=outcomes.edited.tried,
+        rescued=outcomes.edited.rescued,
+        edits={name: _build_edit_count(arm) for name, arm in _most_tried_first(outcomes.by_edit)},
+        parameters={
+            name: _build_parameter_count(arm) for name, arm in _most_tried_first(outcomes.by_parameter)
+        },
+        calls=_build_calls(outcomes.edited),
+        uplift=_build_uplift(uplift, outcomes.edited) if uplift else None,
         proposals=tuple(proposals),
-        suggestion=prompt_suggestion.suggestion(seen, calls=tally.requests),
+        suggestion=prompt_suggestion.find_suggestion(outcomes, calls=tally.requests),
     )
 
 
-def _most_tried_first(arms: Mapping[str, Arm] | Mapping[Parameter, Arm]) -> list[tuple[str, Arm]]:
+def _most_tried_first(
+    arms: Mapping[str, ArmCounts] | Mapping[Parameter, ArmCounts],
+) -> list[tuple[str, ArmCounts]]:
     return sorted(
         ((str(name), arm) for name, arm in arms.items()), key=lambda item: (-item[1].tried, item[0])
     )
 
 
-def _edit_count(arm: Arm) -> EditCount:
+def _build_edit_count(arm: ArmCounts) -> EditCount:
     return EditCount(
         tried=arm.tried,
         rescued=arm.rescued,
-        share=_share(wilson(arm.rescued, arm.tried)),
+        share=_build_share(wilson_interval(arm.rescued, arm.tried)),
         calls=arm.calls,
         input_tokens=arm.usage.input_tokens,
         output_tokens=arm.usage.output_tokens,
-        cost_usd=_dollars(arm.cost),
+        cost_usd=_round_dollars(arm.cost),
         cost_per_rescue=_cost_per_rescue(arm),
     )
 
 
-def _parameter_count(arm: Arm) -> ParameterCount:
+def _build_parameter_count(arm: ArmCounts) -> ParameterCount:
     return ParameterCount(
         tried=arm.tried,
         answered=arm.rescued,
         calls=arm.calls,
         input_tokens=arm.usage.input_tokens,
         output_tokens=arm.usage.output_tokens,
-        cost_usd=_dollars(arm.cost),
+        cost_usd=_round_dollars(arm.cost),
     )
 
 
-def _calls(arm: Arm) -> RewordedCalls:
+def _build_calls(arm: ArmCounts) -> EditedPromptCalls:
     used, rescued = arm.usage, arm.rescued
     tokens = used.input_tokens + used.output_tokens
-    return RewordedCalls(
+    return EditedPromptCalls(
         total=arm.calls,
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
-        cost_usd=_dollars(arm.cost),
+        cost_usd=_round_dollars(arm.cost),
         per_rescue=round(arm.calls / rescued, 2) if rescued else None,
         tokens_per_rescue=round(tokens / rescued, 1) if rescued else None,
         cost_per_rescue=_cost_per_rescue(arm),
     )
 
 
-def _uplift(measured: Uplift, reworded: Arm) -> UpliftSection:
-    edited, again, difference = measured.edited, measured.asked_again, measured.difference
-    each = None if reworded.cost is None else float(reworded.cost) / reworded.calls
-    shown = difference if measured.shown else None
+def _build_uplift(measured: Uplift, edited_arm: ArmCounts) -> UpliftSection:
+    edited, asked_again, difference = measured.edited, measured.asked_again, measured.difference
+    each = None if edited_arm.cost is None else float(edited_arm.cost) / edited_arm.calls
+    shown = difference if measured.is_significant else None
     return UpliftSection(
-        edited=ArmCount(tried=edited.tries, rescued=edited.rescues),
-        asked_again=ArmCount(tried=again.tries, rescued=again.rescues),
-        difference=_share(difference) if difference else None,
-        calls_per_additional_rescue=_inverse(shown) if shown else None,
-        cost_per_additional_rescue=_inverse(shown, times=each, digits=6) if shown and each else None,
+        edited=UpliftArm(tried=edited.tries, rescued=edited.rescues),
+        asked_again=UpliftArm(tried=asked_again.tries, rescued=asked_again.rescues),
+        difference=_build_share(difference) if difference else None,
+        calls_per_additional_rescue=_invert(shown) if shown else None,
+        cost_per_additional_rescue=_invert(shown, times=each, digits=6) if shown and each else None,
     )
 
 
-def _inverse(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Share:
+def _invert(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Share:
     """Return what one rescue more than by asking again takes: the inverse of the difference, end by end.
 
     Source: D. G. Altman, Confidence intervals for the number needed to treat, BMJ 317 (1998) 1309.
@@ -231,16 +235,16 @@ def _inverse(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Sh
     )
 
 
-def _share(interval: Interval) -> Share:
+def _build_share(interval: Interval) -> Share:
     return Share(
         estimate=round(interval.estimate, 4), low=round(interval.low, 4), high=round(interval.high, 4)
     )
 
 
-def _cost_per_rescue(arm: Arm) -> float | None:
-    return _dollars(arm.cost / arm.rescued) if arm.cost is not None and arm.rescued else None
+def _cost_per_rescue(arm: ArmCounts) -> float | None:
+    return _round_dollars(arm.cost / arm.rescued) if arm.cost is not None and arm.rescued else None
 
 
-def _dollars(cost: Decimal | None) -> float | None:
+def _round_dollars(cost: Decimal | None) -> float | None:
     """To the millionth, as all amounts."""
     return None if cost is None else float(round(cost, 6))

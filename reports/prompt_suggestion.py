@@ -25,15 +25,14 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from prompts.uplift import Tally as Tries
-from prompts.uplift import newcombe, wilson
+from prompts.uplift import SuccessCount, newcombe_interval, wilson_interval
 from reports.documents import Suggestion
-from reports.edit_outcomes import Candidate, Wordings
-from utils.logger import one_line
+from reports.edit_outcomes import EditOutcomes, SuggestionCandidate
+from utils.logger import escape_unprintable
 
-TRIED_AT_LEAST = 10
+MIN_TRIED = 10
 """Images that an edit must have been tried on."""
-LOW_AT_LEAST = 0.5
+MIN_RESCUE_SHARE = 0.5
 """What the lower end of its share of rescues must reach."""
 HARD_ONE_IN = 10
 """Of so many images asked about, the user's words must have failed on one at least."""
@@ -41,20 +40,24 @@ HARD_ONE_IN = 10
 _FLAG = "--prompt "
 
 
-def suggestion(seen: Wordings, *, calls: int) -> Suggestion | None:
+def find_suggestion(outcomes: EditOutcomes, *, calls: int) -> Suggestion | None:
     """Return the edited prompt that should have been there from the start; None where none is sure to.
 
     Args:
-        seen: what came of all words.
+        outcomes: what came of all words.
         calls: all calls of the run.
     """
-    if seen.hard * HARD_ONE_IN < seen.asked:
+    if outcomes.hard_images * HARD_ONE_IN < outcomes.images_asked:
         return None
-    serving = [name for name, candidate in seen.candidates.items() if _serves(candidate, seen)]
-    if not serving:
+    better = [
+        name
+        for name, candidate in outcomes.suggestion_candidates.items()
+        if _is_better_prompt(candidate, outcomes)
+    ]
+    if not better:
         return None
-    name = min(serving, key=lambda one: (-seen.candidates[one].saved_calls, one))
-    best = seen.candidates[name]
+    name = min(better, key=lambda one: (-outcomes.suggestion_candidates[one].saved_calls, one))
+    best = outcomes.suggestion_candidates[name]
     return Suggestion(
         edit=name,
         prompt=best.text,
@@ -62,36 +65,39 @@ def suggestion(seen: Wordings, *, calls: int) -> Suggestion | None:
         rescued=best.rescued,
         saved_calls=best.saved_calls,
         calls=calls,
-        not_tried_on=seen.served,
-        may_fail_on=_may_fail_on(best, seen),
+        not_tried_on=outcomes.served_by_base,
+        may_fail_on=_max_failures(best, outcomes),
     )
 
 
-def _serves(candidate: Candidate, seen: Wordings) -> bool:
-    low = wilson(candidate.rescued, candidate.tried).low
-    if candidate.tried < TRIED_AT_LEAST or low < LOW_AT_LEAST:
+def _is_better_prompt(candidate: SuggestionCandidate, outcomes: EditOutcomes) -> bool:
+    low = wilson_interval(candidate.rescued, candidate.tried).low
+    if candidate.tried < MIN_TRIED or low < MIN_RESCUE_SHARE:
         return False
-    edited = Tries(tries=candidate.tried, rescues=candidate.rescued)
-    again = Tries(tries=seen.asked_again.tried, rescues=seen.asked_again.rescued)
-    return newcombe(edited, again).low > 0.0 and _may_fail_on(candidate, seen) >= (1.0 - low) * seen.served
+    edited = SuccessCount(tries=candidate.tried, rescues=candidate.rescued)
+    again = SuccessCount(tries=outcomes.asked_again.tried, rescues=outcomes.asked_again.rescued)
+    return (
+        newcombe_interval(edited, again).low > 0.0
+        and _max_failures(candidate, outcomes) >= (1.0 - low) * outcomes.served_by_base
+    )
 
 
-def _may_fail_on(candidate: Candidate, seen: Wordings) -> int:
+def _max_failures(candidate: SuggestionCandidate, outcomes: EditOutcomes) -> int:
     """Return on how many of the images served the edit may fail before all it saves is lost."""
     # Every failure takes at least one more call.
-    further = max(seen.hard_calls - seen.hard, seen.hard)
-    return min(seen.served, candidate.saved_calls * seen.hard // further)
+    further = max(outcomes.hard_calls - outcomes.hard_images, outcomes.hard_images)
+    return min(outcomes.served_by_base, candidate.saved_calls * outcomes.hard_images // further)
 
 
-def closing_lines(said: Suggestion, *, width: int, document: str) -> Iterator[str]:
+def format_suggestion(suggestion: Suggestion, *, width: int, document: str) -> Iterator[str]:
     """Yield the suggestion for people, the prompt at its end as one types it.
 
     Args:
-        said: the suggestion.
+        suggestion: the suggestion.
         width: columns that a line may take, unless one word of the prompt takes more.
         document: where the same stands in full.
     """
-    flag = list(_typed(said.prompt, width)) if _is_plain(said.prompt) else []
+    flag = list(_format_flag(suggestion.prompt, width)) if _is_plain(suggestion.prompt) else []
     # Answers hang on the prompt: with another one nothing counts as answered.
     end = (
         "To use it, which asks about all images anew:"
@@ -99,23 +105,27 @@ def closing_lines(said: Suggestion, *, width: int, document: str) -> Iterator[st
         else f"It stands in {document} under suggestion."
     )
     yield from textwrap.wrap(
-        one_line(f"{_sentence(said)} {end}"), width, break_long_words=False, break_on_hyphens=False
+        escape_unprintable(f"{_describe(suggestion)} {end}"),
+        width,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     yield from flag
 
 
-def _sentence(said: Suggestion) -> str:
-    seen = (
-        f'"{said.edit}" answered {said.rescued:,} of {said.tried:,} images that your words failed on twice.'
+def _describe(suggestion: Suggestion) -> str:
+    text = (
+        f'"{suggestion.edit}" answered {suggestion.rescued:,} of {suggestion.tried:,} images'
+        " that your words failed on twice."
         " As the prompt of the whole run it might have saved"
-        f" some {said.saved_calls:,} of {said.calls:,} calls"
+        f" some {suggestion.saved_calls:,} of {suggestion.calls:,} calls"
     )
-    if not said.not_tried_on:
-        return f"{seen}."
-    images = f"{said.not_tried_on:,} image{'' if said.not_tried_on == 1 else 's'}"
+    if not suggestion.not_tried_on:
+        return f"{text}."
+    images = f"{suggestion.not_tried_on:,} image{'' if suggestion.not_tried_on == 1 else 's'}"
     return (
-        f"{seen}; it was not tried on the {images} that your words served, and may fail on"
-        f" {said.may_fail_on:,} of them before that is lost."
+        f"{text}; it was not tried on the {images} that your words served, and may fail on"
+        f" {suggestion.may_fail_on:,} of them before that is lost."
     )
 
 
@@ -124,23 +134,23 @@ def _is_plain(prompt: str) -> bool:
     return prompt.replace("\n", "").isprintable()
 
 
-def _typed(prompt: str, width: int) -> Iterator[str]:
+def _format_flag(prompt: str, width: int) -> Iterator[str]:
     """Yield the flag as a shell reads it: quoted pieces, each but the last followed by a backslash.
 
     The shell joins them to the very prompt, to the last blank; wrapped like prose it would become another.
     """
     pieces = [""]
     for word in re.findall(r"\s*\S+\s*|\s+", prompt):
-        room = width - len("\\") - (len(_FLAG) if len(pieces) == 1 else 0)
-        if pieces[-1] and ("\n" in pieces[-1] or len(_quoted(pieces[-1] + word.rstrip("\n"))) > room):
+        width_left = width - len("\\") - (len(_FLAG) if len(pieces) == 1 else 0)
+        if pieces[-1] and ("\n" in pieces[-1] or len(_quote(pieces[-1] + word.rstrip("\n"))) > width_left):
             pieces.append("")
         pieces[-1] += word
-    *some, last = map(_quoted, pieces)
+    *some, last = map(_quote, pieces)
     lines = [*(f"{piece}\\" for piece in some), last]
     yield from f"{_FLAG}{lines[0]}".split("\n")
     for line in lines[1:]:
         yield from line.split("\n")
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "'\"'\"'") + "'"

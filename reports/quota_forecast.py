@@ -15,17 +15,17 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from errors import FatalError, StopReason
-from reports.advice import NO_WAITING, RAISE_SPENDING
+from reports.advice import RAISE_SPENDING_CAP, WAITING_IS_USELESS
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 _AFTER_RESET = timedelta(minutes=5)
 """How long after the reset a cron job is safe from clocks that differ a little."""
-_NIGHTS_WITH_A_DATE = 1_000
-_DAYS_OF_A_YEAR = 366
+_MAX_DAYS_WITH_DATE = 1_000
+_DAYS_PER_YEAR = 366
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class QuotaForecast:
     """How it goes on after a run that was stopped."""
 
     remedy: str
@@ -42,12 +42,12 @@ class Outlook:
 
 def next_reset(now: datetime) -> datetime:
     """Return when the quotas per day begin anew: the first midnight in California after ``now``, in UTC."""
-    return _midnight(now, days=1)
+    return _pacific_midnight(now, days=1)
 
 
 def last_reset(now: datetime) -> datetime:
     """Return when the present quota day began, in UTC: at ``now`` or at most 25 hours before."""
-    return _midnight(now, days=0)
+    return _pacific_midnight(now, days=0)
 
 
 def cron_time(now: datetime, zone: tzinfo | None = None) -> time:
@@ -57,17 +57,20 @@ def cron_time(now: datetime, zone: tzinfo | None = None) -> time:
     fits these would ask before the reset in all the others.
     """
     first = next_reset(now).astimezone(zone)
-    latest = max(_later_by(_midnight(now, days=day).astimezone(zone), first) for day in _coming_year())
+    latest = max(
+        _clock_difference(_pacific_midnight(now, days=day).astimezone(zone), first)
+        for day in _next_year_days()
+    )
     # Plain arithmetic on the clock's face: no day, and so no change of clocks, is meant.
     return (datetime.combine(first.date(), first.time()) + latest + _AFTER_RESET).time()
 
 
-def nights(images_left: int, per_night: int) -> int:
+def days_needed(images_left: int, per_day: int) -> int:
     """Return how many nights so many images take."""
-    return -(-images_left // per_night)
+    return -(-images_left // per_day)
 
 
-def images_per_night(stop: FatalError, answered: int) -> int | None:
+def daily_capacity(stop: FatalError, answered: int) -> int | None:
     """Return how many images one day's quota is good for; None when nothing tells.
 
     Args:
@@ -81,9 +84,9 @@ def images_per_night(stop: FatalError, answered: int) -> int | None:
     return answered or None
 
 
-def outlook(
+def forecast_quota(
     stop: FatalError, *, now: datetime, images_left: int, answered: int, zone: tzinfo | None = None
-) -> Outlook:
+) -> QuotaForecast:
     """Return how it goes on after a run that ``stop`` ended at ``now``.
 
     Args:
@@ -94,92 +97,94 @@ def outlook(
         zone: where the user is; None for where the machine is.
     """
     if stop.reason is StopReason.DAILY_QUOTA:
-        return _after_daily_quota(stop, now=now, images_left=images_left, answered=answered, zone=zone)
+        return _forecast_daily_quota(stop, now=now, images_left=images_left, answered=answered, zone=zone)
     if stop.reason is StopReason.SPEND_LIMIT and stop.retry_after_s:
         frees_at = now + timedelta(seconds=stop.retry_after_s)
-        return Outlook(
-            remedy=f"run again after {_moment(frees_at, zone)}, or {RAISE_SPENDING}{_left(images_left)}",
+        return QuotaForecast(
+            remedy=f"run again after {_format_moment(frees_at, zone)}, or {RAISE_SPENDING_CAP}"
+            f"{_describe_left(images_left)}",
             images_left=images_left,
             resets_at=frees_at.astimezone(UTC),
-            resets_at_local=_written(frees_at, zone),
+            resets_at_local=_format_iso(frees_at, zone),
         )
-    return Outlook(remedy=_remedy(stop.reason, images_left), images_left=images_left)
+    return QuotaForecast(remedy=_describe_remedy(stop.reason, images_left), images_left=images_left)
 
 
-def _after_daily_quota(
+def _forecast_daily_quota(
     stop: FatalError, *, now: datetime, images_left: int, answered: int, zone: tzinfo | None
-) -> Outlook:
-    resets_at, each = next_reset(now), images_per_night(stop, answered)
-    count = None if each is None else nights(images_left, each)
-    again = (
-        f"run again after {_moment(resets_at, zone)}, when the quota of a day resets"
+) -> QuotaForecast:
+    resets_at, per_day = next_reset(now), daily_capacity(stop, answered)
+    days = None if per_day is None else days_needed(images_left, per_day)
+    remedy = (
+        f"run again after {_format_moment(resets_at, zone)}, when the quota of a day resets"
         f" ({cron_time(now, zone):%H:%M} suits cron all year)"
     )
-    if each and count:
-        again += f"; at {each:,} a day {_takes(images_left, count)}"
-        if count <= _NIGHTS_WITH_A_DATE:
-            again += f", until {_date(_midnight(now, days=count).astimezone(zone), now.astimezone(zone))}"
-    return Outlook(
-        remedy=again,
+    if per_day and days:
+        remedy += f"; at {per_day:,} a day {_describe_days(images_left, days)}"
+        if days <= _MAX_DAYS_WITH_DATE:
+            last = _pacific_midnight(now, days=days).astimezone(zone)
+            remedy += f", until {_format_date(last, now.astimezone(zone))}"
+    return QuotaForecast(
+        remedy=remedy,
         images_left=images_left,
         resets_at=resets_at,
-        resets_at_local=_written(resets_at, zone),
-        images_per_night=each,
-        nights_left=count,
+        resets_at_local=_format_iso(resets_at, zone),
+        images_per_night=per_day,
+        nights_left=days,
     )
 
 
-def _remedy(reason: StopReason, images_left: int) -> str:
+def _describe_remedy(reason: StopReason, images_left: int) -> str:
     match reason:
         case StopReason.SPEND_LIMIT:
             return (
                 "run again in a quarter of an hour, since a limit on the last ten minutes frees itself, or"
-                f" {RAISE_SPENDING}{_left(images_left)}"
+                f" {RAISE_SPENDING_CAP}{_describe_left(images_left)}"
             )
         case StopReason.CREDIT_SPENT:
-            return f"{reason.remedy}{_left(images_left)}"
+            return f"{reason.remedy}{_describe_left(images_left)}"
         case StopReason.NO_QUOTA:
-            return f"{reason.remedy}; {NO_WAITING}{_left(images_left)}"
+            return f"{reason.remedy}; {WAITING_IS_USELESS}{_describe_left(images_left)}"
         case _:
             return reason.remedy
 
 
-def _midnight(now: datetime, *, days: int) -> datetime:
+def _pacific_midnight(now: datetime, *, days: int) -> datetime:
     """Midnight always exists there: clocks change at two in the morning."""
     day = now.astimezone(PACIFIC).date() + timedelta(days=days)
     return datetime.combine(day, time(), PACIFIC).astimezone(UTC)
 
 
-def _coming_year() -> range:
-    return range(1, _DAYS_OF_A_YEAR + 1)
+def _next_year_days() -> range:
+    return range(1, _DAYS_PER_YEAR + 1)
 
 
-def _later_by(local: datetime, first: datetime) -> timedelta:
+def _clock_difference(local: datetime, first: datetime) -> timedelta:
     """Return how much later the clock's face shows it, the short way round: 00:00 is later than 23:00."""
     minutes = (local.hour - first.hour) * 60 + local.minute - first.minute
     return timedelta(minutes=(minutes + 720) % 1440 - 720)
 
 
-def _moment(moment: datetime, zone: tzinfo | None) -> str:
+def _format_moment(moment: datetime, zone: tzinfo | None) -> str:
     local = moment.astimezone(zone)
     return f"{local:%H:%M} on {local.day} {local:%b} (local time)"
 
 
-def _date(local: datetime, today: datetime) -> str:
+def _format_date(local: datetime, today: datetime) -> str:
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%b}{year}"
 
 
-def _written(moment: datetime, zone: tzinfo | None) -> str:
+def _format_iso(moment: datetime, zone: tzinfo | None) -> str:
     return moment.astimezone(zone).isoformat(timespec="seconds")
 
 
-def _takes(images_left: int, count: int) -> str:
+def _describe_days(images_left: int, count: int) -> str:
     some = "the remaining image takes" if images_left == 1 else f"the remaining {images_left:,} images take"
     return f"{some} {count:,} more night{'' if count == 1 else 's'}"
 
 
-def _left(images_left: int) -> str:
+def _describe_left(images_left: int) -> str:
     if not images_left:
         return ""
     return f"; {images_left:,} image{' is' if images_left == 1 else 's are'} left"

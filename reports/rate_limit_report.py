@@ -9,16 +9,16 @@ what time it is.
 import math
 from datetime import datetime, timedelta, tzinfo
 
-from rate_limit.types import PacingFigures, WaitCause
+from rate_limit.types import RateLimitStats, WaitCause
 from reports.documents import Pacing
 
-_SHORT_FROM = 10_000
+_UNITS_FROM = 10_000
 _DAY_S = 86_400.0
-_LONGEST_S = 1e9
+_MAX_WAIT_S = 1e9
 
 
-def progress_words(
-    figures: PacingFigures,
+def describe_limit(
+    stats: RateLimitStats,
     *,
     now_s: float,
     utcnow: datetime,
@@ -29,50 +29,52 @@ def progress_words(
     """Return what limits the run at the moment, in about 50 columns at most; empty when nothing does.
 
     Args:
-        figures: how the pacing stands.
+        stats: how the pacing stands.
         now_s: the instant on the clock of ``figures``.
         utcnow: the same instant on the wall clock.
         rpm: the user's own ceiling on requests a minute, if any.
         tpm: the same for tokens.
         zone: where the user is; None for where the machine is.
     """
-    match figures.waiting_for:
+    match stats.waiting_for:
         case WaitCause.OUTAGE:
             return "service overloaded: one probe at a time"
         case WaitCause.QUOTA:
-            until = _until(figures.waiting_until_s, now_s, utcnow, zone)
-            return _for_quota(figures, until)
+            until = _format_until(stats.waiting_until_s, now_s, utcnow, zone)
+            return _describe_quota_wait(stats, until)
         case WaitCause.CEILING:
             ceilings = (("--rpm", rpm), ("--tpm", tpm))
-            return " ".join(f"{flag} {_plain_number(most)}" for flag, most in ceilings if most is not None)
-        case WaitCause.PACE if figures.pace_rpm is not None:
-            return ", ".join(filter(None, (f"pace {_short(figures.pace_rpm)}/min", _limit(figures))))
+            return " ".join(f"{flag} {_format_plain(most)}" for flag, most in ceilings if most is not None)
+        case WaitCause.PACE if stats.pace_rpm is not None:
+            return ", ".join(
+                filter(None, (f"pace {_format_short(stats.pace_rpm)}/min", _describe_binding_limit(stats)))
+            )
         case _:
             return ""
 
 
-def pacing_section(figures: PacingFigures | None) -> Pacing | None:
+def build_pacing_section(stats: RateLimitStats | None) -> Pacing | None:
     """Return what a run's document says about its pacing; None when nothing was paced."""
-    if figures is None:
+    if stats is None:
         return None
-    share = min(1.0, figures.refused / figures.requests) if figures.requests else 0.0
-    refusals = sorted(figures.refusals.items(), key=lambda item: (-item[1], item[0]))
+    share = min(1.0, stats.rejected / stats.requests) if stats.requests else 0.0
+    by_quota = sorted(stats.rejections.items(), key=lambda item: (-item[1], item[0]))
     return Pacing(
-        limit_requests_per_minute=_rounded(figures.limit_rpm),
-        limit_tokens_per_minute=_rounded(figures.limit_tpm),
-        limit_is_named=figures.limit_is_named,
-        pace_at_end=_rounded(figures.pace_rpm),
-        concurrency=figures.concurrency,
-        requests=figures.requests,
-        refused=figures.refused,
+        limit_requests_per_minute=_round(stats.limit_rpm),
+        limit_tokens_per_minute=_round(stats.limit_tpm),
+        limit_is_named=stats.limit_is_named,
+        pace_at_end=_round(stats.pace_rpm),
+        concurrency=stats.concurrency,
+        requests=stats.requests,
+        refused=stats.rejected,
         refused_share=round(share, 4),
-        refused_by_quota=dict(refusals),
-        waited_seconds={str(cause): round(figures.waited_s.get(cause, 0.0), 1) for cause in WaitCause},
-        wasted_upload_bytes=figures.wasted_upload_bytes,
+        refused_by_quota=dict(by_quota),
+        waited_seconds={str(cause): round(stats.waited_s.get(cause, 0.0), 1) for cause in WaitCause},
+        wasted_upload_bytes=stats.wasted_upload_bytes,
     )
 
 
-def closing_words(pacing: Pacing | None) -> str:
+def summary_line(pacing: Pacing | None) -> str:
     """Return how the service limited the run, as half a sentence; empty when it refused nothing."""
     if pacing is None or not pacing.refused:
         return ""
@@ -92,47 +94,47 @@ def closing_words(pacing: Pacing | None) -> str:
     )
 
 
-def _for_quota(figures: PacingFigures, until: str) -> str:
-    limit, waiting = _limit(figures), figures.waiting
+def _describe_quota_wait(stats: RateLimitStats, until: str) -> str:
+    limit, waiting = _describe_binding_limit(stats), stats.waiting
     # The longer name of the one limit leaves no room for what is waited for, which it says by itself.
     what = "waiting" if "tokens" in limit else "waiting for quota"
     waits = f"{waiting} {what}{until}" if waiting else ""
     return ", ".join(filter(None, (limit, waits)))
 
 
-def _limit(figures: PacingFigures) -> str:
+def _describe_binding_limit(stats: RateLimitStats) -> str:
     """Return the limit that binds as far as it is known: the one that refused more calls."""
-    if figures.limit_tpm is not None and (figures.limit_rpm is None or _is_about_tokens(figures)):
-        return f"limit {_short(figures.limit_tpm)} tokens/min"
-    return "" if figures.limit_rpm is None else f"limit {_short(figures.limit_rpm)}/min"
+    if stats.limit_tpm is not None and (stats.limit_rpm is None or _is_about_tokens(stats)):
+        return f"limit {_format_short(stats.limit_tpm)} tokens/min"
+    return "" if stats.limit_rpm is None else f"limit {_format_short(stats.limit_rpm)}/min"
 
 
-def _is_about_tokens(figures: PacingFigures) -> bool:
-    tokens = sum(count for quota, count in figures.refusals.items() if "token" in quota.lower())
-    return 2 * tokens > sum(figures.refusals.values())
+def _is_about_tokens(stats: RateLimitStats) -> bool:
+    tokens = sum(count for quota, count in stats.rejections.items() if "token" in quota.lower())
+    return 2 * tokens > sum(stats.rejections.values())
 
 
-def _until(until_s: float | None, now_s: float, utcnow: datetime, zone: tzinfo | None) -> str:
+def _format_until(until_s: float | None, now_s: float, utcnow: datetime, zone: tzinfo | None) -> str:
     if until_s is None or not math.isfinite(until_s):
         return ""
-    wait_s = min(max(0.0, until_s - now_s), _LONGEST_S)
+    wait_s = min(max(0.0, until_s - now_s), _MAX_WAIT_S)
     # Counted in UTC, so that a change of clocks in between is right on the local one.
     local = (utcnow + timedelta(seconds=wait_s)).astimezone(zone)
     return f" until {local:%H:%M:%S}" if wait_s < _DAY_S else f" until {local.day} {local:%b}"
 
 
-def _short(number: float) -> str:
+def _format_short(number: float) -> str:
     """Return a rate in few characters: ``4.5``, ``58``, ``2000``, ``250k``, ``1.5M``."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= max(size, _SHORT_FROM):
+        if number >= max(size, _UNITS_FROM):
             return f"{number / size:.3g}{unit}" if number < 1_000 * size else f"{number / size:.0f}{unit}"
     return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:.0f}"
 
 
-def _plain_number(number: float) -> str:
+def _format_plain(number: float) -> str:
     """A flag's value is shown as it can be typed."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
-def _rounded(number: float | None) -> float | None:
+def _round(number: float | None) -> float | None:
     return round(number, 1) if number is not None and math.isfinite(number) else None

@@ -12,28 +12,28 @@ from itertools import islice
 from costs.price_book import Costs
 from errors import ErrorKind, FatalError
 from models import RunInfo
-from rate_limit.types import PacingFigures
+from rate_limit.types import RateLimitStats
 from reports import prompt_suggestion, quota_forecast
 from reports.advice import STOPPED_BECAUSE, advice_for
-from reports.cost_report import cost_section
+from reports.cost_report import build_cost_section
 from reports.documents import (
     Accounting,
-    Counted,
+    Breakdown,
+    EditedPrompts,
     ErrorAnalysis,
     ErrorGroup,
     Example,
     FailureEntry,
-    OtherWords,
-    PassedOver,
     ProcessingStats,
     Requests,
+    SkippedFiles,
     Stopped,
     Tokens,
     TreeTotals,
 )
-from reports.rate_limit_report import pacing_section
-from reports.summary import Where, last_line, summary
-from reports.tally import ANSWERED, EXAMPLES, FAIL_ON_ANY, Tally
+from reports.rate_limit_report import build_pacing_section
+from reports.summary import OutputPaths, build_last_line, build_summary
+from reports.tally import ANSWERED, FAIL_ON_ANY, MAX_EXAMPLES, Tally
 from settings.options import FailOn
 
 __all__ = [
@@ -42,17 +42,17 @@ __all__ = [
     "ErrorGroup",
     "Example",
     "FailureEntry",
-    "Limits",
+    "OutputPaths",
     "PlanCounts",
     "ProcessingStats",
+    "QuotaStatus",
     "Tally",
     "TreeTotals",
-    "Where",
-    "error_analysis",
-    "error_group",
-    "last_line",
-    "processing_stats",
-    "summary",
+    "build_error_analysis",
+    "build_error_group",
+    "build_last_line",
+    "build_processing_stats",
+    "build_summary",
 ]
 
 
@@ -69,10 +69,10 @@ class PlanCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class QuotaStatus:
     """What the end of a run knows about the service's limits."""
 
-    figures: PacingFigures | None = None
+    stats: RateLimitStats | None = None
     """How the pacing stands; None when the run ended before there was any."""
     answered_today: int | None = None
     """Answers of this quota day, of all runs in the output directory; None: only this run's are known."""
@@ -80,11 +80,11 @@ class Limits:
     """Where the user is; None for where the machine is."""
 
 
-_NOTHING_KNOWN = Limits()
-_EVOLUTION = "prompt_evolution.json"
+_UNKNOWN_QUOTA = QuotaStatus()
+_EVOLUTION_FILE = "prompt_evolution.json"
 
 
-def processing_stats(
+def build_processing_stats(
     *,
     run: RunInfo,
     ended_at: datetime,
@@ -93,16 +93,16 @@ def processing_stats(
     tree: TreeTotals,
     stop: FatalError | None,
     fail_on: FailOn = FAIL_ON_ANY,
-    limits: Limits = _NOTHING_KNOWN,
+    quota: QuotaStatus = _UNKNOWN_QUOTA,
     costs: Costs | None = None,
 ) -> ProcessingStats:
     """Return the document about the run as a whole, which ended at ``ended_at`` (UTC), early if ``stop``."""
-    went = _accounting(tally, plan)
+    accounting = _build_accounting(tally, plan)
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
     return ProcessingStats(
         exit_code=code,
         exit_meaning=code.meaning,
-        stopped=_stopped(stop, went, tally=tally, ended_at=ended_at, limits=limits) if stop else None,
+        stopped=_build_stopped(stop, accounting, tally=tally, ended_at=ended_at, quota=quota),
         started_at=run.started_at,
         ended_at=ended_at,
         seconds=max(0.0, (ended_at - run.started_at).total_seconds()),
@@ -110,51 +110,53 @@ def processing_stats(
         prompt=run.prompt,
         fingerprint=run.fingerprint,
         options=run.options,
-        accounting=went,
-        passed_over=_passed_over(tally),
-        failed=_counted(tally.failed),
-        deferred=_counted(tally.deferred),
-        lost=tuple(tally.lost),
+        accounting=accounting,
+        passed_over=_build_skipped_files(tally),
+        failed=_build_breakdown(tally.failed),
+        deferred=_build_breakdown(tally.deferred),
+        lost=tuple(tally.unsaved),
         deferred_because=_largest_first(tally.deferred_because),
-        requests=_requests(tally),
-        pacing=pacing_section(limits.figures),
-        tokens=_tokens(tally),
-        cost=cost_section(costs, tally),
+        requests=_build_requests(tally),
+        pacing=build_pacing_section(quota.stats),
+        tokens=_build_tokens(tally),
+        cost=build_cost_section(costs, tally),
         notes=_largest_first(tally.notes),
-        other_words=_other_words(tally),
+        other_words=_build_edited_prompts(tally),
         tree=tree,
     )
 
 
-def _stopped(
-    stop: FatalError, went: Accounting, *, tally: Tally, ended_at: datetime, limits: Limits
-) -> Stopped:
-    outlook = quota_forecast.outlook(
+def _build_stopped(
+    stop: FatalError | None, accounting: Accounting, *, tally: Tally, ended_at: datetime, quota: QuotaStatus
+) -> Stopped | None:
+    if stop is None:
+        return None
+    forecast = quota_forecast.forecast_quota(
         stop,
         now=ended_at,
-        images_left=went.deferred + max(0, went.not_started),
-        answered=limits.answered_today or tally.results[ANSWERED],
-        zone=limits.zone,
+        images_left=accounting.deferred + max(0, accounting.not_started),
+        answered=quota.answered_today or tally.results[ANSWERED],
+        zone=quota.zone,
     )
     return Stopped(
         reason=stop.reason,
         detail=": ".join(filter(None, (STOPPED_BECAUSE.get(stop.reason), stop.detail))),
-        remedy=outlook.remedy,
-        images_left=outlook.images_left,
-        resets_at=outlook.resets_at,
-        resets_at_local=outlook.resets_at_local,
-        images_per_night=outlook.images_per_night,
-        nights_left=outlook.nights_left,
+        remedy=forecast.remedy,
+        images_left=forecast.images_left,
+        resets_at=forecast.resets_at,
+        resets_at_local=forecast.resets_at_local,
+        images_per_night=forecast.images_per_night,
+        nights_left=forecast.nights_left,
     )
 
 
-def _accounting(tally: Tally, plan: PlanCounts) -> Accounting:
-    passed_over = tally.passed_over.total()
+def _build_accounting(tally: Tally, plan: PlanCounts) -> Accounting:
+    skipped = tally.skipped.total()
     not_started = plan.to_do - tally.finished
-    left_alone = plan.already_answered + plan.known_failures + plan.not_selected
+    untouched = plan.already_answered + plan.known_failures + plan.not_selected
     return Accounting(
-        files_seen=passed_over + plan.found,
-        passed_over=passed_over,
+        files_seen=skipped + plan.found,
+        passed_over=skipped,
         found=plan.found,
         already_answered=plan.already_answered,
         known_failures=plan.known_failures,
@@ -163,51 +165,51 @@ def _accounting(tally: Tally, plan: PlanCounts) -> Accounting:
         reused=tally.reused,
         failed=tally.failed.total(),
         deferred=tally.deferred.total(),
-        lost=len(tally.lost),
+        lost=len(tally.unsaved),
         not_started=not_started,
-        adds_up=not_started >= 0 and plan.found == left_alone + tally.finished + not_started,
+        adds_up=not_started >= 0 and plan.found == untouched + tally.finished + not_started,
     )
 
 
-def _passed_over(tally: Tally) -> PassedOver:
-    reasons = _largest_first(tally.passed_over)
-    examples = {reason: tuple(tally.passed_over_examples[reason]) for reason in reasons}
-    return PassedOver(total=sum(reasons.values()), by=reasons, examples=examples)
+def _build_skipped_files(tally: Tally) -> SkippedFiles:
+    reasons = _largest_first(tally.skipped)
+    examples = {reason: tuple(tally.skipped_examples[reason]) for reason in reasons}
+    return SkippedFiles(total=sum(reasons.values()), by=reasons, examples=examples)
 
 
-def _requests(tally: Tally) -> Requests:
+def _build_requests(tally: Tally) -> Requests:
     return Requests(
         total=tally.requests,
         by_result=_largest_first(tally.results),
         refused_by_http_status=dict(sorted(tally.http_statuses.items())),
-        retries=_counted(tally.retries),
+        retries=_build_breakdown(tally.retries),
         upload_bytes=tally.upload_bytes,
     )
 
 
-def _tokens(tally: Tally) -> Tokens:
+def _build_tokens(tally: Tally) -> Tokens:
     used = tally.usage
     return Tokens(
         input=used.input_tokens, output=used.output_tokens, total=used.input_tokens + used.output_tokens
     )
 
 
-def _other_words(tally: Tally) -> OtherWords | None:
-    seen = tally.wordings
-    if not seen.other_words.tried and not seen.other_settings.tried:
+def _build_edited_prompts(tally: Tally) -> EditedPrompts | None:
+    outcomes = tally.edit_outcomes
+    if not outcomes.edited.tried and not outcomes.changed_settings.tried:
         return None
-    return OtherWords(
-        tried=seen.other_words.tried,
-        answered=seen.other_words.rescued,
-        tried_with_settings=seen.other_settings.tried,
-        answered_with_settings=seen.other_settings.rescued,
-        suggestion=prompt_suggestion.suggestion(seen, calls=tally.requests),
-        see=_EVOLUTION,
+    return EditedPrompts(
+        tried=outcomes.edited.tried,
+        answered=outcomes.edited.rescued,
+        tried_with_settings=outcomes.changed_settings.tried,
+        answered_with_settings=outcomes.changed_settings.rescued,
+        suggestion=prompt_suggestion.find_suggestion(outcomes, calls=tally.requests),
+        see=_EVOLUTION_FILE,
     )
 
 
-def _counted(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> Counted:
-    return Counted(total=sum(counts.values()), by=_largest_first(counts))
+def _build_breakdown(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> Breakdown:
+    return Breakdown(total=sum(counts.values()), by=_largest_first(counts))
 
 
 def _largest_first(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> dict[str, int]:
@@ -215,8 +217,13 @@ def _largest_first(counts: Mapping[str, int] | Mapping[ErrorKind, int]) -> dict[
     return dict(sorted(plain.items(), key=lambda item: (-item[1], item[0])))
 
 
-def error_group(
-    kind: ErrorKind, *, count: int, examples: Iterable[Example], command: str, is_repaired: bool = False
+def build_error_group(
+    kind: ErrorKind,
+    *,
+    count: int,
+    examples: Iterable[Example],
+    command: str,
+    has_prompt_optimization: bool = False,
 ) -> ErrorGroup:
     """Return the group of all failures of one class.
 
@@ -225,21 +232,21 @@ def error_group(
         count: images.
         examples: the first ``EXAMPLES`` of these are shown.
         command: what the user types to run again with the same settings.
-        is_repaired: these settings allow other words.
+        has_prompt_optimization: these settings allow other words.
 
     """
-    advice = advice_for(kind, is_repaired=is_repaired)
+    advice = advice_for(kind, has_prompt_optimization=has_prompt_optimization)
     return ErrorGroup(
         kind=kind,
         count=count,
         cause=advice.cause,
         remedy=advice.remedy,
-        command=f"{command} {advice.flags}".rstrip() if advice.worth_repeating else None,
-        examples=tuple(islice(examples, EXAMPLES)),
+        command=f"{command} {advice.flags}".rstrip() if advice.is_worth_repeating else None,
+        examples=tuple(islice(examples, MAX_EXAMPLES)),
     )
 
 
-def error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int]) -> ErrorAnalysis:
+def build_error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int]) -> ErrorAnalysis:
     """Return the head of the document about failures; its list of all failures is streamed."""
     ordered = sorted(groups, key=lambda group: (-group.count, group.kind))
     return ErrorAnalysis(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from errors import ErrorKind, ExitCode
 from reports import prompt_suggestion
 from reports.advice import advice_for
-from reports.cost_report import closing_words as cost_words
+from reports.cost_report import summary_line as cost_line
 from reports.documents import ProcessingStats
-from reports.rate_limit_report import closing_words as pace_words
-from utils.logger import one_line
+from reports.rate_limit_report import summary_line as pacing_line
+from utils.logger import escape_unprintable
 
 WIDTH = 79
 """Columns; only a path without a blank can be longer."""
@@ -23,7 +23,7 @@ _LABEL = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class OutputPaths:
     """Where the user finds what the run left; paths for people."""
 
     output_dir: str
@@ -31,156 +31,162 @@ class Where:
     archive: str | None = None
 
 
-def summary(stats: ProcessingStats, where: Where, *, dry_run: bool) -> str:
+def build_summary(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool) -> str:
     """Return the closing lines: what came of the images, why some failed, where everything lies."""
-    return "\n".join(_summary(stats, where, dry_run=dry_run)) + "\n"
+    return "\n".join(_summary_lines(stats, paths, dry_run=dry_run)) + "\n"
 
 
-def last_line(stats: ProcessingStats) -> str:
+def build_last_line(stats: ProcessingStats) -> str:
     """Return one line: how the run ended, what to do next, and the exit code."""
-    said = one_line(f"{_end(stats)} (exit code {stats.exit_code:d}: {stats.exit_meaning})")
-    return said[:1].upper() + said[1:]
+    line = escape_unprintable(f"{_describe_end(stats)} (exit code {stats.exit_code:d}: {stats.exit_meaning})")
+    return line[:1].upper() + line[1:]
 
 
 def is_nothing_new(stats: ProcessingStats) -> bool:
     """Tell a run that went well and found every image answered already."""
-    went = stats.accounting
-    return stats.exit_code == ExitCode.DONE and went.found == went.already_answered
+    accounting = stats.accounting
+    return stats.exit_code == ExitCode.DONE and accounting.found == accounting.already_answered
 
 
-def _summary(stats: ProcessingStats, where: Where, *, dry_run: bool) -> Iterator[str]:
+def _summary_lines(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield "[DRY RUN] No call was made and nothing was paid: the results are simulated."
-    yield from _images(stats)
-    yield from _failures(stats)
-    yield from _passed_over(stats)
-    yield from _other_words(stats, where)
-    yield from _calls(stats, dry_run=dry_run)
-    yield from _places(stats, where)
-    yield from _suggestion(stats, where)
+    yield from _image_lines(stats)
+    yield from _failure_lines(stats)
+    yield from _skipped_lines(stats)
+    yield from _edited_prompt_lines(stats, paths)
+    yield from _call_lines(stats, dry_run=dry_run)
+    yield from _path_lines(stats, paths)
+    yield from _suggestion_lines(stats, paths)
 
 
-def _images(stats: ProcessingStats) -> Iterator[str]:
-    went = stats.accounting
-    yield f"{_images_word(went.found)} found in {_duration(stats.seconds)}"
+def _image_lines(stats: ProcessingStats) -> Iterator[str]:
+    accounting = stats.accounting
+    yield f"{_format_images(accounting.found)} found in {_format_duration(stats.seconds)}"
     rows = (
-        (went.answered, "answered"),
-        (went.reused, "answered without a call: their bytes were answered before"),
-        (went.already_answered, "answered by an earlier run"),
-        (went.failed, "failed"),
-        (went.known_failures, "failed in an earlier run, left alone"),
-        (went.not_selected, "not selected, left alone"),
-        (went.deferred, "put off: nothing is wrong with them, the next run does them"),
-        (went.lost, f"lost, could not be written: {', '.join(map(one_line, stats.lost))}"),
-        (went.not_started, "not started: the next run does them"),
+        (accounting.answered, "answered"),
+        (accounting.reused, "answered without a call: their bytes were answered before"),
+        (accounting.already_answered, "answered by an earlier run"),
+        (accounting.failed, "failed"),
+        (accounting.known_failures, "failed in an earlier run, left alone"),
+        (accounting.not_selected, "not selected, left alone"),
+        (accounting.deferred, "put off: nothing is wrong with them, the next run does them"),
+        (accounting.lost, f"lost, could not be written: {', '.join(map(escape_unprintable, stats.lost))}"),
+        (accounting.not_started, "not started: the next run does them"),
     )
     for count, what in rows:
-        yield from _wrapped(f"{count:>7,}  {what}", indent=9) if count else ()
+        yield from _wrap(f"{count:>7,}  {what}", indent=9) if count else ()
 
 
-def _failures(stats: ProcessingStats) -> Iterator[str]:
+def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.failed.total:
         yield "Failures"
     for kind, count in stats.failed.by.items():
         advice = advice_for(
-            ErrorKind(kind), is_repaired=bool(stats.options.get("enable_prompt_optimization"))
+            ErrorKind(kind), has_prompt_optimization=bool(stats.options.get("enable_prompt_optimization"))
         )
-        yield from _wrapped(f"{count:>7,}  {kind}: {advice.cause} {advice.remedy}", indent=9)
+        yield from _wrap(f"{count:>7,}  {kind}: {advice.cause} {advice.remedy}", indent=9)
 
 
-def _passed_over(stats: ProcessingStats) -> Iterator[str]:
+def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.passed_over.total:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in stats.passed_over.by.items())
-        yield from _row("Passed over", reasons)
+        yield from _wrap_row("Passed over", reasons)
 
 
-def _other_words(stats: ProcessingStats, where: Where) -> Iterator[str]:
+def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
     """Nobody takes an answer to other words for one to his own without having been told."""
-    went = stats.other_words
-    if went is None:
+    edited = stats.other_words
+    if edited is None:
         return
     counts = (
-        (went.answered, went.tried, "in other words than yours"),
-        (went.answered_with_settings, went.tried_with_settings, "in your words with other settings"),
+        (edited.answered, edited.tried, "in other words than yours"),
+        (edited.answered_with_settings, edited.tried_with_settings, "in your words with other settings"),
     )
-    said = [f"{done:,} of {_images_word(tried)} answered {how}" for done, tried, how in counts if tried]
-    yield from _row("Other words", f"{', '.join(said)}; see {where.metadata}/{went.see}")
+    parts = [f"{done:,} of {_format_images(tried)} answered {how}" for done, tried, how in counts if tried]
+    yield from _wrap_row("Other words", f"{', '.join(parts)}; see {paths.metadata}/{edited.see}")
 
 
-def _suggestion(stats: ProcessingStats, where: Where) -> Iterator[str]:
-    went = stats.other_words
-    if went and went.suggestion:
-        document = f"{where.metadata}/{went.see}"
-        yield from prompt_suggestion.closing_lines(went.suggestion, width=WIDTH, document=document)
+def _suggestion_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
+    edited = stats.other_words
+    if edited and edited.suggestion:
+        document = f"{paths.metadata}/{edited.see}"
+        yield from prompt_suggestion.format_suggestion(edited.suggestion, width=WIDTH, document=document)
 
 
-def _calls(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:
-    made, tokens = stats.requests, stats.tokens
-    again = f", {made.retries.total:,} of them retries" if made.retries.total else ""
-    yield from _row("Calls", f"{made.total:,}{again}{', simulated' if dry_run else ''}")
+def _call_lines(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:
+    requests, tokens = stats.requests, stats.tokens
+    again = f", {requests.retries.total:,} of them retries" if requests.retries.total else ""
+    yield from _wrap_row("Calls", f"{requests.total:,}{again}{', simulated' if dry_run else ''}")
     if tokens.total and not dry_run:
-        yield from _row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
-    said = cost_words(stats.cost, model=stats.model)
-    if said and made.total:
-        yield from _row("Cost", said)
-    limited = pace_words(stats.pacing)
-    if limited:
-        yield from _row("Pacing", limited)
+        yield from _wrap_row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
+    cost = cost_line(stats.cost, model=stats.model)
+    if cost and requests.total:
+        yield from _wrap_row("Cost", cost)
+    pacing = pacing_line(stats.pacing)
+    if pacing:
+        yield from _wrap_row("Pacing", pacing)
 
 
-def _places(stats: ProcessingStats, where: Where) -> Iterator[str]:
-    went = stats.accounting
-    if went.answered + went.reused + went.already_answered:
-        yield from _row("Results", f"{where.output_dir}/successful")
-    if went.failed + went.known_failures:
-        yield from _row("Reports", f"{where.output_dir}/failed")
-    yield from _row("Metadata", where.metadata)
-    if where.archive:
-        yield from _row("Archive", where.archive)
+def _path_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
+    accounting = stats.accounting
+    if accounting.answered + accounting.reused + accounting.already_answered:
+        yield from _wrap_row("Results", f"{paths.output_dir}/successful")
+    if accounting.failed + accounting.known_failures:
+        yield from _wrap_row("Reports", f"{paths.output_dir}/failed")
+    yield from _wrap_row("Metadata", paths.metadata)
+    if paths.archive:
+        yield from _wrap_row("Archive", paths.archive)
 
 
-def _end(stats: ProcessingStats) -> str:
-    went = stats.accounting
+def _describe_end(stats: ProcessingStats) -> str:
+    accounting = stats.accounting
     if stats.stopped:
         return f"stopped: {stats.stopped.detail.rstrip('. ')}. Next: {stats.stopped.remedy}."
     match stats.exit_code:
         case ExitCode.NO_INPUT:
             return "no image was found: check --input-dir."
         case ExitCode.SOME_FAILED:
-            return f"{_images_word(went.failed)} failed. Next: read the reports, then run again."
+            return f"{_format_images(accounting.failed)} failed. Next: read the reports, then run again."
         case ExitCode.TRY_LATER:
             because = next(iter(stats.deferred_because), "the service was not to be had")
-            return f"{_images_word(went.deferred)} put off: {because.rstrip('. ')}. Next: {_later(stats)}."
-        case _ if went.found == went.already_answered + went.known_failures + went.not_selected:
-            return _nothing_asked(stats)
+            deferred = _format_images(accounting.deferred)
+            return f"{deferred} put off: {because.rstrip('. ')}. Next: {_describe_retry(stats)}."
+        case _ if (
+            accounting.found
+            == accounting.already_answered + accounting.known_failures + accounting.not_selected
+        ):
+            return _describe_no_calls(stats)
         case _:
-            return f"done: {_images_word(went.answered + went.reused)} answered."
+            return f"done: {_format_images(accounting.answered + accounting.reused)} answered."
 
 
-def _later(stats: ProcessingStats) -> str:
+def _describe_retry(stats: ProcessingStats) -> str:
     """A service that was never reached may be a wrong address, which no waiting mends."""
     if stats.requests.by_result.keys() == {ErrorKind.NETWORK}:
         return "check the connection, the proxy and --api-base-url, then run the same command again"
     return "run the same command again later"
 
 
-def _nothing_asked(stats: ProcessingStats) -> str:
-    went = stats.accounting
+def _describe_no_calls(stats: ProcessingStats) -> str:
+    accounting = stats.accounting
     if is_nothing_new(stats):
-        return f"nothing new: {_images_word(went.found)}, all answered before, no call made."
-    parts = [f"{_images_word(went.already_answered)} answered before"]
-    if went.known_failures:
-        parts.append(f"{went.known_failures:,} failed before and left alone (--retry-failed asks again)")
-    if went.not_selected:
-        parts.append(f"{went.not_selected:,} not selected")
+        return f"nothing new: {_format_images(accounting.found)}, all answered before, no call made."
+    parts = [f"{_format_images(accounting.already_answered)} answered before"]
+    if accounting.known_failures:
+        parts.append(
+            f"{accounting.known_failures:,} failed before and left alone (--retry-failed asks again)"
+        )
+    if accounting.not_selected:
+        parts.append(f"{accounting.not_selected:,} not selected")
     return f"nothing to ask: {', '.join(parts)}."
 
 
-def _images_word(count: int) -> str:
+def _format_images(count: int) -> str:
     return f"{count:,} image{'' if count == 1 else 's'}"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """Return a length of time in the two units that matter."""
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -189,11 +195,11 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
 
 
-def _row(label: str, text: str) -> list[str]:
-    return _wrapped(f"{label:<{_LABEL}}{one_line(text)}", indent=_LABEL)
+def _wrap_row(label: str, text: str) -> list[str]:
+    return _wrap(f"{label:<{_LABEL}}{escape_unprintable(text)}", indent=_LABEL)
 
 
-def _wrapped(text: str, *, indent: int) -> list[str]:
+def _wrap(text: str, *, indent: int) -> list[str]:
     # A path is never broken: it is there to be copied.
     return textwrap.wrap(
         text,

@@ -15,10 +15,10 @@ from typing import assert_never
 
 from errors import ErrorKind, ExitCode, StopReason
 from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
-from reports.edit_outcomes import Wordings
+from reports.edit_outcomes import EditOutcomes
 from settings.options import FailOn
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 
 FAIL_ON_ANY = FailOn(at_least=1)
 NOT_TRIED = "not_tried"
@@ -29,11 +29,11 @@ ANSWERED = "answered"
 PROPOSAL = "proposal"
 """Where a call is counted that asked a model for words, however it ended; it is about no image."""
 
-Price = Callable[[Usage, datetime], Decimal | None]
+PriceFunction = Callable[[Usage, datetime], Decimal | None]
 """What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
 
 
-def unpriced(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it is a Price
+def unknown_price(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it is a Price
     """Return that nobody knows what a call costs."""
     return None
 
@@ -42,7 +42,7 @@ def unpriced(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it
 class Tally:
     """The counters of one run; owned by one thread."""
 
-    price: Price = unpriced
+    price: PriceFunction = unknown_price
 
     succeeded: int = 0
     """Images answered by a call."""
@@ -51,15 +51,15 @@ class Tally:
     failed: Counter[ErrorKind] = field(default_factory=Counter)
     deferred: Counter[str] = field(default_factory=Counter)
     """By the class of the last failure, or ``NOT_TRIED``."""
-    wordings: Wordings = field(default_factory=Wordings)
+    edit_outcomes: EditOutcomes = field(default_factory=EditOutcomes)
     """What came of other words and other settings than the user's own."""
     deferred_because: Counter[str] = field(default_factory=Counter)
     """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
-    lost: list[str] = field(default_factory=list)
+    unsaved: list[str] = field(default_factory=list)
     """Keys of images whose outcome could not be written; the first ends the run, so they are few."""
-    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     """Files that are no input, by reason."""
-    passed_over_examples: dict[str, list[str]] = field(default_factory=dict)
+    skipped_examples: dict[str, list[str]] = field(default_factory=dict)
     """The paths of the first ``EXAMPLES`` of each reason."""
     requests: int = 0
     """Calls made."""
@@ -87,22 +87,22 @@ class Tally:
     @property
     def finished(self) -> int:
         """Images with an outcome of any kind."""
-        return self.answered + self.failed.total() + self.deferred.total() + len(self.lost)
+        return self.answered + self.failed.total() + self.deferred.total() + len(self.unsaved)
 
     def progress_counts(self) -> dict[str, int]:
         """Return what a progress display shows."""
         return {"done": self.answered, "failed": self.failed.total(), "deferred": self.deferred.total()}
 
-    def pass_over(self, reason: str, path: PurePath) -> None:
+    def skip(self, reason: str, path: PurePath) -> None:
         """Count a file that is no input."""
-        self.passed_over[reason] += 1
-        examples = self.passed_over_examples.setdefault(reason, [])
-        if len(examples) < EXAMPLES:
+        self.skipped[reason] += 1
+        examples = self.skipped_examples.setdefault(reason, [])
+        if len(examples) < MAX_EXAMPLES:
             examples.append(str(path))
 
-    def lose(self, outcome: Outcome) -> None:
+    def record_unsaved(self, outcome: Outcome) -> None:
         """Count an image whose outcome could not be written; its calls were made all the same."""
-        self.lost.append(outcome.job.key)
+        self.unsaved.append(outcome.job.key)
         if not isinstance(outcome, Reused):
             self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=False)
 
@@ -127,7 +127,7 @@ class Tally:
                 self.notes.update(content.notes if content else ())
             case Deferred(kind=kind, detail=detail):
                 self.deferred[kind or NOT_TRIED] += 1
-                if detail in self.deferred_because or len(self.deferred_because) < EXAMPLES:
+                if detail in self.deferred_because or len(self.deferred_because) < MAX_EXAMPLES:
                     self.deferred_because[detail] += 1
             case _:
                 assert_never(outcome)
@@ -168,7 +168,7 @@ class Tally:
             self._add_cost(result_of(attempt), cost)
             if attempt.http_status is not None:
                 self.http_statuses[attempt.http_status] += 1
-        self.wordings.add(attempts, costs, answered=answered)
+        self.edit_outcomes.add(attempts, costs, answered=answered)
 
     def _add_cost(self, result: str, cost: Decimal | None) -> None:
         if cost:

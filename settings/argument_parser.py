@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from errors import ExitCode, UsageError
-from settings.options import OPTIONS, Group, Loudness, Option
+from settings.options import OPTIONS, Group, Option, Verbosity
 
 STATUS = "status"
 """The name of the flag that asks for the state of an output directory instead of a run."""
@@ -29,9 +29,9 @@ def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
     """
     known, rest = build_parser(version=version).parse_known_args(argv)
     if rest:
-        raise UsageError(_unknown(rest))
+        raise UsageError(_explain_unknown(rest))
     values: dict[str, str | bool] = vars(known)
-    missing = [str(option.flag) for option in OPTIONS if option.required and option.name not in values]
+    missing = [str(option.flag) for option in OPTIONS if option.is_required and option.name not in values]
     if missing and STATUS not in values:
         raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
     return values
@@ -53,7 +53,7 @@ def build_parser(*, version: str) -> argparse.ArgumentParser:
     for option in OPTIONS:
         if option.flag:
             groups[option.group].add_argument(option.flag, **_arguments(option))  # type: ignore[arg-type]
-    _add_loudness(groups[Group.SAID])
+    _add_verbosity_flags(groups[Group.LOGGING])
     version_line = f"gemini-batch-processor {version}"
     other = groups[Group.OTHER]
     other.add_argument(
@@ -72,12 +72,12 @@ def build_parser(*, version: str) -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of ending the process: ``main`` alone decides on exit codes."""
-        flag, _, trouble = message.removeprefix("argument ").partition(": ")
-        if trouble == "expected one argument":
+        flag, _, problem = message.removeprefix("argument ").partition(": ")
+        if problem == "expected one argument":
             raise UsageError(f"{flag} needs a value (write {flag}=VALUE when the value begins with a dash)")
-        if trouble.startswith("ignored explicit argument"):
+        if problem.startswith("ignored explicit argument"):
             raise UsageError(f"{flag} takes no value")
-        raise UsageError(f"{flag}: {trouble} (see --help)")
+        raise UsageError(f"{flag}: {problem} (see --help)")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -86,20 +86,24 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _arguments(option: Option) -> dict[str, object]:
-    common: dict[str, object] = {"dest": option.name, "help": _help(option), "default": argparse.SUPPRESS}
-    if option.takes.type is bool:
+    common: dict[str, object] = {
+        "dest": option.name,
+        "help": _help_text(option),
+        "default": argparse.SUPPRESS,
+    }
+    if option.spec.type is bool:
         return common | {"action": argparse.BooleanOptionalAction}
     return common | {"metavar": option.metavar}
 
 
-def _add_loudness(group: "argparse._ArgumentGroup") -> None:
+def _add_verbosity_flags(group: "argparse._ArgumentGroup") -> None:
     """Add the two short ways to say ``LOG_LEVEL``."""
-    either = group.add_mutually_exclusive_group()
+    exclusive = group.add_mutually_exclusive_group()
     for short, word, meaning in (
-        ("-q", Loudness.QUIET, "say only what went wrong"),
-        ("-v", Loudness.VERBOSE, "say every step"),
+        ("-q", Verbosity.QUIET, "say only what went wrong"),
+        ("-v", Verbosity.VERBOSE, "say every step"),
     ):
-        either.add_argument(
+        exclusive.add_argument(
             short,
             f"--{word}",
             dest="log_level",
@@ -109,14 +113,14 @@ def _add_loudness(group: "argparse._ArgumentGroup") -> None:
         )
 
 
-def _help(option: Option) -> str:
-    remarks = ["required"] if option.required else []
+def _help_text(option: Option) -> str:
+    remarks = ["required"] if option.is_required else []
     if option.unset or option.default is not None:
         remarks.append(f"default: {option.unset or option.default}")
     if option.variable:
         remarks.append(f"env: {option.variable}")
-    said = f"{option.help} ({', '.join(remarks)})" if remarks else option.help
-    return said.replace("%", "%%")
+    text = f"{option.help} ({', '.join(remarks)})" if remarks else option.help
+    return text.replace("%", "%%")
 
 
 def _epilog() -> str:
@@ -133,7 +137,7 @@ def _epilog() -> str:
     )
 
 
-def _unknown(rest: Sequence[str]) -> str:
+def _explain_unknown(rest: Sequence[str]) -> str:
     """Say what is wrong with words that belong to no option, without repeating one that may be a key."""
     word = next((word for word in rest if word.startswith("-")), None)
     if word is None:

@@ -1,8 +1,4 @@
-"""Which options are there, what may each be, and what holds when nobody sets it?
-
-``OPTIONS`` is the one table: flags, variables, defaults, bounds and the words of ``--help`` all come
-from it. This file must not know how a value is read, nor what is done with it.
-"""
+"""The table of all options: flags, variables, defaults, bounds and the words of ``--help``."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 
-class _Word(StrEnum):
+class _CaselessEnum(StrEnum):
     """A word out of a few, in any mixture of capitals."""
 
     @classmethod
@@ -22,7 +18,7 @@ class _Word(StrEnum):
         return next((member for member in cls if member == word), None)
 
 
-class ArchiveFormat(_Word):
+class ArchiveFormat(_CaselessEnum):
     """What the finished output directory is packed into."""
 
     ZIP = "zip"
@@ -30,7 +26,7 @@ class ArchiveFormat(_Word):
     NONE = "none"
 
 
-class Loudness(_Word):
+class Verbosity(_CaselessEnum):
     """How much is said while the program works."""
 
     QUIET = "quiet"
@@ -41,10 +37,10 @@ class Loudness(_Word):
     def _missing_(cls, value: object) -> Self | None:
         """Understand the level names of other programs, which often share ``LOG_LEVEL``."""
         word = str(value).lower()
-        return super()._missing_(_LOUDNESS_OF_LEVEL.get(word, word))
+        return super()._missing_(_VERBOSITY_BY_LEVEL.get(word, word))
 
 
-_LOUDNESS_OF_LEVEL = {
+_VERBOSITY_BY_LEVEL = {
     "debug": "verbose",
     "info": "normal",
     "warn": "quiet",
@@ -58,11 +54,11 @@ class Group(StrEnum):
     """The headings of ``--help``, in their order."""
 
     INPUT = "Input and prompt"
-    AGAIN = "Which images are asked about (default: those without an answer)"
+    SELECTION = "Which images are asked about (default: those without an answer)"
     OUTPUT = "Output"
     CALLS = "Calls and limits"
     UNATTENDED = "Running unattended"
-    SAID = "What is said"
+    LOGGING = "What is said"
     OTHER = "Other"
 
 
@@ -75,11 +71,11 @@ class FailOn:
     is_percent: bool = False
 
     @classmethod
-    def of(cls, words: str) -> "FailOn":
+    def parse(cls, text: str) -> "FailOn":
         """Read ``any``, ``none``, ``N`` or ``P%``; the words have been checked before."""
-        if words in {"any", "none"}:
-            return cls(at_least=1.0 if words == "any" else math.inf)
-        return cls(at_least=float(words.removesuffix("%")), is_percent=words.endswith("%"))
+        if text in {"any", "none"}:
+            return cls(at_least=1.0 if text == "any" else math.inf)
+        return cls(at_least=float(text.removesuffix("%")), is_percent=text.endswith("%"))
 
     def is_met(self, failed: int, ended: int) -> bool:
         """Tell whether so many failures among so many images count."""
@@ -100,7 +96,7 @@ class Duration(float):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Takes:
+class ValueSpec:
     """What an option's value may be: its type, its bounds, and a sentence's end that says so."""
 
     type: type
@@ -109,50 +105,50 @@ class Takes:
     low: float | None = None
     high: float | None = None
     pattern: str | None = None
-    secret: bool = False
+    is_secret: bool = False
     """A value that may hold a credential: it is never repeated in a message."""
 
 
-def _whole(low: int, high: int) -> Takes:
-    return Takes(type=int, low=low, high=high, allowed=f"a whole number from {low} to {high}")
+def _integer(low: int, high: int) -> ValueSpec:
+    return ValueSpec(type=int, low=low, high=high, allowed=f"a whole number from {low} to {high}")
 
 
-def _number(low: float, high: float, unit: str) -> Takes:
-    return Takes(type=float, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}")
+def _number(low: float, high: float, unit: str) -> ValueSpec:
+    return ValueSpec(type=float, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}")
 
 
-def _duration(low_s: float, high_s: float, from_to: str) -> Takes:
+def _duration(low_s: float, high_s: float, from_to: str) -> ValueSpec:
     words = f"a duration {from_to}, such as 90s, 30m or 1h30m"
-    return Takes(type=Duration, low=low_s, high=high_s, allowed=words)
+    return ValueSpec(type=Duration, low=low_s, high=high_s, allowed=words)
 
 
-_FEWEST_TOKENS = 1_000
+_MIN_TOKENS = 1_000
 """A minute; less would not let a single image with a longer prompt through."""
 
-_SWITCH = Takes(type=bool, allowed="true or false (or yes/no, on/off, 1/0)")
-_PATH = Takes(type=Path, allowed="a path")
-_MODEL = Takes(
+_BOOLEAN = ValueSpec(type=bool, allowed="true or false (or yes/no, on/off, 1/0)")
+_PATH = ValueSpec(type=Path, allowed="a path")
+_MODEL = ValueSpec(
     type=str,
     pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
     allowed="a model's name such as gemini-3.5-flash-lite",
 )
-_URL = Takes(
+_URL = ValueSpec(
     type=str,
-    secret=True,
+    is_secret=True,
     allowed="an http:// or https:// address with a host and without user, password, query or fragment",
 )
-_PING = Takes(type=str, secret=True, allowed="an http:// or https:// address with a host")
-_FAIL_ON = Takes(
+_PING = ValueSpec(type=str, is_secret=True, allowed="an http:// or https:// address with a host")
+_FAIL_ON = ValueSpec(
     type=str,
     pattern=r"^(any|none|[1-9]\d{0,8}|(\d{1,2}(\.\d+)?|100(\.0+)?)%)$",
     allowed="any, none, a number or a percentage up to 100%",
 )
-_CLOCK = Takes(type=time, allowed="a time of day from 00:00 to 23:59")
-_MONEY = Takes(
+_TIME_OF_DAY = ValueSpec(type=time, allowed="a time of day from 00:00 to 23:59")
+_MONEY = ValueSpec(
     type=Decimal, low=0.01, high=1_000_000, allowed="a sum of US dollars from 0.01 to 1000000, such as 2.50"
 )
-_KEY = Takes(
-    type=SecretText, secret=True, allowed="one word of printable ASCII characters, as Google issued it"
+_KEY = ValueSpec(
+    type=SecretText, is_secret=True, allowed="one word of printable ASCII characters, as Google issued it"
 )
 
 
@@ -162,7 +158,7 @@ class Option:
 
     name: str
     """The field it fills."""
-    takes: Takes
+    spec: ValueSpec
     group: Group = Group.OTHER
     flag: str | None = None
     """None: only a variable sets it."""
@@ -172,178 +168,180 @@ class Option:
     default: str | float | None = None
     unset: str = ""
     """What holds without a value, in words, where there is no default to print."""
-    required: bool = False
+    is_required: bool = False
     help: str = ""
 
 
 OPTIONS = (
     Option(
-        name="input_dir", flag="--input-dir", metavar="DIR", group=Group.INPUT, required=True, takes=_PATH,
+        name="input_dir", flag="--input-dir", metavar="DIR", group=Group.INPUT, is_required=True, spec=_PATH,
         help="directory with images, walked recursively",
     ),
     Option(
-        name="prompt", flag="--prompt", metavar="TEXT", group=Group.INPUT, required=True,
-        takes=Takes(type=str, allowed="a text of valid Unicode that is not empty"),
+        name="prompt", flag="--prompt", metavar="TEXT", group=Group.INPUT, is_required=True,
+        spec=ValueSpec(type=str, allowed="a text of valid Unicode that is not empty"),
         help="what to ask for every image; @FILE reads it from a UTF-8 file, @@ stands for a leading @",
     ),
     Option(
-        name="retry_failed", flag="--retry-failed", group=Group.AGAIN, takes=_SWITCH,
+        name="retry_failed", flag="--retry-failed", group=Group.SELECTION, spec=_BOOLEAN,
         default=False, unset="off",
         help="also those that failed in a way that asking again is not expected to help",
     ),
     Option(
-        name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.AGAIN,
-        takes=Takes(type=str, allowed="classes of failure, with commas between them"),
+        name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.SELECTION,
+        spec=ValueSpec(type=str, allowed="classes of failure, with commas between them"),
         help="nothing but those whose last outcome has one of these classes, such as timeout,blocked",
     ),
     Option(
-        name="force", flag="--force", group=Group.AGAIN, takes=_SWITCH, default=False, unset="off",
+        name="force", flag="--force", group=Group.SELECTION, spec=_BOOLEAN, default=False, unset="off",
         help="all, answered or not; earlier answers move to metadata/history",
     ),
     Option(
-        name="output_dir", flag="--output-dir", metavar="DIR", group=Group.OUTPUT, takes=_PATH,
+        name="output_dir", flag="--output-dir", metavar="DIR", group=Group.OUTPUT, spec=_PATH,
         variable="OUTPUT_DIR", default="./output", help="where results go",
     ),
     Option(
         name="archive_format", flag="--archive-format", metavar="FORMAT", group=Group.OUTPUT,
-        takes=Takes(type=ArchiveFormat, allowed="zip, tar or none"),
+        spec=ValueSpec(type=ArchiveFormat, allowed="zip, tar or none"),
         variable="ARCHIVE_FORMAT", default="none",
         help="also pack the results into one file: zip, tar (archive.tar.gz) or none",
     ),
     Option(
-        name="model", flag="--model", metavar="NAME", group=Group.CALLS, takes=_MODEL,
+        name="model", flag="--model", metavar="NAME", group=Group.CALLS, spec=_MODEL,
         variable="GEMINI_MODEL", default="gemini-3.5-flash-lite", help="Gemini model",
     ),
     Option(
-        name="max_concurrent", flag="--max-concurrent", metavar="N", group=Group.CALLS, takes=_whole(1, 1000),
-        variable="MAX_CONCURRENT_REQUESTS", default=5, help="most requests in flight, 1 to 1000",
+        name="max_concurrent", flag="--max-concurrent", metavar="N", group=Group.CALLS,
+        spec=_integer(1, 1000), variable="MAX_CONCURRENT_REQUESTS", default=5,
+        help="most requests in flight, 1 to 1000",
     ),
     Option(
-        name="max_retries", flag="--max-retries", metavar="N", group=Group.CALLS, takes=_whole(0, 100),
+        name="max_retries", flag="--max-retries", metavar="N", group=Group.CALLS, spec=_integer(0, 100),
         variable="MAX_RETRIES", default=5,
         help="most retries per image, all transient errors together, 0 to 100",
     ),
     Option(
         name="timeout_s", flag="--timeout", metavar="DURATION", group=Group.CALLS,
-        takes=_duration(1, 3600, "from 1s to 1h"), variable="REQUEST_TIMEOUT", default="180s",
+        spec=_duration(1, 3600, "from 1s to 1h"), variable="REQUEST_TIMEOUT", default="180s",
         help="for one call's first try, at most 1h and at least 10s against Google's own host",
     ),
     Option(
         name="max_timeout_s", flag="--max-timeout", metavar="DURATION", group=Group.CALLS,
-        takes=_duration(1, 3600, "from 1s to 1h"), variable="MAX_REQUEST_TIMEOUT", default="10m",
+        spec=_duration(1, 3600, "from 1s to 1h"), variable="MAX_REQUEST_TIMEOUT", default="10m",
         help="a timed-out call's next try gets 1.6 times its time, up to this or, if longer, --timeout",
     ),
     Option(
         name="outage_patience_s", flag="--outage-patience", metavar="DURATION", group=Group.CALLS,
-        takes=_duration(1, 604_800, "from 1s to 7d"), variable="OUTAGE_PATIENCE", default="15m",
+        spec=_duration(1, 604_800, "from 1s to 7d"), variable="OUTAGE_PATIENCE", default="15m",
         help="end when the service was down and no call succeeded for so long",
     ),
     Option(
-        name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, takes=_number(0.01, 100_000, "requests"),
+        name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, spec=_number(0.01, 100_000, "requests"),
         variable="REQUESTS_PER_MINUTE", unset="learned",
         help="hard ceiling, never more requests in any 60 s; without it the limit is learned on the way",
     ),
     Option(
-        name="tpm", flag="--tpm", metavar="N", group=Group.CALLS, takes=_whole(_FEWEST_TOKENS, 1_000_000_000),
+        name="tpm", flag="--tpm", metavar="N", group=Group.CALLS, spec=_integer(_MIN_TOKENS, 1_000_000_000),
         variable="TOKENS_PER_MINUTE", unset="learned",
         help="the same for input tokens: never more in any 60 s",
     ),
     Option(
         name="max_requests", flag="--max-requests", metavar="N", group=Group.CALLS,
-        takes=_whole(1, 1_000_000_000), variable="MAX_REQUESTS", unset="no cap",
+        spec=_integer(1, 1_000_000_000), variable="MAX_REQUESTS", unset="no cap",
         help="end before there were more calls than this in the run, retries counted",
     ),
     Option(
-        name="max_cost", flag="--max-cost", metavar="USD", group=Group.CALLS, takes=_MONEY,
+        name="max_cost", flag="--max-cost", metavar="USD", group=Group.CALLS, spec=_MONEY,
         variable="MAX_COST", unset="no cap",
         help="end before the run's calls cost more US dollars than this, by list prices",
     ),
     Option(
-        name="state_dir", flag="--state-dir", metavar="DIR", group=Group.CALLS, takes=_PATH,
+        name="state_dir", flag="--state-dir", metavar="DIR", group=Group.CALLS, spec=_PATH,
         variable="GEMINI_BATCH_STATE_DIR", unset="the user's state directory",
         help="where learned limits are kept for the next run, and shared by runs on the same key",
     ),
     Option(
         name="enable_prompt_optimization", flag="--enable-prompt-optimization", group=Group.CALLS,
-        takes=_SWITCH, variable="ENABLE_PROMPT_OPTIMIZATION", default=False, unset="off",
+        spec=_BOOLEAN, variable="ENABLE_PROMPT_OPTIMIZATION", default=False, unset="off",
         help="repair the prompt for images that keep failing",
     ),
     Option(
-        name="prompt_edits", flag="--prompt-edits", metavar="FILE", group=Group.CALLS, takes=_PATH,
+        name="prompt_edits", flag="--prompt-edits", metavar="FILE", group=Group.CALLS, spec=_PATH,
         variable="PROMPT_EDITS", unset="the bundled ones",
         help="TOML file with edits for repairing prompts, beside or instead of the bundled ones",
     ),
     Option(
         name="prompt_keep", flag="--prompt-keep", metavar="WORDS[,WORDS]", group=Group.CALLS,
-        takes=Takes(type=str, allowed="words of the prompt, with commas between them"),
+        spec=ValueSpec(type=str, allowed="words of the prompt, with commas between them"),
         variable="PROMPT_KEEP", unset="none",
         help="words of the prompt that stand in every repaired prompt too",
     ),
     Option(
         name="max_prompt_edits", flag="--max-prompt-edits", metavar="N", group=Group.CALLS,
-        takes=_whole(0, 10), variable="MAX_PROMPT_EDITS", default=4,
+        spec=_integer(0, 10), variable="MAX_PROMPT_EDITS", default=4,
         help="most repaired prompts tried on one image, 0 to 10",
     ),
     Option(
-        name="optimizer_model", flag="--optimizer-model", metavar="NAME", group=Group.CALLS, takes=_MODEL,
+        name="optimizer_model", flag="--optimizer-model", metavar="NAME", group=Group.CALLS, spec=_MODEL,
         variable="OPTIMIZER_MODEL", unset="off",
         help="let this Gemini model propose repaired prompts, too; needs --enable-prompt-optimization",
     ),
     Option(
         name="optimizer_max_cost", flag="--optimizer-max-cost", metavar="USD", group=Group.CALLS,
-        takes=_MONEY, variable="OPTIMIZER_MAX_COST", default="0.25",
+        spec=_MONEY, variable="OPTIMIZER_MAX_COST", default="0.25",
         help="ask that model no more before it cost more US dollars than this in the run; 8 calls at most",
     ),
     Option(
-        name="api_base_url", flag="--api-base-url", metavar="URL", group=Group.CALLS, takes=_URL,
+        name="api_base_url", flag="--api-base-url", metavar="URL", group=Group.CALLS, spec=_URL,
         variable="GEMINI_API_BASE_URL", help="another endpoint: a gateway, a proxy", unset="Google's",
     ),
     Option(
-        name="fail_on", flag="--fail-on", metavar="WHEN", group=Group.UNATTENDED, takes=_FAIL_ON,
+        name="fail_on", flag="--fail-on", metavar="WHEN", group=Group.UNATTENDED, spec=_FAIL_ON,
         variable="FAIL_ON", default="any",
         help="exit code 3 when any image failed, never (none), from N images or from P% of them on",
     ),
     Option(
-        name="deadline", flag="--deadline", metavar="HH:MM", group=Group.UNATTENDED, takes=_CLOCK,
+        name="deadline", flag="--deadline", metavar="HH:MM", group=Group.UNATTENDED, spec=_TIME_OF_DAY,
         variable="DEADLINE", unset="none",
         help="no new call from the next time the local clock shows this; calls in flight still finish",
     ),
     Option(
         name="max_duration_s", flag="--max-duration", metavar="DURATION", group=Group.UNATTENDED,
-        takes=_duration(1, 2_678_400, "from 1s to 31d"), variable="MAX_DURATION", unset="no cap",
+        spec=_duration(1, 2_678_400, "from 1s to 31d"), variable="MAX_DURATION", unset="no cap",
         help="the same so long after the start, the wait for a lock counted; the earlier one holds",
     ),
     Option(
         name="grace_s", flag="--grace", metavar="DURATION", group=Group.UNATTENDED,
-        takes=_duration(0, 3600, "from 0s to 1h"), variable="GRACE", default="30s",
+        spec=_duration(0, 3600, "from 0s to 1h"), variable="GRACE", default="30s",
         help="how long calls in flight may go on after Ctrl-C or SIGTERM",
     ),
     Option(
         name="wait_lock_s", flag="--wait-lock", metavar="DURATION", group=Group.UNATTENDED,
-        takes=_duration(0, 604_800, "from 0s to 7d"), variable="WAIT_LOCK", default="0s",
+        spec=_duration(0, 604_800, "from 0s to 7d"), variable="WAIT_LOCK", default="0s",
         help="how long to wait while another run holds the output directory",
     ),
     Option(
-        name="ping_url", flag="--ping", metavar="URL", group=Group.UNATTENDED, takes=_PING,
+        name="ping_url", flag="--ping", metavar="URL", group=Group.UNATTENDED, spec=_PING,
         variable="PING_URL", help="dead-man's switch to tell of start, success and failure",
     ),
     Option(
-        name="log_level", takes=Takes(type=Loudness, allowed="quiet, normal or verbose"), group=Group.SAID,
+        name="log_level", group=Group.LOGGING,
+        spec=ValueSpec(type=Verbosity, allowed="quiet, normal or verbose"),
         variable="LOG_LEVEL", default="normal",
     ),
     Option(
-        name="log_file", flag="--log-file", metavar="FILE", group=Group.SAID, takes=_PATH,
+        name="log_file", flag="--log-file", metavar="FILE", group=Group.LOGGING, spec=_PATH,
         variable="LOG_FILE", help="also append what happens to this file, with times in UTC",
     ),
     Option(
-        name="log_json", flag="--log-json", group=Group.SAID, takes=_SWITCH, variable="LOG_JSON",
+        name="log_json", flag="--log-json", group=Group.LOGGING, spec=_BOOLEAN, variable="LOG_JSON",
         default=False, unset="off", help="one JSON object a line, in the log file if there is one",
     ),
     Option(
-        name="dry_run", flag="--dry-run", group=Group.OTHER, takes=_SWITCH,
+        name="dry_run", flag="--dry-run", group=Group.OTHER, spec=_BOOLEAN,
         variable="DRY_RUN", default=False, unset="off",
         help="the whole pipeline without any API call; needs no key",
     ),
-    Option(name="gemini_api_key", takes=_KEY, variable="GEMINI_API_KEY"),
-    Option(name="google_api_key", takes=_KEY, variable="GOOGLE_API_KEY"),
+    Option(name="gemini_api_key", spec=_KEY, variable="GEMINI_API_KEY"),
+    Option(name="google_api_key", spec=_KEY, variable="GOOGLE_API_KEY"),
 )  # fmt: skip

@@ -17,15 +17,15 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from errors import UsageError
 from settings.options import OPTIONS, Duration, Option, SecretText
-from utils.durations import seconds_of, time_of_day
+from utils.durations import parse_duration, parse_time_of_day
 
-_SHOWN_CHARACTERS = 60
-_SHORTEST_KEY = 6
-_OPTION_OF = {option.name: option for option in OPTIONS}
-_FORMS: Mapping[type, object] = {
+_MAX_SHOWN_CHARACTERS = 60
+_MIN_KEY_LENGTH = 6
+_OPTIONS_BY_NAME = {option.name: option for option in OPTIONS}
+_PYDANTIC_TYPES: Mapping[type, object] = {
     SecretText: SecretStr,
-    Duration: Annotated[float, BeforeValidator(lambda said: seconds_of(str(said)))],
-    time: Annotated[time, BeforeValidator(lambda said: time_of_day(str(said)))],
+    Duration: Annotated[float, BeforeValidator(lambda value: parse_duration(str(value)))],
+    time: Annotated[time, BeforeValidator(lambda value: parse_time_of_day(str(value)))],
 }
 """What pydantic is told where it would read the option's own type otherwise, or not at all."""
 
@@ -34,7 +34,7 @@ _FORMS: Mapping[type, object] = {
 class Source:
     """One place where the user can set something."""
 
-    where: str
+    origin: str
     """For people; empty for the command line."""
     values: Mapping[str, str | bool] = field(repr=False)
     """What was said, as it was typed, by the option's name."""
@@ -46,7 +46,7 @@ class Sources:
 
     sources: tuple[Source, ...]
 
-    def merged(self) -> dict[str, Any]:
+    def merge(self) -> dict[str, Any]:
         """Return the value in force for every option, converted to the option's type.
 
         A key is a ``SecretStr``; an option that nobody set and that has no default is None.
@@ -55,38 +55,38 @@ class Sources:
             UsageError: for the first value that is not what its option takes.
 
         """
-        wrong = self._blank()
-        if wrong is None:
+        wrong_option = self._find_blank()
+        if wrong_option is None:
             try:
-                return _model_of(self.sources)().model_dump()
+                return _build_model(self.sources)().model_dump()
             except ValidationError as error:
-                wrong = str(error.errors(include_input=False)[0]["loc"][0])
+                wrong_option = str(error.errors(include_input=False)[0]["loc"][0])
         # Raised out here so that pydantic's error, which holds the value, is no context of ours.
-        raise self.wrong(wrong)
+        raise self.build_error(wrong_option)
 
-    def wrong(self, name: str, must: str = "") -> UsageError:
+    def build_error(self, name: str, expected: str = "") -> UsageError:
         """Return the error that names the flag or variable that set ``name``, and repeats no secret.
 
         ``must`` completes "--flag must be …"; without it the option's own words are taken.
         """
-        option = _OPTION_OF[name]
+        option = _OPTIONS_BY_NAME[name]
         source = next((source for source in self.sources if name in source.values), None)
-        sentence = f"{_spelling(option, source)} must be {must or option.takes.allowed}"
-        if source is None or option.takes.secret:
+        sentence = f"{_spelling(option, source)} must be {expected or option.spec.allowed}"
+        if source is None or option.spec.is_secret:
             return UsageError(sentence)
-        return UsageError(f"{sentence}, not {_shown(str(source.values[name]))}")
+        return UsageError(f"{sentence}, not {_quote(str(source.values[name]))}")
 
-    def without_keys(self, message: str) -> str:
+    def remove_keys(self, message: str) -> str:
         """Return ``message`` without any key, into whatever option the user put it by mistake."""
         for key in self._keys():
-            if len(key) >= _SHORTEST_KEY:
+            if len(key) >= _MIN_KEY_LENGTH:
                 message = message.replace(key, "[key]")
         return message
 
-    def _blank(self) -> str | None:
+    def _find_blank(self) -> str | None:
         """Return an option that is set to nothing, which only a flag can do."""
-        said = (item for source in self.sources for item in source.values.items())
-        return next((name for name, value in said if not str(value).strip()), None)
+        items = (item for source in self.sources for item in source.values.items())
+        return next((name for name, value in items if not str(value).strip()), None)
 
     def _keys(self) -> Iterator[str]:
         for source in self.sources:
@@ -95,13 +95,13 @@ class Sources:
                     yield str(source.values[name])
 
 
-def variables(env: Mapping[str, str | None], *, where: str) -> Source:
+def read_variables(env: Mapping[str, str | None], *, origin: str) -> Source:
     """Return what ``env`` says about our options; an empty variable counts as unset."""
-    said = {option.name: (env.get(option.variable) or "").strip() for option in OPTIONS if option.variable}
-    return Source(where=where, values={name: value for name, value in said.items() if value})
+    values = {option.name: (env.get(option.variable) or "").strip() for option in OPTIONS if option.variable}
+    return Source(origin=origin, values={name: value for name, value in values.items() if value})
 
 
-def dotenv_file(path: Path) -> Source:
+def read_dotenv(path: Path) -> Source:
     """Return what the ``.env`` file at ``path``, which need not exist, says about our options.
 
     Raises:
@@ -110,14 +110,14 @@ def dotenv_file(path: Path) -> Source:
     """
     try:
         # Interpolation would look into the process's own environment.
-        return variables(dotenv_values(path, interpolate=False, encoding="utf-8-sig"), where=str(path))
+        return read_variables(dotenv_values(path, interpolate=False, encoding="utf-8-sig"), origin=str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
 
 
-def _model_of(sources: Sequence[Source]) -> type[BaseSettings]:
+def _build_model(sources: Sequence[Source]) -> type[BaseSettings]:
     """Return a settings class with one field per option that reads ``sources`` and nothing else."""
 
     class Layered(BaseSettings):
@@ -127,25 +127,27 @@ def _model_of(sources: Sequence[Source]) -> type[BaseSettings]:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(InitSettingsSource(settings_cls, dict(source.values)) for source in sources)
 
-    fields: dict[str, Any] = {option.name: (_type(option), _default(option)) for option in OPTIONS}
+    fields: dict[str, Any] = {
+        option.name: (_field_type(option), _field_default(option)) for option in OPTIONS
+    }
     return create_model("Layered", __base__=Layered, **fields)
 
 
-def _type(option: Option) -> object:
-    takes = option.takes
-    form: Any = _FORMS.get(takes.type, takes.type)
+def _field_type(option: Option) -> object:
+    takes = option.spec
+    form: Any = _PYDANTIC_TYPES.get(takes.type, takes.type)
     return Annotated[form | None, Field(ge=takes.low, le=takes.high, pattern=takes.pattern)]
 
 
-def _default(option: Option) -> object:
-    return ... if option.required else option.default
+def _field_default(option: Option) -> object:
+    return ... if option.is_required else option.default
 
 
 def _spelling(option: Option, source: Source | None) -> str:
-    if source is None or not source.where:
+    if source is None or not source.origin:
         return str(option.flag)
-    return f"{option.variable} in {source.where}"
+    return f"{option.variable} in {source.origin}"
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…")

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _MODE = 0o644
-_LEVEL = 6
+_COMPRESSION_LEVEL = 6
 _PIECE_BYTES = 1 << 20
-_EARLIEST = (1980, 1, 1, 0, 0, 0)
+_EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
-_UNIX = 3
+_UNIX_SYSTEM = 3
 """The system whose modes an entry of a zip has."""
 _COMPRESSED_ALREADY = frozenset(
     {".7z", ".avif", ".bz2", ".gif", ".gz", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mp4", ".png"}
@@ -38,7 +38,7 @@ class Member:
     path: Path
 
 
-def members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bool]) -> Iterator[Member]:
+def list_members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bool]) -> Iterator[Member]:
     """Yield the regular files in these folders of ``root``, sorted by name, one folder's list at a time.
 
     Missing folders, links, pipes and names that are not UTF-8 are passed over.
@@ -54,23 +54,23 @@ def members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bool]) 
     """
     for folder in sorted(folders):
         if (root / folder).is_dir():
-            yield from _members(root / folder, folder, skip)
+            yield from _list_members(root / folder, folder, skip)
 
 
-def _members(directory: Path, prefix: str, skip: Callable[[str], bool]) -> Iterator[Member]:
+def _list_members(directory: Path, prefix: str, skip: Callable[[str], bool]) -> Iterator[Member]:
     with os.scandir(directory) as entries:
         # A folder sorts as its name with a slash: then the whole names come out sorted.
         listed = sorted(
             (entry.name + "/" * entry.is_dir(follow_symlinks=False), _is_file(entry)) for entry in entries
         )
     for name, is_file in listed:
-        whole = f"{prefix}/{name.removesuffix('/')}"
-        if skip(whole) or not _is_utf8(name):
+        full_name = f"{prefix}/{name.removesuffix('/')}"
+        if skip(full_name) or not _is_utf8(name):
             continue
         if name.endswith("/"):
-            yield from _members(directory / name, whole, skip)
+            yield from _list_members(directory / name, full_name, skip)
         elif is_file:
-            yield Member(whole, directory / name)
+            yield Member(full_name, directory / name)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -99,13 +99,13 @@ def write_zip(target: BinaryIO, files: Iterable[Member]) -> None:
 
 
 def _zip_entry(member: Member, source: BinaryIO) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(member.name, date_time=_EARLIEST)
-    entry.create_system = _UNIX
+    entry = zipfile.ZipInfo(member.name, date_time=_EARLIEST_TIME)
+    entry.create_system = _UNIX_SYSTEM
     entry.external_attr = (stat.S_IFREG | _MODE) << 16
     # Decides whether the entry gets the form for files above 2 GiB.
     entry.file_size = _size(source)
-    is_small_already = member.path.suffix.lower() in _COMPRESSED_ALREADY
-    entry.compress_type = zipfile.ZIP_STORED if is_small_already else zipfile.ZIP_DEFLATED
+    is_compressed = member.path.suffix.lower() in _COMPRESSED_ALREADY
+    entry.compress_type = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
     return entry
 
 
@@ -117,8 +117,10 @@ def write_tar_gz(target: BinaryIO, files: Iterable[Member]) -> None:
 
     """
     with (
-        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=target, mtime=0) as packed,
-        tarfile.open(mode="w|", fileobj=packed, format=tarfile.PAX_FORMAT, encoding="utf-8") as archive,
+        gzip.GzipFile(
+            filename="", mode="wb", compresslevel=_COMPRESSION_LEVEL, fileobj=target, mtime=0
+        ) as compressed,
+        tarfile.open(mode="w|", fileobj=compressed, format=tarfile.PAX_FORMAT, encoding="utf-8") as archive,
     ):
         for member in files:
             with member.path.open("rb") as source:

@@ -14,23 +14,23 @@ _LENGTH = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit}\s*)?" f
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
-def seconds_of(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds that ``text`` means: ``90s``, ``30m``, ``1h30m``, ``7d``, or a bare ``90``.
 
     Raises:
         ValueError: for anything else, such as ``1h30``, whose 30 could be minutes or seconds.
 
     """
-    said = text.strip().lower()
-    if _BARE_SECONDS.fullmatch(said):
-        return float(said)
-    found = _LENGTH.fullmatch(said)
-    if not said or found is None:
+    normalized = text.strip().lower()
+    if _BARE_SECONDS.fullmatch(normalized):
+        return float(normalized)
+    found = _LENGTH.fullmatch(normalized)
+    if not normalized or found is None:
         raise ValueError(f"not a length of time: {text!r}")
     return sum(float(found[unit] or 0) * unit_s for unit, unit_s in _UNITS_S.items())
 
 
-def length_text(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length of time as one would type it, to the thousandth of a second: ``1h30m``, ``0.2s``."""
     rest_ms, counts = round(seconds * 1000), dict[str, float]()
     for unit in "dhm":
@@ -39,7 +39,7 @@ def length_text(seconds: float) -> str:
     return "".join(f"{count:g}{unit}" for unit, count in counts.items() if count) or "0s"
 
 
-def time_of_day(text: str) -> time:
+def parse_time_of_day(text: str) -> time:
     """Return the time that a clock shows at ``text``: ``06:00``, ``6:00``, ``23:59``.
 
     Raises:

@@ -24,7 +24,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 # Random once, since each draw is a system call; where a name is taken O_EXCL says so.
-_OURS = secrets.token_hex(4)
+_PROCESS_TOKEN = secrets.token_hex(4)
 _numbers = count()
 
 # Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
@@ -52,7 +52,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             long; nothing is left behind, and an earlier file called ``path`` stands as it was.
 
     """
-    descriptor, name = _created(path.parent)
+    descriptor, name = _create_temporary(path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
@@ -79,7 +79,7 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
 
     """
     folder = os.path.dirname(path)  # noqa: PTH120 -- for each answer; a Path costs ten times as much
-    descriptor, temporary = _created(folder or ".")
+    descriptor, temporary = _create_temporary(folder or ".")
     try:
         try:
             write_all(descriptor, data)
@@ -102,9 +102,9 @@ def write_all(descriptor: int, data: bytes) -> None:
         OSError: it could not be written; a part of it may stand.
 
     """
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
 def make_folder(folder: Path, *, root: Path) -> None:
@@ -135,7 +135,7 @@ def open_regular(path: Path | str) -> BinaryIO:
         raise
 
 
-def read_regular(path: Path | str, most_bytes: int) -> tuple[int, bytes]:
+def read_regular(path: Path | str, max_bytes: int) -> tuple[int, bytes]:
     """Return how long a regular file is, and its bytes; of one that grows meanwhile one more than that.
 
     Of a file with more than ``most_bytes`` no bytes are returned.
@@ -148,20 +148,20 @@ def read_regular(path: Path | str, most_bytes: int) -> tuple[int, bytes]:
     try:
         size = _require_regular(descriptor).st_size
         pieces: list[bytes] = []
-        left = size + 1 if size <= most_bytes else 0
+        remaining = size + 1 if size <= max_bytes else 0
         # The end is not asked for: a read that is short of the byte too many by just that has seen it.
-        while left > 1 and (piece := os.read(descriptor, left)):
+        while remaining > 1 and (piece := os.read(descriptor, remaining)):
             pieces.append(piece)
-            left -= len(piece)
+            remaining -= len(piece)
     finally:
         os.close(descriptor)
     return size, pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _created(folder: Path | str) -> tuple[int, str]:
+def _create_temporary(folder: Path | str) -> tuple[int, str]:
     """Make an unfinished file in a folder; return its descriptor and its path."""
     while True:
-        path = f"{folder}/.atomic-{_OURS}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
+        path = f"{folder}/.atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
         try:
             return os.open(path, _CREATE, 0o666), path
         except FileExistsError:

@@ -18,7 +18,7 @@ _HEADERS = {"User-Agent": "dead-mans-switch/1.0"}
 """Some services turn the library's own name away."""
 
 
-class Ping:
+class HealthcheckPing:
     """Tells a monitoring service how the work goes, as healthchecks.io and its kin want to hear it.
 
     Every method blocks, tries at most twice, raises nothing, and returns whether the service heard it;
@@ -33,36 +33,36 @@ class Ping:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._parts = _split(url)
+        self._parts = _parse_url(url)
         self._timeout_s = timeout_s
         self._opener = build_opener(_SameScheme)
 
     def start(self) -> bool:
         """Tell that the work begins."""
-        return self._tell("/start", "/start")
+        return self._send("/start", "/start")
 
     def success(self) -> bool:
         """Tell that the work is done."""
-        return self._tell("", "")
+        return self._send("", "")
 
     def fail(self, code: int) -> bool:
         """Tell that the work failed, with its exit code where the service takes one (1 to 255)."""
         # Not every service knows codes, and 0 would be a success: the second try is in the plainest words.
-        return self._tell(f"/{code}" if 1 <= code <= 255 else "/fail", "/fail")
+        return self._send(f"/{code}" if 1 <= code <= 255 else "/fail", "/fail")
 
-    def _tell(self, *endings: str) -> bool:
+    def _send(self, *endings: str) -> bool:
         if self._parts is None:
             _log.warning("no ping was sent: its address is no http:// or https:// URL with a host")
             return False
-        trouble = None
+        problem = None
         for ending in endings:
-            trouble = self._trouble(_with_ending(self._parts, ending))
-            if trouble is None:
+            problem = self._send_once(_append_path(self._parts, ending))
+            if problem is None:
                 return True
-        _log.warning("the ping did not reach %s: %s", self._parts.hostname, trouble)
+        _log.warning("the ping did not reach %s: %s", self._parts.hostname, problem)
         return False
 
-    def _trouble(self, url: str) -> str | None:
+    def _send_once(self, url: str) -> str | None:
         """Send one request; say what went wrong in words that cannot hold the URL."""
         try:
             with self._opener.open(Request(url, headers=_HEADERS), timeout=self._timeout_s):  # noqa: S310
@@ -71,9 +71,9 @@ class Ping:
             error.close()
             return f"HTTP {error.code}"
         except URLError as error:
-            return _words(error.reason)
+            return _describe_error(error.reason)
         except (OSError, HTTPException, ValueError) as error:
-            return _words(error)
+            return _describe_error(error)
 
 
 class _SameScheme(HTTPRedirectHandler):
@@ -87,7 +87,7 @@ class _SameScheme(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _split(url: str) -> SplitResult | None:
+def _parse_url(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -96,12 +96,12 @@ def _split(url: str) -> SplitResult | None:
     return parts if is_usable else None
 
 
-def _with_ending(parts: SplitResult, ending: str) -> str:
+def _append_path(parts: SplitResult, ending: str) -> str:
     path = parts.path.rstrip("/") + ending if ending else parts.path
     return urlunsplit(parts._replace(path=path))
 
 
-def _words(error: BaseException | str) -> str:
+def _describe_error(error: BaseException | str) -> str:
     """Return what the system says, or the error's name: other texts may quote the URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"

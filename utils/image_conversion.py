@@ -18,7 +18,7 @@ from typing import Final
 from PIL import ExifTags, Image
 
 from utils.image_formats import Conversion, ImageFormat, Traits, UnreadableImage
-from utils.image_structure import outline
+from utils.image_structure import read_structure
 
 _PILLOW_FORMATS = {
     ImageFormat.JPEG: "JPEG",
@@ -50,7 +50,7 @@ _DECODING_ERRORS: Final = (
     zlib.error,
 )
 
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -66,7 +66,7 @@ _JPEG_QUALITY = 95
 # Decoded pixels take four bytes each. Larger images are decoded one at a time, so that memory is
 # bounded by one giant (400 MB at 100 megapixels) and not by as many as there are threads.
 _LARGE_PIXELS = 25_000_000
-_one_large_at_a_time = threading.Lock()
+_large_image_lock = threading.Lock()
 
 _PILLOW_MODULES = r"(PIL|pillow_heif)\."
 
@@ -81,19 +81,24 @@ def examine(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Traits:
             needs more memory than there is.
 
     """
-    seen = outline(data, kind)
-    if seen is not None and seen.width * seen.height <= min(max_pixels, _ceiling()):
+    structure = read_structure(data, kind)
+    if structure is not None and structure.width * structure.height <= min(max_pixels, _pillow_pixel_limit()):
         # What the decoder makes of the whole file, should it mind the outline, is for it to say.
         with contextlib.suppress(UnreadableImage):
-            return _traits(seen.tiny, kind, max_pixels=max_pixels, declared=(seen.width, seen.height))
-    return _traits(data, kind, max_pixels=max_pixels)
+            return _decode_traits(
+                structure.minimal_file,
+                kind,
+                max_pixels=max_pixels,
+                declared=(structure.width, structure.height),
+            )
+    return _decode_traits(data, kind, max_pixels=max_pixels)
 
 
-def _traits(
+def _decode_traits(
     data: bytes, kind: ImageFormat, *, max_pixels: int, declared: tuple[int, int] | None = None
 ) -> Traits:
     """Decode wholly; ``declared`` is the size of the picture that ``data`` is the outline of."""
-    with _decoded(data, kind, max_pixels=max_pixels) as (image, has_more_frames):
+    with _open_decoded(data, kind, max_pixels=max_pixels) as (image, has_more_frames):
         orientation = _orientation(image, kind)
         width, height = declared or image.size
         if orientation in {5, 6, 7, 8}:
@@ -102,7 +107,7 @@ def _traits(
             width=width,
             height=height,
             mode=image.mode,
-            is_turned=orientation in _TURNS,
+            is_turned=orientation in _TRANSPOSITIONS,
             has_more_frames=has_more_frames,
             has_transparency=image.has_transparency_data,
         )
@@ -118,31 +123,33 @@ def convert(data: bytes, kind: ImageFormat, conversion: Conversion) -> bytes:
         UnreadableImage: as :func:`examine` does.
 
     """
-    with _decoded(data, kind, max_pixels=_ceiling()) as (image, _):
-        turn = _TURNS.get(_orientation(image, kind))
-        upright = image if turn is None else image.transpose(turn)
+    with _open_decoded(data, kind, max_pixels=_pillow_pixel_limit()) as (image, _):
+        transposition = _TRANSPOSITIONS.get(_orientation(image, kind))
+        upright = image if transposition is None else image.transpose(transposition)
         buffer = io.BytesIO()
         if conversion is Conversion.TO_JPEG:
-            fit = upright if upright.mode in {"L", "RGB"} else upright.convert("RGB")
-            fit.save(buffer, "JPEG", quality=_JPEG_QUALITY, icc_profile=_profile(upright, fit))
+            converted = upright if upright.mode in {"L", "RGB"} else upright.convert("RGB")
+            converted.save(
+                buffer, "JPEG", quality=_JPEG_QUALITY, icc_profile=_matching_profile(upright, converted)
+            )
         else:
-            fit = _fit_for_png(upright)
-            fit.save(buffer, "PNG", icc_profile=_profile(upright, fit))
+            converted = _convert_for_png(upright)
+            converted.save(buffer, "PNG", icc_profile=_matching_profile(upright, converted))
         return buffer.getvalue()
 
 
 @contextlib.contextmanager
-def _decoded(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Iterator[tuple[Image.Image, bool]]:
+def _open_decoded(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Iterator[tuple[Image.Image, bool]]:
     """Open and decode; every failure inside the block, too, is one of this image."""
-    _quieten()
+    _silence_pillow()
     if _PILLOW_FORMATS[kind] == "HEIF":
-        _learn_heif()
+        _register_heif()
     try:
         with contextlib.ExitStack() as stack:
             image = stack.enter_context(Image.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[kind]]))
             _check_size(image.size, max_pixels)
             if image.width * image.height > _LARGE_PIXELS:
-                stack.enter_context(_one_large_at_a_time)
+                stack.enter_context(_large_image_lock)
             # Asked before decoding, which lets go of the source.
             has_more_frames = bool(getattr(image, "is_animated", False))
             image.load()
@@ -151,7 +158,7 @@ def _decoded(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Iterator[tup
         raise
     except Image.DecompressionBombError as exc:
         raise UnreadableImage(
-            f"The image declares more than {_ceiling():,} pixels; it would fill the memory."
+            f"The image declares more than {_pillow_pixel_limit():,} pixels; it would fill the memory."
         ) from exc
     except MemoryError as exc:
         raise UnreadableImage("There is not enough memory to decode the image.") from exc
@@ -169,7 +176,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _ceiling() -> int:
+def _pillow_pixel_limit() -> int:
     """Return the number of pixels above which Pillow itself refuses to open an image."""
     return 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
@@ -185,16 +192,16 @@ def _orientation(image: Image.Image, kind: ImageFormat) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _fit_for_png(image: Image.Image) -> Image.Image:
+def _convert_for_png(image: Image.Image) -> Image.Image:
     """Return the image in a mode that PNG has; measurements (``I``, ``F``) become shades of grey."""
     if image.mode in _PNG_MODES:
         return image
     if image.mode in {"I", "F"}:
-        return _stretched(image.convert("F"))
+        return _stretch_brightness(image.convert("F"))
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _stretched(image: Image.Image) -> Image.Image:
+def _stretch_brightness(image: Image.Image) -> Image.Image:
     """Spread the values between black and white: cut at 255 most would be all white, or all black."""
     low, high = (float(str(bound)) for bound in image.getextrema())
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
@@ -203,14 +210,14 @@ def _stretched(image: Image.Image) -> Image.Image:
     return image.point(lambda value: value * scale - low * scale).convert("L")
 
 
-def _profile(before: Image.Image, after: Image.Image) -> bytes | None:
+def _matching_profile(before: Image.Image, after: Image.Image) -> bytes | None:
     """Return the colour profile if it still describes the pixels."""
     profile = before.info.get("icc_profile")
     same_colours = before.mode.startswith(("RGB", "P")) == after.mode.startswith(("RGB", "P"))
     return profile if isinstance(profile, bytes) and same_colours else None
 
 
-def _quieten() -> None:
+def _silence_pillow() -> None:
     """Keep Pillow's warnings (odd tags, large sizes) off the terminal: what matters is checked here.
 
     Looked up each time, since whoever saves and restores the filters (pytest does) undoes it.
@@ -220,7 +227,7 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
 
 
-def _learn_heif() -> None:
+def _register_heif() -> None:
     """Teach Pillow HEIC; only who has such pictures pays for it."""
     import pillow_heif  # noqa: PLC0415 -- a heavy library that most runs never need
 

@@ -5,13 +5,13 @@ This file only chooses words for the first bytes of a file; it opens and decodes
 
 from typing import Final
 
-LOOK_BYTES: Final = 1024
+DIAGNOSIS_BYTES: Final = 1024
 """How many of a file's first bytes :func:`describe_stranger` looks at."""
 
 _RAW = "the raw data of a camera; develop it to JPEG or PNG first"
 _ARCHIVE = "a compressed archive, not an image"
 
-_KNOWN = (
+_KNOWN_FORMATS = (
     (0, b"%PDF-", "a PDF document, not an image; export its pages as PNG or JPEG first"),
     (0, b"8BPS", "a Photoshop file; export it as PNG or JPEG first"),
     (0, b"%!PS", "a PostScript drawing; export it as PNG first"),
@@ -32,9 +32,9 @@ _KNOWN = (
 )
 
 
-def describe_stranger(head: bytes) -> str:
+def describe_unsupported(head: bytes) -> str:
     """Return one sentence on a file that is no readable image, by its first ``LOOK_BYTES`` bytes."""
-    for offset, magic, words in _KNOWN:
+    for offset, magic, words in _KNOWN_FORMATS:
         if head[offset : offset + len(magic)] == magic:
             return f"This is {words}."
     if not head.strip(b"\0"):

@@ -103,7 +103,7 @@ def discover(root: Path, *, exclude: Collection[Path]) -> Iterator[FoundImage | 
             continue
         path = os.path.join(level.path, name)  # noqa: PTH118 -- a Path for each of 100,000 names costs seconds
         relative = f"{level.relative}/{name}" if level.relative else name
-        yield from walk.look_at(path, relative, name)
+        yield from walk.visit(path, relative, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,23 +123,23 @@ class _Walk:
         self.levels: list[_Level] = []
         self._exclude = tuple(exclude)
 
-    def look_at(self, path: str, relative: str, name: str) -> Iterator[FoundImage | PassedOver]:
+    def visit(self, path: str, relative: str, name: str) -> Iterator[FoundImage | PassedOver]:
         """Yield what is to be said of one name; a directory becomes the next level."""
         reason = _reason_by_name(name)
         if reason is not None:
-            yield _passed_over(path, relative, reason)
+            yield _build_passed_over(path, relative, reason)
             return
         status = _stat(path)
         if isinstance(status, PassedOverReason):
-            yield _passed_over(path, relative, status)
+            yield _build_passed_over(path, relative, status)
         elif stat.S_ISDIR(status.st_mode):
             if _suffix(name) in SUFFIXES:
-                yield _passed_over(path, relative, PassedOverReason.DIRECTORY_NAMED_LIKE_IMAGE)
+                yield _build_passed_over(path, relative, PassedOverReason.DIRECTORY_NAMED_LIKE_IMAGE)
             yield from self.enter(path, relative)
         elif stat.S_ISREG(status.st_mode):
-            yield _judge_file(path, relative, status)
+            yield _classify_file(path, relative, status)
         else:
-            yield _passed_over(path, relative, PassedOverReason.SPECIAL_FILE)
+            yield _build_passed_over(path, relative, PassedOverReason.SPECIAL_FILE)
 
     def enter(self, path: str, relative: str) -> Iterator[PassedOver]:
         """Make a directory the next level, or say why not."""
@@ -147,7 +147,7 @@ class _Walk:
         if isinstance(opened, _Level):
             self.levels.append(opened)
         else:
-            yield _passed_over(path, relative, opened)
+            yield _build_passed_over(path, relative, opened)
 
     def _open(self, path: str, relative: str) -> _Level | PassedOverReason:
         status = _stat(path)
@@ -183,15 +183,15 @@ def _reason_by_name(name: str) -> PassedOverReason | None:
     return PassedOverReason.HIDDEN if name.startswith(".") else None
 
 
-def _judge_file(path: str, relative: str, status: os.stat_result) -> FoundImage | PassedOver:
+def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundImage | PassedOver:
     """Take a regular file by its suffix, else by its first bytes."""
     suffix = _suffix(path)
     if suffix in UNSUPPORTED_SUFFIXES:
-        return _passed_over(path, relative, PassedOverReason.UNSUPPORTED_FORMAT)
+        return _build_passed_over(path, relative, PassedOverReason.UNSUPPORTED_FORMAT)
     if suffix not in SUFFIXES:
         reason = _reason_by_content(path, status.st_size)
         if reason is not None:
-            return _passed_over(path, relative, reason)
+            return _build_passed_over(path, relative, reason)
     return FoundImage(
         path=Path(path),
         relative=printable_key(relative),
@@ -241,5 +241,5 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()  # noqa: PTH122 -- as above
 
 
-def _passed_over(path: str, relative: str, reason: PassedOverReason) -> PassedOver:
+def _build_passed_over(path: str, relative: str, reason: PassedOverReason) -> PassedOver:
     return PassedOver(path=Path(path), relative=printable_key(relative), reason=reason)

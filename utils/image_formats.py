@@ -141,7 +141,7 @@ def sniff(head: bytes) -> ImageFormat | None:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
-def lacks_its_end(data: bytes, kind: ImageFormat) -> bool:
+def is_truncated(data: bytes, kind: ImageFormat) -> bool:
     """Return whether a file of this kind was cut off though a decoder shows a picture.
 
     Decoders notice every other cut; PNG and GIF alone can lose their last bytes, or their later
@@ -149,12 +149,12 @@ def lacks_its_end(data: bytes, kind: ImageFormat) -> bool:
     set the room aside first) are a picture, too; only the end mark is not among them.
     """
     if kind is ImageFormat.JPEG:
-        return data.rfind(b"\xff\xd9") < _first_scan(data)
+        return data.rfind(b"\xff\xd9") < _find_first_scan(data)
     if kind is ImageFormat.PNG:
         # The last chunk's name is followed by four bytes of checksum.
         position = data.rfind(b"IEND")
         return position < 0 or position + 8 > len(data)
-    return kind is ImageFormat.GIF and not _gif_is_whole(data)
+    return kind is ImageFormat.GIF and not _is_gif_complete(data)
 
 
 def _heif_kind(head: bytes) -> ImageFormat | None:
@@ -170,19 +170,19 @@ def _heif_kind(head: bytes) -> ImageFormat | None:
     return ImageFormat.AVIF if is_avif else _CONTAINER_BRANDS[major]
 
 
-def _first_scan(data: bytes) -> int:
+def _find_first_scan(data: bytes) -> int:
     """Return where the picture of a JPEG begins, or how far its segments can be followed.
 
     What stands before may hold a thumbnail, which has an end mark of its own.
     """
     position = 2
     while data[position : position + 1] == b"\xff" and (mark := data[position + 1 : position + 2]) != b"\xda":
-        filling = mark == b"\xff"
-        position += 1 if filling else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        is_padding = mark == b"\xff"
+        position += 1 if is_padding else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return position
 
 
-def _gif_is_whole(data: bytes) -> bool:
+def _is_gif_complete(data: bytes) -> bool:
     """Walk over the blocks of a GIF, up to its trailer."""
     try:
         position = 13 + _gif_table_bytes(data[10])

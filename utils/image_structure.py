@@ -26,25 +26,25 @@ from utils.image_formats import ImageFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
+class ImageStructure:
     """A whole file without its picture."""
 
     width: int
     """In pixels, as declared."""
     height: int
-    tiny: bytes
+    minimal_file: bytes
     """A file that differs from the whole one in nothing but its size and its pixels."""
 
 
-_MOST_PARTS: Final = 100_000
+_MAX_PARTS: Final = 100_000
 """No program writes more segments or chunks; a list of millions of them would fill the memory."""
 
 
-def outline(data: bytes, kind: ImageFormat) -> Outline | None:
+def read_structure(data: bytes, kind: ImageFormat) -> ImageStructure | None:
     """Return the outline of a file that is whole, or None when only decoding can tell."""
     if kind is ImageFormat.JPEG:
-        return _jpeg_outline(data)
-    return _png_outline(data) if kind is ImageFormat.PNG else None
+        return _read_jpeg(data)
+    return _read_png(data) if kind is ImageFormat.PNG else None
 
 
 _SOF: Final = frozenset({0xC0, 0xC1, 0xC2})
@@ -52,29 +52,29 @@ _SOF: Final = frozenset({0xC0, 0xC1, 0xC2})
 _DHT: Final = 0xC4
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
-_ORDINARY: Final = _SOF | {_DHT, _SOS, 0xDB, 0xDD, 0xFE} | frozenset(range(0xE0, 0xF0))
+_KNOWN_MARKERS: Final = _SOF | {_DHT, _SOS, 0xDB, 0xDD, 0xFE} | frozenset(range(0xE0, 0xF0))
 """Markers that a length follows: tables, restart interval, comment and application data besides."""
 
 # A decoder takes larger ones for damage, and zero means that the height follows the picture.
 _JPEG_EDGES: Final = range(1, 65_501)
-_TINY_EDGE: Final = (8).to_bytes(2, "big")
+_MINIMAL_EDGE: Final = (8).to_bytes(2, "big")
 
 # Inside the picture FF is followed by 00, or begins one of the eight marks to resume at.
-_NO_PIXELS: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
+_SCAN_END: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
 
 # A search keeps the interpreter's lock; between two searches other threads get it. A millisecond each.
 _SEARCH_BYTES: Final = 2_000_000
 
 
-def _jpeg_outline(data: bytes) -> Outline | None:
+def _read_jpeg(data: bytes) -> ImageStructure | None:
     """Walk over the segments and the scans between them, up to the end mark."""
     parts = [data[:2]]
     edges: tuple[int, int] | None = None
     has_scan = False
     position = 2
     while (mark := data[position : position + 2]) != bytes((0xFF, _EOI)):
-        segment = _segment(data, position)
-        if mark[:1] != b"\xff" or segment is None or len(parts) > _MOST_PARTS:
+        segment = _read_segment(data, position)
+        if mark[:1] != b"\xff" or segment is None or len(parts) > _MAX_PARTS:
             return None
         position += len(segment)
         if mark[1] in _SOF:
@@ -82,31 +82,31 @@ def _jpeg_outline(data: bytes) -> Outline | None:
                 return None
             height, width = struct.unpack_from(">HH", segment, 5)
             edges = width, height
-            segment = segment[:5] + 2 * _TINY_EDGE + segment[9:]
+            segment = segment[:5] + 2 * _MINIMAL_EDGE + segment[9:]
         elif mark[1] == _SOS:
             has_scan = True
-            position = _scan_end(data, position)
+            position = _find_scan_end(data, position)
         parts.append(segment)
     if edges is None or not has_scan or not all(edge in _JPEG_EDGES for edge in edges):
         return None
-    return Outline(width=edges[0], height=edges[1], tiny=b"".join((*parts, mark)))
+    return ImageStructure(width=edges[0], height=edges[1], minimal_file=b"".join((*parts, mark)))
 
 
-def _segment(data: bytes, position: int) -> bytes | None:
+def _read_segment(data: bytes, position: int) -> bytes | None:
     """Return the segment here, marker and all; None when it is unusual or does not fit into the file."""
     head = data[position : position + 4]
-    if len(head) < 4 or head[1] not in _ORDINARY:
+    if len(head) < 4 or head[1] not in _KNOWN_MARKERS:
         return None
     length = int.from_bytes(head[2:], "big")
     segment = data[position : position + 2 + length]
     return segment if length >= 2 and len(segment) == 2 + length else None
 
 
-def _scan_end(data: bytes, position: int, *, step: int = _SEARCH_BYTES) -> int:
+def _find_scan_end(data: bytes, position: int, *, step: int = _SEARCH_BYTES) -> int:
     """Return where the first marker stands that does not belong to the scan; the file's end if none does."""
     while position < len(data):
         # One byte more than a step, so that a marker across the border is seen.
-        found = _NO_PIXELS.search(data, position, position + step + 1)
+        found = _SCAN_END.search(data, position, position + step + 1)
         if found is not None:
             return found.start()
         position += step
@@ -117,37 +117,37 @@ _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By the colour type that the header declares."""
 
-_MOST_INFLATED: Final = 1032
+_MAX_INFLATION: Final = 1032
 """How many bytes at most one compressed byte becomes.
 
 Source: https://zlib.net/zlib_tech.html ("Maximum Compression Factor"), November 2026.
 """
 
 
-def _png_outline(data: bytes) -> Outline | None:
+def _read_png(data: bytes) -> ImageStructure | None:
     """Walk over the chunks, up to the end mark, and check the sum of each."""
-    chunks = _chunks(data)
+    chunks = _read_chunks(data)
     if chunks is None:
         return None
     name, header = chunks[0]
-    places = [index for index, chunk in enumerate(chunks) if chunk[0] == b"IDAT"]
-    are_together = bool(places) and places[-1] - places[0] == len(places) - 1
-    if name != b"IHDR" or len(header) != 13 or not are_together:
+    indexes = [index for index, chunk in enumerate(chunks) if chunk[0] == b"IDAT"]
+    is_contiguous = bool(indexes) and indexes[-1] - indexes[0] == len(indexes) - 1
+    if name != b"IHDR" or len(header) != 13 or not is_contiguous:
         return None
     width, height, bits, colours = struct.unpack_from(">IIBB", header)
     bits_per_pixel = bits * _CHANNELS.get(colours, 0)
-    pixels = [chunks[index][1] for index in places]
-    if not _may_hold(pixels, width * height * bits_per_pixel // 8):
+    pixels = [chunks[index][1] for index in indexes]
+    if not _can_hold_pixels(pixels, width * height * bits_per_pixel // 8):
         return None
-    tiny_header = _chunk(name, struct.pack(">II", 1, 1) + bytes(header[8:]))
-    row = _chunk(b"IDAT", zlib.compress(bytes(1 + (bits_per_pixel + 7) // 8)))
-    before = (_chunk(*one) for one in chunks[1 : places[0]])
-    after = (_chunk(*one) for one in chunks[places[-1] + 1 :])
-    tiny = b"".join((_SIGNATURE, tiny_header, *before, row, *after))
-    return Outline(width=width, height=height, tiny=tiny)
+    minimal_header = _encode_chunk(name, struct.pack(">II", 1, 1) + bytes(header[8:]))
+    row = _encode_chunk(b"IDAT", zlib.compress(bytes(1 + (bits_per_pixel + 7) // 8)))
+    before = (_encode_chunk(*one) for one in chunks[1 : indexes[0]])
+    after = (_encode_chunk(*one) for one in chunks[indexes[-1] + 1 :])
+    minimal_file = b"".join((_SIGNATURE, minimal_header, *before, row, *after))
+    return ImageStructure(width=width, height=height, minimal_file=minimal_file)
 
 
-def _chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
+def _read_chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
     """Return the chunks up to the end mark; None when a sum is wrong or one does not fit into the file."""
     if not data.startswith(_SIGNATURE):
         return None
@@ -157,7 +157,7 @@ def _chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
     while not chunks or chunks[-1][0] != b"IEND":
         body = position + 8
         end = body + int.from_bytes(view[position : position + 4], "big")
-        if end + 4 > len(data) or len(chunks) > _MOST_PARTS:
+        if end + 4 > len(data) or len(chunks) > _MAX_PARTS:
             return None
         if zlib.crc32(view[position + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             return None
@@ -166,15 +166,15 @@ def _chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
     return chunks
 
 
-def _may_hold(compressed: list[memoryview], size: int) -> bool:
+def _can_hold_pixels(compressed: list[memoryview], size: int) -> bool:
     """Return whether these begin a compressed stream and are enough for a picture of so many bytes."""
     first = next((part for part in compressed if part), b"")
     try:
         zlib.decompressobj().decompress(first, 1)
     except zlib.error:
         return False
-    return 0 < size <= _MOST_INFLATED * sum(map(len, compressed))
+    return 0 < size <= _MAX_INFLATION * sum(map(len, compressed))
 
 
-def _chunk(name: bytes, body: bytes | memoryview) -> bytes:
+def _encode_chunk(name: bytes, body: bytes | memoryview) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from utils.files import read_regular
-from utils.image_diagnosis import LOOK_BYTES, describe_stranger
+from utils.image_diagnosis import DIAGNOSIS_BYTES, describe_unsupported
 from utils.image_formats import (
     SENT_AS_IS,
     SUFFIXES,
@@ -20,7 +20,7 @@ from utils.image_formats import (
     Traits,
     UnavailableImage,
     UnreadableImage,
-    lacks_its_end,
+    is_truncated,
     sniff,
 )
 
@@ -43,9 +43,11 @@ MAX_FILE_BYTES: Final = 200_000_000
 Source: https://ai.google.dev/gemini-api/docs/file-input-methods (100 MB a request), January 2026.
 """
 
-_PAGED = frozenset({ImageFormat.TIFF})
-_ANIMATED = frozenset({ImageFormat.GIF, ImageFormat.WEBP, ImageFormat.AVIF, ImageFormat.HEIF_SEQUENCE})
-_ONE_FAMILY = frozenset({ImageFormat.HEIC, ImageFormat.HEIF, ImageFormat.HEIF_SEQUENCE})
+_MULTI_PAGE_FORMATS = frozenset({ImageFormat.TIFF})
+_ANIMATED_FORMATS = frozenset(
+    {ImageFormat.GIF, ImageFormat.WEBP, ImageFormat.AVIF, ImageFormat.HEIF_SEQUENCE}
+)
+_HEIF_FAMILY = frozenset({ImageFormat.HEIC, ImageFormat.HEIF, ImageFormat.HEIF_SEQUENCE})
 _MEASUREMENT_MODES = frozenset({"I", "F"})
 
 
@@ -92,14 +94,14 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts,
     # Pillow is imported with the first image, so that --help does not pay for it.
     from utils.image_conversion import examine  # noqa: PLC0415
 
-    data = _read(path)
+    data = _read_file(path)
     kind = sniff(data)
     if kind is None:
-        raise UnreadableImage(describe_stranger(data[:LOOK_BYTES]))
+        raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
     traits = examine(data, kind, max_pixels=max_pixels)
-    if lacks_its_end(data, kind):
+    if is_truncated(data, kind):
         raise UnreadableImage("The image is cut off: the end of the file is missing.")
-    conversion = _conversion(kind, traits)
+    conversion = _choose_conversion(kind, traits)
     facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         mime_type=kind.value,
@@ -107,7 +109,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts,
         width=traits.width,
         height=traits.height,
         conversion=conversion,
-        notes=tuple(_notes(path, kind, traits, conversion)),
+        notes=tuple(_describe_oddities(path, kind, traits, conversion)),
     )
     return facts, data if conversion is None else None
 
@@ -120,7 +122,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
             so that nothing is ever sent that was not checked.
 
     """
-    data = _read(path)
+    data = _read_file(path)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise UnavailableImage("The file changed after it was checked; run again to send it as it is now.")
     if facts.conversion is None:
@@ -130,7 +132,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     return convert(data, ImageFormat(facts.mime_type), facts.conversion)
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     """Return the whole file, every failure as a sentence."""
     try:
         size, data = read_regular(path, MAX_FILE_BYTES)
@@ -158,28 +160,30 @@ def _check_length(size: int, data: bytes) -> None:
         raise UnavailableImage("The file changed while it was read; run again when it is complete.")
 
 
-def _conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
+def _choose_conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
     """Decide what must be done so that the model sees the picture as a person does."""
-    is_moving = kind in _ANIMATED and traits.has_more_frames
-    if kind not in SENT_AS_IS or is_moving:
+    is_animated = kind in _ANIMATED_FORMATS and traits.has_more_frames
+    if kind not in SENT_AS_IS or is_animated:
         return Conversion.TO_PNG
     if kind is ImageFormat.JPEG and (traits.is_turned or traits.mode == "CMYK"):
         return Conversion.TO_JPEG
     if traits.is_turned:
-        keeps_all = kind is ImageFormat.PNG or traits.has_transparency
-        return Conversion.TO_PNG if keeps_all else Conversion.TO_JPEG
+        should_be_lossless = kind is ImageFormat.PNG or traits.has_transparency
+        return Conversion.TO_PNG if should_be_lossless else Conversion.TO_JPEG
     return None
 
 
-def _notes(path: Path, kind: ImageFormat, traits: Traits, conversion: Conversion | None) -> Iterator[str]:
+def _describe_oddities(
+    path: Path, kind: ImageFormat, traits: Traits, conversion: Conversion | None
+) -> Iterator[str]:
     """Say what is unusual, and what is done about it."""
     suffix = path.suffix.lower()
-    named = SUFFIXES.get(suffix, kind)
-    if named is not kind and not {named, kind} <= _ONE_FAMILY:
+    declared = SUFFIXES.get(suffix, kind)
+    if declared is not kind and not {declared, kind} <= _HEIF_FAMILY:
         yield f"{kind.label} named {suffix}"
-    if traits.has_more_frames and kind in _ANIMATED:
+    if traits.has_more_frames and kind in _ANIMATED_FORMATS:
         yield "animated: only the first frame is sent"
-    if traits.has_more_frames and kind in _PAGED:
+    if traits.has_more_frames and kind in _MULTI_PAGE_FORMATS:
         yield "several pages: only the first is sent"
     if traits.is_turned:
         yield "turned upright"

@@ -11,10 +11,10 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_JSON_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
-def instant(moment: datetime) -> str:
+def utc_isoformat(moment: datetime) -> str:
     """Return a moment as ``2026-11-23T22:00:00.000Z``.
 
     Raises:
@@ -26,32 +26,32 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def plain(value: object) -> Any:
+def to_jsonable(value: object) -> Any:
     """Return ``value`` as dicts, lists, texts and numbers.
 
     Raises:
         TypeError: when it holds something that has no plain form.
 
     """
-    if type(value) in _PLAIN:  # most are, and the questions below take long
+    if type(value) in _JSON_TYPES:  # most are, and the questions below take long
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: to_jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
+        return {str(to_jsonable(key)): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return _leaf(value)
+        return [to_jsonable(item) for item in value]
+    return _leaf_to_jsonable(value)
 
 
-def _leaf(value: object) -> str | float | None:
+def _leaf_to_jsonable(value: object) -> str | float | None:
     match value:
         case Enum():
-            return _leaf(value.value)
+            return _leaf_to_jsonable(value.value)
         case None | bool() | int() | float() | str():
             return value
         case datetime():
-            return instant(value)
+            return utc_isoformat(value)
         case PurePath():
             return str(value)
         case _:
@@ -65,7 +65,7 @@ def json_line(value: object) -> bytes:
 
 def json_document(value: object) -> bytes:
     """Return ``value`` as an indented document in UTF-8, which ends with a line feed."""
-    return _encoded(_indented(plain(value)) + "\n")
+    return _encode(_dump_indented(to_jsonable(value)) + "\n")
 
 
 def json_stream(head: Mapping[str, object], list_name: str, items: Iterable[object]) -> Iterator[bytes]:
@@ -77,19 +77,19 @@ def json_stream(head: Mapping[str, object], list_name: str, items: Iterable[obje
     """
     if list_name in head:
         raise ValueError(f"the head has a member {list_name!r} of its own")
-    opened = _indented({**plain(head), list_name: []})
-    yield _encoded(opened.removesuffix("]\n}"))
+    prefix = _dump_indented({**to_jsonable(head), list_name: []})
+    yield _encode(prefix.removesuffix("]\n}"))
     separator = "\n    "
     for item in items:
-        yield _encoded(separator + json.dumps(plain(item), ensure_ascii=False, allow_nan=False))
+        yield _encode(separator + json.dumps(to_jsonable(item), ensure_ascii=False, allow_nan=False))
         separator = ",\n    "
     yield b"]\n}\n" if separator == "\n    " else b"\n  ]\n}\n"
 
 
-def _indented(value: object) -> str:
+def _dump_indented(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
 
 
-def _encoded(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     # Half a surrogate pair, which UTF-8 cannot hold, becomes \udxxx: in JSON that is the same half again.
     return text.encode("utf-8", "backslashreplace")

@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 
 from utils.files import write_atomic
 
-_PATIENCE_S = 0.1
+_MIN_WAIT_S = 0.1
 """Everybody tries for so long, since somebody may only be asking whether the lock is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class LockHolder:
     """Who holds a lock."""
 
     pid: int
@@ -35,13 +35,13 @@ class Holder:
 class LockedError(Exception):
     """Somebody else holds the lock; ``holder`` is None when nothing is known about him."""
 
-    def __init__(self, holder: Holder | None) -> None:
+    def __init__(self, holder: LockHolder | None) -> None:
         super().__init__("the lock is held")
         self.holder = holder
 
 
 @contextmanager
-def locked(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
+def hold_lock(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
     """Hold the lock while the block lasts.
 
     Args:
@@ -55,22 +55,22 @@ def locked(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
     """
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=max(wait_s, _PATIENCE_S), poll_interval=0.05)
+        lock.acquire(timeout=max(wait_s, _MIN_WAIT_S), poll_interval=0.05)
     except Timeout as error:
-        raise LockedError(_noted(path)) from error
+        raise LockedError(_read_note(path)) from error
     try:
-        holder = Holder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
-        write_atomic(_note(path), json.dumps(asdict(holder)).encode())
+        holder = LockHolder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
+        write_atomic(_note_path(path), json.dumps(asdict(holder)).encode())
         yield
     finally:
         with suppress(FileNotFoundError):
-            _note(path).unlink()
+            _note_path(path).unlink()
         lock.release()
 
 
-def read_holder(path: Path) -> Holder | None:
+def read_holder(path: Path) -> LockHolder | None:
     """Return who holds the lock now, or None when nobody does or he has left no note."""
-    return _noted(path) if _is_held(path) else None
+    return _read_note(path) if _is_held(path) else None
 
 
 def _is_held(path: Path) -> bool:
@@ -85,14 +85,14 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _noted(path: Path) -> Holder | None:
+def _read_note(path: Path) -> LockHolder | None:
     try:
-        note = json.loads(_note(path).read_bytes())
+        note = json.loads(_note_path(path).read_bytes())
         datetime.fromisoformat(note["started_at"])
-        return Holder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
+        return LockHolder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _note(path: Path) -> Path:
+def _note_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.holder")

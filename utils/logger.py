@@ -19,36 +19,36 @@ from urllib.parse import quote, quote_plus
 
 _log = logging.getLogger(__name__)
 
-SHORTEST_SECRET = 6
+MIN_SECRET_LENGTH = 6
 """Characters; striking out something shorter would mangle ordinary words and protect nothing."""
 
-_STRUCK_OUT = "[secret]"
+_REDACTED = "[secret]"
 # C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_TALKATIVE = ("PIL", "aiohttp", "asyncio", "filelock", "google_genai", "httpcore2", "httpx2", "urllib3")
+_NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "filelock", "google_genai", "httpcore2", "httpx2", "urllib3")
 
 
-def one_line(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     r"""Return ``text`` with all that could start a line or command a terminal as ``\x0a`` and the like."""
-    return _UNPRINTABLE.sub(lambda found: _escaped(ord(found.group())), text)
+    return _UNPRINTABLE.sub(lambda found: _escape_code(ord(found.group())), text)
 
 
-def _escaped(code: int) -> str:
+def _escape_code(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def redactor(secrets: Collection[str]) -> Callable[[str], str]:
+def make_redactor(secrets: Collection[str]) -> Callable[[str], str]:
     """Return what strikes ``secrets`` out of a text, in the spellings URLs and quoted text give them.
 
     A secret of fewer than ``SHORTEST_SECRET`` characters is left alone.
     """
-    spellings = {one for secret in secrets if len(secret) >= SHORTEST_SECRET for one in _spellings(secret)}
+    spellings = {one for secret in secrets if len(secret) >= MIN_SECRET_LENGTH for one in _spellings(secret)}
     if not spellings:
         return lambda text: text
     # The longest first, so that no rest of a longer spelling stays; %2f is %2F, so case is no matter.
     longest_first = sorted(spellings, key=lambda one: (-len(one), one))
     pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-    return lambda text: pattern.sub(_STRUCK_OUT, text)
+    return lambda text: pattern.sub(_REDACTED, text)
 
 
 def _spellings(secret: str) -> set[str]:
@@ -83,7 +83,7 @@ def set_up_logging(
     Raises:
         OSError: when the log file cannot be opened.
     """
-    redact = redactor(secrets)
+    redact = make_redactor(secrets)
     console = _ConsoleHandler(stream)
     console.setLevel(level)
     console.setFormatter(_SafeFormatter(redact, _console_prefix))
@@ -94,7 +94,7 @@ def set_up_logging(
         handlers[-1].setFormatter(_SafeFormatter(redact, _file_prefix))
     if as_json:
         handlers[-1].setFormatter(_JsonFormatter(redact))
-    _install(handlers)
+    _install_handlers(handlers)
 
 
 def reopen_log_file() -> None:
@@ -107,7 +107,7 @@ def reopen_log_file() -> None:
             handler.reopen()
 
 
-def _install(handlers: list[logging.Handler]) -> None:
+def _install_handlers(handlers: list[logging.Handler]) -> None:
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _ConsoleHandler | _FileHandler)]:
         root.removeHandler(old)
@@ -116,7 +116,7 @@ def _install(handlers: list[logging.Handler]) -> None:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(min(handler.level for handler in handlers))
-    for name in _TALKATIVE:
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -128,9 +128,9 @@ class _SafeFormatter(logging.Formatter):
         self._redact, self._prefix = redact, prefix
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = [self._prefix(record) + one_line(self._redact(_message(record)))]
-        for trace in _traces(self, record):
-            lines += [f"    | {one_line(line)}" for line in self._redact(trace).split("\n")]
+        lines = [self._prefix(record) + escape_unprintable(self._redact(_format_message(record)))]
+        for trace in _format_traces(self, record):
+            lines += [f"    | {escape_unprintable(line)}" for line in self._redact(trace).split("\n")]
         return "\n".join(lines)
 
 
@@ -142,21 +142,21 @@ class _JsonFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        said = {
-            "time": _moment(record),
+        fields = {
+            "time": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": self._redact(_message(record)),
+            "message": self._redact(_format_message(record)),
         }
-        traces = _traces(self, record)
+        traces = _format_traces(self, record)
         if traces:
-            said["exception"] = self._redact("\n".join(traces))
+            fields["exception"] = self._redact("\n".join(traces))
         # All that is escaped here stands inside a text, where JSON knows this spelling.
-        text = json.dumps(said, ensure_ascii=False)
+        text = json.dumps(fields, ensure_ascii=False)
         return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
-def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+def _format_traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     traces = [formatter.formatException(record.exc_info)] if record.exc_info else []
     return [*traces, record.stack_info] if record.stack_info else traces
 
@@ -166,15 +166,15 @@ def _console_prefix(record: logging.LogRecord) -> str:
 
 
 def _file_prefix(record: logging.LogRecord) -> str:
-    return f"{_moment(record)} {record.levelname} {record.name}: "
+    return f"{_format_time(record)} {record.levelname} {record.name}: "
 
 
-def _moment(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     return moment.replace("+00:00", "Z")
 
 
-def _message(record: logging.LogRecord) -> str:
+def _format_message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
@@ -200,7 +200,7 @@ class _FileHandler(RotatingFileHandler):
     def __init__(self, path: Path, *, max_bytes: int, backups: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._max_bytes = max_bytes
-        self._said = False
+        self._has_warned = False
         super().__init__(
             path, maxBytes=self._max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace"
         )
@@ -217,7 +217,7 @@ class _FileHandler(RotatingFileHandler):
             self.maxBytes = 0  # or every record from here on would try again, and be lost
             self.stream = None
             self.stream = self._open()
-            self._say("put aside", error)
+            self._warn("put aside", error)
 
     def reopen(self) -> None:
         """Open the path anew; the old file goes only when the new one is there."""
@@ -225,9 +225,9 @@ class _FileHandler(RotatingFileHandler):
         try:
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             old, self.stream = self.stream, self._open()
-            self._said, self.maxBytes = False, self._max_bytes
+            self._has_warned, self.maxBytes = False, self._max_bytes
         except OSError as error:
-            self._say("opened anew", error)
+            self._warn("opened anew", error)
             return
         finally:
             self.release()
@@ -236,9 +236,9 @@ class _FileHandler(RotatingFileHandler):
                 old.close()
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        if not self._said:
-            self._said = True  # before the next line, which comes by here again
-            self._say("written", sys.exception())
+        if not self._has_warned:
+            self._has_warned = True  # before the next line, which comes by here again
+            self._warn("written", sys.exception())
 
-    def _say(self, what: str, error: BaseException | None) -> None:
+    def _warn(self, what: str, error: BaseException | None) -> None:
         _log.warning("the log file %s cannot be %s: %s", self.baseFilename, what, error)

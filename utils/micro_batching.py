@@ -15,11 +15,11 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-_Piece = TypeVar("_Piece")
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class Together(Generic[_Piece, _Result]):
+class MicroBatcher(Generic[_Item, _Result]):
     """Does pieces of work in a thread, those that wait together.
 
     Args:
@@ -31,42 +31,45 @@ class Together(Generic[_Piece, _Result]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[_Piece]], Sequence[_Result]],
+        work: Callable[[Sequence[_Item]], Sequence[_Result]],
         *,
         name: str | None,
-        lanes: int = 1,
-        most: int = sys.maxsize,
+        max_workers: int = 1,
+        max_batch: int = sys.maxsize,
     ) -> None:
         self._work = work
-        self._threads = None if name is None else ThreadPoolExecutor(lanes, thread_name_prefix=name)
-        self._lanes, self._most = lanes, most
+        self._executor = None if name is None else ThreadPoolExecutor(max_workers, thread_name_prefix=name)
+        self._max_workers, self._max_batch = max_workers, max_batch
         self._lock = Lock()
-        self._waiting: deque[tuple[_Piece, asyncio.Future[_Result]]] = deque()
-        self._at_work = 0
+        self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
+        self._active_workers = 0
 
-    async def do(self, piece: _Piece) -> _Result:
+    async def submit(self, item: _Item) -> _Result:
         """Return the piece's result. A piece is done also when whoever waits for it is cancelled."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[_Result] = loop.create_future()
         with self._lock:
-            self._waiting.append((piece, result))
-            must_begin = self._at_work < self._lanes and len(self._waiting) > self._at_work * self._most
-            self._at_work += must_begin
-        if must_begin:
-            loop.run_in_executor(self._threads, self._work_off, loop)
+            self._waiting.append((item, result))
+            should_start = (
+                self._active_workers < self._max_workers
+                and len(self._waiting) > self._active_workers * self._max_batch
+            )
+            self._active_workers += should_start
+        if should_start:
+            loop.run_in_executor(self._executor, self._run_worker, loop)
         return await result
 
-    def _work_off(self, loop: asyncio.AbstractEventLoop) -> None:
-        while group := self._next_group():
-            pieces = [piece for piece, _ in group]
-            futures = [future for _, future in group]
+    def _run_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+        while batch := self._take_batch():
+            items = [piece for piece, _ in batch]
+            futures = [future for _, future in batch]
             try:
-                results = self._work(pieces)
+                results = self._work(items)
             except BaseException as error:  # a bug: everybody who waits hears of it
                 loop.call_soon_threadsafe(self._fail, loop, futures, error)
                 raise
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_tell, futures, results)
+                loop.call_soon_threadsafe(_set_results, futures, results)
 
     def _fail(
         self,
@@ -77,17 +80,17 @@ class Together(Generic[_Piece, _Result]):
         for future in futures:
             if not future.done():
                 future.set_exception(error)
-        loop.run_in_executor(self._threads, self._work_off, loop)  # for what came meanwhile
+        loop.run_in_executor(self._executor, self._run_worker, loop)  # for what came meanwhile
 
-    def _next_group(self) -> list[tuple[_Piece, "asyncio.Future[_Result]"]]:
+    def _take_batch(self) -> list[tuple[_Item, "asyncio.Future[_Result]"]]:
         with self._lock:
-            number = min(self._most, len(self._waiting))
-            group = [self._waiting.popleft() for _ in range(number)]
-            self._at_work -= not group
-            return group
+            size = min(self._max_batch, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            self._active_workers -= not batch
+            return batch
 
 
-async def to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
+async def run_to_completion(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Do the work wholly; whoever is cancelled meanwhile hears of it when it is done, not before."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -102,7 +105,7 @@ async def to_its_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     return result
 
 
-def _tell(futures: "Sequence[asyncio.Future[_Result]]", results: Sequence[_Result]) -> None:
+def _set_results(futures: "Sequence[asyncio.Future[_Result]]", results: Sequence[_Result]) -> None:
     for future, result in zip(futures, results, strict=True):
         if not future.done():
             future.set_result(result)

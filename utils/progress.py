@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LINE_EVERY_S = 30.0
+LINE_INTERVAL_S = 30.0
 
 _COUNT = "{n_fmt}/{total_fmt} |{bar}| {desc}"
 _WITH_TIME = f"{_COUNT}  {{remaining}} left"
@@ -41,7 +41,7 @@ class Progress(Protocol):
         """End; a second call does nothing."""
 
 
-def nothing_besides() -> str:
+def no_status_text() -> str:
     """Be the ``aside`` of work that nothing holds back."""
     return ""
 
@@ -69,55 +69,62 @@ class LineProgress(SilentProgress):
     def __init__(
         self,
         stream: TextIO,
-        every_s: float,
+        interval_s: float,
         clock: Callable[[], float],
-        aside: Callable[[], str] = nothing_besides,
+        status_text: Callable[[], str] = no_status_text,
     ) -> None:
-        self._stream, self._every_s, self._clock, self._aside = stream, every_s, clock, aside
+        self._stream, self._interval_s, self._clock, self._status_text = (
+            stream,
+            interval_s,
+            clock,
+            status_text,
+        )
         self._total = self._done = 0
         self._counts: Mapping[str, int] = {}
-        self._begun_at = self._said_at = 0.0
-        self._said: str | None = None
+        self._started_at = self._written_at = 0.0
+        self._last_counts: str | None = None
 
     def start(self, total: int) -> None:
         """Write the first line."""
-        self._total, self._begun_at = total, self._clock()
-        self._say()
+        self._total, self._started_at = total, self._clock()
+        self._write_line()
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
         """Write a line when the last one is old enough."""
         self._counts, self._done = dict(counts), done
-        if self._clock() - self._said_at >= self._every_s:
-            self._say(self._aside())
+        if self._clock() - self._written_at >= self._interval_s:
+            self._write_line(self._status_text())
 
     def close(self) -> None:
         """Write the last line, unless it stands there already."""
-        if self._said not in {None, self._state()}:
-            self._say()
+        if self._last_counts not in {None, self._format_counts()}:
+            self._write_line()
 
-    def _say(self, aside: str = "") -> None:
-        self._said, self._said_at = self._state(), self._clock()
-        self._stream.write(f"{self._said}{self._pace()}{'; ' if aside else ''}{aside}\n")
+    def _write_line(self, status_text: str = "") -> None:
+        self._last_counts, self._written_at = self._format_counts(), self._clock()
+        self._stream.write(
+            f"{self._last_counts}{self._format_pace()}{'; ' if status_text else ''}{status_text}\n"
+        )
         self._stream.flush()
 
-    def _state(self) -> str:
+    def _format_counts(self) -> str:
         return f"{self._done} of {self._total}" + "".join(
             f", {self._counts[word]} {word}" for word in self._counts
         )
 
-    def _pace(self) -> str:
-        elapsed_s = self._clock() - self._begun_at
+    def _format_pace(self) -> str:
+        elapsed_s = self._clock() - self._started_at
         if not self._done or elapsed_s <= 0:
             return ""
-        left = timedelta(seconds=round((self._total - self._done) * elapsed_s / self._done))
-        return f" ({self._done / elapsed_s * 60:.1f} a minute, {left} left)"
+        remaining = timedelta(seconds=round((self._total - self._done) * elapsed_s / self._done))
+        return f" ({self._done / elapsed_s * 60:.1f} a minute, {remaining} left)"
 
 
 class BarProgress(SilentProgress):
     """One bar on the last line of a terminal; nothing at all on anything else."""
 
-    def __init__(self, stream: TextIO, aside: Callable[[], str] = nothing_besides) -> None:
-        self._stream, self._aside = stream, aside
+    def __init__(self, stream: TextIO, status_text: Callable[[], str] = no_status_text) -> None:
+        self._stream, self._status_text = stream, status_text
         self._bar: tqdm[NoReturn] | None = None
 
     def start(self, total: int) -> None:
@@ -128,16 +135,16 @@ class BarProgress(SilentProgress):
             return
         tqdm.set_lock(RLock())  # its own would open semaphores for processes that we do not have
         tqdm.monitor_interval = 0  # nor is a thread of its own needed
-        sized = os.get_terminal_size(self._stream.fileno()).columns > 0  # some terminals do not say
+        has_size = os.get_terminal_size(self._stream.fileno()).columns > 0  # some terminals do not say
         self._bar = tqdm(
             total=total,
             file=self._stream,
             bar_format=_FULL,
             miniters=1,  # else a quick start would hide what is slow afterwards
             unit="",
-            dynamic_ncols=sized,
-            ncols=None if sized else 80,
-            nrows=None if sized else 24,
+            dynamic_ncols=has_size,
+            ncols=None if has_size else 80,
+            nrows=None if has_size else 24,
         )
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
@@ -146,7 +153,7 @@ class BarProgress(SilentProgress):
         if bar is None:
             return
         before = bar.bar_format, bar.desc, bar.n
-        bar.bar_format, words = self._fullest(bar, counts, done, self._aside())
+        bar.bar_format, words = self._choose_form(bar, counts, done, self._status_text())
         bar.set_description_str(words, refresh=False)
         # An update by nothing would be taken for progress that took no time, and make the rate too high.
         is_drawn = done > bar.n and bar.update(done - bar.n)
@@ -159,23 +166,25 @@ class BarProgress(SilentProgress):
             self._bar.close()
 
     @staticmethod
-    def _fullest(bar: "tqdm[NoReturn]", counts: Mapping[str, int], done: int, aside: str) -> tuple[str, str]:
+    def _choose_form(
+        bar: "tqdm[NoReturn]", counts: Mapping[str, int], done: int, status_text: str
+    ) -> tuple[str, str]:
         """Return the form that tells most and fits the terminal, and its words; the aside goes last."""
-        everything = " ".join(f"{word} {number}" for word, number in counts.items())
-        happened = " ".join(f"{word} {number}" for word, number in counts.items() if number)
+        all_counts = " ".join(f"{word} {number}" for word, number in counts.items())
+        nonzero = " ".join(f"{word} {number}" for word, number in counts.items() if number)
         forms = [
-            (_FULL, everything, aside),
-            (_FULL, happened, aside),
-            (_WITH_TIME, happened, aside),
-            (_WITH_TIME, "", aside or happened),
-            (_COUNT, "", aside or happened),
+            (_FULL, all_counts, status_text),
+            (_FULL, nonzero, status_text),
+            (_WITH_TIME, nonzero, status_text),
+            (_WITH_TIME, "", status_text or nonzero),
+            (_COUNT, "", status_text or nonzero),
         ]
         shown = {**bar.format_dict, "n": done}
         width = (shown.pop("ncols") or 80) - _SHORTEST_BAR
-        for form, *said in forms:
-            words = "  ".join(filter(None, said))
-            drawn = bar.format_meter(**{**shown, "bar_format": form.replace("{bar}", ""), "prefix": words})
-            if len(drawn) <= width:
+        for form, *texts in forms:
+            words = "  ".join(filter(None, texts))
+            line = bar.format_meter(**{**shown, "bar_format": form.replace("{bar}", ""), "prefix": words})
+            if len(line) <= width:
                 break
         return form, words
 
@@ -185,7 +194,7 @@ def choose_progress(
     quiet: bool,
     stream: TextIO,
     clock: Callable[[], float],
-    aside: Callable[[], str] = nothing_besides,
+    status_text: Callable[[], str] = no_status_text,
 ) -> Progress:
     """Return what fits ``stream``: a bar on a terminal, else a line every 30 s, nothing when ``quiet``.
 
@@ -194,5 +203,5 @@ def choose_progress(
     if quiet:
         return SilentProgress()
     if stream.isatty():
-        return BarProgress(stream, aside)
-    return LineProgress(stream, LINE_EVERY_S, clock, aside)
+        return BarProgress(stream, status_text)
+    return LineProgress(stream, LINE_INTERVAL_S, clock, status_text)

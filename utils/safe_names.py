@@ -29,7 +29,7 @@ def printable_key(relative: PurePath | str) -> str:
     ``a<line feed>b.jpg`` becoming ``a%0Ab~98e67617010d.jpg``, so that it cannot be taken for another file.
     """
     parts = relative.split("/") if isinstance(relative, str) else relative.parts
-    return "/".join(_printable(part) for part in parts if part not in {"", "."})
+    return "/".join(_escape_component(part) for part in parts if part not in {"", "."})
 
 
 def output_name(name: str, suffix: str, limit_bytes: int = 255) -> str:
@@ -38,9 +38,9 @@ def output_name(name: str, suffix: str, limit_bytes: int = 255) -> str:
     ``name`` is a key's last component; ``suffix`` is ASCII, such as ``_result.txt``. The limit is
     that of ext4, XFS, NTFS and APFS. Names are injective for one suffix.
     """
-    whole = name + suffix
-    if len(whole.encode()) <= limit_bytes and not _ends_with(_SHORTENED, name):
-        return whole
+    full_name = name + suffix
+    if len(full_name.encode()) <= limit_bytes and not _ends_with(_SHORTENED, name):
+        return full_name
     ending = f"~{_digest(name.encode())}{suffix}"
     # A character cut in half is dropped, never left as half a character.
     return name.encode()[: limit_bytes - len(ending)].decode(errors="ignore") + ending
@@ -57,20 +57,20 @@ def output_folder(key: str) -> PurePosixPath:
     return PurePosixPath(*(output_name(part, "~dir" if _is_reserved(part) else "") for part in parents))
 
 
-def _printable(part: str) -> str:
+def _escape_component(part: str) -> str:
     """Return one component as it is, or escaped and marked with a hash of its bytes."""
     if not _UNPRINTABLE.search(part) and not _ends_with(_ESCAPED, part):
         return part
-    stem, suffix = os.path.splitext(_UNPRINTABLE.sub(_percent, part.replace("%", "%25")))  # noqa: PTH122 -- of a name, not of a path
-    return f"{stem}~{_digest(_raw(part))}{suffix}"
+    stem, suffix = os.path.splitext(_UNPRINTABLE.sub(_percent_encode, part.replace("%", "%25")))  # noqa: PTH122 -- of a name, not of a path
+    return f"{stem}~{_digest(_to_bytes(part))}{suffix}"
 
 
-def _percent(match: re.Match[str]) -> str:
+def _percent_encode(match: re.Match[str]) -> str:
     """Return one unprintable character as its bytes in ``%XX``."""
-    return "".join(f"%{byte:02X}" for byte in _raw(match.group()))
+    return "".join(f"%{byte:02X}" for byte in _to_bytes(match.group()))
 
 
-def _raw(text: str) -> bytes:
+def _to_bytes(text: str) -> bytes:
     """Return the bytes that a name stands for: those the file system has, on Windows as near as can be."""
     return text.encode(errors="surrogateescape" if os.name == "posix" else "surrogatepass")
 

@@ -16,15 +16,15 @@ Nothing here knows how a limit is learned or divided, or sees more of the key th
 """
 
 from rate_limit.shared.scope import Scope, key_fingerprint, state_path
-from rate_limit.shared.state import EVERY_S, Limiter, QuotaMemory, in_company, keep_company
+from rate_limit.shared.state import SYNC_EVERY_S, Limiter, QuotaMemory, sync_with_peers, synced_with_peers
 
 __all__ = [
-    "EVERY_S",
+    "SYNC_EVERY_S",
     "Limiter",
     "QuotaMemory",
     "Scope",
-    "in_company",
-    "keep_company",
     "key_fingerprint",
     "state_path",
+    "sync_with_peers",
+    "synced_with_peers",
 ]

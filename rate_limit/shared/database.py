@@ -24,7 +24,7 @@ VERSION = 1
 
 _LARGEST_VERSION = 1_000
 """A version above this is a flipped bit, not a program of the far future."""
-_BUSY_S = 0.2
+_BUSY_TIMEOUT_S = 0.2
 
 _STATEMENTS = (
     """
@@ -54,9 +54,14 @@ _STATEMENTS = (
 )
 """Instants are wall time, in seconds since 1970: runs share no other clock."""
 
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
+_DAMAGE_CODES = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+}
 """Our statements are right, so that an error in one says that the tables are not ours."""
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 _T = TypeVar("_T")
 
@@ -69,18 +74,18 @@ class NewerError(Exception):
     """A newer version of this program wrote the file; it is left alone."""
 
 
-TROUBLES = (sqlite3.Error, OSError, UnicodeError, DamagedError, NewerError)
+DATABASE_ERRORS = (sqlite3.Error, OSError, UnicodeError, DamagedError, NewerError)
 """All that ``transaction`` may raise; Python fails to decode SQLite's words when they quote damaged bytes."""
 
 
-def transaction(path: Path, work: Callable[[sqlite3.Connection], _T]) -> _T:
+def run_transaction(path: Path, work: Callable[[sqlite3.Connection], _T]) -> _T:
     """Do the work in one transaction; the file and its folder are made when missing.
 
     Raises:
         TROUBLES: nothing was done.
     """
-    _make(path)
-    with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
+    _create_file(path)
+    with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection:
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN IMMEDIATE")
@@ -97,7 +102,7 @@ def transaction(path: Path, work: Callable[[sqlite3.Connection], _T]) -> _T:
         return result
 
 
-def put_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Make room for a fresh file; the damaged one is kept until the next is damaged.
 
     Its journal goes first: left behind, it would be played into the fresh file.
@@ -107,26 +112,26 @@ def put_aside(path: Path) -> Path:
     """
     for suffix in ("-journal", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    aside = path.with_name(f"{path.stem}.damaged{path.suffix}")
-    return path.replace(aside)
+    target = path.with_name(f"{path.stem}.damaged{path.suffix}")
+    return path.replace(target)
 
 
-def is_busy(trouble: Exception) -> bool:
+def is_busy(error: Exception) -> bool:
     """Tell whether another program merely holds the file for longer than we wait."""
-    return _code(trouble) & 0xFF in _BUSY
+    return _error_code(error) & 0xFF in _BUSY_CODES
 
 
-def is_damage(trouble: Exception, path: Path) -> bool:
+def is_damage(error: Exception, path: Path) -> bool:
     """Tell a damaged file from a full disk, a lock or missing permission."""
-    if not isinstance(trouble, sqlite3.Error):
-        return isinstance(trouble, DamagedError | UnicodeDecodeError)
-    code = _code(trouble)
+    if not isinstance(error, sqlite3.Error):
+        return isinstance(error, DamagedError | UnicodeDecodeError)
+    code = _error_code(error)
     if code == sqlite3.SQLITE_READONLY:  # as SQLite says of a header that asks for a format to come
-        return all(_may_write(one) for one in (path, path.parent))
-    return code & 0xFF in _DAMAGE or code == sqlite3.SQLITE_IOERR_SHORT_READ
+        return all(_is_writable(one) for one in (path, path.parent))
+    return code & 0xFF in _DAMAGE_CODES or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
-def _make(path: Path) -> None:
+def _create_file(path: Path) -> None:
     """Make the file before SQLite does, so that nobody else may read it; its journal follows its mode."""
     if not path.is_absolute():
         raise OSError("the user has no home directory")
@@ -138,9 +143,9 @@ def _make(path: Path) -> None:
         raise OSError("it is not a regular file")
 
 
-def _may_write(path: Path) -> bool:
+def _is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _code(trouble: Exception) -> int:
-    return int(getattr(trouble, "sqlite_errorcode", 0))
+def _error_code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0))

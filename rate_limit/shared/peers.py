@@ -15,27 +15,27 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rate_limit.shared.learned_limits import is_plausible
-from rate_limit.types import LearnedLimit, LearnedLimits, Neighbour
+from rate_limit.types import LearnedLimit, LearnedLimits, PeerStatus
 
 LIVE_S = 10.0
 """A run that was silent for longer is gone."""
 
 _WINDOW_S = 60.0
-_LONGEST_PAUSE_S = 3_600.0
-_MOST_A_MINUTE = 1e12
+_MAX_PAUSE_S = 3_600.0
+_MAX_PER_MINUTE = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunIdentity:
     """Who speaks."""
 
     run_id: str
     pid: int
-    whose: tuple[str, str]
+    scope_key: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class ClockReading:
     """One instant on two clocks."""
 
     now: float
@@ -45,43 +45,45 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Others:
+class Peers:
     """What the other runs said last."""
 
-    neighbours: Sequence[Neighbour] = ()
+    statuses: Sequence[PeerStatus] = ()
     pids: frozenset[int] = frozenset()
     """Of those at work."""
 
 
-def tell(connection: sqlite3.Connection, run: Run, me: Neighbour, at: Moment) -> None:
+def write_status(
+    connection: sqlite3.Connection, run: RunIdentity, status: PeerStatus, clock: ClockReading
+) -> None:
     """Write how this run stands."""
-    pause = None if me.paused_until_s is None else at.now + me.paused_until_s - at.now_s
-    says = json.dumps(asdict(replace(me, paused_until_s=None)))
+    pause = None if status.paused_until_s is None else clock.now + status.paused_until_s - clock.now_s
+    says = json.dumps(asdict(replace(status, paused_until_s=None)))
     connection.execute(
         "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
-        (run.run_id, run.pid, *run.whose, at.now, pause, says),
+        (run.run_id, run.pid, *run.scope_key, clock.now, pause, says),
     )
 
 
-def leave(connection: sqlite3.Connection, run: Run) -> None:
+def deregister(connection: sqlite3.Connection, run: RunIdentity) -> None:
     """Note that the run wants nothing any more."""
     connection.execute("UPDATE runs SET gone = 1 WHERE run_id = ? AND pid = ?", (run.run_id, run.pid))
 
 
-def hear(connection: sqlite3.Connection, run: Run, at: Moment) -> Others:
+def read_peers(connection: sqlite3.Connection, run: RunIdentity, clock: ClockReading) -> Peers:
     """Return how the other runs stand, and sweep rows that say nothing any more."""
     connection.execute(
-        "DELETE FROM runs WHERE seen_at < ? OR seen_at > ?", (at.now - _WINDOW_S, at.now + LIVE_S)
+        "DELETE FROM runs WHERE seen_at < ? OR seen_at > ?", (clock.now - _WINDOW_S, clock.now + LIVE_S)
     )
     rows = connection.execute(
         "SELECT pid, seen_at, gone, paused_until, says FROM runs"
         " WHERE fingerprint = ? AND model = ? AND NOT (run_id = ? AND pid = ?)",
-        (*run.whose, run.run_id, run.pid),
+        (*run.scope_key, run.run_id, run.pid),
     ).fetchall()
-    said = [(_neighbour(row, at), row) for row in rows]
-    return Others(
-        neighbours=tuple(neighbour for neighbour, _ in said if neighbour is not None),
-        pids=frozenset(row[0] for neighbour, row in said if neighbour is not None and _is_live(row, at.now)),
+    parsed = [(_parse_row(row, clock), row) for row in rows]
+    return Peers(
+        statuses=tuple(status for status, _ in parsed if status is not None),
+        pids=frozenset(row[0] for status, row in parsed if status is not None and _is_live(row, clock.now)),
     )
 
 
@@ -90,50 +92,52 @@ def _is_live(row: tuple[Any, ...], now: float) -> bool:
     return not gone and bool(now - seen_at <= LIVE_S)
 
 
-def _neighbour(row: tuple[Any, ...], at: Moment) -> Neighbour | None:
+def _parse_row(row: tuple[Any, ...], clock: ClockReading) -> PeerStatus | None:
     """Return what a row says; None when it makes no sense."""
     _, seen_at, _, paused_until, says = row
     try:
-        other = _parsed(json.loads(says))
+        status = _parse_status(json.loads(says))
     except (ValueError, TypeError, KeyError):
         return None
-    if not _is_live(row, at.now):
-        left = max(0.0, 1.0 - max(0.0, at.now - seen_at) / _WINDOW_S)
-        other = replace(
-            other,
-            requests_60s=other.requests_60s * left,
-            tokens_60s=other.tokens_60s * left,
+    if not _is_live(row, clock.now):
+        remaining_share = max(0.0, 1.0 - max(0.0, clock.now - seen_at) / _WINDOW_S)
+        status = replace(
+            status,
+            requests_60s=status.requests_60s * remaining_share,
+            tokens_60s=status.tokens_60s * remaining_share,
             demand_rpm=0.0,
         )
-    if not isinstance(paused_until, float) or paused_until <= at.now:
-        return other
-    return replace(other, paused_until_s=at.now_s + min(_LONGEST_PAUSE_S, paused_until - at.now))
+    if not isinstance(paused_until, float) or paused_until <= clock.now:
+        return status
+    return replace(status, paused_until_s=clock.now_s + min(_MAX_PAUSE_S, paused_until - clock.now))
 
 
-def _parsed(says: dict[str, Any]) -> Neighbour:
+def _parse_status(says: dict[str, Any]) -> PeerStatus:
     limits = says["limits"]
     latency_s = limits["latency_s"]
-    return Neighbour(
-        requests_60s=_number(says["requests_60s"], most=_MOST_A_MINUTE),
-        tokens_60s=_number(says["tokens_60s"], most=_MOST_A_MINUTE),
-        demand_rpm=_number(says["demand_rpm"], most=math.inf),
+    return PeerStatus(
+        requests_60s=_parse_number(says["requests_60s"], maximum=_MAX_PER_MINUTE),
+        tokens_60s=_parse_number(says["tokens_60s"], maximum=_MAX_PER_MINUTE),
+        demand_rpm=_parse_number(says["demand_rpm"], maximum=math.inf),
         limits=LearnedLimits(
-            requests=_parsed_limit(limits["requests"]),
-            tokens=_parsed_limit(limits["tokens"]),
-            latency_s=None if latency_s is None else _number(latency_s, most=_MOST_A_MINUTE),
+            requests=_parse_limit(limits["requests"]),
+            tokens=_parse_limit(limits["tokens"]),
+            latency_s=None if latency_s is None else _parse_number(latency_s, maximum=_MAX_PER_MINUTE),
         ),
     )
 
 
-def _parsed_limit(said: dict[str, Any] | None) -> LearnedLimit | None:
-    if said is None or not is_plausible(said["per_minute"]):
+def _parse_limit(document: dict[str, Any] | None) -> LearnedLimit | None:
+    if document is None or not is_plausible(document["per_minute"]):
         return None
     return LearnedLimit(
-        per_minute=said["per_minute"], named=bool(said["named"]), confirmed=bool(said["confirmed"])
+        per_minute=document["per_minute"],
+        named=bool(document["named"]),
+        confirmed=bool(document["confirmed"]),
     )
 
 
-def _number(said: object, *, most: float) -> float:
-    if not isinstance(said, int | float) or not 0.0 <= said <= most:
-        raise ValueError(said)
-    return float(said)
+def _parse_number(value: object, *, maximum: float) -> float:
+    if not isinstance(value, int | float) or not 0.0 <= value <= maximum:
+        raise ValueError(value)
+    return float(value)

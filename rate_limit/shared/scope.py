@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 FILE_NAME = "pacing.db"
 
-_ROUNDS = 100_000
-_GOOGLE = "https://generativelanguage.googleapis.com"
+_HASH_ROUNDS = 100_000
+_DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Scope:
     model: str
 
     @property
-    def columns(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str]:
         """Return what rows of this quota have in common; the model has a long and a short name."""
         return self.fingerprint, self.model.removeprefix("models/")
 
@@ -48,7 +48,7 @@ def key_fingerprint(api_key: str, base_url: str | None) -> str:
     and are too few to rebuild one. The endpoint is the salt, since the same key elsewhere has another
     quota. Takes about 0.1 s, on purpose.
     """
-    url = urlsplit((base_url or _GOOGLE).rstrip("/"))
+    url = urlsplit((base_url or _DEFAULT_BASE_URL).rstrip("/"))
     endpoint = url._replace(scheme=url.scheme.lower(), netloc=url.netloc.lower()).geturl()
     secret, salt = (text.encode("utf-8", "backslashreplace") for text in (api_key, endpoint))
-    return hashlib.pbkdf2_hmac("sha256", secret, salt, _ROUNDS, dklen=8).hex()
+    return hashlib.pbkdf2_hmac("sha256", secret, salt, _HASH_ROUNDS, dklen=8).hex()

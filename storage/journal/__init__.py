@@ -24,16 +24,16 @@ from storage.journal.read_models import (
     OutcomeCounts,
     PromptChain,
     RunRow,
-    Spending,
     TreeCounts,
+    UsageTotals,
 )
 from storage.journal.reader import JournalReader
-from storage.journal.writes import Ended
+from storage.journal.writes import FinishedImage
 
 __all__ = [
-    "Ended",
     "FailureGroup",
     "FailureRow",
+    "FinishedImage",
     "Journal",
     "JournalReader",
     "OutcomeCounts",
@@ -41,7 +41,7 @@ __all__ = [
     "PromptChain",
     "RunRow",
     "Selection",
-    "Spending",
     "TodoReason",
     "TreeCounts",
+    "UsageTotals",
 ]

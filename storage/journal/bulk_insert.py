@@ -6,17 +6,20 @@ must not know what a row means.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from models import Prompt
 from storage.journal import schema
 
-_AT_ONCE = 16
+_T = TypeVar("_T")
+
+_ROWS_PER_STATEMENT = 16
 """Rows in one statement; each number of them is a statement of its own for SQLite to prepare and keep."""
 
 
-class Rows:
+class BulkInsert:
     """Rows on their way into the tables, within one transaction of the caller's.
 
     Args:
@@ -25,14 +28,14 @@ class Rows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._waiting: dict[tuple[str, str], list[schema.Row]] = {}
+        self._pending: dict[tuple[str, str], list[schema.Row]] = {}
         self._prompts: set[str] = set()
 
     def add(self, insert: str, row: schema.Row, conflict: str = "") -> None:
         """Have a row inserted: what stands before its values in the statement, the values, what follows."""
-        self._waiting.setdefault((insert, conflict), []).append(row)
+        self._pending.setdefault((insert, conflict), []).append(row)
 
-    def keep_prompt(self, prompt: Prompt) -> str:
+    def add_prompt(self, prompt: Prompt) -> str:
         """Return the id of the prompt's row, which is made when it is the first of its kind."""
         row = schema.prompt_row(prompt)
         if row[0] not in self._prompts:
@@ -40,18 +43,25 @@ class Rows:
             self.add("INSERT OR IGNORE INTO prompts", row)
         return row[0]
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Insert what waits, table after table, in the order in which they were first added to."""
-        waiting, self._waiting = self._waiting, {}
-        for (insert, conflict), rows in waiting.items():
-            left = iter(rows)
-            while some := list(islice(left, _AT_ONCE)):
-                values = ", ".join([f"({marks(some[0])})"] * len(some))
+        pending, self._pending = self._pending, {}
+        for (insert, conflict), rows in pending.items():
+            remaining = iter(rows)
+            while batch := list(islice(remaining, _ROWS_PER_STATEMENT)):
+                values = ", ".join([f"({placeholders(batch[0])})"] * len(batch))
                 self.connection.execute(
-                    f"{insert} VALUES {values} {conflict}", [value for row in some for value in row]
+                    f"{insert} VALUES {values} {conflict}", [value for row in batch for value in row]
                 )
 
 
-def marks(values: Sequence[object]) -> str:
+def placeholders(values: Sequence[object]) -> str:
     """Return as many placeholders as there are values."""
     return ", ".join("?" * len(values))
+
+
+def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield the items in lists of ``size``, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

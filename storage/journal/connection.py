@@ -46,7 +46,7 @@ class _DamagedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedJournal:
     """A journal ready for writing."""
 
     connection: sqlite3.Connection
@@ -58,7 +58,7 @@ class Opened:
     """The tables may lack answers that stand in the tree."""
 
 
-def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> Opened:
+def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> OpenedJournal:
     """Open the journal, make it when there is none, replace it when it is damaged.
 
     Raises:
@@ -68,15 +68,15 @@ def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> Opened:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _opened(_open_sound(path))
+            return _finish_opening(_open_checked(path))
         except _DamagedError as damage:
             aside = _put_aside(path, utcnow())
             notice = f"the journal {damage}; it was put aside as {aside.name} and a fresh one begun"
-            return _opened(_open_sound(path), rebuilt=notice)
+            return _finish_opening(_open_checked(path), rebuilt=notice)
     except _DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}, also after it was begun afresh") from damage
     except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"the journal {path} cannot be opened: {reason(error)}") from error
+        raise StorageError(f"the journal {path} cannot be opened: {describe_error(error)}") from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -94,10 +94,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except _DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}; the next run rebuilds it") from damage
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise StorageError(f"the journal {path} cannot be read: {reason(error)}") from error
+        raise StorageError(f"the journal {path} cannot be read: {describe_error(error)}") from error
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return SQLite's words; of a disk that is full where it maps memory it only says "disk I/O error"."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     is_vague = code & 0xFF == sqlite3.SQLITE_IOERR
@@ -113,13 +113,13 @@ def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.OperationalError:
         (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    sync_each_commit(connection, wanted=True)
+    sync_each_commit(connection, enabled=True)
     if mode == "wal":
         return ()
     return (_NO_WAL,)
 
 
-def sync_each_commit(connection: sqlite3.Connection, *, wanted: bool) -> None:
+def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
     """Have each commit wait for the disk, or only those that SQLite must sync to stay whole.
 
     Without it a power cut takes the last commits along, all of each or nothing. A rollback journal, which
@@ -128,11 +128,11 @@ def sync_each_commit(connection: sqlite3.Connection, *, wanted: bool) -> None:
     Source: https://sqlite.org/pragma.html#pragma_synchronous (2026-11).
     """
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    level = "FULL" if wanted or mode != "wal" else "NORMAL"
+    level = "FULL" if enabled or mode != "wal" else "NORMAL"
     connection.execute(f"PRAGMA synchronous = {level}")
 
 
-def _open_sound(path: Path) -> sqlite3.Connection:
+def _open_checked(path: Path) -> sqlite3.Connection:
     """Return a connection to a journal that passed all checks; an absent one is made."""
     is_new = not path.exists()
     if is_new and any(_side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
@@ -141,26 +141,26 @@ def _open_sound(path: Path) -> sqlite3.Connection:
         _check_header(path)
     connection = _connect(path)
     try:
-        if _holds_nothing(connection):
-            _begin_afresh(connection)
+        if _is_empty(connection):
+            _create_tables(connection)
         _check_content(connection)
         _upgrade(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise _judged(error) from error
+        raise _classify(error) from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _holds_nothing(connection: sqlite3.Connection) -> bool:
+def _is_empty(connection: sqlite3.Connection) -> bool:
     """True for a new file, and for one whose first run was killed before it had tables."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     return int(pages) <= 1 and not schema.layout(connection)
 
 
-def _begin_afresh(connection: sqlite3.Connection) -> None:
+def _create_tables(connection: sqlite3.Connection) -> None:
     """Make the tables; the mode comes first because it cannot change inside a transaction."""
     prefer_wal(connection)
     connection.execute("BEGIN IMMEDIATE")
@@ -177,7 +177,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
 
 
-def _opened(connection: sqlite3.Connection, *, rebuilt: str = "") -> Opened:
+def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> OpenedJournal:
     """Set the mode, and see whether the last run ended by itself."""
     try:
         notices = prefer_wal(connection)
@@ -185,7 +185,7 @@ def _opened(connection: sqlite3.Connection, *, rebuilt: str = "") -> Opened:
     except sqlite3.Error:
         connection.close()
         raise
-    return Opened(
+    return OpenedJournal(
         connection=connection,
         notices=(rebuilt, *notices) if rebuilt else notices,
         was_rebuilt=bool(rebuilt),
@@ -194,12 +194,12 @@ def _opened(connection: sqlite3.Connection, *, rebuilt: str = "") -> Opened:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return _configured(
+    return _configure(
         sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     )
 
 
-def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Read text that is no longer UTF-8 as text all the same: the seals judge it, not a decoder."""
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
@@ -212,13 +212,13 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     it and leave them there, or fail in a folder that we may not write to.
     """
     if _is_wal_at_rest(path):
-        return _readable(f"{path.resolve().as_uri()}?immutable=1")
+        return _connect_readable(f"{path.resolve().as_uri()}?immutable=1")
     try:
-        return _readable(f"{path.resolve().as_uri()}?mode=ro")
+        return _connect_readable(f"{path.resolve().as_uri()}?mode=ro")
     except sqlite3.OperationalError:
         if _side_file(path, "-wal").exists():
             raise
-        return _readable(f"{path.resolve().as_uri()}?immutable=1")
+        return _connect_readable(f"{path.resolve().as_uri()}?immutable=1")
 
 
 def _is_wal_at_rest(path: Path) -> bool:
@@ -228,8 +228,8 @@ def _is_wal_at_rest(path: Path) -> bool:
     return header[18:20] == b"\2\2" and not _side_file(path, "-wal").exists()
 
 
-def _readable(uri: str) -> sqlite3.Connection:
-    connection = _configured(
+def _connect_readable(uri: str) -> sqlite3.Connection:
+    connection = _configure(
         sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     )
     try:
@@ -264,7 +264,7 @@ def _check_content(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     _check_version(version)
     is_known = 1 <= version <= schema.VERSION
-    if not is_known or schema.layout(connection) != schema.sound_layout(version):
+    if not is_known or schema.layout(connection) != schema.expected_layout(version):
         raise _DamagedError("has other tables than it should")
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
@@ -275,19 +275,19 @@ def _check_content(connection: sqlite3.Connection) -> None:
 def _check_seals(connection: sqlite3.Connection) -> None:
     answers = connection.execute(f"SELECT seal, {schema.SEALED} FROM answers")  # noqa: S608
     prompts = connection.execute("SELECT prompt_id, text, revision, edits FROM prompts")
-    lost = connection.execute(
+    orphans = connection.execute(
         "SELECT 1 FROM answers LEFT JOIN prompts USING (prompt_id) WHERE text IS NULL LIMIT 1"
     )
-    with closing(answers), closing(prompts), closing(lost):
+    with closing(answers), closing(prompts), closing(orphans):
         if (
             any(schema.seal(row[1:]) != row[0] for row in answers)
             or any(schema.prompt_id(*row[1:]) != row[0] for row in prompts)
-            or lost.fetchone()
+            or orphans.fetchone()
         ):
             raise _DamagedError("holds values that were not written by this program")
 
 
-def _judged(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
+def _classify(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
     """Tell a damaged file from a full disk, a lock or missing permission.
 
     Python fails to decode SQLite's very message when it quotes damaged bytes of the tables' names.

@@ -1,8 +1,6 @@
-"""How does the one process that writes use the journal?
+"""The journal of one output directory, opened for writing by the one process that may.
 
-``Journal`` puts opening, planning, recording and reading behind one lock and one transaction a call,
-so that any thread may use it and a power cut leaves all of a call or nothing. It must not know in
-which order artefacts and records are written: that is its user's promise.
+Each call takes one lock and one transaction: any thread may use it; a power cut leaves all of a call or none.
 """
 
 import json
@@ -10,31 +8,28 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from errors import ErrorKind
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
-from prompts.candidates import ProposedRow, Standing
-from prompts.edit_stats import PoolRow
+from prompts.candidates import CandidateRow, CandidateStatus
+from prompts.edit_stats import EditStatsRow
 from storage.journal import connection, schema, writes
 from storage.journal.answers import (
-    Present,
-    Stands,
-    adopt_from_history,
-    all_stand,
+    ArtefactCheck,
+    CurrentAnswer,
     find_answers,
-    in_place,
+    find_current_answers,
+    import_from_history,
+    is_in_tree,
 )
-from storage.journal.bulk_insert import Rows
+from storage.journal.bulk_insert import BulkInsert, batched
 from storage.journal.plan import Plan, Selection
 from storage.journal.planner import Planner
 from storage.journal.reader import JournalReader
-from storage.journal.writes import Ended
+from storage.journal.writes import FinishedImage
 from storage.output.layout import HISTORY
-
-_T = TypeVar("_T")
 
 _CHUNK = 500
 """Images sorted by one set of queries; SQLite of old takes at most 999 values in one."""
@@ -50,10 +45,12 @@ class Journal(JournalReader):
         stands: says whether an artefact is in the tree with the size it should have (a stat, no more).
     """
 
-    def __init__(self, path: Path, opened: connection.Opened, *, run: RunInfo, stands: Stands) -> None:
+    def __init__(
+        self, path: Path, opened: connection.OpenedJournal, *, run: RunInfo, is_present: ArtefactCheck
+    ) -> None:
         super().__init__(path, opened.connection)
         self._run = run
-        self._stands = stands
+        self._is_present = is_present
         self._selection = Selection()
         self.notices = opened.notices
         """Sentences for the user about what was found on opening."""
@@ -63,54 +60,52 @@ class Journal(JournalReader):
         """True when ``adopt`` should read the ledger: a fresh journal, or a last run that was cut off."""
 
     @classmethod
-    def open(cls, path: Path, *, run: RunInfo, stands: Stands, utcnow: Callable[[], datetime]) -> "Journal":
+    def open(
+        cls, path: Path, *, run: RunInfo, is_present: ArtefactCheck, utcnow: Callable[[], datetime]
+    ) -> "Journal":
         """Open the journal, make it when there is none, replace it when it is damaged.
 
         Raises:
             UsageError: it was written by a newer version; nothing was touched.
             StorageError: it cannot be read or written.
         """
-        return Journal(path, connection.open_for_writing(path, utcnow), run=run, stands=stands)
+        return Journal(path, connection.open_for_writing(path, utcnow), run=run, is_present=is_present)
 
-    def adopt(self, answers: Iterable[StoredAnswer], proves: Stands) -> int:
+    def import_ledger(self, answers: Iterable[StoredAnswer], has_expected_hash: ArtefactCheck) -> int:
         """Take over what the ledger says and the tree proves, and the journal does not know.
 
         Args:
-            answers: the ledger's lines in the order they were written; a later one counts. Then those
-                whose files were moved to the history, from where they serve again.
-            proves: says whether an artefact stands with the very bytes it should have; asked only
-                about answers that the journal does not hold already.
+            answers: the lines of the ledger in the order of writing (later ones count), then of the history.
+            has_expected_hash: returns True if an artefact stands with the very bytes it should have.
 
         Returns how many answers were taken over.
         """
-        adopted = 0
-        for chunk in _chunks(answers):
+        imported = 0
+        for chunk in batched(answers, _CHUNK):
             with self._transaction():
-                adopted += sum(self._adopt(answer, proves) for answer in chunk)
-        return adopted
+                imported += sum(self._import_answer(answer, has_expected_hash) for answer in chunk)
+        return imported
 
     def begin_run(self) -> None:
-        """Write down that the run has begun; call it after ``adopt``, which asks how the last one ended.
+        """Record that the run has begun; call it after ``import_ledger``, which asks how the last one ended.
 
-        That is on the disk when it returns. What follows need not be, until the run's end: after a power
-        cut a run that began and did not end sends the next one to the ledger, which is synced before.
+        Synced when it returns. Later rows are not synced one by one until ``end_run``: see docs/adr/0004.
         """
         with self._transaction():
             writes.begin_run(self._connection, self._run)
-        with self._guarded():
-            connection.sync_each_commit(self._connection, wanted=False)
+        with self._exclusive_access():
+            connection.sync_each_commit(self._connection, enabled=False)
 
     def end_run(self, *, exit_code: int, ended_at: datetime, is_whole: bool = True) -> None:
-        """Write down that the run ended by itself, in whatever way.
+        """Record that the run ended by itself, in whatever way.
 
         Args:
             exit_code: of the process.
             ended_at: UTC.
-            is_whole: every outcome was recorded; otherwise the next run reads the ledger, where an answer
-                may stand that is missing here.
+            is_whole: every outcome was recorded; otherwise the next run reads the ledger.
         """
-        with self._guarded():
-            connection.sync_each_commit(self._connection, wanted=True)
+        with self._exclusive_access():
+            connection.sync_each_commit(self._connection, enabled=True)
         with self._transaction():
             writes.end_run(
                 self._connection, self._run, exit_code=exit_code, ended_at=ended_at, is_whole=is_whole
@@ -136,12 +131,12 @@ class Journal(JournalReader):
             connection=self._connection,
             run=self._run,
             selection=selection,
-            stands=self._stands,
+            is_present=self._is_present,
             hash_file=hash_file,
         )
         with self._transaction():
             planner.begin()
-        for chunk in _chunks(found):
+        for chunk in batched(found, _CHUNK):
             with self._transaction():
                 planner.sort(chunk)
         plan = planner.plan()
@@ -159,27 +154,27 @@ class Journal(JournalReader):
         """
         if self._run.dry_run:
             return
-        rows = self._pages(
+        rows = self._fetch_pages(
             "SELECT key, path, size, mtime, sha256 FROM temp.copies WHERE key > ? ORDER BY key"
         )
         for *columns, sha256 in rows:
-            job = _job(columns)
+            job = _to_job(columns)
             answer = self.find_answer(sha256)
             if answer is None:
-                self.ask_after_all(job)
+                self.requeue(job)
             else:
                 yield job, answer
 
-    def ask_after_all(self, job: ImageJob) -> None:
+    def requeue(self, job: ImageJob) -> None:
         """Move an image from the copies to the jobs, because its answer could not be copied."""
-        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.time_stamp(job.mtime_ns))
+        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.clamp_mtime(job.mtime_ns))
         with self._transaction():
             self._connection.execute("INSERT OR IGNORE INTO temp.todo VALUES (?, ?, ?, ?)", row)
 
     def jobs(self) -> Iterator[ImageJob]:
         """Yield the images to ask about, sorted by key; safe while other threads record."""
-        rows = self._pages("SELECT key, path, size, mtime FROM temp.todo WHERE key > ? ORDER BY key")
-        return map(_job, rows)
+        rows = self._fetch_pages("SELECT key, path, size, mtime FROM temp.todo WHERE key > ? ORDER BY key")
+        return map(_to_job, rows)
 
     def find_answer(self, sha256: str) -> StoredAnswer | None:
         """Return an answer to these bytes under today's settings that stands in the tree or its history.
@@ -188,18 +183,18 @@ class Journal(JournalReader):
         """
         if self._run.dry_run:
             return None
-        with self._guarded():
+        with self._exclusive_access():
             found = find_answers(
                 self._connection,
                 sha256=sha256,
                 fingerprint=self._run.fingerprint,
                 run_id=self._run.run_id if self._selection.force else None,
             )
-        return next((answer for answer in found if all_stand(answer.artefacts, self._stands)), None)
+        return next((answer for answer in found if is_in_tree(answer.artefacts, self._is_present)), None)
 
-    def known_among(self, hashes: Sequence[str]) -> frozenset[str]:
+    def filter_known(self, hashes: Sequence[str]) -> frozenset[str]:
         """Return those for which ``find_answer`` may find an answer."""
-        rows = self._rows(
+        rows = self._fetch_all(
             "SELECT sha256 FROM answers"
             " WHERE sha256 IN (SELECT value FROM json_each(?1)) AND fingerprint = ?2",
             json.dumps(hashes),
@@ -207,39 +202,48 @@ class Journal(JournalReader):
         )
         return frozenset(sha256 for (sha256,) in rows)
 
-    def replaced(self, key: str) -> tuple[Artefact, ...]:
+    def find_replaced(self, key: str) -> tuple[Artefact, ...]:
         """Return the files of the answer that a new outcome of this image would replace; see below."""
-        (artefacts,) = self.replaced_all([key])
+        (artefacts,) = self.find_all_replaced([key])
         return artefacts
 
-    def replaced_all(self, keys: Sequence[str]) -> list[tuple[Artefact, ...]]:
+    def find_all_replaced(self, keys: Sequence[str]) -> list[tuple[Artefact, ...]]:
         """Return for each image the files of the answer that a new outcome of it would replace.
 
         Some of them may be gone. A dry run replaces no real answer: for it there are none.
         """
-        with self._guarded():
-            present = in_place(self._connection, keys)
-        return [self._files_given_up(present.get(key)) for key in keys]
+        with self._exclusive_access():
+            current = find_current_answers(self._connection, keys)
+        return [self._select_replaced(current.get(key)) for key in keys]
 
-    def record(
+    def record_one(
         self,
         outcome: Outcome,
         artefacts: Sequence[Artefact],
         *,
         finished_at: datetime,
-        kept: Sequence[Artefact] = (),
+        moved_to_history: Sequence[Artefact] = (),
     ) -> None:
         """Write down how an image ended, as ``record_all`` does; see ``Ended``."""
-        self.record_all([Ended(outcome=outcome, artefacts=artefacts, finished_at=finished_at, kept=kept)])
+        self.record(
+            [
+                FinishedImage(
+                    outcome=outcome,
+                    artefacts=artefacts,
+                    finished_at=finished_at,
+                    moved_to_history=moved_to_history,
+                )
+            ]
+        )
 
-    def record_all(self, ended: Iterable[Ended]) -> None:
+    def record(self, finished: Iterable[FinishedImage]) -> None:
         """Write down how some images ended; call it when their artefacts stand.
 
         Raises:
             StorageError: it could not be written; nothing of it was.
         """
         with self._transaction():
-            writes.write_outcomes(self._connection, self._run, ended)
+            writes.write_outcomes(self._connection, self._run, finished)
 
     def record_copy(
         self,
@@ -247,29 +251,29 @@ class Journal(JournalReader):
         answer: StoredAnswer,
         artefacts: Sequence[Artefact],
         *,
-        kept: Sequence[Artefact] = (),
+        moved_to_history: Sequence[Artefact] = (),
     ) -> None:
         """Write down that ``answer`` now also stands under this image's name, as ``artefacts``."""
         with self._transaction():
             writes.write_copy(
-                Rows(self._connection),
+                BulkInsert(self._connection),
                 self._run,
                 job,
                 answer=answer,
                 artefacts=artefacts,
-                kept=kept,
-                present=in_place(self._connection, [job.key]).get(job.key),
+                moved_to_history=moved_to_history,
+                current=find_current_answers(self._connection, [job.key]).get(job.key),
             )
 
-    def lessons(self, model: str, prompt_sha256: str) -> tuple[PoolRow, ...]:
+    def lessons(self, model: str, prompt_sha256: str) -> tuple[EditStatsRow, ...]:
         """Return what earlier runs learned about other words than this prompt's."""
-        rows = self._rows(
+        rows = self._fetch_all(
             "SELECT kind, arm, rescues, failures FROM lessons WHERE model = ?1 AND prompt_sha256 = ?2",
             model,
             prompt_sha256,
         )
         return tuple(
-            PoolRow(
+            EditStatsRow(
                 model=model,
                 prompt_sha256=prompt_sha256,
                 kind=ErrorKind(kind),
@@ -280,50 +284,50 @@ class Journal(JournalReader):
             for kind, arm, rescues, failures in rows
         )
 
-    def keep_lessons(self, rows: Sequence[PoolRow]) -> None:
+    def save_lessons(self, rows: Sequence[EditStatsRow]) -> None:
         """Write down what is known now, in place of what was known of the same model and prompt."""
         with self._transaction():
             writes.write_lessons(self._connection, rows)
 
-    def proposed_edits(self, model: str, prompt_sha256: str) -> tuple[ProposedRow, ...]:
+    def proposed_edits(self, model: str, prompt_sha256: str) -> tuple[CandidateRow, ...]:
         """Return the words that a model proposed on earlier nights in place of this prompt's."""
-        rows = self._rows(
+        rows = self._fetch_all(
             "SELECT kind, name, text, proposed_by, outcome FROM proposed_edits"
             " WHERE model = ?1 AND prompt_sha256 = ?2 ORDER BY name",
             model,
             prompt_sha256,
         )
         return tuple(
-            ProposedRow(
-                kind=ErrorKind(kind), name=name, text=text, proposed_by=asked, outcome=Standing(outcome)
+            CandidateRow(
+                kind=ErrorKind(kind), name=name, text=text, proposed_by=asked, status=CandidateStatus(outcome)
             )
             for kind, name, text, asked, outcome in rows
         )
 
-    def keep_proposed_edits(self, model: str, prompt_sha256: str, rows: Sequence[ProposedRow]) -> None:
+    def save_proposed_edits(self, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]) -> None:
         """Write down words that a model proposed, and what became of them."""
         with self._transaction():
             writes.write_proposed_edits(self._connection, model, prompt_sha256, rows)
 
-    def _adopt(self, answer: StoredAnswer, proves: Stands) -> bool:
+    def _import_answer(self, answer: StoredAnswer, has_expected_hash: ArtefactCheck) -> bool:
         if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):
-            return adopt_from_history(self._connection, answer, proves)
-        present = in_place(self._connection, [answer.key]).get(answer.key)
-        is_known = present is not None and _same_answer(present.answer, answer)
-        if is_known or not all_stand(answer.artefacts, proves):
+            return import_from_history(self._connection, answer, has_expected_hash)
+        current = find_current_answers(self._connection, [answer.key]).get(answer.key)
+        is_known = current is not None and _is_same_answer(current.answer, answer)
+        if is_known or not is_in_tree(answer.artefacts, has_expected_hash):
             return False
-        writes.write_ledger_line(self._connection, answer, present=present)
+        writes.write_imported_answer(self._connection, answer, current=current)
         return True
 
-    def _files_given_up(self, present: Present | None) -> tuple[Artefact, ...]:
-        if present is None or (self._run.dry_run and not present.answer.dry_run):
+    def _select_replaced(self, current: CurrentAnswer | None) -> tuple[Artefact, ...]:
+        if current is None or (self._run.dry_run and not current.answer.dry_run):
             return ()
-        return present.answer.artefacts
+        return current.answer.artefacts
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing; on the disk when it returns, but for what comes between a run's begin and end."""
-        with self._guarded():
+        with self._exclusive_access():
             self._connection.execute("BEGIN")
             try:
                 yield
@@ -335,16 +339,10 @@ class Journal(JournalReader):
                 raise
 
 
-def _same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:
+def _is_same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:
     return (one.sha256, one.fingerprint, one.artefacts) == (other.sha256, other.fingerprint, other.artefacts)
 
 
-def _job(columns: Sequence[Any]) -> ImageJob:
+def _to_job(columns: Sequence[Any]) -> ImageJob:
     key, path, size_bytes, mtime_ns = columns
     return ImageJob(key=key, path=Path(os.fsdecode(path)), size_bytes=size_bytes, mtime_ns=mtime_ns)
-
-
-def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk

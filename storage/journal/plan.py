@@ -9,17 +9,6 @@ from enum import StrEnum
 
 from errors import ErrorKind
 
-TRANSIENT = frozenset(
-    {
-        ErrorKind.RATE_LIMITED,
-        ErrorKind.SERVER,
-        ErrorKind.NETWORK,
-        ErrorKind.TIMEOUT,
-        ErrorKind.FILE_UNAVAILABLE,
-    }
-)
-"""Failures that another night may cure by itself; the others would most likely be paid for again."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:

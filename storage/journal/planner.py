@@ -14,16 +14,16 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
-from errors import ErrorKind
+from errors import WORTH_RETRYING_LATER, ErrorKind
 from models import ImageJob, RunInfo
 from storage.journal import schema
-from storage.journal.answers import Stands, all_stand, find_answers
-from storage.journal.bulk_insert import marks
-from storage.journal.plan import TRANSIENT, Plan, Selection, TodoReason
-from storage.journal.writes import image_from_answer
+from storage.journal.answers import ArtefactCheck, find_answers, is_in_tree
+from storage.journal.bulk_insert import placeholders
+from storage.journal.plan import Plan, Selection, TodoReason
+from storage.journal.writes import write_image_from_answer
 
 
-class Known(NamedTuple):
+class LastOutcome(NamedTuple):
     """The latest real outcome of an image; a tuple because it is made for every image found."""
 
     size: int
@@ -34,7 +34,7 @@ class Known(NamedTuple):
     kind: ErrorKind | None
 
 
-class InPlace(NamedTuple):
+class CurrentAnswerRow(NamedTuple):
     """The real answer that the journal believes to stand under an image's name."""
 
     size: int
@@ -45,16 +45,16 @@ class InPlace(NamedTuple):
 
 
 @dataclass(slots=True)
-class Look:
+class ImageCheck:
     """One image as it is now, beside what is known of it; hashed at most once, and only in doubt."""
 
     job: ImageJob
-    known: Known | None
-    answer: InPlace | None
+    last_outcome: LastOutcome | None
+    answer: CurrentAnswerRow | None
     hash_file: Callable[[Path], str]
     _sha256: str | None = None
 
-    def shows(self, past: Known | InPlace) -> bool:
+    def has_same_bytes(self, past: LastOutcome | CurrentAnswerRow) -> bool:
         """Say whether the image still has the bytes that it had then."""
         if self._stat_equals(past):
             return True
@@ -63,24 +63,24 @@ class Look:
     def sha256(self) -> str:
         """Return the hash of the bytes; "" when they cannot be read, which equals no other."""
         if self._sha256 is None:
-            pasts = (past for past in (self.answer, self.known) if past and self._stat_equals(past))
-            self._sha256 = next((past.sha256 for past in pasts if past.sha256), None) or self._hashed()
+            pasts = (past for past in (self.answer, self.last_outcome) if past and self._stat_equals(past))
+            self._sha256 = next((past.sha256 for past in pasts if past.sha256), None) or self._compute_hash()
         return self._sha256
 
-    def _stat_equals(self, past: Known | InPlace) -> bool:
-        return past.mtime == schema.time_stamp(self.job.mtime_ns) and past.size == self.job.size_bytes
+    def _stat_equals(self, past: LastOutcome | CurrentAnswerRow) -> bool:
+        return past.mtime == schema.clamp_mtime(self.job.mtime_ns) and past.size == self.job.size_bytes
 
-    def _hashed(self) -> str:
+    def _compute_hash(self) -> str:
         try:
             return self.hash_file(self.job.path)
         except OSError:
             return ""
 
 
-def agree(known: Known, answer: InPlace) -> bool:
+def is_outcome_of(last_outcome: LastOutcome, answer: CurrentAnswerRow) -> bool:
     """Say whether the image's row tells of this answer."""
-    told = (known.outcome, known.sha256, known.fingerprint)
-    return told == ("succeeded", answer.sha256, answer.fingerprint)
+    described = (last_outcome.outcome, last_outcome.sha256, last_outcome.fingerprint)
+    return described == ("succeeded", answer.sha256, answer.fingerprint)
 
 
 _TABLES = (
@@ -106,7 +106,7 @@ class Planner:
     connection: sqlite3.Connection
     run: RunInfo
     selection: Selection
-    stands: Stands
+    is_present: ArtefactCheck
     hash_file: Callable[[Path], str]
     _parts: Counter[_Part] = field(default_factory=Counter)
     _failures: Counter[ErrorKind] = field(default_factory=Counter)
@@ -119,19 +119,23 @@ class Planner:
 
     def sort(self, jobs: Sequence[ImageJob]) -> None:
         """Put each of these images (at most a few hundred at a time) into its part."""
-        known, in_place, sizes = self._known(jobs), self._in_place(jobs), self._answered_sizes(jobs)
+        last_outcomes, current_answers, sizes = (
+            self._read_last_outcomes(jobs),
+            self._read_current_answers(jobs),
+            self._answered_sizes(jobs),
+        )
         for job in jobs:
-            look = Look(job, known.get(job.key), in_place.get(job.key), self.hash_file)
-            part = self._part(look, sizes)
+            check = ImageCheck(job, last_outcomes.get(job.key), current_answers.get(job.key), self.hash_file)
+            part = self._choose_part(check, sizes)
             self._parts[part] += 1
             match part:
                 case _Part.ANSWERED:
-                    self._refresh_answer(look)
+                    self._refresh_answer(check)
                 case _Part.KNOWN_FAILURE:
-                    self._pass_over(look)
+                    self._count_known_failure(check)
                 case _Part.COPY | _Part.TO_ASK:
-                    self._reasons[self._reason(look)] += 1
-                    self._list(look, part)
+                    self._reasons[self._find_reason(check)] += 1
+                    self._add_to_list(check, part)
                 case _Part.NOT_SELECTED:
                     pass
                 case _:
@@ -149,105 +153,107 @@ class Planner:
             reasons=dict(self._reasons),
         )
 
-    def _part(self, look: Look, answered_sizes: set[int]) -> _Part:
-        if not self.selection.force and self._is_answered(look):
+    def _choose_part(self, check: ImageCheck, answered_sizes: set[int]) -> _Part:
+        if not self.selection.force and self._is_answered(check):
             return _Part.ANSWERED
-        if self.selection.only and not self._is_selected(look):
+        if self.selection.only and not self._is_selected(check):
             return _Part.NOT_SELECTED
         if self.selection.force:
             return _Part.TO_ASK
-        if look.job.size_bytes in answered_sizes and self._is_copyable(look):
+        if check.job.size_bytes in answered_sizes and self._is_copyable(check):
             return _Part.COPY
-        return _Part.KNOWN_FAILURE if self._is_known_failure(look) else _Part.TO_ASK
+        return _Part.KNOWN_FAILURE if self._is_known_failure(check) else _Part.TO_ASK
 
-    def _is_answered(self, look: Look) -> bool:
-        answer = look.answer
+    def _is_answered(self, check: ImageCheck) -> bool:
+        answer = check.answer
         return (
             answer is not None
             and answer.fingerprint == self.run.fingerprint
-            and look.shows(answer)
-            and all_stand(schema.unpack_artefacts(answer.packed_artefacts), self.stands)
+            and check.has_same_bytes(answer)
+            and is_in_tree(schema.unpack_artefacts(answer.packed_artefacts), self.is_present)
         )
 
-    def _is_selected(self, look: Look) -> bool:
-        known = look.known
-        return known is not None and known.kind in self.selection.only
+    def _is_selected(self, check: ImageCheck) -> bool:
+        last_outcome = check.last_outcome
+        return last_outcome is not None and last_outcome.kind in self.selection.only
 
-    def _is_copyable(self, look: Look) -> bool:
+    def _is_copyable(self, check: ImageCheck) -> bool:
         found = find_answers(
-            self.connection, sha256=look.sha256(), fingerprint=self.run.fingerprint, run_id=None
+            self.connection, sha256=check.sha256(), fingerprint=self.run.fingerprint, run_id=None
         )
-        return any(all_stand(answer.artefacts, self.stands) for answer in found)
+        return any(is_in_tree(answer.artefacts, self.is_present) for answer in found)
 
-    def _is_known_failure(self, look: Look) -> bool:
-        known = look.known
+    def _is_known_failure(self, check: ImageCheck) -> bool:
+        last_outcome = check.last_outcome
         return (
-            known is not None
-            and known.outcome == "failed"
-            and known.fingerprint == self.run.fingerprint
-            and not (self.selection.retry_failed or known.kind in TRANSIENT | self.selection.only)
-            and look.shows(known)
+            last_outcome is not None
+            and last_outcome.outcome == "failed"
+            and last_outcome.fingerprint == self.run.fingerprint
+            and not (
+                self.selection.retry_failed or last_outcome.kind in WORTH_RETRYING_LATER | self.selection.only
+            )
+            and check.has_same_bytes(last_outcome)
         )
 
-    def _reason(self, look: Look) -> TodoReason:
-        past = look.known or look.answer
-        outcome = look.known.outcome if look.known else "succeeded"
+    def _find_reason(self, check: ImageCheck) -> TodoReason:
+        past = check.last_outcome or check.answer
+        outcome = check.last_outcome.outcome if check.last_outcome else "succeeded"
         if self.selection.force:
             return TodoReason.FORCED
         if past is None:
             return TodoReason.NEW
-        if not look.shows(past):
+        if not check.has_same_bytes(past):
             return TodoReason.CHANGED
         if outcome != "deferred" and past.fingerprint != self.run.fingerprint:
             return TodoReason.SETTINGS
         return TodoReason.LOST if outcome == "succeeded" else TodoReason.AGAIN
 
-    def _list(self, look: Look, part: _Part) -> None:
-        job = look.job
-        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.time_stamp(job.mtime_ns))
+    def _add_to_list(self, check: ImageCheck, part: _Part) -> None:
+        job = check.job
+        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.clamp_mtime(job.mtime_ns))
         if part is _Part.COPY:
             self.connection.execute(
-                "INSERT OR IGNORE INTO copies VALUES (?, ?, ?, ?, ?)", (*row, look.sha256())
+                "INSERT OR IGNORE INTO copies VALUES (?, ?, ?, ?, ?)", (*row, check.sha256())
             )
         else:
             self.connection.execute("INSERT OR IGNORE INTO todo VALUES (?, ?, ?, ?)", row)
 
-    def _refresh_answer(self, look: Look) -> None:
+    def _refresh_answer(self, check: ImageCheck) -> None:
         """After ``touch``, or when the image's row tells of a later try that came to nothing."""
-        known, answer = look.known, look.answer
-        if known and answer and agree(known, answer):
-            self._refresh_image(look, known)
+        last_outcome, answer = check.last_outcome, check.answer
+        if last_outcome and answer and is_outcome_of(last_outcome, answer):
+            self._refresh_image(check, last_outcome)
         else:
-            image_from_answer(self.connection, look.job.key)
+            write_image_from_answer(self.connection, check.job.key)
 
-    def _pass_over(self, look: Look) -> None:
-        if look.known and look.known.kind:
-            self._failures[look.known.kind] += 1
-            self._refresh_image(look, look.known)
+    def _count_known_failure(self, check: ImageCheck) -> None:
+        if check.last_outcome and check.last_outcome.kind:
+            self._failures[check.last_outcome.kind] += 1
+            self._refresh_image(check, check.last_outcome)
 
-    def _refresh_image(self, look: Look, known: Known) -> None:
-        mtime = schema.time_stamp(look.job.mtime_ns)
-        if known.mtime != mtime:
-            self.connection.execute("UPDATE images SET mtime = ? WHERE key = ?", (mtime, look.job.key))
+    def _refresh_image(self, check: ImageCheck, last_outcome: LastOutcome) -> None:
+        mtime = schema.clamp_mtime(check.job.mtime_ns)
+        if last_outcome.mtime != mtime:
+            self.connection.execute("UPDATE images SET mtime = ? WHERE key = ?", (mtime, check.job.key))
 
-    def _known(self, jobs: Sequence[ImageJob]) -> dict[str, Known]:
+    def _read_last_outcomes(self, jobs: Sequence[ImageJob]) -> dict[str, LastOutcome]:
         rows = self.connection.execute(
             "SELECT key, size, mtime, sha256, fingerprint, outcome, kind FROM images"  # noqa: S608
-            f" WHERE dry_run = 0 AND key IN ({marks(jobs)})",
+            f" WHERE dry_run = 0 AND key IN ({placeholders(jobs)})",
             [job.key for job in jobs],
         )
         return {
-            key: Known(size, mtime, sha256, fingerprint, outcome, ErrorKind(kind) if kind else None)
+            key: LastOutcome(size, mtime, sha256, fingerprint, outcome, ErrorKind(kind) if kind else None)
             for key, size, mtime, sha256, fingerprint, outcome, kind in rows
         }
 
-    def _in_place(self, jobs: Sequence[ImageJob]) -> dict[str, InPlace]:
+    def _read_current_answers(self, jobs: Sequence[ImageJob]) -> dict[str, CurrentAnswerRow]:
         rows = self.connection.execute(
             "SELECT key, size, mtime, sha256, fingerprint, artefacts FROM answers"  # noqa: S608
-            f" WHERE dry_run = 0 AND standing = 1 AND key IN ({marks(jobs)})",
+            f" WHERE dry_run = 0 AND standing = 1 AND key IN ({placeholders(jobs)})",
             [job.key for job in jobs],
         )
-        return {key: InPlace._make(columns) for key, *columns in rows}
+        return {key: CurrentAnswerRow._make(columns) for key, *columns in rows}
 
     def _answered_sizes(self, jobs: Sequence[ImageJob]) -> set[int]:
         """Return which of the images' sizes an answered image has: only these may be copies."""

@@ -48,7 +48,7 @@ class TreeCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class UsageTotals:
     """The calls that were made for real, failed ones included, and what they were billed for."""
 
     calls: int
@@ -97,7 +97,7 @@ class RunRow:
     ended_at: datetime | None
     """None while it is running, or when it was cut off."""
     exit_code: int | None
-    was_cut: bool
+    was_killed: bool
     """It was killed: a later run found it unfinished."""
     found: int | None
     """Images found; None before the plan was made."""
@@ -105,7 +105,7 @@ class RunRow:
     """Images that the run set out to ask about."""
 
 
-def outcome_counts(rows: list[tuple[Any, ...]], *, dry_run: bool) -> OutcomeCounts:
+def count_outcomes(rows: list[tuple[Any, ...]], *, dry_run: bool) -> OutcomeCounts:
     """Return the counts in rows of (dry run?, outcome, kind, images)."""
     totals: Counter[str] = Counter()
     failed: Counter[ErrorKind] = Counter()
@@ -170,7 +170,7 @@ def run_from(row: tuple[Any, ...]) -> RunRow:
         info=info,
         ended_at=datetime.fromisoformat(row[8]) if row[8] else None,
         exit_code=row[9],
-        was_cut=row[10] == "cut",
+        was_killed=row[10] == "cut",
         found=row[11],
         todo=row[12],
     )

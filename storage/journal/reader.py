@@ -22,8 +22,8 @@ from storage.journal.read_models import (
     FailureRow,
     PromptChain,
     RunRow,
-    Spending,
     TreeCounts,
+    UsageTotals,
 )
 
 _PAGE_ROWS = 500
@@ -64,58 +64,58 @@ class JournalReader:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        with self._guarded():
+        with self._exclusive_access():
             self._connection.close()
 
     def tree_counts(self, *, run_id: str | None = None) -> TreeCounts:
         """Count the images by their latest outcome; with ``run_id`` only those that this run finished."""
-        rows = self._rows(
+        rows = self._fetch_all(
             "SELECT dry_run, outcome, kind, count(*) FROM images"
             " WHERE ?1 IS NULL OR run_id = ?1 GROUP BY dry_run, outcome, kind",
             run_id,
         )
         return TreeCounts(
-            real=read_models.outcome_counts(rows, dry_run=False),
-            dry=read_models.outcome_counts(rows, dry_run=True),
+            real=read_models.count_outcomes(rows, dry_run=False),
+            dry=read_models.count_outcomes(rows, dry_run=True),
         )
 
-    def finished(self, run: RunInfo) -> int:
+    def count_finished(self, run: RunInfo) -> int:
         """Count the images that a run brought to an answer or a failure.
 
         Answers of earlier runs that it only put in place under another name are not among them: these
         were never to do.
         """
         # A copy made no call, and carries the time of the answer that it copies.
-        ((images,),) = self._rows(
+        ((images,),) = self._fetch_all(
             "SELECT count(*) FROM images WHERE run_id = ?1 AND outcome <> 'deferred'"
             " AND (attempts > 0 OR finished_at >= ?2)",
             run.run_id,
-            schema.instant(run.started_at),
+            schema.utc_isoformat(run.started_at),
         )
         return int(images)
 
-    def spending(self, *, run_id: str | None = None) -> Spending:
+    def usage_totals(self, *, run_id: str | None = None) -> UsageTotals:
         """Sum all calls that were ever made for real; with ``run_id`` those of this run."""
-        ((calls, input_tokens, output_tokens),) = self._rows(
+        ((calls, input_tokens, output_tokens),) = self._fetch_all(
             "SELECT count(*), total(input_tokens), total(output_tokens) FROM attempts"
             " JOIN runs USING (run_id) WHERE NOT dry_run AND (?1 IS NULL OR run_id = ?1)",
             run_id,
         )
         usage = Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens))
-        return Spending(calls=calls, usage=usage)
+        return UsageTotals(calls=calls, usage=usage)
 
-    def answered_since(self, moment: datetime) -> int:
+    def count_answered_since(self, moment: datetime) -> int:
         """Count the calls of real runs that began at ``moment`` or later and were answered."""
-        ((calls,),) = self._rows(
+        ((calls,),) = self._fetch_all(
             "SELECT count(*) FROM attempts JOIN runs USING (run_id) WHERE NOT dry_run"
             " AND attempts.started_at >= ?1 AND kind IS NULL AND ended_run IS NULL",
-            schema.instant(moment),
+            schema.utc_isoformat(moment),
         )
         return int(calls)
 
     def failures(self, kind: ErrorKind | None = None, *, dry_run: bool = False) -> Iterator[FailureRow]:
         """Yield the failed images, of one class or of all, sorted by key."""
-        rows = self._pages(
+        rows = self._fetch_pages(
             f"SELECT {read_models.FAILURE}"
             " WHERE i.key > ?1 AND i.outcome = 'failed' AND i.dry_run = ?2 AND (?3 IS NULL OR i.kind = ?3)"
             " ORDER BY i.key",
@@ -138,9 +138,9 @@ class JournalReader:
             for kind, images in sorted(failed.items(), key=lambda item: (-item[1], item[0]))
         )
 
-    def evolved(self, *, dry_run: bool = False) -> Iterator[PromptChain]:
+    def prompt_chains(self, *, dry_run: bool = False) -> Iterator[PromptChain]:
         """Yield the images whose latest run asked in more than one wording, sorted by key."""
-        rows = self._pages(
+        rows = self._fetch_pages(
             "SELECT i.key, i.run_id, i.outcome, i.kind FROM images AS i"
             " WHERE i.key > ?1 AND i.dry_run = ?2 AND i.attempts > 1 AND 1 < (SELECT count("
             "DISTINCT t.prompt_id) FROM attempts AS t WHERE t.key = i.key AND t.run_id = i.run_id)"
@@ -157,7 +157,7 @@ class JournalReader:
 
     def attempts(self, key: str, run_id: str) -> tuple[Attempt, ...]:
         """Return every call that a run made for an image, in order."""
-        rows = self._rows(
+        rows = self._fetch_all(
             f"SELECT {read_models.ATTEMPT} WHERE t.key = ?1 AND t.run_id = ?2 ORDER BY t.number",
             key,
             run_id,
@@ -166,33 +166,33 @@ class JournalReader:
 
     def runs(self) -> tuple[RunRow, ...]:
         """Return all runs, the latest first."""
-        rows = self._rows(f"SELECT {read_models.RUN} ORDER BY started_at DESC, run_id DESC")
+        rows = self._fetch_all(f"SELECT {read_models.RUN} ORDER BY started_at DESC, run_id DESC")
         return tuple(map(read_models.run_from, rows))
 
     def _examples(self, kind: ErrorKind, number: int, *, dry_run: bool) -> tuple[FailureRow, ...]:
         found = self.failures(kind, dry_run=dry_run)
         return tuple(row for row, _ in zip(found, range(number), strict=False))
 
-    def _rows(self, query: str, *values: schema.Value) -> list[tuple[Any, ...]]:
-        with self._guarded():
+    def _fetch_all(self, query: str, *values: schema.Value) -> list[tuple[Any, ...]]:
+        with self._exclusive_access():
             return self._connection.execute(query, values).fetchall()
 
-    def _pages(self, query: str, *values: schema.Value) -> Iterator[tuple[Any, ...]]:
+    def _fetch_pages(self, query: str, *values: schema.Value) -> Iterator[tuple[Any, ...]]:
         """Yield rows whose first column is a key; the query takes the last key seen as ``?1``.
 
         Between two pages nothing is held, so that other threads may write while somebody iterates.
         """
         last = ""
-        while page := self._rows(f"{query} LIMIT {_PAGE_ROWS}", last, *values):
+        while page := self._fetch_all(f"{query} LIMIT {_PAGE_ROWS}", last, *values):
             yield from page
             last = page[-1][0]
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _exclusive_access(self) -> Iterator[None]:
         """Hold the lock; let no error of SQLite out as it is."""
         with self._lock:
             try:
                 yield
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                cause = connection.reason(error)
+                cause = connection.describe_error(error)
                 raise StorageError(f"the journal {self._path} could not be used: {cause}") from error

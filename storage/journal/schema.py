@@ -24,7 +24,7 @@ from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 VERSION = 3
 """Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``, 2 no ``proposed_edits``."""
 
-MOST_OUTCOMES = 1_000_000_000
+MAX_OUTCOMES = 1_000_000_000
 """Of one arm; more is a flipped bit."""
 
 Value = str | int | float | bytes | None
@@ -133,8 +133,8 @@ _LESSONS = f"""
         prompt_sha256 TEXT NOT NULL,
         kind TEXT NOT NULL CHECK (kind IN ({_KINDS})),
         arm TEXT NOT NULL,
-        rescues REAL NOT NULL CHECK (typeof(rescues) = 'real' AND rescues BETWEEN 0 AND {MOST_OUTCOMES}),
-        failures REAL NOT NULL CHECK (typeof(failures) = 'real' AND failures BETWEEN 0 AND {MOST_OUTCOMES}),
+        rescues REAL NOT NULL CHECK (typeof(rescues) = 'real' AND rescues BETWEEN 0 AND {MAX_OUTCOMES}),
+        failures REAL NOT NULL CHECK (typeof(failures) = 'real' AND failures BETWEEN 0 AND {MAX_OUTCOMES}),
         PRIMARY KEY (model, prompt_sha256, kind, arm)
     ) WITHOUT ROWID"""
 _PROPOSED_EDITS = f"""
@@ -151,7 +151,7 @@ _PROPOSED_EDITS = f"""
 _PICTURE_TOKENS = """
     ALTER TABLE attempts ADD COLUMN image_output_tokens INTEGER NOT NULL DEFAULT 0
     CHECK (typeof(image_output_tokens) = 'integer')"""
-_SINCE = {1: _STATEMENTS, 2: (_LESSONS,), 3: (_PROPOSED_EDITS, _PICTURE_TOKENS)}
+_ADDED_IN = {1: _STATEMENTS, 2: (_LESSONS,), 3: (_PROPOSED_EDITS, _PICTURE_TOKENS)}
 """What each version added; nothing that was there is ever changed."""
 
 SEALED = (
@@ -175,17 +175,17 @@ ANSWER = (
 
 def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
     """Lay all tables into an empty database; the caller holds a transaction."""
-    _add(connection, after=0, version=version)
+    _add_versions(connection, after=0, version=version)
 
 
 def upgrade(connection: sqlite3.Connection, version: int) -> None:
     """Add the tables that came after ``version``; the caller holds a transaction."""
-    _add(connection, after=version, version=VERSION)
+    _add_versions(connection, after=version, version=VERSION)
 
 
-def _add(connection: sqlite3.Connection, *, after: int, version: int) -> None:
+def _add_versions(connection: sqlite3.Connection, *, after: int, version: int) -> None:
     for number in range(after + 1, version + 1):
-        for statement in _SINCE[number]:
+        for statement in _ADDED_IN[number]:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {version}")
 
@@ -195,7 +195,7 @@ def layout(connection: sqlite3.Connection) -> list[Row]:
     return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def sound_layout(version: int = VERSION) -> list[Row]:
+def expected_layout(version: int = VERSION) -> list[Row]:
     """Return what ``layout`` gives for a journal as this version, or an earlier one, makes it."""
     connection = sqlite3.connect(":memory:")
     try:
@@ -210,17 +210,17 @@ def seal(row: Iterable[Value]) -> int:
     return zlib.crc32("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
 
 
-def plain(text: str) -> str:
+def to_storable_text(text: str) -> str:
     """Return text that SQLite can hold: lone surrogates (broken escapes, odd file names) spelt out."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def time_stamp(mtime_ns: int) -> int:
+def clamp_mtime(mtime_ns: int) -> int:
     """Return a modification time that fits SQLite's 64 bits; file systems can say the year 2400."""
     return max(-(2**63), min(mtime_ns, 2**63 - 1))
 
 
-def instant(moment: datetime) -> str:
+def utc_isoformat(moment: datetime) -> str:
     """Return a UTC time as text that sorts as the times do."""
     return moment.astimezone(UTC).isoformat()
 
@@ -241,14 +241,14 @@ def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
 @lru_cache(maxsize=64)  # nearly all images of a run share a few prompts, and each asks three times
 def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
     """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
-    text, edits = plain(prompt.text), json.dumps(_variant(prompt))
+    text, edits = to_storable_text(prompt.text), json.dumps(_encode_variant(prompt))
     return prompt_id(text, prompt.revision, edits), text, prompt.revision, edits
 
 
-def _variant(prompt: Prompt) -> object:
+def _encode_variant(prompt: Prompt) -> object:
     if prompt.parameters or (prompt.is_control and prompt.edits):
-        told = {"edits": prompt.edits, "parameters": prompt.parameters}
-        return {**told, **_CONTROL} if prompt.is_control else told
+        variant = {"edits": prompt.edits, "parameters": prompt.parameters}
+        return {**variant, **_CONTROL} if prompt.is_control else variant
     return _CONTROL if prompt.is_control else prompt.edits
 
 
@@ -259,8 +259,8 @@ def prompt_id(text: str, revision: int, edits: str) -> str:
 
 def prompt_from(text: str, revision: int, edits: str) -> Prompt:
     """Return the prompt in a row of ``prompts``."""
-    told = json.loads(edits)
-    variant = told if isinstance(told, dict) else {"edits": told}
+    decoded = json.loads(edits)
+    variant = decoded if isinstance(decoded, dict) else {"edits": decoded}
     return Prompt(
         text=text,
         revision=revision,

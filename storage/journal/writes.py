@@ -25,15 +25,20 @@ from models import (
     Succeeded,
     Usage,
 )
-from prompts.candidates import ProposedRow
-from prompts.edit_stats import PoolRow
+from prompts.candidates import CandidateRow
+from prompts.edit_stats import EditStatsRow
 from storage.journal import schema
-from storage.journal.answers import Present, in_place, place_answer, retire_answer
-from storage.journal.bulk_insert import Rows
+from storage.journal.answers import (
+    CurrentAnswer,
+    find_current_answers,
+    move_answer_to_history,
+    set_current_answer,
+)
+from storage.journal.bulk_insert import BulkInsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class FinishedImage:
     """How an image ended, and where that stands."""
 
     outcome: Outcome
@@ -42,13 +47,13 @@ class Ended:
     """The files of the outcome."""
     finished_at: datetime
     """UTC."""
-    kept: Sequence[Artefact] = ()
+    moved_to_history: Sequence[Artefact] = ()
     """Where the files of the replaced answer stand now, when they were moved to the history; from there
     they serve again. When there are none, a success forgets the replaced answer and any other outcome
     leaves it as it stands."""
 
 
-_Told = Succeeded | Failed | Deferred
+_OutcomeWithCalls = Succeeded | Failed | Deferred
 """Outcomes that tell of calls."""
 
 _IMAGE_COLUMNS = (
@@ -84,10 +89,10 @@ def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
         "INSERT INTO runs VALUES (?, 'running', ?, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL)",
         (
             run.run_id,
-            schema.instant(run.started_at),
+            schema.utc_isoformat(run.started_at),
             run.version,
             run.model,
-            schema.plain(run.prompt),
+            schema.to_storable_text(run.prompt),
             run.fingerprint,
             run.dry_run,
             json.dumps(dict(run.options)),
@@ -110,35 +115,39 @@ def end_run(
     """
     connection.execute(
         "UPDATE runs SET state = iif(?, 'ended', state), ended_at = ?, exit_code = ? WHERE run_id = ?",
-        (is_whole, schema.instant(ended_at), int(exit_code), run.run_id),
+        (is_whole, schema.utc_isoformat(ended_at), int(exit_code), run.run_id),
     )
 
 
-def write_outcomes(connection: sqlite3.Connection, run: RunInfo, ended: Iterable[Ended]) -> None:
+def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Iterable[FinishedImage]) -> None:
     """Write down how some images ended."""
-    ended = list(ended)
-    rows = Rows(connection)
-    present = in_place(connection, [one.outcome.job.key for one in ended])
+    finished = list(finished)
+    rows = BulkInsert(connection)
+    current = find_current_answers(connection, [one.outcome.job.key for one in finished])
     written: set[str] = set()
-    for one in ended:
+    for one in finished:
         key = one.outcome.job.key
         if key in written:
-            rows.write()
-            present.update(in_place(connection, [key]))
+            rows.flush()
+            current.update(find_current_answers(connection, [key]))
         written.add(key)
-        write_outcome(rows, run, one, present=present.get(key))
-    rows.write()
+        write_outcome(rows, run, one, current=current.get(key))
+    rows.flush()
 
 
-def write_outcome(rows: Rows, run: RunInfo, one: Ended, *, present: Present | None) -> None:
+def write_outcome(
+    rows: BulkInsert, run: RunInfo, finished: FinishedImage, *, current: CurrentAnswer | None
+) -> None:
     """Write down how an image ended, with all its calls; ``present`` is the answer in its place."""
-    outcome, kept, finished_at = one.outcome, one.kept, one.finished_at
-    if present and isinstance(outcome, Failed | Deferred):
-        retire_answer(rows, present, kept=kept)
+    outcome, moved_to_history, finished_at = finished.outcome, finished.moved_to_history, finished.finished_at
+    if current and isinstance(outcome, Failed | Deferred):
+        move_answer_to_history(rows, current, moved_to_history=moved_to_history)
     match outcome:
         case Succeeded():
-            answer = _answer(run, outcome, tuple(one.artefacts), finished_at)
-            place_answer(rows, answer, run_id=run.run_id, kept=kept, present=present)
+            answer = _build_answer(run, outcome, tuple(finished.artefacts), finished_at)
+            set_current_answer(
+                rows, answer, run_id=run.run_id, moved_to_history=moved_to_history, current=current
+            )
             _write_image(rows, run, outcome, finished_at=finished_at, sha256=answer.sha256)
         case Failed(content=content):
             _write_image(
@@ -147,25 +156,33 @@ def write_outcome(rows: Rows, run: RunInfo, one: Ended, *, present: Present | No
                 outcome,
                 finished_at=finished_at,
                 sha256=content.sha256 if content else None,
-                artefacts=one.artefacts,
+                artefacts=finished.artefacts,
             )
         case Deferred():
             _write_image(rows, run, outcome, finished_at=finished_at)
         case Reused(job=job, answer=answer):
-            write_copy(rows, run, job, answer=answer, artefacts=one.artefacts, kept=kept, present=present)
+            write_copy(
+                rows,
+                run,
+                job,
+                answer=answer,
+                artefacts=finished.artefacts,
+                moved_to_history=moved_to_history,
+                current=current,
+            )
         case _:
             assert_never(outcome)
 
 
 def write_copy(
-    rows: Rows,
+    rows: BulkInsert,
     run: RunInfo,
     job: ImageJob,
     *,
     answer: StoredAnswer,
     artefacts: Sequence[Artefact],
-    kept: Sequence[Artefact],
-    present: Present | None,
+    moved_to_history: Sequence[Artefact],
+    current: CurrentAnswer | None,
 ) -> None:
     """Write down that an answer now stands under another name too; it cost nothing."""
     copied = replace(
@@ -175,27 +192,27 @@ def write_copy(
         mtime_ns=job.mtime_ns,
         artefacts=tuple(artefacts),
     )
-    place_answer(rows, copied, run_id=run.run_id, kept=kept, present=present)
-    rows.write()
-    image_from_answer(rows.connection, job.key)
+    set_current_answer(rows, copied, run_id=run.run_id, moved_to_history=moved_to_history, current=current)
+    rows.flush()
+    write_image_from_answer(rows.connection, job.key)
 
 
-def write_ledger_line(
-    connection: sqlite3.Connection, answer: StoredAnswer, *, present: Present | None
+def write_imported_answer(
+    connection: sqlite3.Connection, answer: StoredAnswer, *, current: CurrentAnswer | None
 ) -> None:
     """Write down an answer that the tree proves and the journal did not know."""
-    rows = Rows(connection)
-    place_answer(rows, answer, run_id=None, kept=(), present=present)
-    rows.write()
+    rows = BulkInsert(connection)
+    set_current_answer(rows, answer, run_id=None, moved_to_history=(), current=current)
+    rows.flush()
     connection.execute(f"{_IMAGE_FROM_ANSWER} {_UNLESS_NEWER}", (answer.key,))
 
 
-def image_from_answer(connection: sqlite3.Connection, key: str) -> None:
+def write_image_from_answer(connection: sqlite3.Connection, key: str) -> None:
     """Let the image's row say what the answer in its place says."""
     connection.execute(_IMAGE_FROM_ANSWER, (key,))
 
 
-def _answer(
+def _build_answer(
     run: RunInfo, outcome: Succeeded, artefacts: tuple[Artefact, ...], finished_at: datetime
 ) -> StoredAnswer:
     return StoredAnswer(
@@ -215,41 +232,41 @@ def _answer(
 
 
 def _write_image(
-    rows: Rows,
+    rows: BulkInsert,
     run: RunInfo,
-    outcome: _Told,
+    outcome: _OutcomeWithCalls,
     *,
     finished_at: datetime,
     sha256: str | None = None,
     artefacts: Sequence[Artefact] = (),
 ) -> None:
-    tells_nothing = isinstance(outcome, Deferred) and not outcome.attempts
+    has_no_news = isinstance(outcome, Deferred) and not outcome.attempts
     kind, detail = (None, "") if isinstance(outcome, Succeeded) else (outcome.kind, outcome.detail)
     usage = sum((attempt.usage for attempt in outcome.attempts), Usage())
     row = (
         outcome.job.key,
         outcome.job.size_bytes,
-        schema.time_stamp(outcome.job.mtime_ns),
+        schema.clamp_mtime(outcome.job.mtime_ns),
         sha256,
         run.fingerprint,
-        _word(outcome),
+        _outcome_name(outcome),
         kind,
-        schema.plain(detail),
+        schema.to_storable_text(detail),
         schema.pack_artefacts(artefacts),
-        rows.keep_prompt(outcome.prompt),
+        rows.add_prompt(outcome.prompt),
         len(outcome.attempts),
         usage.input_tokens,
         usage.output_tokens,
         run.dry_run,
         run.run_id,
-        schema.instant(finished_at),
+        schema.utc_isoformat(finished_at),
     )
-    conflict = _KEEP_IMAGE if tells_nothing else _REPLACE_IMAGE
+    conflict = _KEEP_IMAGE if has_no_news else _REPLACE_IMAGE
     rows.add(f"INSERT INTO images ({_IMAGE_COLUMNS})", row, conflict)
     _write_attempts(rows, run, outcome.job.key, outcome.attempts)
 
 
-def _word(outcome: _Told) -> str:
+def _outcome_name(outcome: _OutcomeWithCalls) -> str:
     match outcome:
         case Succeeded():
             return "succeeded"
@@ -261,20 +278,20 @@ def _word(outcome: _Told) -> str:
             assert_never(outcome)
 
 
-def _write_attempts(rows: Rows, run: RunInfo, key: str, attempts: Iterable[Attempt]) -> None:
+def _write_attempts(rows: BulkInsert, run: RunInfo, key: str, attempts: Iterable[Attempt]) -> None:
     for attempt in attempts:
         row = (
             key,
             run.run_id,
             attempt.number,
-            schema.instant(attempt.started_at),
+            schema.utc_isoformat(attempt.started_at),
             float(attempt.seconds),
-            rows.keep_prompt(attempt.prompt),
+            rows.add_prompt(attempt.prompt),
             float(attempt.timeout_s),
             attempt.kind,
-            schema.plain(attempt.detail),
+            schema.to_storable_text(attempt.detail),
             attempt.http_status,
-            None if attempt.api_status is None else schema.plain(attempt.api_status),
+            None if attempt.api_status is None else schema.to_storable_text(attempt.api_status),
             attempt.unavailable,
             attempt.ended_run,
             json.dumps(attempt.quota_ids),
@@ -285,7 +302,7 @@ def _write_attempts(rows: Rows, run: RunInfo, key: str, attempts: Iterable[Attem
         rows.add("INSERT OR REPLACE INTO attempts", row)
 
 
-def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> None:
+def write_lessons(connection: sqlite3.Connection, rows: Sequence[EditStatsRow]) -> None:
     """Write what is known of other words, in place of what was known of the same models and prompts."""
     for scope in {(row.model, row.prompt_sha256) for row in rows}:
         connection.execute("DELETE FROM lessons WHERE model = ? AND prompt_sha256 = ?", scope)
@@ -299,7 +316,7 @@ def write_lessons(connection: sqlite3.Connection, rows: Sequence[PoolRow]) -> No
 
 
 def write_proposed_edits(
-    connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[ProposedRow]
+    connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]
 ) -> None:
     """Write down words that a model proposed, each in place of what was known of the same name."""
     connection.executemany(
@@ -310,9 +327,9 @@ def write_proposed_edits(
                 prompt_sha256,
                 row.kind,
                 row.name,
-                schema.plain(row.text),
+                schema.to_storable_text(row.text),
                 row.proposed_by,
-                row.outcome,
+                row.status,
             )
             for row in rows
         ],

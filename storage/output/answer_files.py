@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from models import Artefact, Failed, Generation, ImageJob, RunInfo, StoredAnswer, Succeeded
-from reports.error_log import error_log
-from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER, answer_text, utf8
+from reports.error_log import build_error_log
+from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER, encode_utf8, format_answer_text
 from storage.output.layout import Place, is_text, picture_suffix, result_ending
 
 
@@ -31,28 +31,28 @@ class ResultFile:
         return Artefact(path=self.path, size_bytes=len(self.data), sha256=digest)
 
 
-def answer_files(place: Place, generation: Generation, *, dry_run: bool) -> tuple[ResultFile, ...]:
+def build_answer_files(place: Place, generation: Generation, *, dry_run: bool) -> tuple[ResultFile, ...]:
     """Return an answer's files in the order in which they are to be written: the text last."""
     trailer = DRY_RUN_TRAILER if dry_run else b""
     pictures = [
         ResultFile(place.picture(number, picture_suffix(image.data)), image.data + trailer)
         for number, image in enumerate(generation.images, start=1)
     ]
-    text = answer_text(generation.text, [_name(picture.path) for picture in pictures])
+    text = format_answer_text(generation.text, [_file_name(picture.path) for picture in pictures])
     return (*pictures, _text_file(place.text, text, dry_run=dry_run))
 
 
-def failure_file(place: Place, failed: Failed, run: RunInfo) -> ResultFile:
+def build_failure_file(place: Place, failed: Failed, run: RunInfo) -> ResultFile:
     """Return the report of a failure."""
-    return _text_file(place.error_log, error_log(failed, run), dry_run=run.dry_run)
+    return _text_file(place.error_log, build_error_log(failed, run), dry_run=run.dry_run)
 
 
-def copied_files(place: Place, stored: Sequence[ResultFile]) -> tuple[ResultFile, ...]:
+def build_copied_files(place: Place, stored: Sequence[ResultFile]) -> tuple[ResultFile, ...]:
     """Return the same answer's files under the name of another image."""
-    return tuple(_copied_files(place, stored))
+    return tuple(_iter_copied_files(place, stored))
 
 
-def copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[ResultFile]) -> StoredAnswer:
+def build_copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[ResultFile]) -> StoredAnswer:
     """Return what the ledger notes about the same answer under the name of another image."""
     return replace(
         answer,
@@ -63,7 +63,7 @@ def copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[ResultFil
     )
 
 
-def stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile]) -> StoredAnswer:
+def build_stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile]) -> StoredAnswer:
     """Return what the ledger notes about an answer."""
     return StoredAnswer(
         key=succeeded.job.key,
@@ -89,21 +89,21 @@ def _answered_at(succeeded: Succeeded, run: RunInfo) -> datetime:
 
 
 def _text_file(path: str, text: str, *, dry_run: bool) -> ResultFile:
-    return ResultFile(path, utf8(DRY_RUN_LINE + text if dry_run else text))
+    return ResultFile(path, encode_utf8(DRY_RUN_LINE + text if dry_run else text))
 
 
-def _copied_files(place: Place, stored: Sequence[ResultFile]) -> Iterator[ResultFile]:
+def _iter_copied_files(place: Place, stored: Sequence[ResultFile]) -> Iterator[ResultFile]:
     pictures = [file.path for file in stored if not is_text(file.path)]
     renamed = {path: place.result(ending) for path in pictures if (ending := result_ending(path))}
-    names_the_old = utf8(answer_text("", [_name(path) for path in pictures]))
-    names_the_new = utf8(answer_text("", [_name(path) for path in renamed.values()]))
+    old_text = encode_utf8(format_answer_text("", [_file_name(path) for path in pictures]))
+    new_text = encode_utf8(format_answer_text("", [_file_name(path) for path in renamed.values()]))
     for file in stored:
         if is_text(file.path):
             # The one text that speaks of the files' names: that of an answer of pictures alone.
-            yield ResultFile(place.text, names_the_new if file.data == names_the_old else file.data)
+            yield ResultFile(place.text, new_text if file.data == old_text else file.data)
         elif file.path in renamed:
             yield ResultFile(renamed[file.path], file.data)
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     return PurePosixPath(path).name

@@ -12,17 +12,17 @@ DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
 """The last bytes of every picture that a dry run writes; no viewer minds them."""
 
 
-def answer_text(text: str, pictures: Sequence[str]) -> str:
+def format_answer_text(text: str, pictures: Sequence[str]) -> str:
     """Return what stands in the answer's text file: the answer as it is, ending with one line feed.
 
     An answer of pictures alone gives one line that names them.
     """
     if text.strip() or not pictures:
         return text.rstrip("\r\n") + "\n"
-    said = "this picture" if len(pictures) == 1 else f"these {len(pictures)} pictures"
-    return f"The answer has no text, only {said}: {', '.join(pictures)}\n"
+    described = "this picture" if len(pictures) == 1 else f"these {len(pictures)} pictures"
+    return f"The answer has no text, only {described}: {', '.join(pictures)}\n"
 
 
-def utf8(text: str) -> bytes:
+def encode_utf8(text: str) -> bytes:
     """Return ``text`` in UTF-8, with U+FFFD for halves of surrogate pairs, which UTF-8 cannot hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

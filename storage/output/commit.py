@@ -19,19 +19,19 @@ from models import Artefact, StoredAnswer
 from storage.output.answer_files import ResultFile
 from storage.output.layout import SUCCESSFUL, Place, is_text
 from storage.output.ledger import Ledger
-from storage.output.tree import ResultTree, lost, naming
+from storage.output.tree import OutputTree, to_storage_error, with_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewAnswer:
+class PendingAnswer:
     """An answer that is to stand in the tree."""
 
     place: Place
     answer: StoredAnswer
     files: Sequence[ResultFile]
-    replaces: Sequence[Artefact]
+    replaced: Sequence[Artefact]
     """The files of the image's earlier answer."""
-    loss: str
+    consequence: str
     """What a failure to write it means, in words."""
 
     @property
@@ -40,49 +40,51 @@ class NewAnswer:
         return self.place.text.rpartition("/")[0]
 
 
-def put_answers(
-    tree: ResultTree, ledger: Ledger, ledger_path: Path, answers: Sequence[NewAnswer]
+def commit_answers(
+    tree: OutputTree, ledger: Ledger, ledger_path: Path, answers: Sequence[PendingAnswer]
 ) -> list[StorageError | None]:
     """Write the answers; return for each why it does not stand, or None."""
     if not answers:
         return []
     try:
-        with naming(ledger_path), ledger.appended(*(one.answer for one in answers)):
-            failures = [_failure(partial(_write, tree, one), one) for one in answers]
+        with with_path(ledger_path), ledger.appending(*(pending.answer for pending in answers)):
+            failures = [_run_step(partial(_write, tree, pending), pending) for pending in answers]
     except OSError as error:
-        return [lost(error, one.loss) for one in answers]
-    standing = {one.folder for one, failure in zip(answers, failures, strict=True) if failure is None}
-    unsafe = {folder: cause for folder in standing if (cause := _unsynced(tree, folder))}
+        return [to_storage_error(error, pending.consequence) for pending in answers]
+    written = {pending.folder for pending, failure in zip(answers, failures, strict=True) if failure is None}
+    unsynced = {folder: cause for folder in written if (cause := _try_sync(tree, folder))}
     return [
-        failure or _failure(partial(_finish, tree, one, unsafe), one)
-        for one, failure in zip(answers, failures, strict=True)
+        failure or _run_step(partial(_finish, tree, pending, unsynced), pending)
+        for pending, failure in zip(answers, failures, strict=True)
     ]
 
 
-def results_among(artefacts: Iterable[Artefact]) -> list[str]:
+def select_result_paths(artefacts: Iterable[Artefact]) -> list[str]:
     """Return the paths of results; a failure's report is no answer and is simply overwritten or removed."""
     return [artefact.path for artefact in artefacts if artefact.path.startswith(f"{SUCCESSFUL}/")]
 
 
-def _failure(step: Callable[[], None], one: NewAnswer) -> StorageError | None:
+def _run_step(step: Callable[[], None], pending: PendingAnswer) -> StorageError | None:
     try:
         step()
     except OSError as error:
-        return lost(error, one.loss)
+        return to_storage_error(error, pending.consequence)
     return None
 
 
-def _write(tree: ResultTree, one: NewAnswer) -> None:
+def _write(tree: OutputTree, pending: PendingAnswer) -> None:
     """Make room and write the files, whose names are not safe yet."""
     # A picture is looked for where it goes, since the tree may not know what others put there meanwhile.
-    pictures = [file.path for file in one.files if not is_text(file.path)]
-    for path in dict.fromkeys([*results_among(one.replaces), *tree.present(one.place), *pictures]):
-        tree.retire(path)
-    for file in one.files:
+    pictures = [file.path for file in pending.files if not is_text(file.path)]
+    for path in dict.fromkeys(
+        [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]
+    ):
+        tree.move_to_history(path)
+    for file in pending.files:
         tree.put(file.path, file.data, sync=False)
 
 
-def _unsynced(tree: ResultTree, folder: str) -> OSError | None:
+def _try_sync(tree: OutputTree, folder: str) -> OSError | None:
     try:
         tree.sync(folder)
     except OSError as error:
@@ -90,7 +92,7 @@ def _unsynced(tree: ResultTree, folder: str) -> OSError | None:
     return None
 
 
-def _finish(tree: ResultTree, one: NewAnswer, unsafe: dict[str, OSError]) -> None:
-    if error := unsafe.get(one.folder):
+def _finish(tree: OutputTree, pending: PendingAnswer, unsynced: dict[str, OSError]) -> None:
+    if error := unsynced.get(pending.folder):
         raise error
-    tree.remove_report(one.place)
+    tree.remove_report(pending.place)

@@ -31,7 +31,7 @@ DRY_RUN = f"{METADATA}/dry-run"
 WRITE_TEST = ".write-test"
 """Made and removed again before a run, in every folder that is to be written to."""
 
-UNKNOWN_PICTURE = "bin"
+UNKNOWN_SUFFIX = "bin"
 PICTURE_SUFFIXES = {
     ImageFormat.PNG: "png",
     ImageFormat.JPEG: "jpg",
@@ -45,7 +45,7 @@ PICTURE_SUFFIXES = {
     ImageFormat.TIFF: "tif",
     ImageFormat.JPEG_2000: "jp2",
 }
-_ALL_SUFFIXES = (*dict.fromkeys(PICTURE_SUFFIXES.values()), UNKNOWN_PICTURE)
+_ALL_SUFFIXES = (*dict.fromkeys(PICTURE_SUFFIXES.values()), UNKNOWN_SUFFIX)
 
 _TEXT_ENDING = "_result.txt"
 _LOG_ENDING = "_error.log"
@@ -90,7 +90,7 @@ class Place:
         """Return the answer's picture of this number (from 1) and suffix (without a dot)."""
         return self.result(f"_result.{suffix}" if number == 1 else f"_result_{number}.{suffix}")
 
-    def pictures(self) -> Iterator[tuple[str, ...]]:
+    def iter_picture_names(self) -> Iterator[tuple[str, ...]]:
         """Yield, without end, every name that the first picture can have, then the second, and so on."""
         base = self._base(SUCCESSFUL)
         for number in count(1):
@@ -106,7 +106,7 @@ class Place:
 def picture_suffix(data: bytes) -> str:
     """Return the suffix (no dot) for a picture by what its bytes are, ``bin`` when that is unknown."""
     kind = sniff(data[:HEAD_BYTES])
-    return PICTURE_SUFFIXES[kind] if kind else UNKNOWN_PICTURE
+    return PICTURE_SUFFIXES[kind] if kind else UNKNOWN_SUFFIX
 
 
 def result_ending(path: str) -> str | None:
@@ -115,7 +115,7 @@ def result_ending(path: str) -> str | None:
     return match.group() if match else None
 
 
-def image_of(path: str) -> str:
+def common_path(path: str) -> str:
     """Return the part of a path that an image's results have in common, or those of its failures."""
     return path.rpartition(_LOG_ENDING if path.endswith(_LOG_ENDING) else "_result")[0]
 
@@ -125,7 +125,7 @@ def is_text(path: str) -> bool:
     return path.endswith(_TEXT_ENDING)
 
 
-def stays_out_of_archive(path: str) -> bool:
+def is_excluded_from_archive(path: str) -> bool:
     """Return whether a file or folder is no result: the journal, a lock, a log, or an unfinished file."""
     name = path.rpartition("/")[2]
     return name == WRITE_TEST or is_temporary(name) or _WORKING_FILE.fullmatch(path) is not None

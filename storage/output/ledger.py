@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 from utils.files import make_folder, write_all
-from utils.json_encoding import json_line, plain
+from utils.json_encoding import json_line, to_jsonable
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Ledger:
         self._root = root or path.parent
         self._run_id = run_id
         self._lock = Lock()
-        self._bad_told = 0
+        self._bad_reported = 0
 
     def append(self, *answers: StoredAnswer) -> None:
         """Add a line for each; they are on the disk when this returns.
@@ -53,11 +53,11 @@ class Ledger:
             OSError: when they could not be written; a part of them may stand, which no reader minds.
 
         """
-        with self.appended(*answers):
+        with self.appending(*answers):
             pass
 
     @contextmanager
-    def appended(self, *answers: StoredAnswer) -> Iterator[None]:
+    def appending(self, *answers: StoredAnswer) -> Iterator[None]:
         """Add a line for each before the block; they are on the disk when it ends.
 
         So whatever the block does to the disk shares the wait for it.
@@ -66,9 +66,9 @@ class Ledger:
             OSError: as ``append`` does; before the block or after it.
 
         """
-        lines = b"".join(map(self._line, answers))
+        lines = b"".join(map(self._encode, answers))
         with self._lock:
-            descriptor = self._opened()
+            descriptor = self._open()
             try:
                 write_all(descriptor, _line_feed_if_torn(descriptor) + lines)
                 yield
@@ -84,29 +84,29 @@ class Ledger:
 
         """
         bad = 0
-        for line in self._lines():
+        for line in self._read_lines():
             try:
-                yield _answer(json.loads(line))
+                yield _parse_answer(json.loads(line))
             except (ValueError, TypeError, KeyError, RecursionError):
                 bad += 1
-        if bad > self._bad_told:
-            self._bad_told = bad
+        if bad > self._bad_reported:
+            self._bad_reported = bad
             log.warning("%s: %d damaged or unfinished lines were passed over", self._path, bad)
 
-    def _line(self, answer: StoredAnswer) -> bytes:
-        record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **plain(answer)}
+    def _encode(self, answer: StoredAnswer) -> bytes:
+        record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **to_jsonable(answer)}
         # A measure of the run that asked; to the answer the user's own words are what they are.
         del record["prompt"]["is_control"]
         return json_line(record) + b"\n"
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         try:
             return os.open(self._path, _APPEND, 0o666)
         except FileNotFoundError:
             make_folder(self._path.parent, root=self._root)
             return os.open(self._path, _APPEND, 0o666)
 
-    def _lines(self) -> Iterator[bytes]:
+    def _read_lines(self) -> Iterator[bytes]:
         try:
             handle = self._path.open("rb")
         except FileNotFoundError:
@@ -122,55 +122,57 @@ def _line_feed_if_torn(descriptor: int) -> bytes:
     return b"" if os.read(descriptor, 1) in {b"", b"\n"} else b"\n"
 
 
-def _answer(record: Any) -> StoredAnswer:
+def _parse_answer(record: Any) -> StoredAnswer:
     """Return the answer that a line tells of; anything amiss is a ValueError, TypeError or KeyError."""
     if record["schema_version"] != SCHEMA_VERSION:
         raise ValueError("written by another version")
-    answered_at = datetime.fromisoformat(_checked(record["answered_at"], str))
+    answered_at = datetime.fromisoformat(_require_type(record["answered_at"], str))
     if answered_at.tzinfo is None:
         raise ValueError("a moment without its zone")
     return StoredAnswer(
-        key=_checked(record["key"], str),
-        size_bytes=_checked(record["size_bytes"], int),
-        mtime_ns=_checked(record["mtime_ns"], int),
-        sha256=_checked(record["sha256"], str),
-        fingerprint=_checked(record["fingerprint"], str),
-        artefacts=tuple(_artefact(one) for one in _checked(record["artefacts"], list)),
-        prompt=_prompt(record["prompt"]),
-        usage=_usage(record["usage"]),
-        model_version=_checked(record["model_version"], str),
-        response_id=_checked(record["response_id"], str),
+        key=_require_type(record["key"], str),
+        size_bytes=_require_type(record["size_bytes"], int),
+        mtime_ns=_require_type(record["mtime_ns"], int),
+        sha256=_require_type(record["sha256"], str),
+        fingerprint=_require_type(record["fingerprint"], str),
+        artefacts=tuple(_parse_artefact(one) for one in _require_type(record["artefacts"], list)),
+        prompt=_parse_prompt(record["prompt"]),
+        usage=_parse_usage(record["usage"]),
+        model_version=_require_type(record["model_version"], str),
+        response_id=_require_type(record["response_id"], str),
         answered_at=answered_at,
-        dry_run=_checked(record["dry_run"], bool),
+        dry_run=_require_type(record["dry_run"], bool),
     )
 
 
-def _artefact(record: Any) -> Artefact:
+def _parse_artefact(record: Any) -> Artefact:
     return Artefact(
-        path=_checked(record["path"], str),
-        size_bytes=_checked(record["size_bytes"], int),
-        sha256=_checked(record["sha256"], str),
+        path=_require_type(record["path"], str),
+        size_bytes=_require_type(record["size_bytes"], int),
+        sha256=_require_type(record["sha256"], str),
     )
 
 
-def _prompt(record: Any) -> Prompt:
+def _parse_prompt(record: Any) -> Prompt:
     return Prompt(
-        text=_checked(record["text"], str),
-        revision=_checked(record["revision"], int),
-        edits=tuple(_checked(edit, str) for edit in _checked(record["edits"], list)),
-        parameters=tuple(map(Parameter, _checked(record.get("parameters", []), list))),  # not in older lines
+        text=_require_type(record["text"], str),
+        revision=_require_type(record["revision"], int),
+        edits=tuple(_require_type(edit, str) for edit in _require_type(record["edits"], list)),
+        parameters=tuple(
+            map(Parameter, _require_type(record.get("parameters", []), list))
+        ),  # not in older lines
     )
 
 
-def _usage(record: Any) -> Usage:
+def _parse_usage(record: Any) -> Usage:
     return Usage(
-        input_tokens=_checked(record["input_tokens"], int),
-        output_tokens=_checked(record["output_tokens"], int),
-        image_output_tokens=_checked(record.get("image_output_tokens", 0), int),  # not in older lines
+        input_tokens=_require_type(record["input_tokens"], int),
+        output_tokens=_require_type(record["output_tokens"], int),
+        image_output_tokens=_require_type(record.get("image_output_tokens", 0), int),  # not in older lines
     )
 
 
-def _checked(value: Any, kind: type[_Kind]) -> _Kind:
+def _require_type(value: Any, kind: type[_Kind]) -> _Kind:
     if type(value) is not kind:
         raise TypeError(f"not a {kind.__name__}")
     return value

@@ -19,16 +19,16 @@ from pathlib import Path
 from errors import StorageError
 from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
-from storage.output.cleanup import Bystanders, sweep
-from storage.output.layout import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL, Place, image_of
+from storage.output.cleanup import ExistingFiles, remove_unfinished
+from storage.output.layout import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL, Place, common_path
 from utils.files import is_temporary, make_folder, sync_directory, write_atomic
-from utils.logger import one_line
+from utils.logger import escape_unprintable
 
 _STATS = "processing_stats.json"
 _FIRST_LINE = DRY_RUN_LINE.encode()
 
 
-class ResultTree:
+class OutputTree:
     """The files below one output directory, by their path relative to it.
 
     Args:
@@ -39,21 +39,24 @@ class ResultTree:
 
     def __init__(self, root: Path, *, run_id: str, dry_run: bool) -> None:
         self._root = root
-        self._below = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
+        self._prefix = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
         self._run_id = run_id
         self._dry_run = dry_run
-        self._bystanders = Bystanders()
+        self._existing = ExistingFiles()
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove unfinished files that a killed run left; return how many. Only while no other run is on.
 
         What stands beside the texts is noted, so that nobody has to look for it: from here on, what
         others put into the tree beside an answer's text stays where it is.
         """
-        seen = self._bystanders
-        seen.begin()
-        below = sum(sweep(self._below, name, seen, recursive=True) for name in (FAILED, METADATA, SUCCESSFUL))
-        return below + sweep(self._below, "", seen, recursive=False)
+        existing = self._existing
+        existing.reset()
+        below = sum(
+            remove_unfinished(self._prefix, name, existing, recursive=True)
+            for name in (FAILED, METADATA, SUCCESSFUL)
+        )
+        return below + remove_unfinished(self._prefix, "", existing, recursive=False)
 
     def put(self, path: str, data: bytes, *, sync: bool = True) -> None:
         """Write a file in one step, with the folders above it; without ``sync`` see ``sync``.
@@ -62,9 +65,9 @@ class ResultTree:
             OSError: it could not be written; nothing is left of it.
 
         """
-        target = f"{self._below}{path}"  # a Path costs ten times as much
-        self._bystanders.note(path)
-        with naming(target):
+        target = f"{self._prefix}{path}"  # a Path costs ten times as much
+        self._existing.add(path)
+        with with_path(target):
             try:
                 write_atomic(target, data, sync=sync)
             except (FileNotFoundError, NotADirectoryError):
@@ -78,38 +81,38 @@ class ResultTree:
             OSError: it could not be done.
 
         """
-        with naming(f"{self._below}{folder}"):
-            sync_directory(f"{self._below}{folder}")
+        with with_path(f"{self._prefix}{folder}"):
+            sync_directory(f"{self._prefix}{folder}")
 
-    def present(self, place: Place) -> list[str]:
+    def find_results(self, place: Place) -> list[str]:
         """Return the result files that stand under an image's name, whoever wrote them."""
         found = [place.text] if self._is_file(place.text) else []
-        if not self._bystanders.may_have(image_of(place.text)):
+        if not self._existing.may_have(common_path(place.text)):
             return found
-        for names in place.pictures():
+        for names in place.iter_picture_names():
             # No picture has the number: then none has a higher one.
-            standing = [name for name in names if self._is_file(name)]
-            if not standing:
+            present = [name for name in names if self._is_file(name)]
+            if not present:
                 return found
-            found += standing
+            found += present
         return found
 
-    def holds_real(self, place: Place) -> bool:
+    def has_real_result(self, place: Place) -> bool:
         """Return whether a real run answered this image or reported its failure here."""
-        paths = self.present(place)
+        paths = self.find_results(place)
         if self._is_file(place.error_log):
             paths.append(place.error_log)
         return any(not self.is_dry(path) for path in paths)
 
     def is_dry(self, path: str) -> bool:
         """Return whether a dry run wrote this file."""
-        with naming(self._root / path), (self._root / path).open("rb") as handle:
+        with with_path(self._root / path), (self._root / path).open("rb") as handle:
             if handle.read(len(_FIRST_LINE)) == _FIRST_LINE:
                 return True
             handle.seek(max(handle.seek(0, os.SEEK_END) - len(DRY_RUN_TRAILER), 0))
             return handle.read() == DRY_RUN_TRAILER
 
-    def retire(self, path: str) -> None:
+    def move_to_history(self, path: str) -> None:
         """Make room where a result file stands, if one does: a dry one is removed, a real one kept.
 
         A real one moves to the history of this run; in a dry run it stays.
@@ -123,51 +126,51 @@ class ResultTree:
         if self.is_dry(path):
             self.remove(path)
         elif not self._dry_run:
-            self._move_to_history(path)
+            self._move(path)
 
     def remove_report(self, place: Place) -> None:
         """Remove the report of an image's failure, if it is there."""
-        if self._bystanders.may_have(image_of(place.error_log)):
+        if self._existing.may_have(common_path(place.error_log)):
             self.remove(place.error_log)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
-        with naming(self._root / path):
+        with with_path(self._root / path):
             (self._root / path).unlink(missing_ok=True)
 
-    def kept(self, artefact: Artefact) -> Artefact | None:
+    def find_in_history(self, artefact: Artefact) -> Artefact | None:
         """Return the artefact where this run's history has it, or None when it was not moved there."""
         for path in self._history_paths(artefact.path):
             moved = Artefact(path=path, size_bytes=artefact.size_bytes, sha256=artefact.sha256)
-            if self.stands(moved):
+            if self.is_present(moved):
                 return moved
             if not self._is_file(path):
                 return None
         return None
 
-    def history(self) -> list[str]:
+    def list_history_folders(self) -> list[str]:
         """Return the folders of the history, one for each run that replaced something, oldest first."""
         try:
             return sorted(f"{HISTORY}/{folder.name}" for folder in (self._root / HISTORY).iterdir())
         except OSError:
             return []
 
-    def moved(self, artefacts: Sequence[Artefact], folder: str) -> tuple[Artefact, ...]:
+    def find_all_in_folder(self, artefacts: Sequence[Artefact], folder: str) -> tuple[Artefact, ...]:
         """Return where an answer's files may stand in a folder of the history; none when they do not.
 
         Goes by size alone: whether they are the very ones, ``proves`` must tell.
         """
         there = tuple(replace(artefact, path=f"{folder}/{artefact.path}") for artefact in artefacts)
-        return there if all(map(self.stands, there)) else ()
+        return there if all(map(self.is_present, there)) else ()
 
-    def stands(self, artefact: Artefact) -> bool:
+    def is_present(self, artefact: Artefact) -> bool:
         """Return whether the file is there with the right size; one ``stat``, nothing is read."""
         status = self._status(artefact.path)
         return status is not None and status.st_size == artefact.size_bytes
 
-    def proves(self, artefact: Artefact) -> bool:
+    def has_expected_hash(self, artefact: Artefact) -> bool:
         """Return whether the file is there with the very bytes it should have."""
-        if not self.stands(artefact):
+        if not self.is_present(artefact):
             return False
         try:
             with (self._root / artefact.path).open("rb") as handle:
@@ -177,16 +180,16 @@ class ResultTree:
 
     def read(self, artefact: Artefact) -> bytes | None:
         """Return the file's bytes, or None when they are not the ones that it should have."""
-        if not self.stands(artefact):
+        if not self.is_present(artefact):
             return None
-        with naming(self._root / artefact.path):
+        with with_path(self._root / artefact.path):
             data = (self._root / artefact.path).read_bytes()
         return data if hashlib.sha256(data).hexdigest() == artefact.sha256 else None
 
-    def _move_to_history(self, path: str) -> None:
-        kept = next(kept for kept in self._history_paths(path) if not self._is_file(kept))
-        target = self._root / kept
-        with naming(target):
+    def _move(self, path: str) -> None:
+        free = next(option for option in self._history_paths(path) if not self._is_file(option))
+        target = self._root / free
+        with with_path(target):
             make_folder(target.parent, root=self._root)
             (self._root / path).rename(target)
 
@@ -204,13 +207,13 @@ class ResultTree:
         if path.startswith("/") or ".." in path.split("/"):
             return None
         try:
-            status = os.lstat(f"{self._below}{path}")  # a Path costs ten times as much
+            status = os.lstat(f"{self._prefix}{path}")  # a Path costs ten times as much
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
 
-def holds_real_run(output_dir: Path) -> bool:
+def has_real_run(output_dir: Path) -> bool:
     """Return whether a real run has left answers or documents here, which a dry run must not replace."""
     with contextlib.suppress(OSError):
         if (output_dir / LEDGER).stat().st_size > 0:
@@ -223,7 +226,7 @@ def holds_real_run(output_dir: Path) -> bool:
 
 
 @contextlib.contextmanager
-def naming(path: Path | str) -> Iterator[None]:
+def with_path(path: Path | str) -> Iterator[None]:
     """Let an OSError name ``path``: a full disk names nothing, and a temporary name tells nobody anything."""
     try:
         yield
@@ -234,15 +237,15 @@ def naming(path: Path | str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def storing(loss: str) -> Iterator[None]:
+def storage_errors(consequence: str) -> Iterator[None]:
     """Turn an OSError into a StorageError that says which file, for which reason, and what is lost."""
     try:
         yield
     except OSError as error:
-        raise lost(error, loss) from error
+        raise to_storage_error(error, consequence) from error
 
 
-def lost(error: OSError, loss: str) -> StorageError:
+def to_storage_error(error: OSError, consequence: str) -> StorageError:
     """Return what ``storing`` raises."""
     where = os.fsdecode(error.filename) if error.filename else "a file"
-    return StorageError(one_line(f"{where}: {error.strerror or error}; {loss}"))
+    return StorageError(escape_unprintable(f"{where}: {error.strerror or error}; {consequence}"))

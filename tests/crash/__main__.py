@@ -6,14 +6,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash.points import PICTURE_MODEL, TEXT_MODEL, Check, sweep, told_of_full_disk, was_killed
+from tests.crash.points import PICTURE_MODEL, TEXT_MODEL, Check, check_full_disk, check_killed, sweep
 from tests.crash.rounds import play
 
 SWEEPS: tuple[tuple[str, str, Check], ...] = (
-    ("kill", TEXT_MODEL, was_killed),
-    ("kill", PICTURE_MODEL, was_killed),
-    ("full", TEXT_MODEL, told_of_full_disk),
-    ("full once", TEXT_MODEL, told_of_full_disk),
+    ("kill", TEXT_MODEL, check_killed),
+    ("kill", PICTURE_MODEL, check_killed),
+    ("full", TEXT_MODEL, check_full_disk),
+    ("full once", TEXT_MODEL, check_full_disk),
 )
 
 
@@ -37,9 +37,9 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=2, help="rounds at a time")
     parser.add_argument("--stride", type=int, default=1, help="1: every point of a run, 2: every second, ...")
     flags = parser.parse_args()
-    toll = asyncio.run(play(flags.rounds, seed=flags.seed, parallel=flags.parallel))
-    sys.stdout.write(f"{toll}\n")
-    failures = [*toll.failures, *asyncio.run(all_points(flags.stride))]
+    totals = asyncio.run(play(flags.rounds, seed=flags.seed, parallel=flags.parallel))
+    sys.stdout.write(f"{totals}\n")
+    failures = [*totals.failures, *asyncio.run(all_points(flags.stride))]
     sys.stdout.write("".join(f"{failure}\n" for failure in failures))
     return 1 if failures else 0
 

@@ -26,10 +26,10 @@ def ledger_lines(output: Path) -> list[dict[str, Any]]:
     """Return the lines of the ledger that are whole."""
     ledger = output / "metadata" / "results.jsonl"
     lines = ledger.read_bytes().splitlines() if ledger.exists() else []
-    return [record for line in lines if (record := _parsed(line)) is not None]
+    return [record for line in lines if (record := _parse(line)) is not None]
 
 
-def proven(output: Path) -> set[str]:
+def find_proven(output: Path) -> set[str]:
     """Return the hashes of the images whose answer is paid for, told in the ledger, and whole in the tree."""
     return {
         line["sha256"]
@@ -62,7 +62,7 @@ def check_finished(output: Path, hashes: Mapping[str, str], *, exit_code: int = 
         assert f"image {sha256}" in text, f"{key} has the answer of another image"
     assert not files_below(output / "failed")
     assert not [path for path in output.rglob("*") if _is_working_file(path.name)]
-    assert set(hashes.values()) <= proven(output)
+    assert set(hashes.values()) <= find_proven(output)
     _check_records(output, len(hashes), exit_code)
 
 
@@ -73,29 +73,29 @@ def check_archive(output: Path) -> None:
     assert names == {f"successful/{name}" for name in files_below(output / "successful")}
 
 
-def calls_by_image(emulator: Emulator) -> Counter[str]:
+def count_calls_by_image(emulator: Emulator) -> Counter[str]:
     """Return how often the service was asked about each image, by the hash of its bytes."""
     return Counter(call.image_sha256 for call in emulator.calls)
 
 
-class Books:
+class PaymentCheck:
     """Who paid for what: the service's side against the tree's, from one run of the program to the next."""
 
     def __init__(self, emulator: Emulator, output: Path) -> None:
         self._emulator = emulator
         self._output = output
-        self._paid_when_proven: dict[str, int] = {}
+        self._calls_when_proven: dict[str, int] = {}
 
-    def close(self) -> None:
+    def record_proven(self) -> None:
         """Note what is proven now; from here on it must not be asked about again."""
-        calls = calls_by_image(self._emulator)
-        for sha256 in proven(self._output):
-            self._paid_when_proven.setdefault(sha256, calls[sha256])
+        calls = count_calls_by_image(self._emulator)
+        for sha256 in find_proven(self._output):
+            self._calls_when_proven.setdefault(sha256, calls[sha256])
 
-    def bought_again(self) -> Collection[str]:
+    def find_paid_twice(self) -> Collection[str]:
         """Return the images that were asked about although their answer was proven."""
-        calls = calls_by_image(self._emulator)
-        return [sha256 for sha256, paid in self._paid_when_proven.items() if calls[sha256] > paid]
+        calls = count_calls_by_image(self._emulator)
+        return [sha256 for sha256, paid in self._calls_when_proven.items() if calls[sha256] > paid]
 
 
 def _check_records(output: Path, images: int, exit_code: int) -> None:
@@ -119,7 +119,7 @@ def _is_working_file(name: str) -> bool:
     return is_temporary(name) or name == WRITE_TEST
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
     except ValueError:

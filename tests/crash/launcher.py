@@ -70,17 +70,17 @@ class Points:
         return is_now and self._fault.act.startswith("full") and name not in _NEVER_FULL
 
 
-def _no_space() -> OSError:
+def _no_space_error() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _around(points: Points, module: Any, name: str, changes: Callable[..., bool]) -> None:
+def _patch(points: Points, module: Any, name: str, changes: Callable[..., bool]) -> None:
     """Put a point before every call of a function of the standard library that changes a file."""
     original = getattr(module, name)
 
     def replacement(*args: Any, **kwargs: Any) -> Any:
         if changes(*args, **kwargs) and points.pass_one(f"{module.__name__}.{name}"):
-            raise _no_space()
+            raise _no_space_error()
         return original(*args, **kwargs)
 
     setattr(module, name, replacement)
@@ -98,14 +98,14 @@ def _writes(_: Any, mode: str = "r", *__: Any, **___: Any) -> bool:
     return mode[0] in "awx"
 
 
-def _around_files(points: Points) -> None:
+def _patch_files(points: Points) -> None:
     for name in ("fsync", "replace", "rename", "mkdir", "unlink"):
-        _around(points, os, name, _always)
-    _around(points, os, "open", _creates)
-    _around(points, io, "open", _writes)
+        _patch(points, os, name, _always)
+    _patch(points, os, "open", _creates)
+    _patch(points, io, "open", _writes)
 
 
-def _around_sqlite(points: Points) -> None:
+def _patch_sqlite(points: Points) -> None:
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
             if sql.split(maxsplit=1)[0] in _WRITING_SQL and points.pass_one("sqlite"):
@@ -118,7 +118,7 @@ def _around_sqlite(points: Points) -> None:
     setattr(sqlite3, "connect", lambda *args, **kwargs: original(*args, factory=Connection, **kwargs))  # noqa: B010
 
 
-def _around_function(points: Points, when: str, where: str) -> None:
+def _patch_function(points: Points, when: str, where: str) -> None:
     """Put a point before or after every call of ``module:name`` or ``module:Class.name``."""
     module, _, path = where.partition(":")
     *owners, name = path.split(".")
@@ -142,10 +142,10 @@ def prepare(fault: Fault) -> Points:
     """Put the points where the fault wants them; return their counter."""
     points = Points(fault)
     if fault.at == "any":
-        _around_files(points)
-        _around_sqlite(points)
+        _patch_files(points)
+        _patch_sqlite(points)
     else:
-        _around_function(points, *fault.at.split(maxsplit=1))
+        _patch_function(points, *fault.at.split(maxsplit=1))
     return points
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash.checks import (
-    Books,
-    calls_by_image,
+    PaymentCheck,
     check_any_instant,
     check_archive,
     check_finished,
-    proven,
+    count_calls_by_image,
+    find_proven,
 )
 from tests.crash.launched import Launcher
 from tests.crash.launcher import Fault
@@ -46,7 +46,7 @@ class Scene:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.hashes = make_images(self.folder / "photos", IMAGES)
         self.emulator.reset()
-        self.books = Books(self.emulator, self.output)
+        self.payments = PaymentCheck(self.emulator, self.output)
 
     @property
     def output(self) -> Path:
@@ -70,10 +70,10 @@ class Scene:
     async def finish(self) -> None:
         """Go on after the fault; check that all is as if there had been none, and nothing bought again."""
         check_any_instant(self.output)
-        self.books.close()
+        self.payments.record_proven()
         done = await self.run()
         assert done.code == 0, done.stderr
-        assert not self.books.bought_again()
+        assert not self.payments.find_paid_twice()
         check_finished(self.output, self.hashes)
         check_archive(self.output)
 
@@ -81,20 +81,20 @@ class Scene:
 Check = Callable[[Scene, Finished], None]
 
 
-def was_killed(scene: Scene, done: Finished) -> None:
+def check_killed(scene: Scene, done: Finished) -> None:
     """Killed: at most the calls in flight are made again."""
     assert done.code == KILLED, done.stderr
 
 
-def told_of_full_disk(scene: Scene, done: Finished) -> None:
+def check_full_disk(scene: Scene, done: Finished) -> None:
     """Full: exit code 1 with a reason and without a trace; each answer that is not there is named."""
     assert done.code in {0, 1}, done.stderr
     assert "Traceback" not in done.stderr
     if done.code == 1:
         last = done.stderr.splitlines()[-1].lower()
         assert "no space left" in last or "disk is full" in last, done.stderr
-    lost = set(calls_by_image(scene.emulator)) - proven(scene.output)
-    for sha256 in lost:
+    missing = set(count_calls_by_image(scene.emulator)) - find_proven(scene.output)
+    for sha256 in missing:
         assert scene.keys[sha256] in done.stderr, f"{scene.keys[sha256]} was lost in silence: {done.stderr}"
 
 
@@ -111,13 +111,13 @@ async def sweep(
                 points += 1
                 scene = Scene(folder=folder, emulator=emulator, launcher=launcher, model=model)
                 try:
-                    await one(scene, Fault(act=act, nth=nth), check)
+                    await check_point(scene, Fault(act=act, nth=nth), check)
                 except AssertionError as error:
                     failures.append(f"{act} at point {nth}: {error}")
     return points, failures
 
 
-async def one(scene: Scene, fault: Fault, check: Check) -> None:
+async def check_point(scene: Scene, fault: Fault, check: Check) -> None:
     """Run into the fault, check what it left, go on, check the end."""
     done = await scene.run(fault)
     if done.code == KILLED or fault.act != "kill":

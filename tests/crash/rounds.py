@@ -13,7 +13,13 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.crash.checks import Books, calls_by_image, check_any_instant, check_archive, check_finished
+from tests.crash.checks import (
+    PaymentCheck,
+    check_any_instant,
+    check_archive,
+    check_finished,
+    count_calls_by_image,
+)
 from tests.crash.points import PICTURE_MODEL, TEXT_MODEL
 from tests.emulator import Emulator
 from tests.support.cli import Finished, finish, start
@@ -24,7 +30,7 @@ MAX_KILLS = 4
 
 
 @dataclass(slots=True, kw_only=True)
-class Toll:
+class Totals:
     """What some rounds came to."""
 
     rounds: int = 0
@@ -67,17 +73,17 @@ class Round:
         self.packs = self.random.random() < 0.4
         self.model = PICTURE_MODEL if self.random.random() < 0.3 else TEXT_MODEL
 
-    async def play(self, toll: Toll) -> None:
+    async def play(self, totals: Totals) -> None:
         """Kill and start again until the program ends by itself; then check everything."""
         async with Emulator(latency_s=LATENCY_S, seed=self.seed) as emulator:
-            books = Books(emulator, self.output)
+            payments = PaymentCheck(emulator, self.output)
             while (done := await self._run(emulator)) is None:
                 check_any_instant(self.output)
-                books.close()
-            calls = calls_by_image(emulator)
-            toll.calls += calls.total()
+                payments.record_proven()
+            calls = count_calls_by_image(emulator)
+            totals.calls += calls.total()
             assert done.code == 0, done.stderr
-            assert not books.bought_again()
+            assert not payments.find_paid_twice()
             assert calls.total() <= self.allowed
             assert set(calls) == set(self.hashes.values())
         check_finished(self.output, self.hashes)
@@ -123,38 +129,38 @@ class Round:
         return self.random.uniform(early_s, 1.05 * self.run_s)
 
 
-async def play(rounds: int, *, seed: int, parallel: int = 2) -> Toll:
+async def play(rounds: int, *, seed: int, parallel: int = 2) -> Totals:
     """Play so many rounds, some at a time; a round that fails is told with its seed."""
-    toll, gate = Toll(), asyncio.Semaphore(parallel)
-    run_s = await _calibrated(seed)
+    totals, gate = Totals(), asyncio.Semaphore(parallel)
+    run_s = await _measure_run(seed)
 
-    async def one(number: int) -> None:
+    async def play_one(number: int) -> None:
         async with gate:
             with tempfile.TemporaryDirectory() as folder:
                 one_round = Round(seed=number, folder=Path(folder), run_s=run_s)
                 try:
-                    await one_round.play(toll)
+                    await one_round.play(totals)
                 except (AssertionError, OSError, ValueError, KeyError, TimeoutError):
-                    toll.failures.append(f"round with seed {number}:\n{traceback.format_exc()}")
-                _add(toll, one_round)
+                    totals.failures.append(f"round with seed {number}:\n{traceback.format_exc()}")
+                _add_round(totals, one_round)
 
     async with asyncio.TaskGroup() as group:
         for number in range(seed, seed + rounds):
-            group.create_task(one(number))
-    return toll
+            group.create_task(play_one(number))
+    return totals
 
 
-def _add(toll: Toll, one: Round) -> None:
-    toll.rounds += 1
-    toll.starts += one.starts
-    toll.kills += one.kills
-    toll.images += len(one.hashes)
-    toll.allowed += one.allowed
+def _add_round(totals: Totals, played: Round) -> None:
+    totals.rounds += 1
+    totals.starts += played.starts
+    totals.kills += played.kills
+    totals.images += len(played.hashes)
+    totals.allowed += played.allowed
 
 
-async def _calibrated(seed: int) -> float:
+async def _measure_run(seed: int) -> float:
     """Return how long a run that nobody kills takes here, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        undisturbed = Round(seed=seed, folder=Path(folder), run_s=0.0, kills=MAX_KILLS)
-        await undisturbed.play(Toll())
-        return undisturbed.took_s
+        reference = Round(seed=seed, folder=Path(folder), run_s=0.0, kills=MAX_KILLS)
+        await reference.play(Totals())
+        return reference.took_s

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.checks import calls_by_image, proven
+from tests.crash.checks import count_calls_by_image, find_proven
 from tests.crash.launched import Launcher
 from tests.crash.launcher import Fault as Crash
-from tests.crash.points import CONCURRENT, IMAGES, KILLED, PICTURE_MODEL, TEXT_MODEL, Scene, sweep, was_killed
+from tests.crash.points import (
+    CONCURRENT,
+    IMAGES,
+    KILLED,
+    PICTURE_MODEL,
+    TEXT_MODEL,
+    Scene,
+    check_killed,
+    sweep,
+)
 from tests.crash.rounds import play
 from tests.emulator import Emulator, Fault, FaultPlan
 from tests.support.cli import Finished, document
@@ -25,17 +34,17 @@ STRIDE = 17
 
 def test_rounds_of_random_kills_lose_and_repeat_nothing() -> None:
     """Killed at random and started again until done: one right result each, calls within the promise."""
-    toll = asyncio.run(play(ROUNDS, seed=1))
+    totals = asyncio.run(play(ROUNDS, seed=1))
 
-    assert not toll.failures, "\n".join(toll.failures)
-    assert toll.kills >= ROUNDS / 2
-    assert toll.calls <= toll.allowed
+    assert not totals.failures, "\n".join(totals.failures)
+    assert totals.kills >= ROUNDS / 2
+    assert totals.calls <= totals.allowed
 
 
 @pytest.mark.parametrize("model", [TEXT_MODEL, PICTURE_MODEL])
 def test_a_kill_at_any_change_of_a_file_is_survived(tmp_path: Path, model: str) -> None:
     """Killed before any file operation or journal statement: the next run completes, nothing bought again."""
-    points, failures = asyncio.run(sweep(tmp_path, "kill", was_killed, stride=STRIDE, model=model))
+    points, failures = asyncio.run(sweep(tmp_path, "kill", check_killed, stride=STRIDE, model=model))
 
     assert points >= 7
     assert not failures, "\n\n".join(failures)
@@ -54,9 +63,9 @@ async def _killed(launcher: Launcher, folder: Path, fault: Crash) -> tuple[set[s
         scene = Scene(folder=folder, emulator=emulator, launcher=launcher)
         done = await scene.run(fault)
         assert done.code == KILLED, done.stderr
-        left = proven(scene.output)
+        left = find_proven(scene.output)
         await scene.finish()
-        return left, calls_by_image(emulator).total()
+        return left, count_calls_by_image(emulator).total()
 
 
 def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
@@ -64,7 +73,7 @@ def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
 ) -> None:
     """A line without its files proves nothing: its image is asked about once more, no other is."""
     left, calls = asyncio.run(
-        _killed(launcher, tmp_path, Crash(act="kill", at="before storage.output.tree:ResultTree.put"))
+        _killed(launcher, tmp_path, Crash(act="kill", at="before storage.output.tree:OutputTree.put"))
     )
 
     assert not left
@@ -98,7 +107,7 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     """Answers not written yet count as in flight: a kill repeats at most ``--max-concurrent`` calls."""
-    fault = Crash(act="kill", at="before storage.output.ledger:Ledger.appended", slow_s=0.4)
+    fault = Crash(act="kill", at="before storage.output.ledger:Ledger.appending", slow_s=0.4)
     left, calls = asyncio.run(_killed(launcher, tmp_path, fault))
 
     assert not left
@@ -108,8 +117,8 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
 @pytest.mark.parametrize(
     "at",
     [
-        "before storage.output.ledger:Ledger.appended",
-        "before storage.output.tree:ResultTree.put",
+        "before storage.output.ledger:Ledger.appending",
+        "before storage.output.tree:OutputTree.put",
         "before storage.journal.writes:write_outcome",
     ],
 )
@@ -123,7 +132,7 @@ def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
             scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher)
             done = await scene.run(Crash(act="interrupt", at=at, slow_s=0.5))
             assert done.code == INTERRUPTED, done.stderr
-            standing = proven(scene.output)
+            standing = find_proven(scene.output)
             assert standing
             assert document(scene.output, "processing_stats.json")["accounting"]["answered"] == len(standing)
             await scene.finish()
@@ -143,12 +152,12 @@ def test_a_second_interrupt_loses_no_answer_that_waits_behind_an_earlier_failure
             return await launcher.run(
                 *("--input-dir", tmp_path / "photos", "--output-dir", tmp_path / "out", "--prompt", "x"),
                 *("--api-base-url", emulator.base_url, "--max-concurrent", "1"),
-                fault=Crash(act="interrupt", at="before storage.output.tree:ResultTree.put", slow_s=0.5),
+                fault=Crash(act="interrupt", at="before storage.output.tree:OutputTree.put", slow_s=0.5),
             )
 
     done = asyncio.run(scenario())
 
     assert done.code == INTERRUPTED, done.stderr
     accounting = document(tmp_path / "out", "processing_stats.json")["accounting"]
-    assert (accounting["failed"], accounting["answered"]) == (1, len(proven(tmp_path / "out")))
+    assert (accounting["failed"], accounting["answered"]) == (1, len(find_proven(tmp_path / "out")))
     assert accounting["answered"] >= 1

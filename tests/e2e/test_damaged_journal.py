@@ -136,7 +136,7 @@ def test_a_kill_while_an_answer_is_replaced_forgets_neither(launcher: Launcher, 
         async with Emulator() as emulator:
             scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher)
             await scene.run()
-            fault = Fault(act="kill", at="before storage.journal.journal:Journal.record_all")
+            fault = Fault(act="kill", at="before storage.journal.journal:Journal.record")
             killed = await scene.run(fault, prompt="list the colours")
             assert killed.code == KILLED
             calls = len(emulator.calls)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.checks import check_any_instant, check_finished
 from tests.crash.launched import Launcher
-from tests.crash.points import Scene, sweep, told_of_full_disk
+from tests.crash.points import Scene, check_full_disk, sweep
 from tests.emulator import Emulator
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +26,7 @@ PAGES_NEEDED = 140
 @pytest.mark.parametrize("act", ["full", "full once"])
 def test_a_disk_full_at_any_write_is_told_and_survived(tmp_path: Path, act: str) -> None:
     """Exit code 1 with the reason, lost answers named; with space again the next run completes the rest."""
-    points, failures = asyncio.run(sweep(tmp_path, act, told_of_full_disk, stride=STRIDE, first=2))
+    points, failures = asyncio.run(sweep(tmp_path, act, check_full_disk, stride=STRIDE, first=2))
 
     assert points >= 7
     assert not failures, "\n\n".join(failures)
@@ -71,7 +71,7 @@ async def meet_full_disk(launcher: Launcher, disk: Path, pages: list[int]) -> se
             ballast = fill(disk, leave_pages=free)
             done = await scene.run()
             ballast.unlink()
-            told_of_full_disk(scene, done)
+            check_full_disk(scene, done)
             codes.add(done.code)
             await scene.finish()
     return codes
@@ -93,7 +93,7 @@ def test_an_output_that_fills_up_between_two_nights_keeps_the_first(
         async with Emulator(latency_s=0.01) as emulator:
             scene = Scene(folder=small_disk / "work", emulator=emulator, launcher=launcher)
             assert (await scene.run()).code == 0
-            scene.books.close()
+            scene.payments.record_proven()
             ballast = fill(small_disk, leave_pages=0)
             full = await scene.run()
             assert full.code == 1, full.stderr
@@ -102,6 +102,6 @@ def test_an_output_that_fills_up_between_two_nights_keeps_the_first(
             ballast.unlink()
             assert (await scene.run()).code == 0
             check_finished(scene.output, scene.hashes)
-            assert not scene.books.bought_again()
+            assert not scene.payments.find_paid_twice()
 
     asyncio.run(scenario())

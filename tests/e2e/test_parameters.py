@@ -17,13 +17,13 @@ from tests.emulator import Fault, FaultPlan
 from tests.emulator.log import ANSWERED
 from tests.emulator.particular import (
     REFUSED,
-    ParticularEmulator,
+    ConfigurableEmulator,
+    ReceivedConfig,
     SettingRule,
-    Told,
-    asks_for_a_picture_alone,
+    has_room_for,
+    has_thinking_level,
     never,
-    room_for,
-    thinks,
+    wants_picture_only,
 )
 from tests.support.cli import Finished, document, run_cli
 from tests.support.cli_cases import make_images
@@ -48,13 +48,13 @@ class Seen:
     """A run of the program, and what the service received."""
 
     done: Finished
-    emulator: ParticularEmulator
+    emulator: ConfigurableEmulator
     names: Names
     output: Path
 
-    def told(self, key: str) -> list[Told]:
+    def told(self, key: str) -> list[ReceivedConfig]:
         """Return the calls about an image."""
-        return self.emulator.of(self.names[key])
+        return self.emulator.configs_of(self.names[key])
 
     def configs(self, key: str) -> list[Mapping[str, Any]]:
         """Return what stood beside the questions about an image."""
@@ -85,7 +85,7 @@ def run(
     """Run the program with optimization on so many images; each meets the script, then the rules."""
     names = make_images(folder / "photos", images)
     plan = FaultPlan(per_image=dict.fromkeys(names.values(), script))
-    emulated = ParticularEmulator(plan=plan, setting_rules=rules, refuses=frozenset(refuses))
+    emulated = ConfigurableEmulator(plan=plan, setting_rules=rules, refuses=frozenset(refuses))
 
     async def scenario() -> Seen:
         async with emulated as emulator:
@@ -106,16 +106,16 @@ def changed(chain: Sequence[Any]) -> list[list[str]]:
 
 CURES: dict[str, tuple[str, Fault, Any, list[Any], list[list[str]]]] = {
     "more room": (
-        *(WORDS, Fault.MAX_TOKENS_PARTIAL, room_for(20_000)),
+        *(WORDS, Fault.MAX_TOKENS_PARTIAL, has_room_for(20_000)),
         *([PLAIN, LONGEST], [[], ["more_output_tokens"]]),
     ),
     "less thinking": (
-        *(WORDS, Fault.MAX_TOKENS_EMPTY, thinks("LOW")),
+        *(WORDS, Fault.MAX_TOKENS_EMPTY, has_thinking_level("LOW")),
         [PLAIN, LONGEST, {**LONGEST, **LOW}],
         [[], ["more_output_tokens"], ["less_thinking", "more_output_tokens"]],
     ),
     "a picture alone": (
-        *(PICTURES, Fault.NO_IMAGE, asks_for_a_picture_alone),
+        *(PICTURES, Fault.NO_IMAGE, wants_picture_only),
         *([BOTH, ALONE], [[], ["picture_only"]]),
     ),
 }
@@ -125,13 +125,13 @@ CURES: dict[str, tuple[str, Fault, Any, list[Any], list[list[str]]]] = {
 def test_a_setting_rescues_images_with_the_users_own_words(tmp_path: Path, cure: str) -> None:
     """The chains name it, the run succeeds, and who is answered at once is asked in the plainest way."""
     model, fault, pleased_by, configs, parameters = CURES[cure]
-    rule = SettingRule(fault=fault, pleased_by=pleased_by, share=0.4)
+    rule = SettingRule(fault=fault, accepts=pleased_by, share=0.4)
 
     seen = run(tmp_path, rules=[rule], images=9, model=model)
 
     assert seen.done.code == 0, seen.done.stderr
-    assert {told.prompt for told in seen.emulator.told} == {PROMPT}
-    concerned = {key for key, sha256 in seen.names.items() if rule.concerns(sha256)}
+    assert {told.prompt for told in seen.emulator.received} == {PROMPT}
+    concerned = {key for key, sha256 in seen.names.items() if rule.applies_to(sha256)}
     assert 3 <= len(concerned) <= 6
     for key in seen.names:
         assert seen.configs(key) == (configs if key in concerned else configs[:1])
@@ -142,7 +142,7 @@ def test_a_setting_rescues_images_with_the_users_own_words(tmp_path: Path, cure:
 
 def test_a_setting_that_cures_nobody_is_left_out_for_the_rest(tmp_path: Path) -> None:
     """Where thinking is to blame, more room is soon not tried any more, and less thinking goes on curing."""
-    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, pleased_by=thinks("LOW"))
+    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=has_thinking_level("LOW"))
 
     seen = run(tmp_path, rules=[rule], images=20, at_once=2)
 
@@ -150,7 +150,7 @@ def test_a_setting_that_cures_nobody_is_left_out_for_the_rest(tmp_path: Path) ->
     kinds = Counter(len(seen.configs(key)) for key in seen.names)
     assert set(kinds) == {2, 3}
     assert kinds[3] < 15
-    assert {told.prompt for told in seen.emulator.told} == {PROMPT}
+    assert {told.prompt for told in seen.emulator.received} == {PROMPT}
 
 
 def test_a_setting_that_is_refused_does_not_stop_the_run(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_setting_that_is_refused_does_not_stop_the_run(tmp_path: Path) -> None
     seen = run(tmp_path, script=script, refuses=["thinkingConfig"], at_once=1)
 
     assert seen.done.code == 0, seen.done.stderr
-    refused = [told for told in seen.emulator.told if told.outcome == REFUSED]
+    refused = [told for told in seen.emulator.received if told.outcome == REFUSED]
     assert [dict(told.config) for told in refused] == [{**LONGEST, **LOW}] * len(refused)
     assert 1 <= len({told.sha256 for told in refused}) == len(refused) <= WORKERS_PER_SLOT
     for key in seen.names:
@@ -188,13 +188,13 @@ def test_other_failures_never_change_a_setting(tmp_path: Path) -> None:
     """Whatever else goes wrong with an answer, its settings are those of every call."""
     seen = run(tmp_path, script=[fault for fault in OTHERS for _ in "123"], images=4)
 
-    assert {told.outcome for told in seen.emulator.told} >= {*OTHERS[:2]}
-    assert [dict(told.config) for told in seen.emulator.told if told.config] == []
+    assert {told.outcome for told in seen.emulator.received} >= {*OTHERS[:2]}
+    assert [dict(told.config) for told in seen.emulator.received if told.config] == []
 
 
 def test_a_cap_on_money_leaves_the_wider_answer_its_bound(tmp_path: Path) -> None:
     """Every call has one then; that of the call with more room is wider, and pays for a longer answer."""
-    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, pleased_by=room_for(20_000))
+    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=has_room_for(20_000))
 
     seen = run(tmp_path, "--max-cost", "0.20", rules=[rule], images=3, at_once=1)
 
@@ -207,7 +207,7 @@ def test_a_cap_on_money_leaves_the_wider_answer_its_bound(tmp_path: Path) -> Non
 
 def test_the_report_of_a_failure_names_the_settings(tmp_path: Path) -> None:
     """An image that nothing cured says with which settings it was asked about, beside its words."""
-    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, pleased_by=never)
+    rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=never)
 
     seen = run(tmp_path, rules=[rule], images=1)
 

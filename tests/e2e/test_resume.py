@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.crash.checks import calls_by_image
+from tests.crash.checks import count_calls_by_image
 from tests.crash.launched import Launcher
 from tests.crash.launcher import Fault
 from tests.crash.points import KILLED, PICTURE_MODEL
@@ -93,7 +93,7 @@ def test_killed_midway_only_calls_in_flight_are_made_again(play: Player) -> None
         fault = Fault(act="kill", nth=IMAGES // 2, at="after storage.journal.writes:write_outcome")
         assert (await nights.run(fault=fault)).code == KILLED
         await nights.calls()
-        assert IMAGES <= calls_by_image(nights.emulator).total() <= IMAGES + CONCURRENT
+        assert IMAGES <= count_calls_by_image(nights.emulator).total() <= IMAGES + CONCURRENT
         assert len(files_below(nights.output / "successful")) == IMAGES
 
     play(story)
@@ -207,7 +207,7 @@ def test_a_bad_item_is_told_every_night_and_paid_for_once(play: Player, tmp_path
         assert (await nights.calls(code=3)).count(bad) == 1
         done = await nights.run()
         assert "failed in an earlier run" in done.stdout
-        assert calls_by_image(nights.emulator)[bad] == 1
+        assert count_calls_by_image(nights.emulator)[bad] == 1
         assert document(nights.output, "error_analysis.json")["failures"][0]["key"] == "photo003.png"
 
     play(story, plan)

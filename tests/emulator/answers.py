@@ -26,7 +26,7 @@ PICTURE_TOKENS = 1120
 
 def answer(context: Context) -> Document:
     """Return the plain answer: the image's hash and the prompt; and a picture where one is asked for."""
-    return _stop(context, _answer_parts(context))
+    return _finish_normally(context, _answer_parts(context))
 
 
 def answer_text(context: Context) -> str:
@@ -38,15 +38,15 @@ def answer_text(context: Context) -> str:
 
 def wants_picture(context: Context) -> bool:
     """Tell whether the call asks for a picture and the model is one that paints."""
-    return "IMAGE" in context.call.modalities and paints(context.model)
+    return "IMAGE" in context.call.modalities and makes_pictures(context.model)
 
 
-def paints(model: str) -> bool:
+def makes_pictures(model: str) -> bool:
     """Tell by its name whether a model returns pictures."""
     return "image" in model or "banana" in model
 
 
-def painted(context: Context, variant: str = "") -> bytes:
+def draw_picture(context: Context, variant: str = "") -> bytes:
     """Return the PNG that belongs to this image, prompt and variant."""
     return pictures.png(_seed(context, variant), context.picture_px)
 
@@ -59,7 +59,7 @@ def _answer_parts(context: Context) -> list[Document]:
     words = {"text": answer_text(context)}
     if not wants_picture(context):
         return [words]
-    picture = _picture_part(painted(context))
+    picture = _picture_part(draw_picture(context))
     return [words, picture] if "TEXT" in context.call.modalities else [picture]
 
 
@@ -67,11 +67,11 @@ def _picture_part(data: bytes, mime_type: str = "image/png") -> Document:
     return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}}
 
 
-def _stop(context: Context, parts: Sequence[Document]) -> Document:
-    return _finished(context, "STOP", {"role": "model", "parts": list(parts)})
+def _finish_normally(context: Context, parts: Sequence[Document]) -> Document:
+    return _finish_with(context, "STOP", {"role": "model", "parts": list(parts)})
 
 
-def _finished(context: Context, reason: str, content: Document | None = None, **more: Any) -> Document:
+def _finish_with(context: Context, reason: str, content: Document | None = None, **more: Any) -> Document:
     candidate: Document = {"content": content} if content is not None else {}
     candidate |= {"finishReason": reason, "index": 0, **more}
     parts = (content or {}).get("parts", [])
@@ -105,7 +105,7 @@ def _part_tokens(part: Document) -> int:
 
 def _partial(context: Context, reason: str) -> Document:
     text = answer_text(context)
-    return _finished(context, reason, {"role": "model", "parts": [{"text": text[: len(text) // 2]}]})
+    return _finish_with(context, reason, {"role": "model", "parts": [{"text": text[: len(text) // 2]}]})
 
 
 def _blocked(context: Context, reason: str) -> Document:
@@ -114,44 +114,46 @@ def _blocked(context: Context, reason: str) -> Document:
 
 
 def _safety(context: Context) -> Document:
-    return _finished(context, "SAFETY", safetyRatings=_RATINGS)
+    return _finish_with(context, "SAFETY", safetyRatings=_RATINGS)
 
 
 def _recitation(context: Context) -> Document:
     citation = {"startIndex": 0, "endIndex": 9, "uri": "https://example.com/poem"}
-    return _finished(context, "RECITATION", citationMetadata={"citationSources": [citation]})
+    return _finish_with(context, "RECITATION", citationMetadata={"citationSources": [citation]})
 
 
 def _thought_first(context: Context) -> Document:
     thought = {"text": "**Looking at the image**", "thought": True}
     last = {**_answer_parts(context)[-1], "thoughtSignature": "AVSoXO4="}
-    return _stop(context, [thought, *_answer_parts(context)[:-1], last])
+    return _finish_normally(context, [thought, *_answer_parts(context)[:-1], last])
 
 
 def _draft_images(context: Context) -> Document:
-    drafts = [{**_picture_part(painted(context, f"draft {n}")), "thought": True} for n in (1, 2)]
-    return _stop(context, [{"text": "Sketching", "thought": True}, *drafts, *_answer_parts(context)])
+    drafts = [{**_picture_part(draw_picture(context, f"draft {n}")), "thought": True} for n in (1, 2)]
+    return _finish_normally(
+        context, [{"text": "Sketching", "thought": True}, *drafts, *_answer_parts(context)]
+    )
 
 
 def _thoughts_only(context: Context) -> Document:
-    return _stop(context, [{**part, "thought": True} for part in _answer_parts(context)])
+    return _finish_normally(context, [{**part, "thought": True} for part in _answer_parts(context)])
 
 
 def _several_pictures(context: Context) -> Document:
-    more = [_picture_part(painted(context, f"no {n}")) for n in (2, 3)] if wants_picture(context) else []
-    return _stop(context, [*_answer_parts(context), *more])
+    more = [_picture_part(draw_picture(context, f"no {n}")) for n in (2, 3)] if wants_picture(context) else []
+    return _finish_normally(context, [*_answer_parts(context), *more])
 
 
 def _jpeg_as_png(context: Context) -> Document:
     if not wants_picture(context):
         return answer(context)
     words = _answer_parts(context)[:-1]
-    return _stop(context, [*words, _picture_part(pictures.jpeg(_seed(context, "")))])
+    return _finish_normally(context, [*words, _picture_part(pictures.jpeg(_seed(context, "")))])
 
 
 def _finish(reason: str, message: str = "") -> Callable[[Context], Document]:
     more: Document = {"finishMessage": message} if message else {}
-    return lambda context: _finished(context, reason, None, **more)
+    return lambda context: _finish_with(context, reason, None, **more)
 
 
 def _block(reason: str) -> Callable[[Context], Document]:
@@ -196,8 +198,8 @@ DOCUMENTS: Mapping[Fault, Callable[[Context], Document]] = {
     Fault.CONTINUATION: lambda context: _partial(context, "CONTINUATION"),
     Fault.MAX_TOKENS_EMPTY: _finish("MAX_TOKENS"),
     Fault.MAX_TOKENS_PARTIAL: lambda context: _partial(context, "MAX_TOKENS"),
-    Fault.STOP_NO_PARTS: lambda context: _finished(context, "STOP", {"role": "model"}),
-    Fault.NO_ROLE: lambda context: _finished(context, "STOP", {}),
+    Fault.STOP_NO_PARTS: lambda context: _finish_with(context, "STOP", {"role": "model"}),
+    Fault.NO_ROLE: lambda context: _finish_with(context, "STOP", {}),
     Fault.NO_CANDIDATES: lambda context: {"candidates": [], **_envelope(context)},
     Fault.CANDIDATES_STRING: lambda context: {"candidates": "oops", **_envelope(context)},
     Fault.BLOCK_UNSPECIFIED: _block("BLOCKED_REASON_UNSPECIFIED"),
@@ -214,8 +216,8 @@ DOCUMENTS: Mapping[Fault, Callable[[Context], Document]] = {
     Fault.DRAFT_IMAGES: _draft_images,
     Fault.SEVERAL_PICTURES: _several_pictures,
     Fault.JPEG_AS_PNG: _jpeg_as_png,
-    Fault.TEXT_ONLY: lambda context: _stop(context, [{"text": answer_text(context)}]),
-    Fault.REFUSAL: lambda context: _stop(context, [{"text": REFUSAL_TEXT}]),
+    Fault.TEXT_ONLY: lambda context: _finish_normally(context, [{"text": answer_text(context)}]),
+    Fault.REFUSAL: lambda context: _finish_normally(context, [{"text": REFUSAL_TEXT}]),
 }
 
 

@@ -58,11 +58,11 @@ def quota_reply(model: str, violations: Sequence[Quota], retry_s: float) -> Repl
         _HELP,
         {"@type": f"{_TYPE}RetryInfo", "retryDelay": _retry_delay(retry_s)},
     ]
-    message = f"{_EXCEEDED}{lines}\n{please_retry(retry_s)}"
+    message = f"{_EXCEEDED}{lines}\n{retry_sentence(retry_s)}"
     return error_reply(429, "RESOURCE_EXHAUSTED", message, details)
 
 
-def please_retry(retry_s: float) -> str:
+def retry_sentence(retry_s: float) -> str:
     """Return the sentence that carries the hint in a message."""
     return f"Please retry in {_seconds(retry_s)}."
 
@@ -125,7 +125,7 @@ def too_large() -> Reply:
     return _page(413, "Request Entity Too Large", "Your client issued a request that was too large.")
 
 
-def not_spoken(what: str) -> Reply:
+def unsupported_path(what: str) -> Reply:
     """Return a clear refusal of what this emulator does not do."""
     return error_reply(501, "UNIMPLEMENTED", f"The emulator does not speak {what}.")
 
@@ -176,7 +176,7 @@ def _header_only(context: Context) -> Reply:
 
 
 def _message_only(context: Context) -> Reply:
-    message = f"Resource has been exhausted (e.g. check quota).\n{please_retry(context.hint_s)}"
+    message = f"Resource has been exhausted (e.g. check quota).\n{retry_sentence(context.hint_s)}"
     return error_reply(429, "RESOURCE_EXHAUSTED", message)
 
 

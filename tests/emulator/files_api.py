@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.emulator import bodies
 from tests.emulator.faults import Fault
 from tests.emulator.files import Upload
-from tests.emulator.replies import Context, Refused, json_reply
+from tests.emulator.replies import Context, RejectedRequest, json_reply
 from tests.emulator.service import REPLIES, Service
 from tests.emulator.transport import Pace, as_response, send
 from tests.emulator.wire import GenerateCall, UnknownFile, camel_keys
@@ -44,14 +44,16 @@ class FilesApi:
             if fault := self._fault("chunk"):
                 async for _ in request.content.iter_any():
                     pass  # else the client meets the reply while it is still sending
-                return await self._meet(fault, request, {"X-Goog-Upload-Status": "final"})
+                return await self._apply_fault(fault, request, {"X-Goog-Upload-Status": "final"})
             # The SDK sends no key with the chunks: the upload's URL is the permission.
-            return await self._chunk(request, self._found(request.query["upload_id"], complete=False))
+            return await self._chunk(request, self._find(request.query["upload_id"], complete=False))
         self._check_key(request)
         if request.headers.get("X-Goog-Upload-Protocol") != "resumable":
-            raise Refused(bodies.not_spoken("uploads other than X-Goog-Upload-Protocol: resumable"))
+            raise RejectedRequest(
+                bodies.unsupported_path("uploads other than X-Goog-Upload-Protocol: resumable")
+            )
         fault = self._fault("start")
-        return await (self._meet(fault, request) if fault else self._start(request))
+        return await (self._apply_fault(fault, request) if fault else self._start(request))
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
         wanted = camel_keys(json.loads(await request.read() or b"{}")).get("file", {})
@@ -64,12 +66,12 @@ class FilesApi:
 
     async def _chunk(self, request: web.Request, upload: Upload) -> web.StreamResponse:
         if request.headers.get("X-Goog-Upload-Offset") != str(len(upload.content)):
-            raise Refused(bodies.invalid_argument(f"The upload goes on at {len(upload.content)}."))
+            raise RejectedRequest(bodies.invalid_argument(f"The upload goes on at {len(upload.content)}."))
         async for piece in request.content.iter_any():
             upload.content += piece
         upload.complete = "finalize" in request.headers.get("X-Goog-Upload-Command", "")
         status = "final" if upload.complete else "active"
-        document = {"file": self._shown(upload)} if upload.complete else {}
+        document = {"file": self._document_of(upload)} if upload.complete else {}
         return as_response(json_reply(document, headers={"X-Goog-Upload-Status": status}))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -80,17 +82,17 @@ class FilesApi:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
         if fault := self._fault("get"):
-            return await self._meet(fault, request)
-        return as_response(json_reply(self._shown(self._found(request.match_info["name"]))))
+            return await self._apply_fault(fault, request)
+        return as_response(json_reply(self._document_of(self._find(request.match_info["name"]))))
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         self._check_key(request)
         if fault := self._fault("delete"):
-            return await self._meet(fault, request)
-        self._service.files.delete(self._found(request.match_info["name"]).name)
+            return await self._apply_fault(fault, request)
+        self._service.files.delete(self._find(request.match_info["name"]).name)
         return as_response(json_reply({}))
 
-    def _shown(self, upload: Upload) -> dict[str, Any]:
+    def _document_of(self, upload: Upload) -> dict[str, Any]:
         states = self._service.file_states
         state = states[min(upload.looks, len(states) - 1)]
         upload.looks += 1
@@ -102,7 +104,7 @@ class FilesApi:
         script = self._service.file_faults.get(step, ())
         return script[turn] if turn < len(script) else None
 
-    async def _meet(
+    async def _apply_fault(
         self, fault: Fault, request: web.Request, headers: dict[str, str] | None = None
     ) -> web.StreamResponse:
         """Answer with a fault; `headers` are those without which a 200 is not read at all."""
@@ -112,12 +114,12 @@ class FilesApi:
             reply = dataclasses.replace(reply, headers={**reply.headers, **(headers or {})})
         return await send(request, reply, fault, self._pace)
 
-    def _found(self, name: str, *, complete: bool = True) -> Upload:
+    def _find(self, name: str, *, complete: bool = True) -> Upload:
         files = self._service.files
         try:
             return files.get(name) if complete else files.uploading(name)
         except UnknownFile as error:
-            raise Refused(bodies.file_not_found(name)) from error
+            raise RejectedRequest(bodies.file_not_found(name)) from error
 
     def _check_key(self, request: web.Request) -> None:
         self._service.check_key(request.headers.get("x-goog-api-key") or request.query.get("key"))

@@ -15,7 +15,7 @@ from typing import Any
 from tests.emulator import bodies
 from tests.emulator.faults import Fault
 from tests.emulator.log import ANSWERED
-from tests.emulator.replies import Refused
+from tests.emulator.replies import RejectedRequest
 from tests.emulator.server import Emulator
 from tests.emulator.service import Verdict, verdict
 from tests.emulator.wire import GenerateCall, camel_keys
@@ -35,7 +35,7 @@ class ConfiguredCall(GenerateCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ReceivedConfig:
     """One call, as the service saw it."""
 
     sha256: str
@@ -49,32 +49,32 @@ class SettingRule:
     """The fault is met until the settings please."""
 
     fault: Fault
-    pleased_by: Callable[[Config], bool]
+    accepts: Callable[[Config], bool]
     share: float = 1.0
     """The part of the images concerned, 0..1, chosen by their hash."""
 
     def __call__(self, call: ConfiguredCall) -> Fault | None:
         """Return the fault unless the image is not concerned or the call pleases."""
-        if not self.concerns(call.sha256):
+        if not self.applies_to(call.sha256):
             return None
-        return None if self.pleased_by(call.config) else self.fault
+        return None if self.accepts(call.config) else self.fault
 
-    def concerns(self, sha256: str) -> bool:
+    def applies_to(self, sha256: str) -> bool:
         """Tell whether an image meets the rule."""
         return int(sha256[-8:] or "0", 16) < self.share * 2**32
 
 
-def room_for(tokens: int) -> Callable[[Config], bool]:
+def has_room_for(tokens: int) -> Callable[[Config], bool]:
     """Please with a bound of at least so many tokens; a call without one is too short by itself."""
     return lambda config: config.get("maxOutputTokens", 0) >= tokens
 
 
-def thinks(level: str) -> Callable[[Config], bool]:
+def has_thinking_level(level: str) -> Callable[[Config], bool]:
     """Please with this thinking level."""
     return lambda config: config.get("thinkingConfig", {}).get("thinkingLevel") == level
 
 
-def asks_for_a_picture_alone(config: Config) -> bool:
+def wants_picture_only(config: Config) -> bool:
     """Please with a picture and no words beside it."""
     return bool(config.get("responseModalities") == ["IMAGE"])
 
@@ -85,18 +85,18 @@ def never(_: Config) -> bool:
 
 
 @dataclass(kw_only=True, eq=False)
-class ParticularEmulator(Emulator):
+class ConfigurableEmulator(Emulator):
     """Answers by rules about settings, which are asked in turn; the first fault counts."""
 
     setting_rules: Sequence[SettingRule] = ()
     refuses: frozenset[str] = frozenset()
     """Names in the ``generationConfig``, in camelCase, that are answered with 400."""
-    told: list[Told] = field(default_factory=list, init=False)
+    received: list[ReceivedConfig] = field(default_factory=list, init=False)
     """Every call that could be read, in order."""
 
-    def of(self, sha256: str) -> list[Told]:
+    def configs_of(self, sha256: str) -> list[ReceivedConfig]:
         """Return the calls about one image, in order."""
-        return [told for told in self.told if told.sha256 == sha256]
+        return [row for row in self.received if row.sha256 == sha256]
 
     def read(self, body: bytes | bytearray) -> ConfiguredCall:
         """Return what a body asks for, with its settings."""
@@ -110,7 +110,7 @@ class ParticularEmulator(Emulator):
         if refused := self.refuses & call.config.keys():
             self._note(call, REFUSED)
             said = f"{min(refused)}: this setting is not supported for this model. Please use another."
-            raise Refused(bodies.invalid_argument(said))
+            raise RejectedRequest(bodies.invalid_argument(said))
         decided = super().generate(now_s, model, call)
         if decided.outcome == ANSWERED:
             fault = next((fault for rule in self.setting_rules if (fault := rule(call))), None)
@@ -119,4 +119,6 @@ class ParticularEmulator(Emulator):
         return decided
 
     def _note(self, call: ConfiguredCall, outcome: str) -> None:
-        self.told.append(Told(sha256=call.sha256, prompt=call.prompt, config=call.config, outcome=outcome))
+        self.received.append(
+            ReceivedConfig(sha256=call.sha256, prompt=call.prompt, config=call.config, outcome=outcome)
+        )

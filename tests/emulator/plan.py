@@ -36,7 +36,7 @@ class ContentRule:
 
     def __call__(self, prompt: str, sha256: str) -> Fault | None:
         """Return the fault unless the image is not concerned or the prompt pleases."""
-        if not self._concerns(sha256) or self._pleased_by(prompt.lower()):
+        if not self._concerns(sha256) or self._accepts(prompt.lower()):
             return None
         return self.fault
 
@@ -44,7 +44,7 @@ class ContentRule:
         named = not self.images or any(sha256.startswith(image) for image in self.images)
         return named and int(sha256[-8:] or "0", 16) < self.share * 2**32
 
-    def _pleased_by(self, prompt: str) -> bool:
+    def _accepts(self, prompt: str) -> bool:
         if self.max_words is None and not self.needs and not self.avoids:
             return False
         short = self.max_words is None or len(prompt.split()) <= self.max_words
@@ -102,7 +102,11 @@ class Chooser:
         scripted = self._scripted(index, sha256)
         if scripted:
             return scripted[0]
-        return self._counted(sha256) or self._by_chance(sha256) or self._by_content(prompt, sha256)
+        return (
+            self._choose_by_count(sha256)
+            or self._choose_at_random(sha256)
+            or self._choose_by_content(prompt, sha256)
+        )
 
     def _scripted(self, index: int, sha256: str) -> Sequence[Fault | None]:
         """Return the one verdict of a script, or nothing where no script speaks."""
@@ -113,7 +117,7 @@ class Chooser:
         self._calls_of_image[sha256] += 1
         return script[turn : turn + 1]
 
-    def _counted(self, sha256: str) -> Fault | None:
+    def _choose_by_count(self, sha256: str) -> Fault | None:
         left = sorted(fault for fault, times in self._counted_left.items() if times > 0)
         if not left or sha256 in self._counted_images:
             return None
@@ -122,10 +126,10 @@ class Chooser:
         self._counted_images.add(sha256)
         return fault
 
-    def _by_chance(self, sha256: str) -> Fault | None:
+    def _choose_at_random(self, sha256: str) -> Fault | None:
         # Drawn before the limits are looked at, so that a limit does not shift the draws after it.
         fault = self._draw()
-        if fault is None or self._exhausted(fault, sha256):
+        if fault is None or self._is_exhausted(fault, sha256):
             return None
         self._by_rate[fault] += 1
         self._random_of_image[sha256] += 1
@@ -139,11 +143,11 @@ class Chooser:
                 return fault
         return None
 
-    def _exhausted(self, fault: Fault, sha256: str) -> bool:
+    def _is_exhausted(self, fault: Fault, sha256: str) -> bool:
         limit = self._plan.max_random_per_image
         if limit is not None and self._random_of_image[sha256] >= limit:
             return True
         return self._by_rate[fault] >= self._plan.caps.get(fault, 2**63)
 
-    def _by_content(self, prompt: str, sha256: str) -> Fault | None:
+    def _choose_by_content(self, prompt: str, sha256: str) -> Fault | None:
         return next((fault for rule in self._plan.rules if (fault := rule(prompt, sha256))), None)

@@ -57,17 +57,17 @@ async def ask(
     return await service.models.generate_content(model=model, contents=contents, config=config)
 
 
-async def caught(attempt: Awaitable[_T]) -> _T | BaseException:
+async def catch(attempt: Awaitable[_T]) -> _T | BaseException:
     """Return what came back or was raised."""
     return (await asyncio.gather(attempt, return_exceptions=True))[0]
 
 
-def with_sdk(emulator: Emulator, story: Callable[[Any], Awaitable[_T]], key: str = "test-key") -> _T:
+def run_with_sdk(emulator: Emulator, scenario: Callable[[Any], Awaitable[_T]], key: str = "test-key") -> _T:
     """Run a story with the SDK against an emulator."""
 
     async def run() -> _T:
         async with emulator, sdk(emulator, key) as service:
-            return await story(service)
+            return await scenario(service)
 
     return asyncio.run(run())
 

@@ -8,7 +8,7 @@ Must not know how a client comes to its question.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.emulator.answers import Document, _finished
+from tests.emulator.answers import Document, _finish_with
 from tests.emulator.faults import Fault
 from tests.emulator.log import LoggedRequest
 from tests.emulator.replies import json_reply
@@ -52,7 +52,7 @@ class ProposingEmulator(Emulator):
         is_concerned = int(call.sha256[:2], 16) < self.concerned
         if plain.fault or not is_concerned or self.secret in call.prompt.lower():
             return plain
-        withheld = _finished(self._context(model, call), self.reason, None, finishMessage=self.says)
+        withheld = _finish_with(self._context(model, call), self.reason, None, finishMessage=self.says)
         return Verdict(outcome=WITHHELD, reply=json_reply(withheld))
 
     def _by_script(self, model: str, call: GenerateCall) -> Verdict:
@@ -62,6 +62,6 @@ class ProposingEmulator(Emulator):
         if isinstance(said, Fault):
             return verdict(said, context)
         content: Document = {"role": "model", "parts": [{"text": said}]}
-        document = _finished(context, "STOP", content)
+        document = _finish_with(context, "STOP", content)
         document["usageMetadata"]["thoughtsTokenCount"] = self.thoughts
         return Verdict(outcome=PROPOSED, reply=json_reply(document))

@@ -157,7 +157,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class QuotaRejection:
     """A request that did not fit."""
 
     violations: tuple[Quota, ...]
@@ -172,7 +172,7 @@ class QuotaBook:
         self._quotas = tuple(quotas)
         self._meters: tuple[Meter, ...] = tuple(copy.deepcopy(quota.meter) for quota in quotas)
 
-    def admit(self, now_s: float, tokens: int) -> Refusal | None:
+    def admit(self, now_s: float, tokens: int) -> QuotaRejection | None:
         """Count one request with so many input tokens, or say why it is refused."""
         counted = [(quota, meter, _amount(quota, tokens)) for quota, meter in self._pairs()]
         waits = [(quota, meter.wait_s(now_s, amount)) for quota, meter, amount in counted]
@@ -191,8 +191,8 @@ def _amount(quota: Quota, tokens: int) -> int:
     return 1 if quota.unit is Unit.REQUESTS else tokens
 
 
-def _refusal(now_s: float, refused: Sequence[tuple[Quota, float]]) -> Refusal:
-    return Refusal(
+def _refusal(now_s: float, refused: Sequence[tuple[Quota, float]]) -> QuotaRejection:
+    return QuotaRejection(
         violations=tuple(quota for quota, _ in refused),
         retry_s=max(_hint_s(now_s, quota, wait_s) for quota, wait_s in refused),
     )

@@ -38,7 +38,7 @@ class Context:
     """Edge of generated pictures."""
 
 
-class Refused(Exception):
+class RejectedRequest(Exception):
     """A request that is itself wrong; carries the reply it gets."""
 
     def __init__(self, reply: Reply) -> None:

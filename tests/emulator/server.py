@@ -20,7 +20,7 @@ from tests.emulator import bodies
 from tests.emulator.files_api import FilesApi
 from tests.emulator.log import LoggedRequest, RequestLog
 from tests.emulator.plan import FaultPlan
-from tests.emulator.replies import Refused, Reply, json_reply
+from tests.emulator.replies import RejectedRequest, Reply, json_reply
 from tests.emulator.scenario import plan_from
 from tests.emulator.service import Service, Verdict
 from tests.emulator.transport import Pace, as_response, send
@@ -127,7 +127,7 @@ class Emulator(Service):
         arrival = self._arrival(request)
         try:
             response = await handler(request)
-        except Refused as refused:
+        except RejectedRequest as refused:
             response = as_response(refused.reply)
         if arrival.operation != "generateContent" and not arrival.operation.startswith("_"):
             self.requests.append(dataclasses.replace(arrival, outcome=f"http {response.status}"))
@@ -154,7 +154,7 @@ class Emulator(Service):
             call = await self._read_off_loop(body)
             row = _with_call(row, call)
             verdict = self._judge(request, call)
-        except Refused as refused:
+        except RejectedRequest as refused:
             verdict = Verdict(outcome=f"http {refused.reply.status}", reply=refused.reply)
         return dataclasses.replace(row, outcome=verdict.outcome), verdict
 
@@ -218,11 +218,11 @@ class Emulator(Service):
         try:
             self.reset(plan_from(json.loads(body)) if body else None)
         except ValueError as error:
-            raise Refused(bodies.invalid_argument(str(error))) from error
+            raise RejectedRequest(bodies.invalid_argument(str(error))) from error
         return as_response(Reply(status=204))
 
     async def _not_spoken(self, request: web.Request) -> web.StreamResponse:
-        return as_response(bodies.not_spoken(f"{request.method} {request.path}"))
+        return as_response(bodies.unsupported_path(f"{request.method} {request.path}"))
 
 
 def _key(request: web.Request) -> str | None:
@@ -241,7 +241,7 @@ async def _body(request: web.Request, limit_bytes: int) -> bytearray:
         if size <= limit_bytes:
             body += piece
     if size > limit_bytes:
-        raise Refused(bodies.too_large())
+        raise RejectedRequest(bodies.too_large())
     return body
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.emulator import bodies
-from tests.emulator.answers import DOCUMENTS, good_reply, paints
+from tests.emulator.answers import DOCUMENTS, good_reply, makes_pictures
 from tests.emulator.bodies import ERRORS
 from tests.emulator.faults import Fault
 from tests.emulator.files import FileStore
@@ -17,7 +17,7 @@ from tests.emulator.log import ANSWERED
 from tests.emulator.oddities import ODDITIES
 from tests.emulator.plan import FaultPlan
 from tests.emulator.quotas import Quota, QuotaBook
-from tests.emulator.replies import Context, Refused, Reply, json_reply
+from tests.emulator.replies import Context, RejectedRequest, Reply, json_reply
 from tests.emulator.wire import GenerateCall, MalformedRequest, UnknownFile, parse
 
 DEFAULT_MODELS = (
@@ -89,28 +89,28 @@ class Service:
     def check_key(self, key: str | None) -> None:
         """Raise Refused unless the key is one of this project's."""
         if not key:
-            raise Refused(bodies.key_missing())
+            raise RejectedRequest(bodies.key_missing())
         if key not in self.keys:
-            raise Refused(bodies.api_key_invalid())
+            raise RejectedRequest(bodies.api_key_invalid())
 
     def check_model(self, model: str) -> None:
         """Raise Refused unless the model exists."""
         if model not in self.models:
-            raise Refused(bodies.model_not_found(model))
+            raise RejectedRequest(bodies.model_not_found(model))
 
     def check_timeout(self, seconds: str | None) -> None:
         """Raise Refused if the deadline of X-Server-Timeout is one the real service declines."""
         if self.check_deadline and seconds and float(seconds) < _MINIMUM_DEADLINE_S:
-            raise Refused(bodies.deadline_too_short(seconds))
+            raise RejectedRequest(bodies.deadline_too_short(seconds))
 
     def read(self, body: bytes | bytearray) -> GenerateCall:
         """Return what a body asks for; raises Refused where it is wrong. Keeps no state: thread-safe."""
         try:
             return parse(body, self.files.content)
         except MalformedRequest as error:
-            raise Refused(bodies.invalid_argument(str(error))) from error
+            raise RejectedRequest(bodies.invalid_argument(str(error))) from error
         except UnknownFile as error:
-            raise Refused(bodies.file_not_found(str(error))) from error
+            raise RejectedRequest(bodies.file_not_found(str(error))) from error
 
     def generate(self, now_s: float, model: str, call: GenerateCall) -> Verdict:
         """Decide about a call that passed the checks above; raises Refused where it is wrong."""
@@ -124,10 +124,10 @@ class Service:
         return verdict(fault, context)
 
     def _check_call(self, model: str, call: GenerateCall) -> None:
-        if "IMAGE" in call.modalities and not paints(model):
-            raise Refused(bodies.invalid_argument("This model only supports text output."))
+        if "IMAGE" in call.modalities and not makes_pictures(model):
+            raise RejectedRequest(bodies.invalid_argument("This model only supports text output."))
         if self.check_images and not all(image.looks_real for image in call.images):
-            raise Refused(bodies.corrupt_image())
+            raise RejectedRequest(bodies.corrupt_image())
 
     def _context(self, model: str, call: GenerateCall) -> Context:
         index, self._calls = self._calls, self._calls + 1

@@ -16,10 +16,10 @@ from tests.emulator.probe import (
     SHA256,
     TEXT_MODEL,
     ask,
-    caught,
+    catch,
     raw,
     request_of,
-    with_sdk,
+    run_with_sdk,
 )
 from tests.emulator.quotas import FixedWindow, Quota, SlidingWindow, Unit
 from tests.emulator.server import Emulator
@@ -136,10 +136,10 @@ def test_the_log_tells_what_came_and_how_many_at_once() -> None:
     """Each call is logged with image, prompt, size and the number in flight."""
     emulator = Emulator(latency_s=(0.3, 0.4))
 
-    async def story(service: Any) -> None:
+    async def scenario(service: Any) -> None:
         await asyncio.gather(*(ask(service) for _ in range(5)))
 
-    with_sdk(emulator, story)
+    run_with_sdk(emulator, scenario)
     row = emulator.calls[-1]
 
     assert emulator.max_in_flight == 5
@@ -157,13 +157,13 @@ def test_a_quota_refuses_in_google_s_body() -> None:
         quotas=[Quota(meter=SlidingWindow(1, 60.0)), Quota(meter=FixedWindow(9999), unit=Unit.TOKENS)]
     )
 
-    async def story(service: Any) -> Any:
+    async def scenario(service: Any) -> Any:
         await ask(service)
-        refused = await caught(ask(service))
+        refused = await catch(ask(service))
         failure, _, retry = refused.details["error"]["details"]  # type: ignore[union-attr]
         return failure["violations"], float(retry["retryDelay"].removesuffix("s"))
 
-    violations, hint_s = with_sdk(emulator, story)
+    violations, hint_s = run_with_sdk(emulator, scenario)
 
     assert [violation["quotaValue"] for violation in violations] == ["1"]
     assert 0 < hint_s <= 60
@@ -174,7 +174,7 @@ def test_a_reset_begins_anew() -> None:
     """After a reset the script begins again, or a new one does; the log is empty."""
     emulator = Emulator(plan=FaultPlan(per_call={0: Fault.SAFETY}))
 
-    async def story(service: Any) -> list[str]:
+    async def scenario(service: Any) -> list[str]:
         outcomes = []
         for plan in (None, FaultPlan(per_call={0: Fault.SPII})):
             await ask(service)
@@ -183,4 +183,4 @@ def test_a_reset_begins_anew() -> None:
             outcomes += [row.outcome for row in emulator.calls]
         return outcomes
 
-    assert with_sdk(emulator, story) == ["safety", "spii"]
+    assert run_with_sdk(emulator, scenario) == ["safety", "spii"]

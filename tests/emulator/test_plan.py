@@ -11,7 +11,7 @@ from tests.emulator.scenario import faults_from, options_from, plan_from
 A, B = "a" * 64, "b" * 64
 
 
-def dealt(plan: FaultPlan, images: list[str], prompt: str = "describe") -> list[Fault | None]:
+def choose_all(plan: FaultPlan, images: list[str], prompt: str = "describe") -> list[Fault | None]:
     """Return what successive calls for these images meet."""
     chooser = plan.chooser()
     return [chooser.choose(index, prompt, image) for index, image in enumerate(images)]
@@ -21,14 +21,14 @@ def test_an_image_meets_its_script_in_order_and_is_then_answered() -> None:
     """A script belongs to one image, whatever happens between its calls; None in it is an answer."""
     plan = FaultPlan(per_image={A: [Fault.RESET, None, Fault.SAFETY]})
 
-    assert dealt(plan, [A, B, A, A, A]) == [Fault.RESET, None, None, Fault.SAFETY, None]
+    assert choose_all(plan, [A, B, A, A, A]) == [Fault.RESET, None, None, Fault.SAFETY, None]
 
 
 def test_an_index_goes_before_all_else() -> None:
     """The script of a call's index wins, and leaves the image's script where it was."""
     plan = FaultPlan(per_call={0: Fault.HANG}, per_image={A: [Fault.RESET]})
 
-    assert dealt(plan, [A, A, A]) == [Fault.HANG, Fault.RESET, None]
+    assert choose_all(plan, [A, A, A]) == [Fault.HANG, Fault.RESET, None]
 
 
 def test_counted_faults_happen_exactly_so_often_on_as_many_images() -> None:
@@ -36,7 +36,7 @@ def test_counted_faults_happen_exactly_so_often_on_as_many_images() -> None:
     plan = FaultPlan(counted={Fault.HANG: 1, Fault.RESET: 2})
     images = [A, A, B, "c" * 64, "d" * 64]
 
-    verdicts = dealt(plan, images)
+    verdicts = choose_all(plan, images)
 
     assert Counter(filter(None, verdicts)) == {Fault.HANG: 1, Fault.RESET: 2}
     assert [verdict is not None for verdict in verdicts] == [True, False, True, True, False]
@@ -47,27 +47,27 @@ def test_rates_are_kept_and_a_seed_repeats_them() -> None:
     plan = FaultPlan(rates={Fault.RESET: 0.2, Fault.UNAVAILABLE: 0.1}, seed=3)
     images = [f"{number:064x}" for number in range(2000)]
 
-    verdicts = dealt(plan, images)
+    verdicts = choose_all(plan, images)
 
     counts = Counter(verdicts)
     assert counts[Fault.RESET] == pytest.approx(400, rel=0.15)
     assert counts[Fault.UNAVAILABLE] == pytest.approx(200, rel=0.2)
-    assert verdicts == dealt(plan, images)
-    assert verdicts != dealt(FaultPlan(rates=plan.rates, seed=4), images)
+    assert verdicts == choose_all(plan, images)
+    assert verdicts != choose_all(FaultPlan(rates=plan.rates, seed=4), images)
 
 
 def test_random_faults_are_bounded_for_each_image() -> None:
     """With a bound, an image that asks on is answered, so that enough retries always end well."""
     plan = FaultPlan(rates={Fault.RESET: 1.0}, max_random_per_image=2)
 
-    assert dealt(plan, [A, A, A, B, A]) == [Fault.RESET, Fault.RESET, None, Fault.RESET, None]
+    assert choose_all(plan, [A, A, A, B, A]) == [Fault.RESET, Fault.RESET, None, Fault.RESET, None]
 
 
 def test_a_cap_bounds_one_fault_in_all() -> None:
     """A capped fault happens at most so often; the others go on."""
     plan = FaultPlan(rates={Fault.HANG: 1.0}, caps={Fault.HANG: 1})
 
-    assert dealt(plan, [A, B, A]) == [Fault.HANG, None, None]
+    assert choose_all(plan, [A, B, A]) == [Fault.HANG, None, None]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_rule_is_met_until_the_prompt_pleases(rule: ContentRule, pleasing: str
     """A content rule looks at the prompt: what does not please meets the fault."""
     plan = FaultPlan(rules=[rule])
 
-    assert dealt(plan, [A], prompt="now draw the man with all the Blood please") == [rule.fault]
-    assert dealt(plan, [A], prompt=pleasing) == [None]
+    assert choose_all(plan, [A], prompt="now draw the man with all the Blood please") == [rule.fault]
+    assert choose_all(plan, [A], prompt=pleasing) == [None]
 
 
 def test_a_rule_may_concern_some_images_only() -> None:
@@ -105,8 +105,8 @@ def test_a_rule_may_concern_some_images_only() -> None:
     half = FaultPlan(rules=[ContentRule(fault=Fault.SAFETY, share=0.5)])
     images = [f"{number * 2**24:064x}" for number in range(256)]
 
-    assert dealt(named, [A, B]) == [Fault.SAFETY, None]
-    assert Counter(dealt(half, images)) == {Fault.SAFETY: 128, None: 128}
+    assert choose_all(named, [A, B]) == [Fault.SAFETY, None]
+    assert Counter(choose_all(half, images)) == {Fault.SAFETY: 128, None: 128}
 
 
 def test_a_rule_may_be_any_function() -> None:
@@ -115,7 +115,7 @@ def test_a_rule_may_be_any_function() -> None:
         rules=[lambda prompt, sha256: Fault.OTHER if prompt == "describe" and sha256 == B else None]
     )
 
-    assert dealt(plan, [A, B]) == [None, Fault.OTHER]
+    assert choose_all(plan, [A, B]) == [None, Fault.OTHER]
 
 
 def test_a_plan_is_written_in_json() -> None:

@@ -18,7 +18,7 @@ KINDS: dict[str, Callable[[int], Meter]] = {
 METERS = pytest.mark.parametrize("kind", KINDS)
 
 
-def admitted(meter: Meter, now_s: float, amount: int = 1) -> bool:
+def is_admitted(meter: Meter, now_s: float, amount: int = 1) -> bool:
     """Take the amount if it fits."""
     if meter.wait_s(now_s, amount) > 0:
         return False
@@ -31,7 +31,7 @@ def test_a_fresh_meter_admits_its_limit_at_once_and_no_more(kind: str) -> None:
     """The limit is what fits at one instant."""
     meter = KINDS[kind](3)
 
-    assert [admitted(meter, 10) for _ in range(4)] == [True, True, True, False]
+    assert [is_admitted(meter, 10) for _ in range(4)] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_who_waits_as_told_is_admitted(kind: str, steps: list[tuple[float, int]]
         now_s += gap_s
         now_s += meter.wait_s(now_s, amount)
 
-        assert admitted(meter, now_s, amount)
+        assert is_admitted(meter, now_s, amount)
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -76,7 +76,7 @@ def test_a_sliding_window_never_holds_more_than_its_limit(gaps: list[float]) -> 
     meter, now_s, taken_s = SlidingWindow(4, 60), 0.0, []
     for gap_s in gaps:
         now_s += gap_s
-        if admitted(meter, now_s):
+        if is_admitted(meter, now_s):
             taken_s.append(now_s)
 
     assert all(later - earlier > 60 - 1e-6 for earlier, later in zip(taken_s, taken_s[4:], strict=False))
@@ -86,7 +86,14 @@ def test_a_bucket_may_hold_less_than_its_rate() -> None:
     """With a burst of two, sixty a minute means two at once and one each second."""
     bucket = TokenBucket(60, 60, burst=2)
 
-    assert [admitted(bucket, at_s) for at_s in (0, 0, 0, 1, 1, 2)] == [True, True, False, True, False, True]
+    assert [is_admitted(bucket, at_s) for at_s in (0, 0, 0, 1, 1, 2)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_refused_request_is_counted_by_no_quota() -> None:

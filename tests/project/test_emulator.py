@@ -27,8 +27,8 @@ from tests.emulator.probe import (
     SHA256,
     TEXT_MODEL,
     ask,
-    caught,
-    with_sdk,
+    catch,
+    run_with_sdk,
 )
 from tests.emulator.service import REPLIES
 from tests.emulator.transport import WIRE_FAULTS
@@ -56,11 +56,11 @@ def surfaced() -> dict[Fault, Any]:
     async def story(service: Any) -> dict[Fault, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # unknown reasons; has its own test
-            return {fault: await caught(ask_for(service, fault)) for fault in Fault}
+            return {fault: await catch(ask_for(service, fault)) for fault in Fault}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_PROXY", "127.0.0.1")
-        results = with_sdk(emulator, story)
+        results = run_with_sdk(emulator, story)
     assert [row.outcome for row in emulator.calls] == [fault.value for fault in Fault]
     return results
 
@@ -168,7 +168,7 @@ def test_an_unknown_reason_is_a_warning_only() -> None:
             warnings.simplefilter("always")
             return str((await ask(service)).candidates[0].finish_reason.value)
 
-    assert with_sdk(emulator, story) == "A_REASON_OF_TOMORROW"
+    assert run_with_sdk(emulator, story) == "A_REASON_OF_TOMORROW"
 
 
 def test_google_s_hints_stand_where_google_puts_them(surfaced: dict[Fault, Any]) -> None:
@@ -221,7 +221,7 @@ def test_pictures_are_real_and_belong_to_image_and_prompt(surfaced: dict[Fault, 
             await ask(service, model=IMAGE_MODEL, prompt=prompt) for prompt in ("describe it", "paint it")
         ]
 
-    same, other = (pictures(answer)[0][0] for answer in with_sdk(Emulator(), story))
+    same, other = (pictures(answer)[0][0] for answer in run_with_sdk(Emulator(), story))
     final = pictures(surfaced[Fault.SLOW_DRIP])[0][0]
 
     assert (final == same, final == other) == (True, False)
@@ -261,9 +261,9 @@ def test_the_files_api_serves_the_sdk_s_upload() -> None:
         answer = await service.models.generate_content(model=TEXT_MODEL, contents=[file, "describe it"])
         listed = [each.name async for each in await service.files.list()]
         await service.files.delete(name=file.name)
-        return answer.text, file.size_bytes, listed, await caught(service.files.get(name=file.name))
+        return answer.text, file.size_bytes, listed, await catch(service.files.get(name=file.name))
 
-    text, size_bytes, listed, gone = with_sdk(emulator, story)
+    text, size_bytes, listed, gone = run_with_sdk(emulator, story)
 
     assert f"image {hashlib.sha256(content).hexdigest()}" in text
     assert (size_bytes, len(listed), gone.code) == (len(content), 1, 404)
@@ -277,9 +277,9 @@ def test_models_and_tokens_can_be_asked_for() -> None:
         model = await service.models.get(model=TEXT_MODEL)
         listed = [each.name async for each in await service.models.list()]
         tokens = await service.models.count_tokens(model=TEXT_MODEL, contents="one two three")
-        return model.name, listed, tokens.total_tokens, await caught(service.models.get(model="none"))
+        return model.name, listed, tokens.total_tokens, await catch(service.models.get(model="none"))
 
-    name, listed, tokens, unknown = with_sdk(emulator, story)
+    name, listed, tokens, unknown = run_with_sdk(emulator, story)
 
     assert ([name], tokens, unknown.code) == (listed, 4, 404)
     assert [row.operation for row in emulator.requests] == [
@@ -296,10 +296,10 @@ def test_one_attempt_is_one_request() -> None:
     emulator = Emulator(plan=FaultPlan(per_image={SHA256: [Fault.RESET]}))
 
     async def story(service: Any) -> Any:
-        await caught(ask(service))
+        await catch(ask(service))
         return len(emulator.requests), await ask(service)
 
-    requests, answer = with_sdk(emulator, story)
+    requests, answer = run_with_sdk(emulator, story)
 
     assert requests == 1
     assert f"image {SHA256}" in answer.text
@@ -311,11 +311,11 @@ def test_a_client_that_gives_up_leaves_the_hanging_call() -> None:
     emulator = Emulator(plan=FaultPlan(counted={Fault.HANG: 1}))
 
     async def story(service: Any) -> tuple[Any, int]:
-        given_up = await caught(ask(service, timeout_ms=IMPATIENCE_MS))
+        given_up = await catch(ask(service, timeout_ms=IMPATIENCE_MS))
         await ask(service)
         return given_up, emulator.calls[-1].in_flight
 
-    given_up, in_flight = with_sdk(emulator, story)
+    given_up, in_flight = run_with_sdk(emulator, story)
 
     assert (type(given_up), str(given_up), in_flight) == (TimeoutError, "", 1)
 
@@ -327,7 +327,7 @@ def test_a_proxy_of_the_machine_catches_loopback_unless_told_not_to(monkeypatch:
     monkeypatch.delenv("no_proxy", raising=False)
     emulator = Emulator()
 
-    error = with_sdk(emulator, lambda service: caught(ask(service)))
+    error = run_with_sdk(emulator, lambda service: catch(ask(service)))
 
     assert type(error) is aiohttp.ClientProxyConnectionError
     assert emulator.requests == []

@@ -10,11 +10,11 @@ from functools import cache
 
 import pytest
 
-from tests.simulation.rate_limit.clients import CLIENTS, PEERS
+from tests.simulation.rate_limit.clients import CLIENTS, USUAL_CLIENTS
 from tests.simulation.rate_limit.scenarios import SCENARIOS, Hints, Kind
 from tests.simulation.rate_limit.simulation import Result, simulate
 
-SECOND_NIGHT = 1_000
+SECOND_RUN = 1_000
 """Added to a seed: the next night is another one."""
 
 
@@ -27,14 +27,14 @@ class Bound:
     seeds: int = 3
 
 
-FIRST_NIGHT = {
+FIRST_RUN = {
     "10": Bound(share=0.97, refused=0.06),
     "60": Bound(share=0.97),
     "300": Bound(share=0.97, seeds=2),
     "tokens": Bound(share=0.97),
     "2000": Bound(share=0.93, seeds=1),
 }
-LESS_IS_LEFT = {"halved": 0.93, "shared": 0.93}
+REDUCED_LIMITS = {"halved": 0.93, "shared": 0.93}
 SLOTS = (1, 2, 5, 20, 200)
 COMPARED = (
     ("10", Kind.FIXED),
@@ -51,20 +51,20 @@ every_kind = pytest.mark.parametrize("kind", Kind)
 
 
 @cache
-def night(
+def play(
     client: str, name: str, kind: Kind, seed: int, *, hints: Hints = Hints.UNNAMED, slots: int = 0
 ) -> Result:
     """Play one night; the same one is played only once."""
-    scenario = SCENARIOS[name].played(kind, hints)
+    scenario = SCENARIOS[name].with_service(kind, hints)
     return simulate(CLIENTS[client], scenario.with_slots(slots) if slots else scenario, seed)
 
 
-def next_night(first: Result, seed: int) -> Result:
+def play_next(first: Result, seed: int) -> Result:
     """Play the night after it, with what was learned."""
-    return simulate(CLIENTS["ours"], first.scenario, SECOND_NIGHT + seed, learned=first.learned)
+    return simulate(CLIENTS["ours"], first.scenario, SECOND_RUN + seed, learned=first.learned)
 
 
-def told(result: Result) -> str:
+def describe(result: Result) -> str:
     """Return the figures that a failure should show."""
     return (
         f"{result.scenario.name} {result.scenario.kind} {result.scenario.hints}:"
@@ -74,43 +74,43 @@ def told(result: Result) -> str:
     )
 
 
-def is_whole(result: Result) -> bool:
+def is_complete(result: Result) -> bool:
     """Tell whether nothing was given up."""
     return not (result.images_failed or result.images_deferred or result.stopped)
 
 
 @every_kind
-@pytest.mark.parametrize("name", FIRST_NIGHT)
+@pytest.mark.parametrize("name", FIRST_RUN)
 def test_a_first_night_finds_the_limit_with_few_refusals(name: str, kind: Kind) -> None:
     """Knowing nothing, for each seed by itself."""
-    bound = FIRST_NIGHT[name]
+    bound = FIRST_RUN[name]
     for seed in range(bound.seeds):
-        result = night("ours", name, kind, seed)
-        assert result.share_of_limit >= bound.share, told(result)
-        assert result.refused_share <= bound.refused, told(result)
-        assert is_whole(result), told(result)
+        result = play("ours", name, kind, seed)
+        assert result.share_of_limit >= bound.share, describe(result)
+        assert result.refused_share <= bound.refused, describe(result)
+        assert is_complete(result), describe(result)
 
 
 @every_kind
-@pytest.mark.parametrize("name", FIRST_NIGHT)
+@pytest.mark.parametrize("name", FIRST_RUN)
 def test_the_second_night_starts_where_the_first_ended(name: str, kind: Kind) -> None:
     """With what was learned and another seed."""
-    for seed in range(FIRST_NIGHT[name].seeds):
-        result = next_night(night("ours", name, kind, seed), seed)
-        assert result.share_of_limit >= 0.98, told(result)
-        assert result.refused_share <= 0.005, told(result)
-        assert is_whole(result), told(result)
+    for seed in range(FIRST_RUN[name].seeds):
+        result = play_next(play("ours", name, kind, seed), seed)
+        assert result.share_of_limit >= 0.98, describe(result)
+        assert result.refused_share <= 0.005, describe(result)
+        assert is_complete(result), describe(result)
 
 
 @every_kind
 @pytest.mark.parametrize("hints", [Hints.UNNAMED, Hints.NAMED])
-@pytest.mark.parametrize("name", LESS_IS_LEFT)
+@pytest.mark.parametrize("name", REDUCED_LIMITS)
 def test_what_a_smaller_limit_leaves_is_used(name: str, kind: Kind, hints: Hints) -> None:
     """Halved for seven minutes, or shared with somebody who takes half; a named value must not mislead."""
     for seed in range(2 if hints is Hints.UNNAMED else 1):
-        result = night("ours", name, kind, seed, hints=hints)
-        assert result.share_of_limit >= LESS_IS_LEFT[name], told(result)
-        assert is_whole(result), told(result)
+        result = play("ours", name, kind, seed, hints=hints)
+        assert result.share_of_limit >= REDUCED_LIMITS[name], describe(result)
+        assert is_complete(result), describe(result)
 
 
 @pytest.mark.parametrize("slots", SLOTS)
@@ -126,23 +126,23 @@ def test_what_a_smaller_limit_leaves_is_used(name: str, kind: Kind, hints: Hints
 )
 def test_no_image_is_given_up_because_of_limits(name: str, kind: Kind, hints: Hints, slots: int) -> None:
     """At any concurrency, also where refusals say nothing but their status."""
-    result = night("ours", name, kind, 7, hints=hints, slots=slots)
-    assert is_whole(result), told(result)
-    assert result.images_answered, told(result)
+    result = play("ours", name, kind, 7, hints=hints, slots=slots)
+    assert is_complete(result), describe(result)
+    assert result.images_answered, describe(result)
 
 
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", USUAL_CLIENTS)
 @pytest.mark.parametrize(("name", "kind"), COMPARED)
 def test_no_usual_client_reaches_both_our_share_and_our_refusals(name: str, kind: Kind, peer: str) -> None:
     """Who uses as much of the limit meets more refusals; who meets as few uses less of it."""
-    ours, theirs = night("ours", name, kind, 0), night(peer, name, kind, 0)
+    ours, theirs = play("ours", name, kind, 0), play(peer, name, kind, 0)
     as_much = theirs.share_of_limit >= ours.share_of_limit
     as_clean = theirs.refused_share <= ours.refused_share
-    assert not (as_much and as_clean), f"{told(ours)}\n{peer}: {told(theirs)}"
+    assert not (as_much and as_clean), f"{describe(ours)}\n{peer}: {describe(theirs)}"
 
 
 def test_a_simulation_repeats_to_the_last_digit() -> None:
     """Else no figure here means anything."""
-    scenario = SCENARIOS["300"].played(Kind.SLIDING)
-    first, again = (simulate(PEERS["AIMD"], scenario, 3, minutes=3) for _ in range(2))
+    scenario = SCENARIOS["300"].with_service(Kind.SLIDING)
+    first, again = (simulate(USUAL_CLIENTS["AIMD"], scenario, 3, minutes=3) for _ in range(2))
     assert first == again

@@ -23,7 +23,7 @@ def span_s(result: Result) -> float:
     return result.accepted_at_s[-1] - result.accepted_at_s[0]
 
 
-def calls_an_image(result: Result) -> float:
+def calls_per_image(result: Result) -> float:
     """Return the calls for each answer, refused ones included."""
     return (len(result.accepted_at_s) + len(result.refused_at_s)) / result.images_answered
 
@@ -32,14 +32,14 @@ def calls_an_image(result: Result) -> float:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_bucket_is_measured_before_a_short_run_is_over(seed: int, hints: Hints) -> None:
     """At most 1.03 calls an image, and as fast as who was told; in the night after as well."""
-    scenario = SHORT.played(Kind.BUCKET, hints)
+    scenario = SHORT.with_service(Kind.BUCKET, hints)
     first = simulate(CLIENTS["ours"], scenario, seed)
     second = simulate(CLIENTS["ours"], scenario, 1_000 + seed, learned=first.learned)
 
-    for night in (first, second):
-        assert night.images_answered == SHORT.images
-        assert calls_an_image(night) <= 1.03
-        assert span_s(night) <= 1.1 * TOLD_S
+    for run in (first, second):
+        assert run.images_answered == SHORT.images
+        assert calls_per_image(run) <= 1.03
+        assert span_s(run) <= 1.1 * TOLD_S
 
 
 @pytest.mark.parametrize("burst_s", [1.0, 2.0, 6.0])
@@ -50,20 +50,20 @@ def test_other_buckets_are_measured_as_well(rpm: int, burst_s: float) -> None:
     scenario = dataclasses.replace(SHORT, rpm=rpm, burst_s=burst_s, images=images)
     told_s = (images - 1) * 60.0 / rpm
     for seed in SEEDS[:3]:
-        night = simulate(CLIENTS["ours"], scenario, seed)
-        assert night.images_answered == images
-        assert calls_an_image(night) <= 1.06
-        assert span_s(night) <= 1.1 * told_s
+        run = simulate(CLIENTS["ours"], scenario, seed)
+        assert run.images_answered == images
+        assert calls_per_image(run) <= 1.06
+        assert span_s(run) <= 1.1 * told_s
 
 
 def test_a_service_far_away_costs_some_refusals_and_no_time() -> None:
     """Whoever hears of a refusal an eighth of a second late has sent more meanwhile."""
-    far = Distance(upload_s=(0.03, 0.09), refused_after_s=0.12, latency_s=(0.2, 0.2), reach_s=0.08)
+    far = Distance(upload_s=(0.03, 0.09), refused_after_s=0.12, latency_s=(0.2, 0.2), connect_s=0.08)
     for seed in SEEDS:
-        night = simulate(CLIENTS["ours"], dataclasses.replace(SHORT, distance=far), seed)
-        assert night.images_answered == SHORT.images
-        assert calls_an_image(night) <= 1.10
-        assert span_s(night) <= 1.15 * TOLD_S
+        run = simulate(CLIENTS["ours"], dataclasses.replace(SHORT, distance=far), seed)
+        assert run.images_answered == SHORT.images
+        assert calls_per_image(run) <= 1.10
+        assert span_s(run) <= 1.15 * TOLD_S
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -71,18 +71,18 @@ def test_what_was_sent_before_the_run_does_not_lower_a_known_limit(kind: Kind) -
     """The same command typed again within the minute meets a quota that is spent already."""
     known = LearnedLimits(requests=LearnedLimit(per_minute=60.0, confirmed=True), latency_s=0.2)
     # Two thirds of what is allowed are gone at once, taken by another client before ours begins.
-    scenario = dataclasses.replace(SHORT, rpm=60, kind=kind, burst_s=10.0, images=240, taken_before=40)
-    night = simulate(CLIENTS["ours"], scenario, 1, learned=known)
+    scenario = dataclasses.replace(SHORT, rpm=60, kind=kind, burst_s=10.0, images=240, requests_before=40)
+    run = simulate(CLIENTS["ours"], scenario, 1, learned=known)
 
-    assert night.images_answered == 240
-    assert span_s(night) <= 285.0
-    assert len(night.refused_at_s) <= 4
+    assert run.images_answered == 240
+    assert span_s(run) <= 285.0
+    assert len(run.refused_at_s) <= 4
 
 
 def test_a_service_without_limits_is_at_full_speed_before_its_first_answer() -> None:
     """Sixteen slots that answer in 0.2 s lose less than one turn against slots that all begin at once."""
     scenario = dataclasses.replace(SHORT, rpm=1_000_000, burst_s=60.0, images=300, max_concurrent=16)
-    night = simulate(CLIENTS["ours"], scenario, 1)
+    run = simulate(CLIENTS["ours"], scenario, 1)
 
     turn_s = 0.2 + 0.006
-    assert span_s(night) <= (300 / 16) * turn_s
+    assert span_s(run) <= (300 / 16) * turn_s

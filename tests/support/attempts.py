@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from errors import ErrorKind
 from models import Failed, Parameter, Prompt, Succeeded, Usage
-from reports.tally import Price, Tally
+from reports.tally import PriceFunction, Tally
 from tests.support.outcomes import BASE, attempt, failed, succeeded
 
 Call = tuple[Prompt, ErrorKind | None]
@@ -27,7 +27,7 @@ def with_settings(prompt: Prompt, *parameters: Parameter) -> Prompt:
     return replace(prompt, parameters=parameters)
 
 
-def a_price(usage: Usage, _: datetime) -> Decimal:
+def example_price(usage: Usage, _: datetime) -> Decimal:
     """A millionth of a dollar for a token of the question, and a thousandth for one of a picture."""
     return usage.input_tokens * Decimal("0.000001") + usage.image_output_tokens * Decimal("0.001")
 
@@ -43,12 +43,12 @@ def image(*calls: Call, key: str = "a.jpg") -> Succeeded | Failed:
     return replace(outcome, attempts=attempts, prompt=last)
 
 
-def twice(*calls: Call, kind: ErrorKind = ErrorKind.BLOCKED) -> Succeeded | Failed:
+def failed_twice(*calls: Call, kind: ErrorKind = ErrorKind.BLOCKED) -> Succeeded | Failed:
     """Return an image that the user's words failed on twice, and then these calls."""
     return image((BASE, kind), (BASE, kind), *calls)
 
 
-def told(outcomes: Iterable[Succeeded | Failed], *, price: Price = a_price) -> Tally:
+def tally_of(outcomes: Iterable[Succeeded | Failed], *, price: PriceFunction = example_price) -> Tally:
     """Return the tally of these images."""
     tally = Tally(price=price)
     for outcome in outcomes:

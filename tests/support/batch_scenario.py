@@ -10,24 +10,24 @@ from pathlib import Path
 from PIL import Image
 
 from costs.budget import Budget
-from costs.token_estimates import answer_length, expected_input_tokens, most_input_tokens
+from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
 from errors import ApiFailure, ErrorKind
 from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
-from processing.api_call import Caller
-from processing.stop_signal import Stop
-from processor import WORKERS_PER_SLOT, Patience, Processor
-from prompt_optimizer import AskAgain, PromptOptimizer
-from prompts.edit_stats import Pool
+from processing.api_call import ApiCaller
+from processing.stop_signal import StopSignal
+from processor import WORKERS_PER_SLOT, Processor, RetrySettings
+from prompt_optimizer import PromptOptimizer, RetryOnce
+from prompts.edit_stats import EditStats
 from prompts.edits import load
-from prompts.policy import Limits
+from prompts.policy import RepairLimits
 from rate_limit.limiter import RateLimiter
-from tests.support.fakes import START, MostJitter, ScriptedModel, utcnow
+from tests.support.fakes import START, MaxJitter, ScriptedModel, utcnow
 from tests.support.virtual_loop import run_virtual
 
 BASE = Prompt(text="Describe the picture")
 
 
-def limited(hint_s: float) -> ApiFailure:
+def rate_limited(hint_s: float) -> ApiFailure:
     """Return a 429 with a hint."""
     return ApiFailure(kind=ErrorKind.RATE_LIMITED, detail="quota", http_status=429, retry_after_s=hint_s)
 
@@ -42,18 +42,18 @@ def failure(kind: ErrorKind) -> ApiFailure:
     return ApiFailure(kind=kind, detail=f"scripted {kind}")
 
 
-def an_optimizer() -> PromptOptimizer:
+def new_optimizer() -> PromptOptimizer:
     """Return an optimizer that knows nothing yet and draws no controls."""
     return PromptOptimizer(
         base=BASE,
         edits=load(),
-        pool=Pool("model", "0" * 64),
+        edit_stats=EditStats("model", "0" * 64),
         rng=random.Random(0),
-        limits=Limits(control_share=0.0),
+        limits=RepairLimits(control_share=0.0),
     )
 
 
-def stored(outcome: Succeeded) -> StoredAnswer:
+def to_stored_answer(outcome: Succeeded) -> StoredAnswer:
     """Return the record of an answer."""
     return StoredAnswer(
         key=outcome.job.key,
@@ -81,12 +81,12 @@ class Scenario:
     retries: int = 5
     rpm: float | None = None
     optimize: bool = False
-    during: Callable[[Stop], None] | None = None
+    on_start: Callable[[StopSignal], None] | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     finished_at: dict[str, float] = field(default_factory=dict)
     processor: Processor | None = None
-    taken: int = 0
-    most_waiting: int = 0
+    taken_count: int = 0
+    max_waiting: int = 0
 
     def play(self) -> "Scenario":
         """Run the batch to its end on the virtual clock."""
@@ -94,73 +94,73 @@ class Scenario:
         return self
 
     async def _play(self) -> None:
-        stop = Stop()
-        if self.during:
-            self.during(stop)
-        caller = Caller(
+        stop = StopSignal()
+        if self.on_start:
+            self.on_start(stop)
+        caller = ApiCaller(
             model=self.model,
-            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, learning=False),
-            purse=Budget(
+            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, is_adaptive=False),
+            budget=Budget(
                 max_requests=None,
                 max_cost=None,
-                prices=None,
-                bounds=answer_length("gemini-3.5-flash-lite", wants_images=False),
+                pricing=None,
+                answer_length=answer_length("gemini-3.5-flash-lite", wants_images=False),
                 sleep=stop.sleep,
                 utcnow=utcnow,
             ),
-            expected_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
-            most_tokens=partial(most_input_tokens, "gemini-3.5-flash-lite"),
+            estimate_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
+            estimate_max_tokens=partial(max_input_tokens, "gemini-3.5-flash-lite"),
             stop=stop,
             max_concurrent=self.slots,
             utcnow=utcnow,
         )
         processor = Processor(
             caller=caller,
-            reviser=an_optimizer() if self.optimize else AskAgain(),
+            reviser=new_optimizer() if self.optimize else RetryOnce(),
             answers=self,
-            keep=self._keep,
+            store=self._store,
             stop=stop,
             prompt=BASE,
             workers=WORKERS_PER_SLOT * self.slots,
-            patience=Patience(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
-            rng=MostJitter(),
+            retry_settings=RetrySettings(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
+            rng=MaxJitter(),
         )
         self.processor = processor
         await processor.run(self._jobs())
-        assert caller.in_flight == processor.waiting == 0
+        assert caller.in_flight == processor.waiting_count == 0
 
-    async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
-        stands()
+    async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+        on_stored()
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
 
-    def known_among(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
+    def filter_known(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
         """Know none, as an empty journal does: what is kept meanwhile is for the processor to know."""
         return ()
 
-    async def recall(self, sha256: str) -> StoredAnswer | None:
+    async def find_answer(self, sha256: str) -> StoredAnswer | None:
         """Return the answer that this batch has to the same bytes."""
         for outcome in self.outcomes:
             if isinstance(outcome, Succeeded) and outcome.content.sha256 == sha256:
-                return stored(outcome)
+                return to_stored_answer(outcome)
         return None
 
     def _jobs(self) -> Iterator[ImageJob]:
         for number, name in enumerate(self.names):
-            self.most_waiting = max(self.most_waiting, self.processor.waiting if self.processor else 0)
+            self.max_waiting = max(self.max_waiting, self.processor.waiting_count if self.processor else 0)
             path = self.folder / name
             if not path.exists():
                 Image.new("RGB", (2, 2), (number % 256, number // 256, 0)).save(path)
-            self.taken += 1
+            self.taken_count += 1
             yield ImageJob(key=name, path=path, size_bytes=path.stat().st_size, mtime_ns=0)
 
-    def of(self, key: str) -> Outcome:
+    def outcome_of(self, key: str) -> Outcome:
         """Return the one outcome of an image."""
         (outcome,) = [outcome for outcome in self.outcomes if outcome.job.key == key]
         return outcome
 
-    def attempts(self, key: str) -> tuple[Attempt, ...]:
+    def attempts_of(self, key: str) -> tuple[Attempt, ...]:
         """Return the calls made for an image that was not reused."""
-        outcome = self.of(key)
+        outcome = self.outcome_of(key)
         assert not isinstance(outcome, Reused)
         return outcome.attempts

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from costs.budget import Budget, Reservation
-from costs.pricing import Tariff, tariff_of
+from costs.pricing import ModelPricing, find_pricing
 from costs.token_estimates import answer_length
 from errors import FatalError
 from models import Usage
-from processing.stop_signal import Stop
+from processing.stop_signal import StopSignal
 
 TODAY = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MODEL = "gemini-3.5-flash-lite"
@@ -19,41 +19,41 @@ PICTURES = "gemini-nano-banana-2.1"
 INPUT_TOKENS = 1200
 
 
-def tariff(model: str = MODEL) -> Tariff:
+def load_pricing(model: str = MODEL) -> ModelPricing:
     """Return real prices."""
-    found = tariff_of(model)
-    assert found is not None
-    return found
+    pricing = find_pricing(model)
+    assert pricing is not None
+    return pricing
 
 
-def budget(
+def new_budget(
     max_cost: Decimal | str | None = None,
     *,
     max_requests: int | None = None,
     model: str = MODEL,
-    stop: Stop | None = None,
+    stop: StopSignal | None = None,
 ) -> Budget:
     """Return a budget at today's prices."""
     return Budget(
         max_requests=max_requests,
         max_cost=None if max_cost is None else Decimal(max_cost),
-        prices=tariff(model),
-        bounds=answer_length(model, wants_images=model == PICTURES),
-        sleep=(stop or Stop()).sleep,
+        pricing=load_pricing(model),
+        answer_length=answer_length(model, wants_images=model == PICTURES),
+        sleep=(stop or StopSignal()).sleep,
         utcnow=lambda: TODAY,
     )
 
 
-def took(output_tokens: int, *, pictures: int = 0) -> Usage:
+def make_usage(output_tokens: int, *, pictures: int = 0) -> Usage:
     """Return what a call took."""
     return Usage(input_tokens=INPUT_TOKENS, output_tokens=output_tokens, image_output_tokens=pictures)
 
 
 @dataclass(kw_only=True)
-class Night:
+class SimulatedRun:
     """Many images, each asked about until it is answered, and what that truly cost."""
 
-    purse: Budget
+    budget: Budget
     model: str
     rng: random.Random
     endings: str
@@ -63,31 +63,31 @@ class Night:
     answered: int = 0
     refusals: list[FatalError] = field(default_factory=list)
 
-    async def image(self) -> None:
+    async def process_image(self) -> None:
         """Ask until there is an answer or no money."""
         while True:
             try:
-                reservation = await self.purse.reserve(input_tokens=INPUT_TOKENS)
+                reservation = await self.budget.reserve(input_tokens=INPUT_TOKENS)
             except FatalError as error:
                 self.refusals.append(error)
                 return
             await asyncio.sleep(self.rng.uniform(0, 5))
-            if self.end(reservation):
+            if self.end_call(reservation):
                 return
 
-    def end(self, reservation: Reservation) -> bool:
+    def end_call(self, reservation: Reservation) -> bool:
         """End a call in some way; return whether the image has its answer."""
         ending = self.rng.choice(self.endings)
         self.sent += ending != "n"
         if ending in "nr":  # not sent, refused
-            reservation.unused(sent=ending == "r")
+            reservation.release(sent=ending == "r")
             return False
         bound = reservation.max_output_tokens or 3000
         output = bound if ending in "cl" else self.rng.randint(1, min(bound, 3000))  # cut off, lost
-        usage = took(output, pictures=self.rng.randint(0, output) if self.model == PICTURES else 0)
-        self.true_cost += tariff(self.model).cost(usage, TODAY)
+        usage = make_usage(output, pictures=self.rng.randint(0, output) if self.model == PICTURES else 0)
+        self.true_cost += load_pricing(self.model).cost(usage, TODAY)
         if ending == "l":
-            reservation.lost()
+            reservation.settle_unknown()
             return False
         reservation.settle(usage)
         self.answered += ending == "a"
@@ -97,4 +97,4 @@ class Night:
         """Ask about so many at once."""
         async with asyncio.TaskGroup() as group:
             for _ in range(images):
-                group.create_task(self.image())
+                group.create_task(self.process_image())

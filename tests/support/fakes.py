@@ -20,7 +20,7 @@ def utcnow() -> datetime:
     return START + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-class MostJitter(random.Random):
+class MaxJitter(random.Random):
     """Draws the upper end of every range: the longest wait that may happen."""
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
@@ -28,7 +28,7 @@ class MostJitter(random.Random):
         return b
 
 
-class NoJitter(random.Random):
+class MinJitter(random.Random):
     """Draws the lower end of every range: the shortest wait that may happen."""
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002

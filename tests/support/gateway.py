@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serve(handler: Handler) -> AsyncIterator[str]:
     """Yield the base URL of a server that hands every request to ``handler``."""
     application = web.Application(client_max_size=64 * 2**20)
     application.router.add_route("*", "/{anything:.*}", handler)
@@ -27,7 +27,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def answering(
+def always_answer(
     status: int, body: bytes | str = b"", content_type: str = "application/json", **headers: str
 ) -> Handler:
     """Return a handler that always says the same."""
@@ -65,15 +65,17 @@ class Gateway:
         if not request.path.startswith(self.prefix):
             return web.Response(status=404, text="no such route")
         url = self.target + request.path_qs.removeprefix(self.prefix)
-        kept = {name: value for name, value in request.headers.items() if _travels(name)}
+        headers = {name: value for name, value in request.headers.items() if _is_forwarded(name)}
         async with aiohttp.ClientSession() as session:
             sent = session.request(
-                request.method, url, data=aiohttp.BytesPayload(await request.read()), headers=kept
+                request.method, url, data=aiohttp.BytesPayload(await request.read()), headers=headers
             )
             async with sent as response:
                 body = self.change(request.method, request.path, await response.read())
                 back = {
-                    name: self._outward(value) for name, value in response.headers.items() if _travels(name)
+                    name: self._outward(value)
+                    for name, value in response.headers.items()
+                    if _is_forwarded(name)
                 }
                 return web.Response(status=response.status, body=body, headers=back)
 
@@ -82,5 +84,5 @@ class Gateway:
         return value.replace("/upload/", f"{self.prefix}/upload/") if value.startswith(self.target) else value
 
 
-def _travels(header: str) -> bool:
+def _is_forwarded(header: str) -> bool:
     return header.lower() not in {"host", "content-length", "transfer-encoding", "date", "server"}

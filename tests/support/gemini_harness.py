@@ -41,12 +41,12 @@ Source: gemini-api.md, sections 1.5 and 4 (Google's pages on thinking and on mod
 IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
 
 
-class ThroughTheSdk(GeminiClient):
+class SdkClient(GeminiClient):
     """The client as it would be if the SDK asked about small images too: the measure of our own way."""
 
     _genai: "genai.Client | None" = None
 
-    async def _ask_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+    async def _send_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
         from google.genai import types  # noqa: PLC0415
 
         from gemini.sdk import open_sdk  # noqa: PLC0415
@@ -85,9 +85,9 @@ class ThroughTheSdk(GeminiClient):
         return types.ThinkingConfig(thinking_level=types.ThinkingLevel(level))
 
 
-Road = type[GeminiClient]
-ROADS: tuple[Road, ...] = (GeminiClient, ThroughTheSdk)
-each_road = pytest.mark.parametrize("road", ROADS, ids=["our own body", "the SDK's"])
+ClientClass = type[GeminiClient]
+CLIENT_CLASSES: tuple[ClientClass, ...] = (GeminiClient, SdkClient)
+each_client_class = pytest.mark.parametrize("client_class", CLIENT_CLASSES, ids=["our own body", "the SDK's"])
 """What must hold for both holds for our own way because it is the SDK's."""
 
 
@@ -104,25 +104,25 @@ def ask(
     model: str = TEXT_MODEL,
     key: str = KEY,
     url: Callable[[str], str] = str,
-    asked: GenerationRequest | None = None,
-    road: Road = GeminiClient,
+    question: GenerationRequest | None = None,
+    client_class: ClientClass = GeminiClient,
 ) -> Generation:
     """Put one request to an emulator and return the answer, or raise what the client raises."""
 
     async def call() -> Generation:
         async with emulator:
-            client = road(
+            client = client_class(
                 api_key=key,
                 model=model,
                 base_url=url(emulator.base_url),
                 wants_images=produces_images(model),
             )
             async with client:
-                return await client.generate(asked or request())
+                return await client.generate(question or request())
 
     return asyncio.run(call())
 
 
-def one(fault: Fault, **options: object) -> Emulator:
+def emulator_with(fault: Fault, **options: object) -> Emulator:
     """Return an emulator whose first call meets this fault."""
     return Emulator(plan=FaultPlan(per_call={0: fault}), **options)  # type: ignore[arg-type]

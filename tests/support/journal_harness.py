@@ -32,7 +32,7 @@ from storage.journal import Journal, Plan, Selection
 START = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 USAGE = Usage(input_tokens=1120, output_tokens=10)
 
-Verdict = ErrorKind | str
+Ending = ErrorKind | str
 """How the world ends an image: failed with this class, or the word ``deferred`` or ``answered``."""
 
 
@@ -71,7 +71,7 @@ def an_attempt(number: int = 1, *, prompt: Prompt | None = None, kind: ErrorKind
 
 
 @dataclass(slots=True)
-class Night:
+class PlayedRun:
     """What one run planned, asked and hashed."""
 
     plan: Plan
@@ -88,8 +88,8 @@ class World:
         self.output = folder / "output"
         self.images.mkdir()
         self.ledger: list[StoredAnswer] = []
-        self.verdicts: dict[str, Verdict] = {}
-        self.nights = 0
+        self.endings: dict[str, Ending] = {}
+        self.runs_played = 0
 
     @property
     def journal_path(self) -> Path:
@@ -108,60 +108,61 @@ class World:
         """Return the text that stands as the image's answer."""
         return (self.output / f"successful/{name}_result.txt").read_text()
 
-    def found(self) -> Iterator[ImageJob]:
+    def find_images(self) -> Iterator[ImageJob]:
         """Yield every file of the input directory as a job."""
         for path in sorted(path for path in self.images.rglob("*") if path.is_file()):
             stat = path.stat()
             key = path.relative_to(self.images).as_posix()
             yield ImageJob(key=key, path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
-    def stands(self, artefact: Artefact) -> bool:
+    def is_present(self, artefact: Artefact) -> bool:
         """Say whether the file is there with its size."""
         path = self.output / artefact.path
         return path.is_file() and path.stat().st_size == artefact.size_bytes
 
-    def proves(self, artefact: Artefact) -> bool:
+    def has_expected_hash(self, artefact: Artefact) -> bool:
         """Say whether the file is there with its bytes."""
         return (
-            self.stands(artefact) and sha256_of((self.output / artefact.path).read_bytes()) == artefact.sha256
+            self.is_present(artefact)
+            and sha256_of((self.output / artefact.path).read_bytes()) == artefact.sha256
         )
 
     def open(self, run: RunInfo) -> Journal:
         """Open the journal as the program does, the ledger read where it must be."""
-        journal = Journal.open(self.journal_path, run=run, stands=self.stands, utcnow=lambda: START)
+        journal = Journal.open(self.journal_path, run=run, is_present=self.is_present, utcnow=lambda: START)
         if journal.needs_ledger:
-            journal.adopt(self.ledger, self.proves)
+            journal.import_ledger(self.ledger, self.has_expected_hash)
         return journal
 
-    def night(
+    def play_run(
         self, *, prompt: str = "describe", dry_run: bool = False, selection: Selection | None = None
-    ) -> Night:
+    ) -> PlayedRun:
         """Play one whole run."""
-        self.nights += 1
-        run = run_info(self.nights, prompt=prompt, dry_run=dry_run)
+        self.runs_played += 1
+        run = run_info(self.runs_played, prompt=prompt, dry_run=dry_run)
         with self.open(run) as journal:
             journal.begin_run()
             hashed: list[str] = []
             plan = journal.plan(
-                self.found(), selection=selection or Selection(), hash_file=self._hasher(hashed)
+                self.find_images(), selection=selection or Selection(), hash_file=self._hasher(hashed)
             )
-            night = Night(plan, hashed=hashed)
+            played = PlayedRun(plan, hashed=hashed)
             for job, answer in journal.copies():
                 self.copy(journal, run, job, answer)
-                night.copied.append(job.key)
+                played.copied.append(job.key)
             for job in journal.jobs():
-                self._do(journal, run, job, night)
+                self._process(journal, run, job, played)
             journal.end_run(exit_code=0, ended_at=START)
-        return night
+        return played
 
     def finish(self, journal: Journal, run: RunInfo, outcome: Outcome) -> None:
         """Store and record one outcome."""
         artefacts: tuple[Artefact, ...] = ()
-        kept: tuple[Artefact, ...] = ()
-        finished_at = START + timedelta(days=self.nights)
+        moved_to_history: tuple[Artefact, ...] = ()
+        finished_at = START + timedelta(days=self.runs_played)
         if isinstance(outcome, Succeeded):
-            artefacts, kept = self.store(journal, run, outcome, finished_at)
-        journal.record(outcome, artefacts, finished_at=finished_at, kept=kept)
+            artefacts, moved_to_history = self.store(journal, run, outcome, finished_at)
+        journal.record_one(outcome, artefacts, finished_at=finished_at, moved_to_history=moved_to_history)
 
     def store(
         self, journal: Journal, run: RunInfo, outcome: Succeeded, finished_at: datetime
@@ -187,9 +188,9 @@ class World:
                 dry_run=run.dry_run,
             )
         )
-        kept = self._move(journal.replaced(outcome.job.key), run)
+        moved_to_history = self._move(journal.find_replaced(outcome.job.key), run)
         self._write(artefact.path, data)
-        return (artefact,), kept
+        return (artefact,), moved_to_history
 
     def copy(self, journal: Journal, run: RunInfo, job: ImageJob, answer: StoredAnswer) -> None:
         """Put an answer in place under another name, after comparing its bytes."""
@@ -206,9 +207,9 @@ class World:
                 artefacts=(artefact,),
             )
         )
-        kept = self._move(journal.replaced(job.key), run)
+        moved_to_history = self._move(journal.find_replaced(job.key), run)
         self._write(artefact.path, data)
-        journal.record_copy(job, answer, (artefact,), kept=kept)
+        journal.record_copy(job, answer, (artefact,), moved_to_history=moved_to_history)
 
     def succeeded(self, job: ImageJob, prompt: str = "describe", text: str | None = None) -> Succeeded:
         """Return the outcome of an image that is answered by a text naming its bytes."""
@@ -221,33 +222,33 @@ class World:
             attempts=(an_attempt(),),
         )
 
-    def _do(self, journal: Journal, run: RunInfo, job: ImageJob, night: Night) -> None:
+    def _process(self, journal: Journal, run: RunInfo, job: ImageJob, played: PlayedRun) -> None:
         answer = journal.find_answer(sha256_of(job.path.read_bytes()))
         if answer:
             self.copy(journal, run, job, answer)
-            night.copied.append(job.key)
+            played.copied.append(job.key)
             return
-        night.calls.append(job.key)
+        played.calls.append(job.key)
         self.finish(journal, run, self._outcome(job, run.prompt))
 
     def _outcome(self, job: ImageJob, prompt: str) -> Outcome:
-        verdict = self.verdicts.get(job.key, "answered")
-        if isinstance(verdict, ErrorKind):
-            return failed(job, verdict, data=job.path.read_bytes())
-        if verdict == "deferred":
+        ending = self.endings.get(job.key, "answered")
+        if isinstance(ending, ErrorKind):
+            return failed(job, ending, data=job.path.read_bytes())
+        if ending == "deferred":
             return deferred(job, attempts=(an_attempt(kind=ErrorKind.SERVER),))
         return self.succeeded(job, prompt)
 
     def _move(self, artefacts: Sequence[Artefact], run: RunInfo) -> tuple[Artefact, ...]:
-        kept = []
+        moved = []
         for artefact in artefacts:
             source = self.output / artefact.path
             target = replace(artefact, path=f"metadata/history/{run.run_id}/{artefact.path}")
             if source.exists():
                 (self.output / target.path).parent.mkdir(parents=True, exist_ok=True)
                 source.rename(self.output / target.path)
-                kept.append(target)
-        return tuple(kept)
+                moved.append(target)
+        return tuple(moved)
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.output / name

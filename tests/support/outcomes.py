@@ -139,9 +139,9 @@ def picture(kind: str = "PNG", shade: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def archiver(root: Path, number: int = 1, *, dry_run: bool = False, beside_real: bool = False) -> Archiver:
+def archiver(root: Path, number: int = 1, *, dry_run: bool = False, has_real_run: bool = False) -> Archiver:
     """Return the archiver of one night."""
-    return Archiver(output_dir=root, run=run_info(number, dry_run=dry_run), beside_real=beside_real)
+    return Archiver(output_dir=root, run=run_info(number, dry_run=dry_run), has_real_run=has_real_run)
 
 
 def files(root: Path, *tops: str) -> dict[str, bytes]:
@@ -161,7 +161,7 @@ def names(root: Path, *tops: str) -> set[str]:
 
 def only_answer(store: Archiver) -> StoredAnswer:
     """Return the one answer in the ledger."""
-    (answer,) = store.ledger()
+    (answer,) = store.read_ledger()
     return answer
 
 

@@ -5,70 +5,72 @@ from collections.abc import Iterator, Sequence
 
 from errors import ErrorKind
 from models import Parameter
-from prompts.candidates import Trials
-from prompts.edit_stats import Pool
+from prompts.candidates import CandidatePool
+from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN
-from prompts.policy import Failure, GiveUp, ImageStory, Limits, Policy, Step
-from prompts.rules import CURABLE
+from prompts.policy import Failure, FailureHistory, GiveUp, Policy, RepairLimits, Step
+from prompts.rules import CURABLE_KINDS
 
 EDITS = tuple(f"edit_{n}" for n in range(10))
-NO_CONTROL = Limits(control_share=0.0)
-PLAIN_KINDS = sorted(CURABLE)
+NO_CONTROL = RepairLimits(control_share=0.0)
+PLAIN_KINDS = sorted(CURABLE_KINDS)
 
 
-def empty_pool() -> Pool:
+def empty_stats() -> EditStats:
     """Return a pool that knows nothing."""
-    return Pool("model", "0" * 64)
+    return EditStats("model", "0" * 64)
 
 
 def policy(
-    pool: Pool | None = None,
+    edit_stats: EditStats | None = None,
     *,
     seed: int = 0,
-    limits: Limits | None = None,
-    offers: Sequence[str] = EDITS,
-    neutral: Sequence[str] = (),
+    limits: RepairLimits | None = None,
+    edits: Sequence[str] = EDITS,
+    neutral_edits: Sequence[str] = (),
     parameters: Sequence[Parameter] = (),
-    trials: Trials | None = None,
+    candidates: CandidatePool | None = None,
 ) -> Policy:
     """Return a policy that offers the same edits to every class."""
     return Policy(
-        pool=pool or empty_pool(),
-        offers=dict.fromkeys(CURABLE, tuple(offers)),
+        edit_stats=edit_stats or empty_stats(),
+        edits_by_kind=dict.fromkeys(CURABLE_KINDS, tuple(edits)),
         rng=random.Random(seed),
         limits=limits,
-        neutral=neutral,
+        neutral_edits=neutral_edits,
         parameters=parameters,
-        trials=trials,
+        candidates=candidates,
     )
 
 
-def first(kind: ErrorKind, reason: str = "") -> ImageStory:
+def failed_once(kind: ErrorKind, reason: str = "") -> FailureHistory:
     """Return the story of an image that failed once."""
-    return ImageStory(failures=(Failure(kind=kind, reason=reason),))
+    return FailureHistory(failures=(Failure(kind=kind, reason=reason),))
 
 
-def twice(kind: ErrorKind) -> ImageStory:
+def failed_twice(kind: ErrorKind) -> FailureHistory:
     """Return the story of an image that failed consistently."""
-    return first(kind).then(ASK_AGAIN, Failure(kind=kind))
+    return failed_once(kind).with_failure(ASK_AGAIN, Failure(kind=kind))
 
 
 def steps(
     chooser: Policy, failures: Sequence[Failure], *, learn: bool = True
-) -> Iterator[tuple[ImageStory, Step]]:
+) -> Iterator[tuple[FailureHistory, Step]]:
     """Let an image fail in these ways; yield each step with the story it was chosen for."""
-    story = ImageStory(failures=(failures[0],))
+    history = FailureHistory(failures=(failures[0],))
     for failure in [*failures[1:], failures[-1]]:
-        step = chooser.next(story)
-        yield story, step
+        step = chooser.next_step(history)
+        yield history, step
         if isinstance(step, GiveUp):
             return
         if learn:
-            chooser.learn(story, step.arm, rescued=False)
-        story = story.then(step.arm, failure)
+            chooser.learn(history, step.arm, rescued=False)
+        history = history.with_failure(step.arm, failure)
 
 
-def teach(pool: Pool, arm: str, *, rescues: int, failures: int, kind: ErrorKind = ErrorKind.BLOCKED) -> None:
+def teach(
+    edit_stats: EditStats, arm: str, *, rescues: int, failures: int, kind: ErrorKind = ErrorKind.BLOCKED
+) -> None:
     """Let an arm have these outcomes, each the first on its image."""
     for n in range(rescues + failures):
-        pool.learn(kind, (), arm, rescued=n < rescues)
+        edit_stats.learn(kind, (), arm, rescued=n < rescues)

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from app.prompt_proposer import Manner, Rewriter, rewritten
-from costs.budget import Budget, Prices
-from costs.optimizer_budget import Allowance
+from app.prompt_proposer import PromptProposer, ProposerOptions, proposing
+from costs.budget import Budget
+from costs.optimizer_budget import OptimizerBudget
+from costs.pricing import ModelPricing
 from errors import ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Prompt, Usage
-from processing.stop_signal import Stop
+from processing.stop_signal import StopSignal
 from prompt_optimizer import PromptOptimizer
-from prompts.candidates import ENOUGH_IMAGES, Trials
-from prompts.edit_stats import Pool
+from prompts.candidates import MIN_FAILED_IMAGES, CandidatePool
+from prompts.edit_stats import EditStats
 from prompts.edits import load
 from rate_limit.limiter import RateLimiter
 from reports.tally import Tally
-from tests.support.budgets import TODAY, budget, tariff
-from tests.support.fakes import START, MostJitter
+from tests.support.budgets import TODAY, load_pricing, new_budget
+from tests.support.fakes import START, MaxJitter
 from tests.support.virtual_loop import run_virtual
 
 BASE = Prompt(text="Describe the picture")
@@ -30,89 +31,91 @@ Result = ApiFailure | FatalError | str
 
 
 @dataclass(slots=True, kw_only=True)
-class AskedModel:
+class ScriptedProposer:
     """Answers question after question with what is scripted, the last for ever."""
 
     results: Sequence[Result]
-    takes_s: float = 1.0
+    delay_s: float = 1.0
     requests: list[GenerationRequest] = field(default_factory=list)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Answer or raise."""
         result = self.results[min(len(self.requests), len(self.results) - 1)]
         self.requests.append(request)
-        await asyncio.sleep(self.takes_s)
+        await asyncio.sleep(self.delay_s)
         if isinstance(result, str):
             return Generation(text=result, usage=TOOK)
         raise result
 
 
-class World:
+class ProposerScenario:
     """A run without images: the optimizer, and the model beside it."""
 
     def __init__(
         self,
         *results: Result,
-        takes_s: float = 1.0,
-        most: str = "0.25",
+        delay_s: float = 1.0,
+        max_cost: str = "0.25",
         model: str = OPTIMIZER,
-        purse: Budget | None = None,
-        prices: Prices | None = None,
+        run_budget: Budget | None = None,
+        prices: ModelPricing | None = None,
         is_priced: bool = True,
     ) -> None:
-        self.stop, self.tally = Stop(), Tally()
+        self.stop, self.tally = StopSignal(), Tally()
         self.optimizer = PromptOptimizer(
             base=BASE,
             edits=load(),
-            pool=Pool("m", "0" * 64),
+            edit_stats=EditStats("m", "0" * 64),
             rng=random.Random(0),
-            trials=Trials(prompt=BASE.text, asks=True),
+            candidates=CandidatePool(prompt=BASE.text, can_request=True),
         )
-        self.model = AskedModel(results=results, takes_s=takes_s)
+        self.model = ScriptedProposer(results=results, delay_s=delay_s)
         self.limiter = RateLimiter(max_concurrent=2, sleep=self.stop.sleep)
-        self.purse = purse or budget()
-        self.allowance = Allowance(
-            purse=self.purse,
-            prices=(prices or tariff(OPTIMIZER)) if is_priced else None,
-            max_cost=Decimal(most),
+        self.run_budget = run_budget or new_budget()
+        self.optimizer_budget = OptimizerBudget(
+            run_budget=self.run_budget,
+            pricing=(prices or load_pricing(OPTIMIZER)) if is_priced else None,
+            max_cost=Decimal(max_cost),
             utcnow=lambda: TODAY,
         )
-        self.rewriter = Rewriter(
+        self.proposer = PromptProposer(
             optimizer=self.optimizer,
-            asks=self.model,
+            model=self.model,
             limiter=self.limiter,
-            allowance=self.allowance,
-            manner=Manner(model=model, is_runs_own=model == "own", timeout_s=180.0, max_timeout_s=600.0),
-            told=self.tally.add_proposal,
+            budget=self.optimizer_budget,
+            options=ProposerOptions(
+                model=model, is_run_model=model == "own", timeout_s=180.0, max_timeout_s=600.0
+            ),
+            on_usage=self.tally.add_proposal,
             stop=self.stop,
-            rng=MostJitter(),
+            rng=MaxJitter(),
         )
 
     @property
     def outcomes(self) -> list[str]:
         """Return what became of each proposal."""
-        return [one.outcome.value for one in self.optimizer.trials.proposals()]
+        return [one.status.value for one in self.optimizer.candidates.reportable_candidates()]
 
     def fail(
-        self, images: int = ENOUGH_IMAGES, kind: ErrorKind = ErrorKind.BLOCKED, words: str = "no"
+        self, images: int = MIN_FAILED_IMAGES, kind: ErrorKind = ErrorKind.BLOCKED, detail: str = "no"
     ) -> None:
         """Let so many images fail twice alike."""
         for _ in range(images):
-            repair, attempts = self.optimizer.begin(), list[Attempt]()
+            repair, attempts = self.optimizer.begin_image(), list[Attempt]()
             for _ in range(2):
-                attempts.append(failed(kind, len(attempts) + 1, words))
-                repair.failed(attempts)
+                attempts.append(failed(kind, len(attempts) + 1, detail))
+                repair.on_failure(attempts)
                 repair.revise(BASE, attempts)
 
     def run(self, *steps: Coroutine[Any, Any, None]) -> float:
         """Ask while the steps last; return when the block was left, in seconds."""
 
         async def main() -> float:
-            async with rewritten(self.rewriter):
+            async with proposing(self.proposer):
                 await asyncio.sleep(0)
                 for step in steps:
                     await step
-            self.figures = self.limiter.figures()
+            self.rate_limit_stats = self.limiter.stats()
             return asyncio.get_running_loop().time()
 
         return run_virtual(main())
@@ -124,10 +127,10 @@ class World:
         await asyncio.sleep(seconds)
 
 
-def failed(kind: ErrorKind, number: int, words: str) -> Attempt:
+def failed(kind: ErrorKind, number: int, detail: str) -> Attempt:
     """Return a call that failed so."""
     begun = Attempt(number=number, started_at=START, seconds=1.0, prompt=BASE, timeout_s=1.0)
-    return replace(begun, kind=kind, detail=words)
+    return replace(begun, kind=kind, detail=detail)
 
 
 def network() -> ApiFailure:

@@ -18,7 +18,7 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def limited(hint_s: float | None = None, *quota_ids: str, value: int | None = None) -> ApiFailure:
+def rate_limited(hint_s: float | None = None, *quota_ids: str, value: int | None = None) -> ApiFailure:
     """Return a 429 that names these quotas."""
     return ApiFailure(
         kind=ErrorKind.RATE_LIMITED,
@@ -41,7 +41,7 @@ def new_limiter(
     tpm: float | None = None,
     max_concurrent: int = 1_000,
     outage_patience_s: float = 900.0,
-    learning: bool = False,
+    is_adaptive: bool = False,
 ) -> RateLimiter:
     """Return a limiter that paces nothing by itself unless told to."""
     return RateLimiter(
@@ -50,38 +50,38 @@ def new_limiter(
         max_concurrent=max_concurrent,
         sleep=asyncio.sleep,
         outage_patience_s=outage_patience_s,
-        learning=learning,
+        is_adaptive=is_adaptive,
     )
 
 
-async def sent(limiter: RateLimiter, *, tokens: int = 1_000, retry: bool = False) -> Permit:
+async def send(limiter: RateLimiter, *, tokens: int = 1_000, retry: bool = False) -> Permit:
     """Return the permit of a request that leaves as soon as it may."""
     permit = await limiter.acquire(tokens=tokens, retry=retry)
-    permit.sent()
+    permit.on_sent()
     return permit
 
 
 async def answer(limiter: RateLimiter, *, tokens: int = 1_000, seconds: float = 1.0) -> None:
     """Make a call that is answered."""
-    permit = await sent(limiter, tokens=tokens)
+    permit = await send(limiter, tokens=tokens)
     await asyncio.sleep(seconds)
-    permit.answered(input_tokens=tokens, seconds=seconds)
+    permit.on_success(input_tokens=tokens, seconds=seconds)
 
 
 async def refuse(
     limiter: RateLimiter, failure: ApiFailure, *, retry: bool = False, upload_bytes: int = 0
 ) -> None:
     """Make a call that fails at once."""
-    permit = await sent(limiter, retry=retry)
-    permit.failed(failure, seconds=0.0, upload_bytes=upload_bytes)
+    permit = await send(limiter, retry=retry)
+    permit.on_failure(failure, seconds=0.0, upload_bytes=upload_bytes)
 
 
-async def starts(limiter: RateLimiter, count: int) -> list[float]:
+async def list_start_times(limiter: RateLimiter, count: int) -> list[float]:
     """Let so many callers ask at once; return when each was let go."""
     times: list[float] = []
 
     async def caller() -> None:
-        await sent(limiter)
+        await send(limiter)
         times.append(now_s())
 
     async with asyncio.TaskGroup() as group:

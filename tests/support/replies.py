@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from gemini.response_parser import read_answer
+from gemini.response_parser import parse_response
 from models import Generation
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -47,15 +47,15 @@ def reply(*parts: Any, finish: str | None = "STOP", **more: Any) -> dict[str, An
 def read(body: Any, *, wants_images: bool = False) -> Generation | ErrorKind | StopReason:
     """Return the answer, or what it is instead."""
     try:
-        return read_answer(body, wants_images=wants_images)
+        return parse_response(body, wants_images=wants_images)
     except ApiFailure as failure:
         return failure.kind
     except FatalError as error:
         return error.reason
 
 
-def failed(body: Any, *, wants_images: bool = False) -> ApiFailure:
+def failure_of(body: Any, *, wants_images: bool = False) -> ApiFailure:
     """Return the failure that a reply is."""
     with pytest.raises(ApiFailure) as caught:
-        read_answer(body, wants_images=wants_images)
+        parse_response(body, wants_images=wants_images)
     return caught.value

@@ -14,7 +14,7 @@ from reports.run_report import (
     ProcessingStats,
     Tally,
     TreeTotals,
-    processing_stats,
+    build_processing_stats,
 )
 from tests.support.outcomes import (
     BASE,
@@ -38,7 +38,7 @@ def schema(name: str) -> Any:
     return document
 
 
-def check(path: Path) -> Any:
+def load_checked(path: Path) -> Any:
     """Validate a document on the disk by the schema of its name; return it."""
     document = json.loads(path.read_bytes())
     Draft202012Validator(schema(path.stem)).validate(document)
@@ -53,7 +53,7 @@ def stored_answer() -> StoredAnswer:
     )  # fmt: skip
 
 
-def tallied(*outcomes: Outcome) -> Tally:
+def tally_of(*outcomes: Outcome) -> Tally:
     """Return the tally of these outcomes."""
     tally = Tally()
     for outcome in outcomes:
@@ -75,7 +75,7 @@ def plan_for(tally: Tally, *, not_started: int = 0, answered: int = 0, known: in
 
 def stats_of(tally: Tally, plan: PlanCounts | None = None, stop: FatalError | None = None) -> ProcessingStats:
     """Return the document about a run of 90 seconds."""
-    return processing_stats(
+    return build_processing_stats(
         run=run_info(),
         ended_at=START + timedelta(seconds=90),
         tally=tally,
@@ -85,9 +85,9 @@ def stats_of(tally: Tally, plan: PlanCounts | None = None, stop: FatalError | No
     )
 
 
-def mixed() -> Tally:
+def mixed_tally() -> Tally:
     """Return the tally of a run in which everything happened that can."""
-    tally = tallied(
+    tally = tally_of(
         succeeded("a.jpg"),
         succeeded("b.jpg", kinds=(ErrorKind.SERVER, ErrorKind.SERVER, ErrorKind.TIMEOUT)),
         succeeded("c.jpg", kinds=(ErrorKind.BLOCKED, ErrorKind.BLOCKED), prompt=SOFT),
@@ -97,8 +97,8 @@ def mixed() -> Tally:
         deferred("g.jpg", ErrorKind.RATE_LIMITED, ErrorKind.RATE_LIMITED),
         deferred("h.jpg"),
     )
-    tally.lose(succeeded("i.jpg"))
+    tally.record_unsaved(succeeded("i.jpg"))
     for number in range(9):
-        tally.pass_over("hidden", Path(f"photos/.{number}"))
-    tally.pass_over("link_loop", Path("photos/\udcff"))
+        tally.skip("hidden", Path(f"photos/.{number}"))
+    tally.skip("link_loop", Path("photos/\udcff"))
     return tally

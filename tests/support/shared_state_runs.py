@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rate_limit.shared import QuotaMemory, Scope
-from rate_limit.types import LearnedLimit, LearnedLimits, Neighbour
+from rate_limit.types import LearnedLimit, LearnedLimits, PeerStatus
 from tests.support.fakes import START
 
 FOUND = LearnedLimits(
@@ -15,10 +15,10 @@ FOUND = LearnedLimits(
     tokens=LearnedLimit(per_minute=250_000.0, named=True),
     latency_s=4.5,
 )
-BUSY = Neighbour(requests_60s=150.0, demand_rpm=float("inf"))
+BUSY = PeerStatus(requests_60s=150.0, demand_rpm=float("inf"))
 
 
-class Nights:
+class RunSequence:
     """Runs on one file, at times that the test chooses."""
 
     def __init__(self, folder: Path) -> None:
@@ -26,20 +26,20 @@ class Nights:
         self.now = START
         self._count = 0
 
-    def run(self, *, key: str = "0123456789abcdef", model: str = "gemini-3.6-flash") -> QuotaMemory:
+    def new_memory(self, *, key: str = "0123456789abcdef", model: str = "gemini-3.6-flash") -> QuotaMemory:
         """Return the memory as one more run sees it."""
         self._count += 1
         scope = Scope(fingerprint=key, model=model)
         return QuotaMemory(self.path, scope=scope, run_id=f"run {self._count}", utcnow=self._utcnow)
 
-    def later(self, **units: float) -> None:
+    def advance_clock(self, **duration: float) -> None:
         """Move the wall clock."""
-        self.now += timedelta(**units)
+        self.now += timedelta(**duration)
 
     def _utcnow(self) -> datetime:
         return self.now
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what the user was warned of."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

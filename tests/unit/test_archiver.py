@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from errors import ErrorKind
 from models import Artefact, Deferred, Reused
 from reports.advice import ADVICE
-from storage.output.answer_text import answer_text
+from storage.output.answer_text import format_answer_text
 from storage.output.layout import Place
 from tests.support.outcomes import (
     SOFT,
@@ -55,7 +55,7 @@ def test_an_answer_stands_in_the_mirrored_folder(tmp_path: Path) -> None:
 )
 def test_a_text_ends_with_one_line_feed(text: str, expected: str) -> None:
     """The answer is kept as it is but for its end."""
-    assert answer_text(text, []) == expected
+    assert format_answer_text(text, []) == expected
 
 
 def test_half_a_surrogate_pair_does_not_lose_an_answer(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ KEYS = st.lists(st.sampled_from(COMPONENTS), min_size=1, max_size=3).map("/".joi
 @given(st.lists(KEYS, min_size=2, max_size=2, unique=True))
 def test_no_two_files_of_two_images_share_a_path(keys: list[str]) -> None:
     """Whatever images are called, no file of one can overwrite, or be a folder of, a file of another."""
-    one, other = ({p.text, p.error_log, *next(p.pictures())} for p in map(Place.of, keys))
+    one, other = ({p.text, p.error_log, *next(p.iter_picture_names())} for p in map(Place.of, keys))
     place = Place.of(keys[1])
     other |= {place.picture(2, "png"), place.picture(13, "webp")}
 
@@ -209,20 +209,20 @@ def test_an_earlier_answer_moves_to_the_history(tmp_path: Path, *, is_known: boo
     """All its files go, also pictures that the new answer has no counterpart for; nothing is overwritten."""
     earlier = archiver(tmp_path, 1).store(succeeded("t/a.jpg", "old", picture(), picture("JPEG")))
     second = archiver(tmp_path, 2)
-    stored = second.store(succeeded("t/a.jpg", "new"), replaces=earlier if is_known else ())
+    stored = second.store(succeeded("t/a.jpg", "new"), replaced=earlier if is_known else ())
 
     history = f"metadata/history/{run_info(2).run_id}"
-    kept = second.kept(earlier)
-    assert [artefact.path for artefact in kept] == [f"{history}/{artefact.path}" for artefact in earlier]
-    assert all(map(second.proves, (*kept, *stored)))
-    assert names(tmp_path) == {artefact.path for artefact in (*kept, *stored)}
+    moved = second.find_in_history(earlier)
+    assert [artefact.path for artefact in moved] == [f"{history}/{artefact.path}" for artefact in earlier]
+    assert all(map(second.has_expected_hash, (*moved, *stored)))
+    assert names(tmp_path) == {artefact.path for artefact in (*moved, *stored)}
 
 
 def test_what_others_put_in_the_way_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
     """The look around before the run did not see it; it moves to the history as if it had."""
     ours = archiver(tmp_path)
     ours.check_writable()
-    ours.sweep()
+    ours.remove_unfinished()
     for name in ("a.jpg_result.png", "a.jpg_result.txt"):
         (tmp_path / "successful" / name).write_bytes(b"somebody's")
     ours.store(succeeded("a.jpg", "text", picture()))
@@ -238,10 +238,12 @@ def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
     earlier = archiver(tmp_path, 1).store(succeeded("a.jpg", "old", *pictures))
     (tmp_path / earlier[1].path).unlink()
     second = archiver(tmp_path, 2)
-    second.store(succeeded("a.jpg", "new"), replaces=earlier)
+    second.store(succeeded("a.jpg", "new"), replaced=earlier)
 
     assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
-    assert [kept.sha256 for kept in second.kept(earlier)] == [earlier[number].sha256 for number in (0, 2, 3)]
+    assert [moved.sha256 for moved in second.find_in_history(earlier)] == [
+        earlier[number].sha256 for number in (0, 2, 3)
+    ]
 
 
 def test_a_failure_leaves_an_earlier_answer_unless_it_replaces_it(tmp_path: Path) -> None:
@@ -251,11 +253,11 @@ def test_a_failure_leaves_an_earlier_answer_unless_it_replaces_it(tmp_path: Path
 
     second.store(failed("a.jpg", ErrorKind.TIMEOUT))
     assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
-    assert second.kept(answer) == ()
+    assert second.find_in_history(answer) == ()
 
-    third.store(failed("a.jpg", ErrorKind.TIMEOUT), replaces=answer)
+    third.store(failed("a.jpg", ErrorKind.TIMEOUT), replaced=answer)
     assert names(tmp_path, "successful") == set()
-    assert all(map(third.proves, third.kept(answer)))
+    assert all(map(third.has_expected_hash, third.find_in_history(answer)))
 
 
 def test_the_history_never_overwrites(tmp_path: Path) -> None:
@@ -278,11 +280,11 @@ def test_nothing_outside_the_tree_is_ever_touched(tmp_path: Path) -> None:
         for path in ("successful/../../mine.txt", str(mine), "../mine.txt", "a\0b")
     ]
     store = archiver(root)
-    store.store(succeeded("a.jpg"), replaces=outside)
+    store.store(succeeded("a.jpg"), replaced=outside)
 
     assert mine.read_bytes() == b"mine"
-    assert not any(map(store.stands, outside))
-    assert not any(map(store.proves, outside))
+    assert not any(map(store.is_present, outside))
+    assert not any(map(store.has_expected_hash, outside))
 
 
 def test_stands_and_proves(tmp_path: Path) -> None:
@@ -290,16 +292,16 @@ def test_stands_and_proves(tmp_path: Path) -> None:
     store = archiver(tmp_path)
     (artefact,) = store.store(succeeded("a.jpg", "An answer."))
     path = tmp_path / artefact.path
-    assert store.stands(artefact)
-    assert store.proves(artefact)
+    assert store.is_present(artefact)
+    assert store.has_expected_hash(artefact)
 
     path.write_bytes(b"X" * artefact.size_bytes)
-    assert store.stands(artefact)
-    assert not store.proves(artefact)
+    assert store.is_present(artefact)
+    assert not store.has_expected_hash(artefact)
 
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert not store.stands(artefact)
+    assert not store.is_present(artefact)
 
 
 # Copies
@@ -317,9 +319,9 @@ def test_a_copy_puts_an_answer_under_another_name(tmp_path: Path) -> None:
     expected = ["b.jpg_result.png", "b.jpg_result_2.jpg", "b.jpg_result.txt"]
     assert [artefact.path for artefact in copied] == [f"successful/new/{name}" for name in expected]
     assert [artefact.sha256 for artefact in copied] == [artefact.sha256 for artefact in answer.artefacts]
-    assert all(map(second.proves, (*copied, *answer.artefacts)))
+    assert all(map(second.has_expected_hash, (*copied, *answer.artefacts)))
     assert names(tmp_path, "failed") == set()
-    lines = list(second.ledger())
+    lines = list(second.read_ledger())
     assert [line.key for line in lines] == ["a.jpg", "new/b.jpg"]
     assert lines[1] == replace(answer, key="new/b.jpg", artefacts=copied)
 
@@ -339,10 +341,10 @@ def test_a_shifted_series_is_copied_through_the_history(tmp_path: Path) -> None:
     first, second = archiver(tmp_path, 1), archiver(tmp_path, 2)
     first.store(succeeded("1.jpg", "one"))
     first.store(succeeded("2.jpg", "two"))
-    one, two = first.ledger()
+    one, two = first.read_ledger()
 
-    second.put_copy(job("2.jpg"), one, replaces=two.artefacts)
-    second.put_copy(job("3.jpg"), replace(two, artefacts=second.kept(two.artefacts)))
+    second.put_copy(job("2.jpg"), one, replaced=two.artefacts)
+    second.put_copy(job("3.jpg"), replace(two, artefacts=second.find_in_history(two.artefacts)))
 
     texts = {name: data.decode().strip() for name, data in files(tmp_path, "successful").items()}
     assert texts == {
@@ -357,11 +359,11 @@ def test_a_damaged_answer_is_not_copied(tmp_path: Path, damage: str) -> None:
     store = archiver(tmp_path)
     store.store(succeeded("a.jpg", "text"))
     store.store(succeeded("b.jpg", "other"))
-    answer, other = store.ledger()
+    answer, other = store.read_ledger()
     path = tmp_path / answer.artefacts[0].path
     path.write_bytes(b"tex!\n") if damage == "changed" else path.unlink()
     before = files(tmp_path)
 
-    assert store.put_copy(job("b.jpg"), answer, replaces=other.artefacts) == ()
+    assert store.put_copy(job("b.jpg"), answer, replaced=other.artefacts) == ()
     assert files(tmp_path) == before
-    assert len(list(store.ledger())) == 2
+    assert len(list(store.read_ledger())) == 2

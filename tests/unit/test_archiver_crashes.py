@@ -53,10 +53,10 @@ def test_torn_lines_are_passed_over(tmp_path: Path) -> None:
         (root / "metadata").mkdir(parents=True)
         (root / "metadata/results.jsonl").write_bytes(data[:cut])
         complete = [key for key, end in [("a.jpg", first - 1), ("b.jpg", len(data) - 1)] if cut >= end]
-        assert [answer.key for answer in archiver(root).ledger()] == complete
+        assert [answer.key for answer in archiver(root).read_ledger()] == complete
 
         archiver(root).store(succeeded("c.jpg"))
-        assert [answer.key for answer in archiver(root).ledger()] == [*complete, "c.jpg"]
+        assert [answer.key for answer in archiver(root).read_ledger()] == [*complete, "c.jpg"]
 
 
 def _line(**changes: Any) -> bytes:
@@ -108,7 +108,7 @@ def test_damaged_lines_are_passed_over(tmp_path: Path, bad: bytes, caplog: pytes
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata/results.jsonl").write_bytes(_line() + bad + b"\n" + _line(key="b.jpg"))
 
-    assert [answer.key for answer in archiver(tmp_path).ledger()] == ["a.jpg", "b.jpg"]
+    assert [answer.key for answer in archiver(tmp_path).read_ledger()] == ["a.jpg", "b.jpg"]
     assert "1 damaged or unfinished lines" in caplog.text
 
 
@@ -119,9 +119,9 @@ def test_threads_share_one_ledger(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.store(succeeded(key, f"answer to {key}")), keys))
 
-    answers = list(store.ledger())
+    answers = list(store.read_ledger())
     assert sorted(answer.key for answer in answers) == sorted(keys)
-    assert all(store.proves(artefact) for answer in answers for artefact in answer.artefacts)
+    assert all(store.has_expected_hash(artefact) for answer in answers for artefact in answer.artefacts)
 
 
 def _block_ledger(root: Path) -> Path:
@@ -146,7 +146,7 @@ def _block_text(root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("block", "stands", "has_line"),
+    ("block", "present_files", "has_line"),
     [
         (_block_ledger, set[str](), False),
         (_block_folder, {"successful/t"}, True),
@@ -159,7 +159,7 @@ def test_a_write_that_fails_at_any_step_proves_nothing(
     tmp_path: Path,
     *,
     block: Any,
-    stands: set[str],
+    present_files: set[str],
     has_line: bool,
 ) -> None:
     """The error names the path and the image; no half file stands; the ledger's line proves no answer."""
@@ -170,9 +170,9 @@ def test_a_write_that_fails_at_any_step_proves_nothing(
 
     assert str(blocked) in str(caught.value)
     assert "the answer for t/a.jpg was lost" in str(caught.value)
-    assert names(tmp_path) == stands
+    assert names(tmp_path) == present_files
     if has_line:
-        assert not all(map(store.proves, only_answer(store).artefacts))
+        assert not all(map(store.has_expected_hash, only_answer(store).artefacts))
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
@@ -189,7 +189,9 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
     assert (tmp_path / "successful/a.jpg_result.txt").read_bytes() == b"old\n"
 
     store.store(succeeded("b.jpg", "x" * 3000))
-    proven = [answer.key for answer in store.ledger() if all(map(store.proves, answer.artefacts))]
+    proven = [
+        answer.key for answer in store.read_ledger() if all(map(store.has_expected_hash, answer.artefacts))
+    ]
     assert proven == ["a.jpg", "b.jpg", "b.jpg"]
 
 
@@ -217,7 +219,7 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"half")
 
-    assert archiver(tmp_path).sweep() == len(ours)
+    assert archiver(tmp_path).remove_unfinished() == len(ours)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == set(others)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from archiver import holds_real_run
 from errors import ErrorKind, StorageError
-from storage.output.answer_text import utf8
+from storage.output.answer_text import encode_utf8
+from storage.output.tree import has_real_run
 from tests.support.outcomes import (
     archiver,
     failed,
@@ -41,8 +41,8 @@ def test_every_file_of_a_dry_run_is_marked(tmp_path: Path) -> None:
         assert MARK.encode() in (data if name.endswith(".png") else data.splitlines()[0])
     with Image.open(io.BytesIO((tmp_path / "successful/a.jpg_result.png").read_bytes())) as shown:
         shown.load()
-    assert all(map(store.proves, stored))
-    assert list(store.ledger()) == []
+    assert all(map(store.has_expected_hash, stored))
+    assert list(store.read_ledger()) == []
     assert not (tmp_path / "metadata/results.jsonl").exists()
     (line,) = (tmp_path / "metadata/dry-run/results.jsonl").read_bytes().splitlines()
     assert json.loads(line)["dry_run"] is True
@@ -56,16 +56,16 @@ def test_a_dry_run_changes_nothing_real(tmp_path: Path, *, real_fails: bool, dry
     real = archiver(tmp_path, 1).store(failure if real_fails else answer)
     before = files(tmp_path)
 
-    assert archiver(tmp_path, 2, dry_run=True).store(failure if dry_fails else answer, replaces=real) == ()
+    assert archiver(tmp_path, 2, dry_run=True).store(failure if dry_fails else answer, replaced=real) == ()
     assert files(tmp_path) == before
 
 
 def test_a_dry_run_moves_nothing_real_it_is_told_to_replace(tmp_path: Path) -> None:
     """Not even when the list it is given is of another image."""
     real = archiver(tmp_path, 1).store(succeeded("a.jpg"))
-    archiver(tmp_path, 2, dry_run=True).store(succeeded("b.jpg"), replaces=real)
+    archiver(tmp_path, 2, dry_run=True).store(succeeded("b.jpg"), replaced=real)
 
-    assert all(map(archiver(tmp_path, 3).proves, real))
+    assert all(map(archiver(tmp_path, 3).has_expected_hash, real))
 
 
 def test_a_dry_run_leaves_a_stray_real_picture(tmp_path: Path) -> None:
@@ -89,16 +89,16 @@ def test_a_real_outcome_removes_what_a_dry_run_wrote(
     second = archiver(tmp_path, 2)
     second.store(
         failed("a.jpg", ErrorKind.TIMEOUT) if real_fails else succeeded("a.jpg", "real"),
-        replaces=written if is_known else (),
+        replaced=written if is_known else (),
     )
-    second.store(succeeded("b.jpg", "real"), replaces=dry_log if is_known else ())
+    second.store(succeeded("b.jpg", "real"), replaced=dry_log if is_known else ())
 
     assert names(tmp_path) == {
         "failed/a.jpg_error.log" if real_fails else "successful/a.jpg_result.txt",
         "successful/b.jpg_result.txt",
     }
     assert not any(MARK.encode() in data for data in files(tmp_path).values())
-    assert second.kept(written) == ()
+    assert second.find_in_history(written) == ()
 
 
 def test_a_dry_run_replaces_what_a_dry_run_wrote(tmp_path: Path) -> None:
@@ -179,17 +179,17 @@ def test_a_document_that_cannot_be_finished_leaves_the_earlier_one(tmp_path: Pat
 
 def test_a_dry_run_beside_real_results_writes_beside_them(tmp_path: Path) -> None:
     """Documents and archive of the last real run stay as they are."""
-    assert not holds_real_run(tmp_path)
+    assert not has_real_run(tmp_path)
     archiver(tmp_path, 1, dry_run=True).write_document("processing_stats", Note("dry"))
-    assert not holds_real_run(tmp_path)
+    assert not has_real_run(tmp_path)
     real = archiver(tmp_path, 2)
     real.write_document("processing_stats", Note("real"))
-    assert holds_real_run(tmp_path)
+    assert has_real_run(tmp_path)
     archive = real.pack("zip")
     assert archive is not None
     before = {path: path.read_bytes() for path in (archive, tmp_path / "metadata/processing_stats.json")}
 
-    dry = archiver(tmp_path, 3, dry_run=True, beside_real=True)
+    dry = archiver(tmp_path, 3, dry_run=True, has_real_run=True)
     assert (
         dry.write_document("processing_stats", Note("dry"))
         == tmp_path / "metadata/dry-run/processing_stats.json"
@@ -202,14 +202,14 @@ def test_a_dry_run_beside_real_results_writes_beside_them(tmp_path: Path) -> Non
 def test_an_answer_alone_makes_a_real_run(tmp_path: Path) -> None:
     """A real run that was killed before its documents counts too; a dry one never does."""
     archiver(tmp_path, 1, dry_run=True).store(succeeded("a.jpg"))
-    assert not holds_real_run(tmp_path)
+    assert not has_real_run(tmp_path)
 
     archiver(tmp_path, 2).store(succeeded("a.jpg"))
-    assert holds_real_run(tmp_path)
+    assert has_real_run(tmp_path)
 
 
 def test_utf8_is_exact_for_valid_text() -> None:
     """Only what UTF-8 cannot hold is ever changed."""
     text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000), 0x10FFFF]))
 
-    assert utf8(text) == text.encode()
+    assert encode_utf8(text) == text.encode()

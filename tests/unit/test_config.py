@@ -50,7 +50,7 @@ def load_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return load_
 
 
-def refusal(
+def usage_error(
     load_with: Load, *argv: str, env: Mapping[str, str] | None = None, dotenv: str | None = None
 ) -> str:
     """Return the sentence with which the settings are refused."""
@@ -180,8 +180,8 @@ def test_edits_come_from_a_file_that_is_read_at_once(load_with: Load) -> None:
     Path("bad.toml").write_text('[[edit]]\nname = "mine"\nserves = ["weather"]\ntemplate = "{core}"\n')
 
     assert load_with(env={"PROMPT_EDITS": "own.toml"}).prompt_edits == Path("own.toml")
-    assert 'serves "weather"' in refusal(load_with, "--prompt-edits", "bad.toml")
-    absent = refusal(load_with, "--prompt-edits", "absent.toml")
+    assert 'serves "weather"' in usage_error(load_with, "--prompt-edits", "bad.toml")
+    absent = usage_error(load_with, "--prompt-edits", "absent.toml")
     assert absent.startswith("--prompt-edits: absent.toml: cannot be read")
 
 
@@ -190,7 +190,7 @@ def test_words_to_keep_stand_in_the_prompt(load_with: Load) -> None:
     argv = ["--prompt", "Paint the red barn, with snow"]
 
     assert load_with(*argv, "--prompt-keep", "red barn, snow").prompt_keep == ("red barn", "snow")
-    assert '"blue"' in refusal(load_with, *argv, "--prompt-keep", "red barn,blue")
+    assert '"blue"' in usage_error(load_with, *argv, "--prompt-keep", "red barn,blue")
 
 
 def test_a_model_is_asked_for_words_only_where_prompts_are_repaired(load_with: Load) -> None:
@@ -199,9 +199,9 @@ def test_a_model_is_asked_for_words_only_where_prompts_are_repaired(load_with: L
 
     assert load_with().optimizer_model is None
     assert load_with(env=named).optimizer_model == "gemini-3.8-flash"
-    without = refusal(load_with, "--optimizer-model", "gemini-3.8-flash")
+    without = usage_error(load_with, "--optimizer-model", "gemini-3.8-flash")
     assert without.startswith("--optimizer-model must be used together with --enable-prompt-optimization")
-    assert "--max-prompt-edits of at least 1" in refusal(load_with, "--max-prompt-edits", "0", env=named)
+    assert "--max-prompt-edits of at least 1" in usage_error(load_with, "--max-prompt-edits", "0", env=named)
 
 
 def test_the_pings_url_is_a_secret(load_with: Load) -> None:
@@ -210,7 +210,7 @@ def test_the_pings_url_is_a_secret(load_with: Load) -> None:
 
     assert settings.ping_url == "https://hc.example/7c9e-secret"
     assert "7c9e-secret" not in f"{settings!r}{settings.public_options()}"
-    assert "7c9e-secret" not in refusal(load_with, "--ping", "ftp://hc.example/7c9e-secret")
+    assert "7c9e-secret" not in usage_error(load_with, "--ping", "ftp://hc.example/7c9e-secret")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_classes_to_ask_again(load_with: Load, words: str, classes: set[ErrorKin
 
 def test_an_unknown_class_is_refused_with_those_there_are(load_with: Load) -> None:
     """A slip in a class's name does not end in a run over something else."""
-    said = refusal(load_with, "--only", "timeout,blockd")
+    said = usage_error(load_with, "--only", "timeout,blockd")
 
     assert "--only" in said
     assert "blocked" in said
@@ -349,22 +349,22 @@ def test_how_much_is_said(load_with: Load, argv: list[str], variable: str, level
 )  # fmt: skip
 def test_a_wrong_flag(load_with: Load, argv: list[str], sentence: str) -> None:
     """A wrong value is one sentence with the flag, what is allowed, and what was said."""
-    assert refusal(load_with, *argv) == sentence
+    assert usage_error(load_with, *argv) == sentence
 
 
 def test_a_wrong_variable(load_with: Load) -> None:
     """A wrong variable is named as such, with the place where it stands."""
-    assert refusal(load_with, env={"MAX_RETRIES": "x"}) == (
+    assert usage_error(load_with, env={"MAX_RETRIES": "x"}) == (
         "MAX_RETRIES in the environment must be a whole number from 0 to 100, not 'x'"
     )
-    assert refusal(load_with, dotenv="LOG_LEVEL=loud\n") == (
+    assert usage_error(load_with, dotenv="LOG_LEVEL=loud\n") == (
         "LOG_LEVEL in .env must be quiet, normal or verbose, not 'loud'"
     )
 
 
 def test_a_long_wrong_value_is_shortened(load_with: Load) -> None:
     """A refusal stays readable, however long the value is."""
-    assert len(refusal(load_with, "--max-retries", "9" * 5000)) < 200
+    assert len(usage_error(load_with, "--max-retries", "9" * 5000)) < 200
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_no_key(load_with: Load) -> None:
     """Without a key the refusal says how to set one; a dry run needs none."""
     env = {"GEMINI_API_KEY": ""}
 
-    assert refusal(load_with, env=env).startswith(
+    assert usage_error(load_with, env=env).startswith(
         "there is no API key: set GEMINI_API_KEY in the environment or in"
     )
     assert load_with("--dry-run", env=env).api_key is None
@@ -445,7 +445,7 @@ def test_no_key(load_with: Load) -> None:
 @pytest.mark.parametrize("key", ["two words", "schlüssel", "a\x07b"], ids=["space", "not-ascii", "control"])
 def test_a_key_that_cannot_be_one(load_with: Load, key: str) -> None:
     """A key that no HTTP header could carry is refused before the first call, without repeating it."""
-    assert refusal(load_with, env={"GEMINI_API_KEY": key}) == (
+    assert usage_error(load_with, env={"GEMINI_API_KEY": key}) == (
         "GEMINI_API_KEY in the environment must be one word of printable ASCII characters, "
         "as Google issued it"
     )
@@ -471,7 +471,7 @@ def test_the_key_shows_nowhere(load_with: Load) -> None:
 )
 def test_a_refusal_never_repeats_a_secret(load_with: Load, argv: list[str], env: dict[str, str]) -> None:
     """However a credential got into the wrong place, the sentence about it does not hold it."""
-    sentence = refusal(load_with, *argv, env=env)
+    sentence = usage_error(load_with, *argv, env=env)
 
     assert KEY not in sentence
     assert "pass-word" not in sentence
@@ -484,7 +484,7 @@ def test_a_refusal_never_repeats_a_secret(load_with: Load, argv: list[str], env:
 )  # fmt: skip
 def test_a_wrong_address(load_with: Load, url: str) -> None:
     """Another endpoint is an http(s) address with a host, and carries neither credentials nor a query."""
-    assert refusal(load_with, "--api-base-url", url) == (
+    assert usage_error(load_with, "--api-base-url", url) == (
         "--api-base-url must be an http:// or https:// address with a host and without user, password, "
         "query or fragment"
     )
@@ -495,7 +495,7 @@ def test_a_short_timeout_elsewhere(load_with: Load) -> None:
     short = ["--timeout", "1", "--api-base-url"]
 
     assert load_with(*short, "http://127.0.0.1:1").timeout_s == 1
-    assert "at least 10" in refusal(load_with, *short, "https://generativelanguage.googleapis.com")
+    assert "at least 10" in usage_error(load_with, *short, "https://generativelanguage.googleapis.com")
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ def test_a_prompt_file_that_is_none(load_with: Load, content: bytes | None, sent
     if content is not None:
         Path("p.txt").write_bytes(content)
 
-    assert refusal(load_with, "--prompt", "@p.txt") == sentence
+    assert usage_error(load_with, "--prompt", "@p.txt") == sentence
 
 
 @pytest.mark.parametrize("prompt", ["-not a flag", 'say "$HOME" and `x`', "two\nlines", "a@b"])
@@ -562,15 +562,15 @@ def test_impossible_paths(load_with: Load) -> None:
     Path("dangling").symlink_to("nowhere")
 
     for output in ("file", "file/sub/sub", "dangling"):
-        assert refusal(load_with, "--output-dir", output).startswith(
+        assert usage_error(load_with, "--output-dir", output).startswith(
             "--output-dir must be a directory, or a path"
         )
-        assert refusal(load_with, "--state-dir", output).startswith(
+        assert usage_error(load_with, "--state-dir", output).startswith(
             "--state-dir must be a directory, or a path"
         )
     for log in ("photos", "file/run.log"):
-        assert refusal(load_with, "--log-file", log).startswith("--log-file must be a file, or a path")
-    assert refusal(load_with, "--input-dir", "file").startswith(
+        assert usage_error(load_with, "--log-file", log).startswith("--log-file must be a file, or a path")
+    assert usage_error(load_with, "--input-dir", "file").startswith(
         "--input-dir must be a directory that can be read"
     )
 

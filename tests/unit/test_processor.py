@@ -9,14 +9,14 @@ from PIL import Image
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from models import Deferred, Failed, Outcome, Reused, Succeeded
-from processing.stop_signal import Stop
+from processing.stop_signal import StopSignal
 from processor import WORKERS_PER_SLOT
-from prompts.rules import CURABLE
-from tests.support.batch_scenario import BASE, Scenario, failure, limited, unavailable
+from prompts.rules import CURABLE_KINDS
+from tests.support.batch_scenario import BASE, Scenario, failure, rate_limited, unavailable
 from tests.support.fakes import ScriptedModel
 
 
-def test_a_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
+def test_a_rate_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
     """While one image waits out its backoff, the only slot serves the others; the 503 is retried in time."""
     model = ScriptedModel(script={"a.png": [(0.5, unavailable())], "b.png": [(0.75, "fine")]})
 
@@ -28,9 +28,9 @@ def test_a_limited_image_does_not_hold_the_slot(tmp_path: Path) -> None:
     assert scenario.finished_at == {"b.png": 1.25, "c.png": 2.25, "a.png": 3.25}
 
 
-def test_a_429_pauses_everybody_until_the_moment_the_server_named(tmp_path: Path) -> None:
+def test_a_429_pauses_all_calls_until_the_moment_the_server_named(tmp_path: Path) -> None:
     """The hint of 20 s, and 50 ms more, holds for all; the limited one returns with its own jitter on top."""
-    model = ScriptedModel(script={"a.png": [(0.5, limited(20.0))]})
+    model = ScriptedModel(script={"a.png": [(0.5, rate_limited(20.0))]})
 
     Scenario(folder=tmp_path, names=["a.png", "b.png", "c.png"], model=model).play()
 
@@ -67,10 +67,10 @@ def test_an_unreadable_image_is_failed_without_a_call(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["bad.png", "good.png"], model=model).play()
 
-    bad = scenario.of("bad.png")
+    bad = scenario.outcome_of("bad.png")
     assert isinstance(bad, Failed)
     assert (bad.kind, bad.attempts) == (ErrorKind.INVALID_REQUEST, ())
-    assert isinstance(scenario.of("good.png"), Succeeded)
+    assert isinstance(scenario.outcome_of("good.png"), Succeeded)
     assert [call.key for call in model.calls] == ["good.png"]
 
 
@@ -80,21 +80,19 @@ def test_an_invalid_request_costs_one_call(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model).play()
 
-    assert isinstance(scenario.of("a.png"), Failed)
+    assert isinstance(scenario.outcome_of("a.png"), Failed)
     assert len(model.times("a.png")) == 1
-    assert isinstance(scenario.of("b.png"), Succeeded)
+    assert isinstance(scenario.outcome_of("b.png"), Succeeded)
 
 
-@pytest.mark.parametrize("cause", [limited(5.0), unavailable()], ids=["429", "503"])
-def test_an_image_is_not_to_blame_for_a_service_that_is_not_to_be_had(
-    tmp_path: Path, cause: ApiFailure
-) -> None:
+@pytest.mark.parametrize("cause", [rate_limited(5.0), unavailable()], ids=["429", "503"])
+def test_an_image_is_not_to_blame_for_an_unavailable_service(tmp_path: Path, cause: ApiFailure) -> None:
     """Retries that ran out on 429 or 503 alone defer the image: the next run does it."""
     model = ScriptedModel(default=[(0.1, cause)] * 9)
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model, retries=2).play()
 
-    assert isinstance(scenario.of("a.png"), Deferred)
+    assert isinstance(scenario.outcome_of("a.png"), Deferred)
     assert len(model.calls) == 3
 
 
@@ -105,7 +103,7 @@ def test_a_mix_of_transient_failures_fails_the_image(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model, retries=2).play()
 
-    outcome = scenario.of("a.png")
+    outcome = scenario.outcome_of("a.png")
     assert isinstance(outcome, Failed)
     assert outcome.kind is ErrorKind.TIMEOUT
     assert [attempt.kind for attempt in outcome.attempts] == [
@@ -121,7 +119,7 @@ def test_every_attempt_is_on_record_with_its_time(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model).play()
 
-    first, second = scenario.attempts("a.png")
+    first, second = scenario.attempts_of("a.png")
     assert (first.number, first.seconds, first.timeout_s) == (1, 0.5, 180.0)
     assert (second.number, second.seconds, second.timeout_s) == (2, 2.0, 288.0)
     assert (second.started_at - first.started_at).total_seconds() == 1.5
@@ -134,14 +132,14 @@ def test_prompts_change_only_for_images_that_keep_failing(tmp_path: Path) -> Non
 
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model, optimize=True).play()
 
-    outcome = scenario.of("a.png")
+    outcome = scenario.outcome_of("a.png")
     assert isinstance(outcome, Succeeded)
     assert model.prompts("a.png")[:2] == [BASE.text] * 2
     assert model.prompts("a.png")[2] == outcome.prompt.text != BASE.text
     assert model.prompts("b.png") == [BASE.text]
 
 
-@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE))
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE_KINDS))
 def test_what_words_cannot_cure_keeps_the_users_words(tmp_path: Path, kind: ErrorKind) -> None:
     """However often a quota, an outage, the network or the image fails it, no call has other words."""
     model = ScriptedModel(default=[(1.0, failure(kind))] * 9)
@@ -157,7 +155,7 @@ def test_prohibited_content_costs_one_call_even_with_optimization(tmp_path: Path
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model, optimize=True).play()
 
-    assert isinstance(scenario.of("a.png"), Failed)
+    assert isinstance(scenario.outcome_of("a.png"), Failed)
     assert len(model.calls) == 1
 
 
@@ -169,26 +167,26 @@ def test_a_refused_key_stops_the_run_within_the_slots(tmp_path: Path) -> None:
     scenario = Scenario(folder=tmp_path, names=names, model=model, slots=3).play()
 
     assert len(model.calls) <= 3
-    assert scenario.taken <= 3 * WORKERS_PER_SLOT
+    assert scenario.taken_count <= 3 * WORKERS_PER_SLOT
     assert all(isinstance(outcome, Deferred) for outcome in scenario.outcomes)
     keys = [outcome.job.key for outcome in scenario.outcomes]
-    ended = [attempt.ended_run for key in keys for attempt in scenario.attempts(key)]
+    ended = [attempt.ended_run for key in keys for attempt in scenario.attempts_of(key)]
     assert ended == [StopReason.KEY_INVALID] * len(model.calls)
 
 
 def test_a_stop_lets_calls_in_flight_finish_and_ends_waits_at_once(tmp_path: Path) -> None:
     """The paid call is kept; the image in backoff is deferred at once; nothing new is begun."""
-    model = ScriptedModel(script={"a.png": [(1.0, limited(500.0))], "b.png": [(10.0, "paid")]})
+    model = ScriptedModel(script={"a.png": [(1.0, rate_limited(500.0))], "b.png": [(10.0, "paid")]})
 
-    def stop_soon(stop: Stop) -> None:
+    def stop_soon(stop: StopSignal) -> None:
         cause = FatalError(StopReason.INTERRUPTED, "Ctrl-C")
-        asyncio.get_running_loop().call_later(5.0, stop.ask, cause)
+        asyncio.get_running_loop().call_later(5.0, stop.request, cause)
 
     names = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png"]
-    scenario = Scenario(folder=tmp_path, names=names, model=model, slots=2, during=stop_soon).play()
+    scenario = Scenario(folder=tmp_path, names=names, model=model, slots=2, on_start=stop_soon).play()
 
-    assert isinstance(scenario.of("b.png"), Succeeded)
-    assert isinstance(scenario.of("a.png"), Deferred)
+    assert isinstance(scenario.outcome_of("b.png"), Succeeded)
+    assert isinstance(scenario.outcome_of("a.png"), Deferred)
     assert scenario.finished_at["a.png"] == 5.0
     assert {call.key for call in model.calls} == {"a.png", "b.png"}
 
@@ -197,7 +195,7 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     """What ``keep`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
-        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:  # noqa: ARG002
+        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -206,16 +204,16 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     assert caught.group_contains(OSError)
 
 
-@pytest.mark.parametrize(("stands_after_s", "next_call_s"), [(0.0, 1.0), (3.0, 4.0)])
-def test_an_answer_holds_its_slot_until_it_stands(
-    tmp_path: Path, stands_after_s: float, next_call_s: float
+@pytest.mark.parametrize(("stored_after_s", "next_call_s"), [(0.0, 1.0), (3.0, 4.0)])
+def test_an_answer_holds_its_slot_until_it_is_stored(
+    tmp_path: Path, stored_after_s: float, next_call_s: float
 ) -> None:
     """Until then a kill would cost it; that it is also written down is for nobody to wait for."""
 
     class Slow(Scenario):
-        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
-            await asyncio.sleep(stands_after_s)
-            await super()._keep(outcome, stands)
+        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+            await asyncio.sleep(stored_after_s)
+            await super()._store(outcome, on_stored)
             await asyncio.sleep(10.0)
 
     model = ScriptedModel(default=[(1.0, "fine")])
@@ -231,9 +229,9 @@ def test_images_are_taken_lazily(tmp_path: Path) -> None:
     model = ScriptedModel()
 
     class Watching(Scenario):
-        async def _keep(self, outcome: Outcome, stands: Callable[[], None]) -> None:
-            await super()._keep(outcome, stands)
-            ahead.append(self.taken - len(self.outcomes))
+        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+            await super()._store(outcome, on_stored)
+            ahead.append(self.taken_count - len(self.outcomes))
 
     Watching(folder=tmp_path, names=names, model=model, slots=3).play()
 
@@ -249,7 +247,11 @@ def test_the_same_bytes_cost_one_call(tmp_path: Path) -> None:
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png", "c.png"], model=model, slots=3).play()
 
     assert len(model.calls) == 1
-    assert [type(scenario.of(name)) for name in ("a.png", "b.png", "c.png")] == [Succeeded, Reused, Reused]
+    assert [type(scenario.outcome_of(name)) for name in ("a.png", "b.png", "c.png")] == [
+        Succeeded,
+        Reused,
+        Reused,
+    ]
 
 
 def test_a_copy_of_a_failed_image_is_asked_about_itself(tmp_path: Path) -> None:
@@ -260,4 +262,4 @@ def test_a_copy_of_a_failed_image_is_asked_about_itself(tmp_path: Path) -> None:
 
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model, slots=2).play()
 
-    assert [type(scenario.of(name)) for name in ("a.png", "b.png")] == [Failed, Succeeded]
+    assert [type(scenario.outcome_of(name)) for name in ("a.png", "b.png")] == [Failed, Succeeded]

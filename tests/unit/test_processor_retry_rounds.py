@@ -8,8 +8,8 @@ from PIL import Image
 
 from errors import ErrorKind, FatalError, StopReason
 from models import Deferred, Failed, Succeeded
-from processing.retry_queue import ROOM
-from processing.stop_signal import Stop
+from processing.retry_queue import MAX_WAITING
+from processing.stop_signal import StopSignal
 from tests.support.batch_scenario import BASE, Scenario, failure
 from tests.support.fakes import ScriptedModel
 
@@ -27,7 +27,7 @@ def test_an_image_that_is_to_see_an_edit_lets_new_images_go_first(tmp_path: Path
     assert keys.count("a.png") == 3
     assert keys[-1] == "a.png"
     assert BASE.text not in model.prompts("a.png")[2:]
-    assert isinstance(scenario.of("a.png"), Succeeded)
+    assert isinstance(scenario.outcome_of("a.png"), Succeeded)
 
 
 def test_failing_images_go_in_rounds(tmp_path: Path) -> None:
@@ -45,16 +45,16 @@ def test_failing_images_go_in_rounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("slots", [1, 4])
-def test_every_image_has_one_outcome_when_more_fail_than_the_room_holds(tmp_path: Path, slots: int) -> None:
+def test_every_image_has_one_outcome_when_more_fail_than_the_queue_holds(tmp_path: Path, slots: int) -> None:
     """A full room lets somebody go before it takes the next; nobody is lost and nobody comes twice."""
-    names = [f"{number}.png" for number in range(ROOM + 100)]
+    names = [f"{number}.png" for number in range(MAX_WAITING + 100)]
     model = ScriptedModel(default=[(0.01, failure(ErrorKind.REFUSED))] * 9)
 
     scenario = Scenario(folder=tmp_path, names=names, model=model, optimize=True, slots=slots).play()
 
     assert sorted(outcome.job.key for outcome in scenario.outcomes) == sorted(names)
     assert {type(outcome) for outcome in scenario.outcomes} == {Failed}
-    assert scenario.most_waiting == ROOM - 1  # whenever a new image begins
+    assert scenario.max_waiting == MAX_WAITING - 1  # whenever a new image begins
     assert model.most_in_flight <= slots
 
 
@@ -71,17 +71,17 @@ def test_copies_of_a_failing_image_do_not_wait_for_the_end(tmp_path: Path) -> No
     assert {type(outcome) for outcome in scenario.outcomes} == {Failed}
 
 
-def test_images_that_wait_are_put_off_when_the_run_stops(tmp_path: Path) -> None:
+def test_waiting_images_are_deferred_when_the_run_stops(tmp_path: Path) -> None:
     """Their next words are never sent, and their calls stand in the record."""
     names = [f"{number}.png" for number in range(6)]
     model = ScriptedModel(default=[BLOCKED] * 9)
 
-    def stop_soon(stop: Stop) -> None:
+    def stop_soon(stop: StopSignal) -> None:
         cause = FatalError(StopReason.INTERRUPTED, "Ctrl-C")
-        asyncio.get_running_loop().call_later(7.5, stop.ask, cause)
+        asyncio.get_running_loop().call_later(7.5, stop.request, cause)
 
     scenario = Scenario(
-        folder=tmp_path, names=names, model=model, optimize=True, slots=1, during=stop_soon
+        folder=tmp_path, names=names, model=model, optimize=True, slots=1, on_start=stop_soon
     ).play()
 
     taken = {outcome.job.key for outcome in scenario.outcomes}
@@ -92,7 +92,7 @@ def test_images_that_wait_are_put_off_when_the_run_stops(tmp_path: Path) -> None
     assert model.calls[-1].at_s < 7.5
 
 
-def test_without_optimization_nobody_waits(tmp_path: Path) -> None:
+def test_without_optimization_no_image_waits(tmp_path: Path) -> None:
     """An empty answer is asked again at once, before the next image."""
     model = ScriptedModel(script={"a.png": [(1.0, failure(ErrorKind.EMPTY))] * 2})
 

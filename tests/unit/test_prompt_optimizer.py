@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind
 from models import Attempt, Prompt
-from prompt_optimizer import RANDOM_KINDS, AskAgain, ImageRepair, PromptOptimizer, asks_for_picture
+from prompt_optimizer import RANDOM_KINDS, OptimizedImageRepair, PromptOptimizer, RetryOnce, asks_for_picture
 from prompts import edits
-from prompts.edit_stats import Pool
-from prompts.policy import Limits
-from prompts.rules import CURABLE
+from prompts.edit_stats import EditStats
+from prompts.policy import RepairLimits
+from prompts.rules import CURABLE_KINDS
 from retry_handler import POLICIES, Verdict
 from tests.support.fakes import START
 
@@ -29,10 +29,10 @@ def optimizer(
     return PromptOptimizer(
         base=BASE,
         edits=BOOK,
-        pool=Pool("model", "0" * 64),
+        edit_stats=EditStats("model", "0" * 64),
         rng=random.Random(seed),
         keep=keep,
-        limits=Limits(max_edits=most_edits, max_calls=most_edits + 1, control_share=control),
+        limits=RepairLimits(max_edits=most_edits, max_calls=most_edits + 1, control_share=control),
     )
 
 
@@ -51,58 +51,60 @@ def failed(
     )
 
 
-def revised(repair: ImageRepair | AskAgain, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
+def fail_and_revise(
+    repair: OptimizedImageRepair | RetryOnce, prompt: Prompt, attempts: Sequence[Attempt]
+) -> Prompt | None:
     """Let the last of these calls fail; return what comes next."""
-    repair.failed(attempts)
+    repair.on_failure(attempts)
     return repair.revise(prompt, attempts)
 
 
 def play(
-    reviser: PromptOptimizer | AskAgain,
+    reviser: PromptOptimizer | RetryOnce,
     kinds: Sequence[ErrorKind],
     *,
     then_answered: bool = False,
     reason: str | None = None,
 ) -> list[Prompt]:
     """Let an image fail in these ways, one after the other; return the prompts chosen in between."""
-    repair, prompt, attempts, chosen = reviser.begin(), BASE, list[Attempt](), list[Prompt]()
+    repair, prompt, attempts, chosen = reviser.begin_image(), BASE, list[Attempt](), list[Prompt]()
     for kind in kinds:
         attempts.append(failed(kind, prompt, len(attempts) + 1, reason))
         if kind in WAITED_OUT:
             continue  # the processor waits and calls again with the same words
-        next_prompt = revised(repair, prompt, attempts)
+        next_prompt = fail_and_revise(repair, prompt, attempts)
         if next_prompt is None:
             return chosen
         prompt = next_prompt
         chosen.append(prompt)
     if then_answered:
-        repair.answered()
+        repair.on_success()
     return chosen
 
 
 def test_exactly_the_kinds_to_repair_have_edits() -> None:
     """What the retry table calls repairable is what the edits serve: nothing else ever changes a prompt."""
-    assert {kind for kind in ErrorKind if POLICIES[kind].verdict is Verdict.REPAIR} == CURABLE
+    assert {kind for kind in ErrorKind if POLICIES[kind].verdict is Verdict.REPAIR} == CURABLE_KINDS
 
 
-@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE))
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - CURABLE_KINDS))
 def test_what_words_cannot_cure_never_changes_the_prompt(kind: ErrorKind) -> None:
     """429s, outages, bad images and prohibited content end the image, however often they come."""
     attempts = [failed(kind, number=number) for number in range(1, 6)]
     ours = optimizer()
 
-    assert revised(ours.begin(), BASE, attempts) is None
-    assert revised(AskAgain(), BASE, attempts) is None
-    assert ours.lessons == 0
+    assert fail_and_revise(ours.begin_image(), BASE, attempts) is None
+    assert fail_and_revise(RetryOnce(), BASE, attempts) is None
+    assert ours.outcomes_learned == 0
 
 
-@pytest.mark.parametrize("kind", sorted(CURABLE))
+@pytest.mark.parametrize("kind", sorted(CURABLE_KINDS))
 def test_the_first_failure_asks_again_with_the_same_words(kind: ErrorKind) -> None:
     """The cheapest cure comes first."""
     assert play(optimizer(), [kind]) == [BASE]
 
 
-@pytest.mark.parametrize("kind", sorted(CURABLE))
+@pytest.mark.parametrize("kind", sorted(CURABLE_KINDS))
 @pytest.mark.parametrize("seed", range(5))
 def test_no_edit_is_tried_twice_on_one_image(kind: ErrorKind, seed: int) -> None:
     """From the second failure on, each try has words of its own, made from the user's own."""
@@ -124,20 +126,20 @@ def test_transient_failures_are_left_out(kind: ErrorKind) -> None:
     ours = optimizer()
 
     assert play(ours, [kind, kind, ErrorKind.BLOCKED, kind]) == [BASE]
-    assert ours.lessons == 0
+    assert ours.outcomes_learned == 0
 
 
 def test_an_edit_that_ends_in_an_outage_is_not_blamed() -> None:
     """Retries that ran out on 503s end the image, and say nothing about the words they carried."""
     ours = optimizer()
-    repair, blocked = ours.begin(), failed(ErrorKind.BLOCKED)
-    revised(repair, BASE, [blocked])
-    edited = revised(repair, BASE, [blocked, blocked])
+    repair, blocked = ours.begin_image(), failed(ErrorKind.BLOCKED)
+    fail_and_revise(repair, BASE, [blocked])
+    edited = fail_and_revise(repair, BASE, [blocked, blocked])
     assert edited is not None
-    before = ours.lessons
+    before = ours.outcomes_learned
 
-    assert revised(repair, edited, [blocked, blocked, failed(ErrorKind.SERVER, edited)]) is None
-    assert ours.lessons == before
+    assert fail_and_revise(repair, edited, [blocked, blocked, failed(ErrorKind.SERVER, edited)]) is None
+    assert ours.outcomes_learned == before
 
 
 def test_no_edits_allowed_means_no_edit() -> None:
@@ -145,7 +147,9 @@ def test_no_edits_allowed_means_no_edit() -> None:
     assert play(optimizer(most_edits=0), [ErrorKind.BLOCKED] * 3) == [BASE]
 
 
-@given(kinds=st.lists(st.sampled_from(sorted(CURABLE)), min_size=1, max_size=60), seed=st.integers(0, 99))
+@given(
+    kinds=st.lists(st.sampled_from(sorted(CURABLE_KINDS)), min_size=1, max_size=60), seed=st.integers(0, 99)
+)
 def test_repair_always_ends(kinds: list[ErrorKind], seed: int) -> None:
     """However the failures come, an image gets at most one plain try and the maximum of edits."""
     assert len(play(optimizer(seed=seed), kinds)) <= 5
@@ -178,13 +182,13 @@ def test_all_images_of_a_run_learn_together() -> None:
     """What rescued one image is tried first on the next."""
     ours = optimizer()
     for _ in range(40):
-        repair, attempts = ours.begin(), [failed(ErrorKind.BLOCKED)]
-        prompt = revised(repair, BASE, attempts)
+        repair, attempts = ours.begin_image(), [failed(ErrorKind.BLOCKED)]
+        prompt = fail_and_revise(repair, BASE, attempts)
         while prompt is not None and prompt.edits != ("specific",):
             attempts.append(failed(ErrorKind.BLOCKED, prompt))
-            prompt = revised(repair, prompt, attempts)
+            prompt = fail_and_revise(repair, prompt, attempts)
         if prompt is not None:
-            repair.answered()
+            repair.on_success()
 
     later = [play(ours, [ErrorKind.BLOCKED] * 2)[-1].edits for _ in range(20)]
     assert later.count(("specific",)) >= 15
@@ -197,7 +201,7 @@ def test_the_control_keeps_the_users_words_and_says_so() -> None:
 
     assert [prompt.is_control for prompt in chosen] == [False, True]
     assert {prompt.text for prompt in chosen} == {BASE.text}
-    measured = ours.uplift()
+    measured = ours.estimate_uplift()
     assert (measured.asked_again.tries, measured.asked_again.rescues, measured.edited.tries) == (1, 1, 0)
 
 
@@ -205,25 +209,25 @@ def test_the_uplift_compares_first_edits_with_the_control() -> None:
     """Edits that rescue while asking again does not are shown to be worth something."""
     ours = optimizer(control=0.5, seed=3)
     for _ in range(60):
-        repair, attempts = ours.begin(), [failed(ErrorKind.REFUSED)]
-        prompt = revised(repair, BASE, attempts)
+        repair, attempts = ours.begin_image(), [failed(ErrorKind.REFUSED)]
+        prompt = fail_and_revise(repair, BASE, attempts)
         attempts.append(failed(ErrorKind.REFUSED, prompt or BASE))
-        prompt = revised(repair, BASE, attempts)
+        prompt = fail_and_revise(repair, BASE, attempts)
         if prompt is not None and prompt.edits:
-            repair.answered()
+            repair.on_success()
         elif prompt is not None:
-            revised(repair, prompt, [*attempts, failed(ErrorKind.REFUSED, prompt)])
+            fail_and_revise(repair, prompt, [*attempts, failed(ErrorKind.REFUSED, prompt)])
 
-    measured = ours.uplift()
+    measured = ours.estimate_uplift()
     assert measured.edited.rescues == measured.edited.tries > 5
     assert measured.asked_again.rescues == 0 < measured.asked_again.tries
-    assert measured.shown
+    assert measured.is_significant
 
 
-@pytest.mark.parametrize("kind", sorted(CURABLE))
+@pytest.mark.parametrize("kind", sorted(CURABLE_KINDS))
 def test_without_optimization_the_words_stay(kind: ErrorKind) -> None:
     """Without the option a random kind gets one plain second try, any other none."""
-    assert play(AskAgain(), [kind] * 5) == ([BASE] if kind in RANDOM_KINDS else [])
+    assert play(RetryOnce(), [kind] * 5) == ([BASE] if kind in RANDOM_KINDS else [])
 
 
 @pytest.mark.parametrize(

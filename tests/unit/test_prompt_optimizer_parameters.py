@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind
 from models import Attempt, Parameter, Prompt
-from prompt_optimizer import ImageRepair, PromptOptimizer
+from prompt_optimizer import OptimizedImageRepair, PromptOptimizer
 from prompts import edits
-from prompts.edit_stats import Pool
-from prompts.policy import Limits
-from prompts.rules import CURABLE
+from prompts.edit_stats import EditStats
+from prompts.policy import RepairLimits
+from prompts.rules import CURABLE_KINDS
 from tests.support.fakes import START
 
 K = ErrorKind
@@ -29,19 +29,19 @@ def optimizer(*, seed: int = 0, parameters: Collection[Parameter] = ALL) -> Prom
     return PromptOptimizer(
         base=BASE,
         edits=BOOK,
-        pool=Pool("model", "0" * 64),
+        edit_stats=EditStats("model", "0" * 64),
         rng=random.Random(seed),
         parameters=parameters,
-        limits=Limits(control_share=0.0),
+        limits=RepairLimits(control_share=0.0),
     )
 
 
-def after(repair: ImageRepair, kind: ErrorKind, prompt: Prompt) -> Prompt | None:
+def after(repair: OptimizedImageRepair, kind: ErrorKind, prompt: Prompt) -> Prompt | None:
     """Let a call with this prompt fail; return what comes next."""
     attempt = Attempt(
         number=1, started_at=START, seconds=1.0, prompt=prompt, timeout_s=180.0, kind=kind, detail=str(kind)
     )
-    repair.failed([attempt])
+    repair.on_failure([attempt])
     return repair.revise(prompt, [attempt])
 
 
@@ -49,7 +49,7 @@ def prompts(
     ours: PromptOptimizer, kinds: Sequence[ErrorKind], *, refused: Collection[Parameter] = ()
 ) -> list[Prompt]:
     """Let an image fail in these ways; a call with a new setting of the refused ones meets a 400 instead."""
-    repair, prompt, found = ours.begin(), BASE, list[Prompt]()
+    repair, prompt, found = ours.begin_image(), BASE, list[Prompt]()
     left = list(kinds)
     while left:
         is_refused = not set(prompt.parameters).isdisjoint(refused)
@@ -83,7 +83,7 @@ def test_a_missing_picture_is_asked_for_alone_once(seed: int) -> None:
     assert {prompt.parameters for prompt in later} == {()}
 
 
-@pytest.mark.parametrize("kind", sorted(CURABLE - {K.TRUNCATED, K.NO_IMAGE}))
+@pytest.mark.parametrize("kind", sorted(CURABLE_KINDS - {K.TRUNCATED, K.NO_IMAGE}))
 def test_other_classes_never_change_a_setting(kind: ErrorKind) -> None:
     """However often they come."""
     found = prompts(optimizer(), [kind] * 9)
@@ -93,7 +93,7 @@ def test_other_classes_never_change_a_setting(kind: ErrorKind) -> None:
 
 
 @given(
-    kinds=st.lists(st.sampled_from(sorted(CURABLE)), min_size=1, max_size=30),
+    kinds=st.lists(st.sampled_from(sorted(CURABLE_KINDS)), min_size=1, max_size=30),
     seed=st.integers(0, 99),
     parameters=st.sets(st.sampled_from(Parameter)),
 )
@@ -131,7 +131,7 @@ def test_a_refused_setting_counts_as_if_it_had_not_been_tried(refused: Parameter
 def test_no_other_image_tries_a_refused_setting() -> None:
     """Neither one that begins later, nor one that had its first failures before."""
     ours = optimizer()
-    early = ours.begin()
+    early = ours.begin_image()
     room = after(early, K.TRUNCATED, BASE)
     assert room is not None
     assert LESS in {
@@ -151,14 +151,14 @@ def test_a_refused_setting_teaches_nothing() -> None:
     ours = optimizer()
     prompts(ours, [K.TRUNCATED], refused=ALL)
 
-    assert ours.lessons == 0
-    assert (ours.uplift().edited.tries, ours.uplift().asked_again.tries) == (0, 0)
+    assert ours.outcomes_learned == 0
+    assert (ours.estimate_uplift().edited.tries, ours.estimate_uplift().asked_again.tries) == (0, 0)
 
 
 def test_a_wrong_request_without_a_new_setting_ends_the_image() -> None:
     """Then it is the image or the run that is refused, and no setting is blamed for it."""
     ours = optimizer()
-    repair = ours.begin()
+    repair = ours.begin_image()
     plain = after(repair, K.BLOCKED, BASE)
 
     assert plain is not None
@@ -170,7 +170,7 @@ def test_an_outage_during_a_changed_call_is_not_the_settings_fault() -> None:
     """It says nothing about the setting, which the next image tries as ever."""
     ours = optimizer()
     for _ in range(20):
-        repair = ours.begin()
+        repair = ours.begin_image()
         changed = after(repair, K.TRUNCATED, BASE)
         assert changed == Prompt(text=BASE.text, parameters=(MORE,))
         assert after(repair, K.SERVER, changed) is None

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from retry_handler import HINT_JITTER, POLICIES, RetryBudget, RetryEvent, Verdict, backoff_s, run
-from tests.support.fakes import MostJitter, NoJitter
+from retry_handler import HINT_JITTER, POLICIES, RetryEvent, RetryState, Verdict, backoff_s, run
+from tests.support.fakes import MaxJitter, MinJitter
 from tests.support.virtual_loop import run_virtual
 
 RETRIED = {ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT}
@@ -21,9 +21,9 @@ def failure(kind: ErrorKind, hint_s: float | None = None) -> ApiFailure:
     return ApiFailure(kind=kind, detail=f"scripted {kind}", retry_after_s=hint_s)
 
 
-def budget(max_retries: int = 5, timeout_s: float = 100.0) -> RetryBudget:
+def new_retry_state(max_retries: int = 5, timeout_s: float = 100.0) -> RetryState:
     """Return what an image may spend."""
-    return RetryBudget(max_retries=max_retries, timeout_s=timeout_s, max_timeout_s=600.0)
+    return RetryState(max_retries=max_retries, timeout_s=timeout_s, max_timeout_s=600.0)
 
 
 class Calls:
@@ -43,10 +43,14 @@ class Calls:
             raise self.failures.pop(0)
         return "answer"
 
-    async def run(self, spend: RetryBudget, rng: random.Random | None = None) -> str:
+    async def run(self, retry_state: RetryState, rng: random.Random | None = None) -> str:
         """Go through the retry handler."""
         return await run(
-            self, budget=spend, rng=rng or MostJitter(), sleep=asyncio.sleep, announce=self.events.append
+            self,
+            retry_state=retry_state,
+            rng=rng or MaxJitter(),
+            sleep=asyncio.sleep,
+            on_retry=self.events.append,
         )
 
 
@@ -61,11 +65,11 @@ def test_only_transient_kinds_are_called_again(kind: ErrorKind) -> None:
     calls = Calls(failure(kind))
 
     if kind in RETRIED:
-        assert run_virtual(calls.run(budget())) == "answer"
+        assert run_virtual(calls.run(new_retry_state())) == "answer"
         assert len(calls.times) == 2
     else:
         with pytest.raises(ApiFailure):
-            run_virtual(calls.run(budget()))
+            run_virtual(calls.run(new_retry_state()))
         assert len(calls.times) == 1
         assert POLICIES[kind].verdict is (Verdict.FAIL if kind in NEVER else Verdict.REPAIR)
 
@@ -75,8 +79,8 @@ def test_waits_double_and_are_exact() -> None:
     standard = Calls(*[failure(ErrorKind.SERVER)] * 4)
     limited = Calls(*[failure(ErrorKind.RATE_LIMITED)] * 3)
 
-    run_virtual(standard.run(budget()))
-    run_virtual(limited.run(budget()))
+    run_virtual(standard.run(new_retry_state()))
+    run_virtual(limited.run(new_retry_state()))
 
     assert standard.times == [0.0, 1.0, 3.0, 7.0, 15.0]
     assert limited.times == [0.0, 8.0, 24.0, 56.0]
@@ -86,7 +90,7 @@ def test_a_hint_is_never_undercut() -> None:
     """After a 429 that names 20 s the next try comes after 20 s, even with the luckiest jitter."""
     calls = Calls(failure(ErrorKind.RATE_LIMITED, 20.0))
 
-    run_virtual(calls.run(budget(), NoJitter()))
+    run_virtual(calls.run(new_retry_state(), MinJitter()))
 
     assert calls.times == [0.0, 20.0]
 
@@ -95,7 +99,7 @@ def test_a_timeout_is_retried_with_more_time_up_to_the_cap() -> None:
     """Each timed-out try gets 1.6 times the deadline, never more than the maximum."""
     calls = Calls(*[failure(ErrorKind.TIMEOUT)] * 5)
 
-    run_virtual(calls.run(budget(timeout_s=200.0)))
+    run_virtual(calls.run(new_retry_state(timeout_s=200.0)))
 
     assert calls.deadlines == pytest.approx([200.0, 320.0, 512.0, 600.0, 600.0, 600.0])
 
@@ -104,7 +108,7 @@ def test_other_failures_leave_the_deadline() -> None:
     """A 503 says nothing about how long a call takes."""
     calls = Calls(failure(ErrorKind.SERVER))
 
-    run_virtual(calls.run(budget(timeout_s=200.0)))
+    run_virtual(calls.run(new_retry_state(timeout_s=200.0)))
 
     assert calls.deadlines == [200.0, 200.0]
 
@@ -115,7 +119,7 @@ def test_the_budget_counts_all_transient_kinds_together() -> None:
     calls = Calls(*map(failure, kinds))
 
     with pytest.raises(ApiFailure) as caught:
-        run_virtual(calls.run(budget(max_retries=3)))
+        run_virtual(calls.run(new_retry_state(max_retries=3)))
 
     assert caught.value.kind is ErrorKind.TIMEOUT
     assert len(calls.times) == 4
@@ -123,14 +127,14 @@ def test_the_budget_counts_all_transient_kinds_together() -> None:
 
 def test_the_budget_outlives_a_call() -> None:
     """A second prompt of the same image does not earn new retries."""
-    spend = budget(max_retries=2)
+    retry_state = new_retry_state(max_retries=2)
     first = Calls(failure(ErrorKind.SERVER), failure(ErrorKind.BLOCKED))
     second = Calls(*[failure(ErrorKind.SERVER)] * 2)
 
     with pytest.raises(ApiFailure):
-        run_virtual(first.run(spend))
+        run_virtual(first.run(retry_state))
     with pytest.raises(ApiFailure):
-        run_virtual(second.run(spend))
+        run_virtual(second.run(retry_state))
 
     assert len(first.times) + len(second.times) == 4
 
@@ -140,7 +144,7 @@ def test_no_retries_means_one_call() -> None:
     calls = Calls(failure(ErrorKind.SERVER))
 
     with pytest.raises(ApiFailure):
-        run_virtual(calls.run(budget(max_retries=0)))
+        run_virtual(calls.run(new_retry_state(max_retries=0)))
 
     assert calls.times == [0.0]
 
@@ -150,7 +154,7 @@ def test_what_ends_the_run_passes_through_at_once() -> None:
     calls = Calls(FatalError(StopReason.KEY_INVALID, "no"))
 
     with pytest.raises(FatalError):
-        run_virtual(calls.run(budget()))
+        run_virtual(calls.run(new_retry_state()))
 
     assert calls.times == [0.0]
 
@@ -162,7 +166,7 @@ def test_retries_of_images_that_fail_together_do_not_mix() -> None:
         many = [Calls(*[failure(ErrorKind.SERVER)] * 3) for _ in range(10)]
         async with asyncio.TaskGroup() as group:
             for calls in many:
-                group.create_task(calls.run(budget(max_retries=3)))
+                group.create_task(calls.run(new_retry_state(max_retries=3)))
         return many
 
     assert [len(calls.times) for calls in run_virtual(together())] == [4] * 10
@@ -172,7 +176,7 @@ def test_a_retry_is_announced_before_it_is_waited_for() -> None:
     """The listener hears kind, wait and the deadline that will hold."""
     calls = Calls(failure(ErrorKind.TIMEOUT))
 
-    run_virtual(calls.run(budget(timeout_s=100.0)))
+    run_virtual(calls.run(new_retry_state(timeout_s=100.0)))
 
     event = calls.events[0]
     assert (event.kind, event.wait_s, event.failures) == (ErrorKind.TIMEOUT, 1.0, 1)
@@ -184,7 +188,7 @@ def test_cancelling_ends_the_wait() -> None:
     calls = Calls(failure(ErrorKind.SERVER))
 
     async def cancel_while_waiting() -> None:
-        task = asyncio.create_task(calls.run(budget()))
+        task = asyncio.create_task(calls.run(new_retry_state()))
         await asyncio.sleep(0.5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

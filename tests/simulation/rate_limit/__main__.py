@@ -18,33 +18,33 @@ _HEAD = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    asked = _parser().parse_args(argv)
+    arguments = _parser().parse_args(argv)
     print(_HEAD)  # noqa: T201 - the command's purpose
-    for line in _lines(asked):
+    for line in _lines(arguments):
         print(line, flush=True)  # noqa: T201
 
 
-def _lines(asked: argparse.Namespace) -> Iterator[str]:
-    for name in asked.scenario:
-        for kind in asked.kind:
-            for hints in asked.hints:
-                scenario = SCENARIOS[name].played(kind, hints)
-                if asked.slots:
-                    scenario = scenario.with_slots(asked.slots)
-                yield from _of(scenario, asked)
+def _lines(arguments: argparse.Namespace) -> Iterator[str]:
+    for name in arguments.scenario:
+        for kind in arguments.kind:
+            for hints in arguments.hints:
+                scenario = SCENARIOS[name].with_service(kind, hints)
+                if arguments.slots:
+                    scenario = scenario.with_slots(arguments.slots)
+                yield from _scenario_lines(scenario, arguments)
 
 
-def _of(scenario: Scenario, asked: argparse.Namespace) -> Iterator[str]:
-    for client in asked.client:
-        for seed in range(asked.seeds):
-            first = simulate(CLIENTS[client], scenario, seed, asked.minutes)
+def _scenario_lines(scenario: Scenario, arguments: argparse.Namespace) -> Iterator[str]:
+    for client in arguments.client:
+        for seed in range(arguments.seeds):
+            first = simulate(CLIENTS[client], scenario, seed, arguments.minutes)
             yield _line(client, str(seed), first)
-            if asked.second:
-                night = simulate(
-                    CLIENTS[client], scenario, seed + 1_000, asked.minutes, learned=first.learned
+            if arguments.second:
+                second = simulate(
+                    CLIENTS[client], scenario, seed + 1_000, arguments.minutes, learned=first.learned
                 )
-                yield _line(client, f"{seed}'", night)
-            if asked.series:
+                yield _line(client, f"{seed}'", second)
+            if arguments.series:
                 yield f"  accepted {first.accepted_per_minute}\n  refused  {first.refused_per_minute}"
 
 

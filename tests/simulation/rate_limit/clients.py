@@ -5,21 +5,21 @@ By name, ours first. Must not know what they are measured by.
 
 from collections.abc import Mapping
 
-from tests.simulation.rate_limit.ours import Ours
+from tests.simulation.rate_limit.ours import OurClient
 from tests.simulation.rate_limit.peers import (
-    Aimd,
+    AimdClient,
     doubled_bucket,
     fifty_slots,
     five_slots,
     right_bucket,
 )
-from tests.simulation.rate_limit.policies import Maker
+from tests.simulation.rate_limit.policies import PolicyFactory
 
-PEERS: Mapping[str, Maker] = {
+USUAL_CLIENTS: Mapping[str, PolicyFactory] = {
     "5 slots": five_slots,
     "50 slots": fifty_slots,
-    "AIMD": Aimd,
+    "AIMD": AimdClient,
     "right bucket": right_bucket,
     "2x bucket": doubled_bucket,
 }
-CLIENTS: Mapping[str, Maker] = {"ours": Ours, **PEERS}
+CLIENTS: Mapping[str, PolicyFactory] = {"ours": OurClient, **USUAL_CLIENTS}

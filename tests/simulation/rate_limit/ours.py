@@ -12,29 +12,31 @@ from typing import Any
 from errors import ApiFailure
 from processor import WORKERS_PER_SLOT
 from rate_limit.limiter import RateLimiter
-from tests.simulation.rate_limit.policies import Permit, Setting
+from tests.simulation.rate_limit.policies import ClientSettings, Permit
 
 _MAX_RETRIES = 5
 """As --max-retries is by default."""
 
 
-class Ours:
+class OurClient:
     """The program's pacer, knowing nothing but what it learned the night before."""
 
-    forgives = True
+    is_lenient = True
     max_retries = _MAX_RETRIES
 
-    def __init__(self, setting: Setting, *, rpm: float | None = None, tpm: float | None = None) -> None:
+    def __init__(
+        self, setting: ClientSettings, *, rpm: float | None = None, tpm: float | None = None
+    ) -> None:
         learned: Any = setting.learned  # it came from this class's learned()
         self.workers = WORKERS_PER_SLOT * setting.max_concurrent
         self.limiter = RateLimiter(
             rpm=rpm, tpm=tpm, max_concurrent=setting.max_concurrent, sleep=asyncio.sleep, learned=learned
         )
-        if setting.reach_s is not None:
-            self.limiter.reached(setting.reach_s)
+        if setting.connect_s is not None:
+            self.limiter.on_connected(setting.connect_s)
         self._slots = asyncio.Semaphore(setting.max_concurrent)
 
-    def turn(self) -> AbstractAsyncContextManager[object]:
+    def hold_image(self) -> AbstractAsyncContextManager[object]:
         """Hold nothing but the worker."""
         return nullcontext()
 
@@ -46,41 +48,41 @@ class Ours:
         except BaseException:
             self._slots.release()
             raise
-        return Held(permit, self._slots)
+        return SlotPermit(permit, self._slots)
 
     def wait_s(self, advised_s: float, failures: int) -> float:  # noqa: ARG002
         """Take the advice."""
         return advised_s
 
-    def learned(self) -> object:
+    def limits_to_save(self) -> object:
         """Return what the limiter would store."""
-        return self.limiter.learned()
+        return self.limiter.limits_to_save()
 
 
 @dataclass(slots=True)
-class Held:
+class SlotPermit:
     """The limiter's permit and the slot that goes with it."""
 
     permit: Permit
     slots: asyncio.Semaphore
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Pass it on."""
-        self.permit.sent()
+        self.permit.on_sent()
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:
         """Pass it on; the slot is free."""
-        self.permit.answered(input_tokens=input_tokens, seconds=seconds)
+        self.permit.on_success(input_tokens=input_tokens, seconds=seconds)
         self.slots.release()
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
         """Pass it on; the slot is free, whatever the limiter makes of the failure."""
         try:
-            self.permit.failed(failure, seconds=seconds, upload_bytes=upload_bytes)
+            self.permit.on_failure(failure, seconds=seconds, upload_bytes=upload_bytes)
         finally:
             self.slots.release()
 
-    def unused(self) -> None:
+    def release(self) -> None:
         """Pass it on; the slot is free."""
-        self.permit.unused()
+        self.permit.release()
         self.slots.release()

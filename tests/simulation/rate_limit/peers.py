@@ -14,46 +14,46 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from errors import ApiFailure, ErrorKind
-from tests.simulation.rate_limit.policies import EVER, Permit, Setting
+from tests.simulation.rate_limit.policies import UNLIMITED_RETRIES, ClientSettings, Permit
 from tests.simulation.rate_limit.scenarios import MINUTE_S, loop_clock
 
 _BACKOFF_S = (2.0, 60.0)
 
 
 @dataclass(slots=True)
-class Free:
+class IgnoringPermit:
     """Leave that nobody hears of."""
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Do nothing."""
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:
         """Do nothing."""
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
         """Do nothing."""
 
-    def unused(self) -> None:
+    def release(self) -> None:
         """Do nothing."""
 
 
-class Peer:
+class UsualClient:
     """What the usual clients share: exponential backoff for each image by itself, and no memory."""
 
-    forgives: ClassVar[bool] = False
+    is_lenient: ClassVar[bool] = False
 
     def __init__(self, rng: random.Random, *, workers: int, max_retries: int) -> None:
         self.workers = workers
         self.max_retries = max_retries
         self._rng = rng
 
-    def turn(self) -> AbstractAsyncContextManager[object]:
+    def hold_image(self) -> AbstractAsyncContextManager[object]:
         """Hold nothing but the worker."""
         return nullcontext()
 
     async def acquire(self, *, tokens: int, retry: bool) -> Permit:  # noqa: ARG002
         """Call at once."""
-        return Free()
+        return IgnoringPermit()
 
     def wait_s(self, advised_s: float, failures: int) -> float:  # noqa: ARG002
         """Double the wait from 2 to 60 s; the upper half of it is drawn."""
@@ -61,19 +61,19 @@ class Peer:
         upper_s = min(longest_s, shortest_s * 2.0 ** min(failures - 1, 10))
         return self._rng.uniform(upper_s / 2, upper_s)
 
-    def learned(self) -> object:
+    def limits_to_save(self) -> object:
         """Keep nothing."""
         return None
 
 
-def five_slots(setting: Setting) -> Peer:
+def five_slots(setting: ClientSettings) -> UsualClient:
     """Five slots, five tries: the usual script."""
-    return Peer(setting.rng, workers=5, max_retries=4)
+    return UsualClient(setting.rng, workers=5, max_retries=4)
 
 
-def fifty_slots(setting: Setting) -> Peer:
+def fifty_slots(setting: ClientSettings) -> UsualClient:
     """Fifty slots, five tries: the usual script in a hurry."""
-    return Peer(setting.rng, workers=50, max_retries=4)
+    return UsualClient(setting.rng, workers=50, max_retries=4)
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Slots:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def hold(self) -> AsyncIterator[None]:
         """Hold one slot."""
         if self.taken >= int(self.size):
             turn = asyncio.get_running_loop().create_future()
@@ -97,9 +97,9 @@ class Slots:
             yield
         finally:
             self.taken -= 1
-            self.fill()
+            self.hand_out()
 
-    def fill(self) -> None:
+    def hand_out(self) -> None:
         """Hand free slots to those who wait."""
         while self.waiting and self.taken < int(self.size):
             turn = self.waiting.popleft()
@@ -108,51 +108,51 @@ class Slots:
                 turn.set_result(None)
 
 
-class Aimd(Peer):
+class AimdClient(UsualClient):
     """Slots between 10 and 100 from 20: doubled each round until the first refusal, then one more a round.
 
     A refusal takes a fifth of them away, at most once in 15 s. An image keeps its slot while it backs off.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(setting.rng, workers=100, max_retries=EVER)
+    def __init__(self, setting: ClientSettings) -> None:
+        super().__init__(setting.rng, workers=100, max_retries=UNLIMITED_RETRIES)
         self._slots = Slots(20.0)
         self._was_refused = False
-        self._deaf_until_s = 0.0
+        self._ignores_until_s = 0.0
 
-    def turn(self) -> AbstractAsyncContextManager[object]:
+    def hold_image(self) -> AbstractAsyncContextManager[object]:
         """Hold a slot."""
-        return self._slots.one()
+        return self._slots.hold()
 
     async def acquire(self, *, tokens: int, retry: bool) -> Permit:  # noqa: ARG002
         """Call at once."""
-        return Heard(self)
+        return AimdPermit(self)
 
     def grow(self) -> None:
         """Count one clean answer."""
         step = 1.0 / self._slots.size if self._was_refused else 1.0
         self._slots.size = min(100.0, self._slots.size + step)
-        self._slots.fill()
+        self._slots.hand_out()
 
     def shrink(self) -> None:
         """Count one refusal."""
         self._was_refused = True
-        if loop_clock() >= self._deaf_until_s:
+        if loop_clock() >= self._ignores_until_s:
             self._slots.size = max(10.0, self._slots.size * 0.8)
-            self._deaf_until_s = loop_clock() + 15.0
+            self._ignores_until_s = loop_clock() + 15.0
 
 
 @dataclass(slots=True)
-class Heard(Free):
+class AimdPermit(IgnoringPermit):
     """Leave whose outcome moves the number of slots."""
 
-    owner: Aimd
+    owner: AimdClient
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:  # noqa: ARG002
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:  # noqa: ARG002
         """Grow."""
         self.owner.grow()
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:  # noqa: ARG002
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:  # noqa: ARG002
         """Shrink on refusals; other failures say nothing about a limit."""
         if failure.kind is ErrorKind.RATE_LIMITED:
             self.owner.shrink()
@@ -174,13 +174,13 @@ class Bucket:
         return max(0.0, -self.level / rate)
 
 
-class Bucketed(Peer):
+class BucketClient(UsualClient):
     """A configured limit on requests and tokens, in both dimensions `factor` times the true one."""
 
-    def __init__(self, setting: Setting, factor: float) -> None:
-        super().__init__(setting.rng, workers=setting.max_concurrent, max_retries=EVER)
-        self._requests = _full(setting.right_rpm * factor)
-        self._tokens = _full(setting.right_tpm * factor) if setting.right_tpm else None
+    def __init__(self, setting: ClientSettings, factor: float) -> None:
+        super().__init__(setting.rng, workers=setting.max_concurrent, max_retries=UNLIMITED_RETRIES)
+        self._requests = _full_bucket(setting.right_rpm * factor)
+        self._tokens = _full_bucket(setting.right_tpm * factor) if setting.right_tpm else None
 
     async def acquire(self, *, tokens: int, retry: bool) -> Permit:  # noqa: ARG002
         """Wait until both buckets have had enough."""
@@ -189,18 +189,18 @@ class Bucketed(Peer):
         if self._tokens:
             waits_s.append(self._tokens.debt_s(tokens, now_s))
         await asyncio.sleep(max(waits_s))
-        return Free()
+        return IgnoringPermit()
 
 
-def _full(per_minute: float) -> Bucket:
+def _full_bucket(per_minute: float) -> Bucket:
     return Bucket(per_minute=per_minute, level=per_minute)
 
 
-def right_bucket(setting: Setting) -> Peer:
+def right_bucket(setting: ClientSettings) -> UsualClient:
     """A bucket that was told the true limits."""
-    return Bucketed(setting, 1.0)
+    return BucketClient(setting, 1.0)
 
 
-def doubled_bucket(setting: Setting) -> Peer:
+def doubled_bucket(setting: ClientSettings) -> UsualClient:
     """A bucket that was told twice the true limits."""
-    return Bucketed(setting, 2.0)
+    return BucketClient(setting, 2.0)

@@ -13,23 +13,23 @@ from typing import Protocol
 
 from errors import ApiFailure
 
-EVER = 1_000_000
+UNLIMITED_RETRIES = 1_000_000
 """More retries than twenty minutes hold."""
 
 
 class Permit(Protocol):
     """Leave for one call; exactly one of the three endings follows."""
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Hear that the call begins."""
 
-    def answered(self, *, input_tokens: int, seconds: float) -> None:
+    def on_success(self, *, input_tokens: int, seconds: float) -> None:
         """Hear that it was answered."""
 
-    def failed(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
         """Hear that it failed."""
 
-    def unused(self) -> None:
+    def release(self) -> None:
         """Hear that there will be no call."""
 
 
@@ -45,10 +45,10 @@ class Policy(Protocol):
         """Return how many failures an image survives."""
 
     @property
-    def forgives(self) -> bool:
+    def is_lenient(self) -> bool:
         """Tell whether a refusal counts against an image only when nothing was accepted meanwhile."""
 
-    def turn(self) -> AbstractAsyncContextManager[object]:
+    def hold_image(self) -> AbstractAsyncContextManager[object]:
         """Return what an image holds from its first try to its last, waits included."""
 
     async def acquire(self, *, tokens: int, retry: bool) -> Permit:
@@ -57,12 +57,12 @@ class Policy(Protocol):
     def wait_s(self, advised_s: float, failures: int) -> float:
         """Return the wait before the next try, where the program's own retry rule advises another."""
 
-    def learned(self) -> object:
+    def limits_to_save(self) -> object:
         """Return what the next night may start from; None for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ClientSettings:
     """What a client is told."""
 
     max_concurrent: int
@@ -70,10 +70,10 @@ class Setting:
     """The true limits, for clients that must be told; what others take is not known to anybody."""
     right_tpm: float | None
     rng: random.Random
-    reach_s: float | None = None
+    connect_s: float | None = None
     """How long it takes to reach the service; None where nobody knows."""
     learned: object = None
     """What the same policy returned the night before."""
 
 
-Maker = Callable[[Setting], Policy]
+PolicyFactory = Callable[[ClientSettings], Policy]

@@ -44,11 +44,11 @@ class Distance:
     refused_after_s: float = 0.25
     latency_s: tuple[float, float] = (2.0, 40.0)
     """Between these lie all answers."""
-    reach_s: float | None = None
+    connect_s: float | None = None
     """What the client knows of it."""
 
 
-NEAR = Distance(upload_s=(0.001, 0.006), refused_after_s=0.008, latency_s=(0.2, 0.2), reach_s=0.002)
+NEAR = Distance(upload_s=(0.001, 0.006), refused_after_s=0.008, latency_s=(0.2, 0.2), connect_s=0.002)
 """As on the same machine."""
 
 
@@ -77,7 +77,7 @@ class Scenario:
     others_rpm: float = 0.0
     """What another client asks for, evenly spread over the whole time, whatever it gets."""
     max_concurrent: int = 200
-    taken_before: int = 0
+    requests_before: int = 0
     """Requests that another client sent the moment before."""
 
     def quotas(self, clock: Callable[[], float]) -> tuple[Quota, ...]:
@@ -96,7 +96,7 @@ class Scenario:
         tokens = self.tpm * full if self.tpm else None
         return self.rpm * full - self.others_rpm * minutes, tokens
 
-    def played(self, kind: Kind, hints: Hints = Hints.UNNAMED) -> "Scenario":
+    def with_service(self, kind: Kind, hints: Hints = Hints.UNNAMED) -> "Scenario":
         """Return the same under another way to count and to refuse."""
         return dataclasses.replace(self, kind=kind, hints=hints)
 

@@ -12,9 +12,9 @@ import random
 from array import array
 
 from errors import ApiFailure
-from gemini.error_mapping import HttpError, exception_for
+from gemini.error_mapping import HttpError, to_exception
 from tests.emulator import bodies
-from tests.emulator.quotas import Quota, QuotaBook, Refusal
+from tests.emulator.quotas import Quota, QuotaBook, QuotaRejection
 from tests.emulator.replies import Reply, json_reply
 from tests.simulation.rate_limit.scenarios import MINUTE_S, Hints, Scenario, loop_clock
 
@@ -45,7 +45,7 @@ class Server:
         self.accepted_at_s = array("d")
         self.refused_at_s = array("d")
         self.accepted_tokens = 0
-        for _ in range(scenario.taken_before):
+        for _ in range(scenario.requests_before):
             self._book.admit(self._phase_s, _OTHERS_TOKENS)
 
     async def call(self, tokens: int) -> int:
@@ -66,7 +66,7 @@ class Server:
         await asyncio.sleep(self._latency_s())
         return tokens
 
-    def _admit(self, now_s: float, tokens: int) -> Refusal | None:
+    def _admit(self, now_s: float, tokens: int) -> QuotaRejection | None:
         self._serve_others(now_s)
         refusal = self._book.admit(now_s + self._phase_s, tokens)
         if refusal:
@@ -89,7 +89,7 @@ class Server:
         lowest_s, highest_s = self._scenario.distance.latency_s
         return min(max(drawn_s, lowest_s), highest_s)
 
-    def _refused(self, refusal: Refusal) -> ApiFailure:
+    def _refused(self, refusal: QuotaRejection) -> ApiFailure:
         """Return the refusal; each body is read once, and only its hint differs from then on."""
         limits = tuple((quota, quota.meter.limit) for quota in refusal.violations)
         if limits not in self._refusals:
@@ -99,7 +99,7 @@ class Server:
         return dataclasses.replace(known, retry_after_s=refusal.retry_s if hinted else None)
 
 
-def _body(hints: Hints, refusal: Refusal) -> Reply:
+def _body(hints: Hints, refusal: QuotaRejection) -> Reply:
     if hints is Hints.SILENT:
         return _SILENCE
     reply = bodies.quota_reply(MODEL, refusal.violations, refusal.retry_s)
@@ -113,7 +113,7 @@ def _body(hints: Hints, refusal: Refusal) -> Reply:
 
 
 def _failure(reply: Reply) -> ApiFailure:
-    failure = exception_for(HttpError(status=reply.status, body=json.loads(reply.body)))
+    failure = to_exception(HttpError(status=reply.status, body=json.loads(reply.body)))
     if not isinstance(failure, ApiFailure):
         raise TypeError(f"the world has no such failure: {failure!r}")
     return failure

@@ -12,8 +12,8 @@ from itertools import islice
 
 import retry_handler
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from retry_handler import RetryBudget
-from tests.simulation.rate_limit.policies import Maker, Permit, Policy, Setting
+from retry_handler import RetryState
+from tests.simulation.rate_limit.policies import ClientSettings, Permit, Policy, PolicyFactory
 from tests.simulation.rate_limit.scenarios import MINUTE_S, Scenario, loop_clock
 from tests.simulation.rate_limit.server import Server
 from tests.support.virtual_loop import run_virtual
@@ -63,15 +63,15 @@ class Result:
     @property
     def accepted_per_minute(self) -> list[int]:
         """Return the series of calls that the quota let through."""
-        return counted(self.accepted_at_s, MINUTE_S, self.minutes)
+        return count_per_step(self.accepted_at_s, MINUTE_S, self.minutes)
 
     @property
     def refused_per_minute(self) -> list[int]:
         """Return the series of refusals."""
-        return counted(self.refused_at_s, MINUTE_S, self.minutes)
+        return count_per_step(self.refused_at_s, MINUTE_S, self.minutes)
 
 
-def counted(instants_s: tuple[float, ...], step_s: float, minutes: float) -> list[int]:
+def count_per_step(instants_s: tuple[float, ...], step_s: float, minutes: float) -> list[int]:
     """Return how many instants lie in each step."""
     steps = [0] * round(minutes * MINUTE_S / step_s)
     for instant_s in instants_s:
@@ -80,22 +80,22 @@ def counted(instants_s: tuple[float, ...], step_s: float, minutes: float) -> lis
 
 
 def simulate(
-    policy: Maker, scenario: Scenario, seed: int, minutes: float = 20, *, learned: object = None
+    policy: PolicyFactory, scenario: Scenario, seed: int, minutes: float = 20, *, learned: object = None
 ) -> Result:
     """Play the policy against the scenario; the same arguments give the same result to the last digit."""
-    return run_virtual(_World(policy, scenario, seed, learned).run(minutes))
+    return run_virtual(_Simulation(policy, scenario, seed, learned).run(minutes))
 
 
-class _World:
+class _Simulation:
     """One simulation."""
 
-    def __init__(self, maker: Maker, scenario: Scenario, seed: int, learned: object) -> None:
+    def __init__(self, create_policy: PolicyFactory, scenario: Scenario, seed: int, learned: object) -> None:
         self._scenario = scenario
         # Each has its own source, so that one policy's draws do not shift another's world.
         self._images = islice(_images(random.Random(f"images {seed}")), scenario.images)
         self._server = Server(scenario, random.Random(f"server {seed}"))
         self._rng = random.Random(f"client {seed}")
-        self._maker = maker
+        self._create_policy = create_policy
         self._learned = learned
         self.policy: Policy
         self.answered = 0
@@ -104,21 +104,21 @@ class _World:
         self._refused_often = 0
 
     async def run(self, minutes: float) -> Result:
-        self.policy = self._maker(
-            Setting(
+        self.policy = self._create_policy(
+            ClientSettings(
                 max_concurrent=self._scenario.max_concurrent,
                 right_rpm=self._scenario.rpm,
                 right_tpm=self._scenario.tpm,
                 rng=random.Random(self._rng.random()),
-                reach_s=self._scenario.distance.reach_s,
+                connect_s=self._scenario.distance.connect_s,
                 learned=self._learned,
             )
         )
         workers = [asyncio.create_task(self._work()) for _ in range(self.policy.workers)]
         done, _ = await asyncio.wait(workers, timeout=minutes * MINUTE_S, return_when=asyncio.FIRST_EXCEPTION)
-        stopped = _cause(done)
+        stopped = _find_stop_reason(done)
         # Before the rest is cancelled, which a policy may take for news.
-        learned = self.policy.learned()
+        learned = self.policy.limits_to_save()
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
@@ -126,64 +126,64 @@ class _World:
 
     async def _work(self) -> None:
         for image in self._images:
-            async with self.policy.turn():
-                await self._image(image)
+            async with self.policy.hold_image():
+                await self._process_image(image)
 
-    async def _image(self, image: Image) -> None:
+    async def _process_image(self, image: Image) -> None:
         tries: list[ErrorKind] = []
         try:
-            await self._try(image, tries)
+            await self._attempt(image, tries)
         except ApiFailure as failure:
-            await self._again(image, tries, failure)
+            await self._retry(image, tries, failure)
         self._refused_often += tries.count(ErrorKind.RATE_LIMITED) > _OFTEN
 
-    async def _again(self, image: Image, tries: list[ErrorKind], first: ApiFailure) -> None:
+    async def _retry(self, image: Image, tries: list[ErrorKind], first: ApiFailure) -> None:
         """Let the program's own rule take the image on from its first failure.
 
         Images that are answered at once need no rule, and most of a simulation's time would go into it.
         """
-        budget = RetryBudget(
+        budget = RetryState(
             max_retries=self.policy.max_retries, timeout_s=_TIMEOUT_S, max_timeout_s=_TIMEOUT_S
         )
-        known = [first]
+        known_failures = [first]
         answered_before = 0
 
         async def attempt(_timeout_s: float) -> None:
-            if known:
-                raise known.pop()
-            await self._try(image, tries)
+            if known_failures:
+                raise known_failures.pop()
+            await self._attempt(image, tries)
 
         def is_crowded() -> bool:
             """Tell, as the processor does, whether others were answered since this was last asked."""
             nonlocal answered_before
             before, answered_before = answered_before, self.answered
-            return self.policy.forgives and self.answered > before
+            return self.policy.is_lenient and self.answered > before
 
         try:
             await retry_handler.run(
                 attempt,
-                budget=budget,
+                retry_state=budget,
                 rng=self._rng,
                 sleep=lambda advised_s: asyncio.sleep(self.policy.wait_s(advised_s, len(tries))),
-                announce=lambda _: None,
-                is_crowded=is_crowded,
+                on_retry=lambda _: None,
+                others_are_served=is_crowded,
             )
         except ApiFailure as failure:
             self._deferred += failure.is_unavailability
             self._failed += not failure.is_unavailability
 
-    async def _try(self, image: Image, tries: list[ErrorKind]) -> None:
+    async def _attempt(self, image: Image, tries: list[ErrorKind]) -> None:
         permit = await self.policy.acquire(tokens=image.estimated_tokens, retry=bool(tries))
         begun_s = loop_clock()
-        permit.sent()
+        permit.on_sent()
         try:
             tokens = await self._server.call(image.tokens)
         except ApiFailure as failure:
             tries.append(failure.kind)
-            _tell_failed(permit, failure, loop_clock() - begun_s)
+            _report_failure(permit, failure, loop_clock() - begun_s)
             raise
         self.answered += 1
-        permit.answered(input_tokens=tokens, seconds=loop_clock() - begun_s)
+        permit.on_success(input_tokens=tokens, seconds=loop_clock() - begun_s)
 
     def _result(self, minutes: float, stopped: StopReason | None, learned: object) -> Result:
         server = self._server
@@ -206,11 +206,11 @@ class _World:
         )
 
 
-def _tell_failed(permit: Permit, failure: ApiFailure, seconds: float) -> None:
-    permit.failed(failure, seconds=seconds, upload_bytes=_UPLOAD_BYTES)
+def _report_failure(permit: Permit, failure: ApiFailure, seconds: float) -> None:
+    permit.on_failure(failure, seconds=seconds, upload_bytes=_UPLOAD_BYTES)
 
 
-def _cause(done: set[asyncio.Task[None]]) -> StopReason | None:
+def _find_stop_reason(done: set[asyncio.Task[None]]) -> StopReason | None:
     """Return why the client ended the run itself; anything else that a worker raised is a bug."""
     for worker in done:
         error = worker.exception()

@@ -10,27 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from app.checkpoint import KEEP_EVERY_S, kept
+from app.checkpoint import SAVE_INTERVAL_S, checkpointing
 from errors import ErrorKind
 from models import Attempt, Prompt, Usage
 from prompt_optimizer import PromptOptimizer
-from prompts.candidates import ProposedRow, Standing, Trials
-from prompts.edit_stats import OVERNIGHT, Pool, PoolRow
+from prompts.candidates import CandidatePool, CandidateRow, CandidateStatus
+from prompts.edit_stats import CARRIED_WEIGHT, EditStats, EditStatsRow
 from prompts.edits import load
 from storage.journal import Journal, schema
 from tests.support.fakes import START
 from tests.support.journal_harness import World, run_info
 from tests.support.virtual_loop import run_virtual
 
-ROW = PoolRow(
+ROW = EditStatsRow(
     model="m", prompt_sha256="0" * 64, kind=ErrorKind.BLOCKED, arm="simplify", rescues=2.0, failures=3.5
 )
-PROPOSED = ProposedRow(
+PROPOSED = CandidateRow(
     kind=ErrorKind.BLOCKED,
     name="proposed_blocked_1",
     text="Say what stands in {prompt}",
     proposed_by="gemini-3.8-flash",
-    outcome=Standing.ON_TRIAL,
+    status=CandidateStatus.ON_TRIAL,
 )
 BASE = Prompt(text="Describe the picture")
 
@@ -51,14 +51,14 @@ def journal(world: World) -> Iterator[Journal]:
         yield journal
 
 
-def optimizer() -> PromptOptimizer:
+def new_optimizer() -> PromptOptimizer:
     """Return an optimizer that knows nothing yet."""
-    return PromptOptimizer(base=BASE, edits=load(), pool=Pool("m", "0" * 64), rng=random.Random(0))
+    return PromptOptimizer(base=BASE, edits=load(), edit_stats=EditStats("m", "0" * 64), rng=random.Random(0))
 
 
-def fail_thrice(ours: PromptOptimizer) -> None:
+def fail_thrice(optimizer: PromptOptimizer) -> None:
     """Let one image fail until something was learned from it."""
-    repair = ours.begin()
+    repair = optimizer.begin_image()
     for number in range(1, 4):
         failed = Attempt(
             number=number,
@@ -68,15 +68,15 @@ def fail_thrice(ours: PromptOptimizer) -> None:
             timeout_s=1.0,
             kind=ErrorKind.BLOCKED,
         )
-        repair.failed([failed])
+        repair.on_failure([failed])
         repair.revise(BASE, [failed])
 
 
 def test_lessons_come_back_and_replace_those_of_the_same_prompt_alone(world: World, journal: Journal) -> None:
     """They survive the closing of the file; those of other prompts and models stay."""
     other = replace(ROW, model="other")
-    journal.keep_lessons([ROW, replace(ROW, arm="ask_again"), other])
-    journal.keep_lessons([replace(ROW, failures=9.0)])
+    journal.save_lessons([ROW, replace(ROW, arm="ask_again"), other])
+    journal.save_lessons([replace(ROW, failures=9.0)])
     journal.close()
 
     with world.open(run_info(2)) as again:
@@ -87,35 +87,35 @@ def test_lessons_come_back_and_replace_those_of_the_same_prompt_alone(world: Wor
 
 def test_what_is_learned_is_kept_every_so_often_and_at_the_end(journal: Journal) -> None:
     """A run that is killed has lost a minute of it at most."""
-    ours = optimizer()
+    optimizer = new_optimizer()
 
     async def run() -> None:
-        async with kept(ours, journal):
+        async with checkpointing(optimizer, journal):
             assert journal.lessons("m", "0" * 64) == ()
-            fail_thrice(ours)
-            await asyncio.sleep(KEEP_EVERY_S + 1.0)
-            assert journal.lessons("m", "0" * 64) == tuple(ours.pool.rows())
-            fail_thrice(ours)
-        assert journal.lessons("m", "0" * 64) == tuple(ours.pool.rows())
+            fail_thrice(optimizer)
+            await asyncio.sleep(SAVE_INTERVAL_S + 1.0)
+            assert journal.lessons("m", "0" * 64) == tuple(optimizer.edit_stats.rows())
+            fail_thrice(optimizer)
+        assert journal.lessons("m", "0" * 64) == tuple(optimizer.edit_stats.rows())
 
     run_virtual(run())
     rows = journal.lessons("m", "0" * 64)
-    restored = Pool.from_rows("m", "0" * 64, rows)
+    restored = EditStats.from_rows("m", "0" * 64, rows)
     known = {row.arm: row.failures for row in rows}
     assert known
-    assert all(row.failures == pytest.approx(OVERNIGHT * known[row.arm]) for row in restored.rows())
+    assert all(row.failures == pytest.approx(CARRIED_WEIGHT * known[row.arm]) for row in restored.rows())
 
 
 def test_proposed_words_come_back_as_they_fared(world: World, journal: Journal) -> None:
     """Each under its name, of its model and prompt alone; what becomes of it replaces what was known."""
-    other = replace(PROPOSED, name="proposed_blocked_2", outcome=Standing.DROPPED)
-    journal.keep_proposed_edits("m", "0" * 64, [PROPOSED, other])
-    journal.keep_proposed_edits("m", "1" * 64, [PROPOSED])
-    journal.keep_proposed_edits("m", "0" * 64, [replace(PROPOSED, outcome=Standing.JOINED)])
+    other = replace(PROPOSED, name="proposed_blocked_2", status=CandidateStatus.DROPPED)
+    journal.save_proposed_edits("m", "0" * 64, [PROPOSED, other])
+    journal.save_proposed_edits("m", "1" * 64, [PROPOSED])
+    journal.save_proposed_edits("m", "0" * 64, [replace(PROPOSED, status=CandidateStatus.ACCEPTED)])
     journal.close()
 
     with world.open(run_info(2)) as again:
-        joined = replace(PROPOSED, outcome=Standing.JOINED)
+        joined = replace(PROPOSED, status=CandidateStatus.ACCEPTED)
         assert again.proposed_edits("m", "0" * 64) == (joined, other)
         assert again.proposed_edits("m", "1" * 64) == (PROPOSED,)
         assert again.proposed_edits("other", "0" * 64) == ()
@@ -123,14 +123,18 @@ def test_proposed_words_come_back_as_they_fared(world: World, journal: Journal) 
 
 def test_a_proposal_is_kept_though_nothing_was_learned(journal: Journal) -> None:
     """It is paid for; and lessons of earlier nights stay as they were."""
-    journal.keep_lessons([ROW])
-    ours = PromptOptimizer(
-        base=BASE, edits=load(), pool=Pool("m", "0" * 64), rng=random.Random(0), trials=Trials(asks=True)
+    journal.save_lessons([ROW])
+    optimizer = PromptOptimizer(
+        base=BASE,
+        edits=load(),
+        edit_stats=EditStats("m", "0" * 64),
+        rng=random.Random(0),
+        candidates=CandidatePool(can_request=True),
     )
 
     async def run() -> None:
-        async with kept(ours, journal):
-            ours.propose(
+        async with checkpointing(optimizer, journal):
+            optimizer.add_candidate(
                 ErrorKind.BLOCKED, PROPOSED.text, proposed_by=PROPOSED.proposed_by, usage=Usage(), cost=None
             )
 
@@ -141,17 +145,17 @@ def test_a_proposal_is_kept_though_nothing_was_learned(journal: Journal) -> None
 
 def test_a_run_that_learned_nothing_changes_nothing(journal: Journal) -> None:
     """Quiet nights do not wear away what an earlier one found out."""
-    journal.keep_lessons([ROW])
+    journal.save_lessons([ROW])
 
     async def run() -> None:
-        async with kept(optimizer(), journal):
-            await asyncio.sleep(2 * KEEP_EVERY_S)
+        async with checkpointing(new_optimizer(), journal):
+            await asyncio.sleep(2 * SAVE_INTERVAL_S)
 
     run_virtual(run())
     assert journal.lessons("m", "0" * 64) == (ROW,)
 
 
-def as_version(path: Path, version: int) -> None:
+def downgrade(path: Path, version: int) -> None:
     """Make a journal what an earlier version would have left."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TABLE proposed_edits")
@@ -163,31 +167,31 @@ def as_version(path: Path, version: int) -> None:
                 "INSERT INTO lessons VALUES ('m', ?, 'blocked', 'simplify', 2.0, 3.5)", (ROW.prompt_sha256,)
             )
         connection.execute(f"PRAGMA user_version = {version}")
-        assert schema.layout(connection) == schema.sound_layout(version)
+        assert schema.layout(connection) == schema.expected_layout(version)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_older_journal_opens_with_all_it_knows(world: World, version: int) -> None:
     """It gets the new tables; no answer is bought twice, no lesson is lost, and nothing is put aside."""
-    world.night()
-    as_version(world.journal_path, version)
+    world.play_run()
+    downgrade(world.journal_path, version)
 
-    night = world.night()
+    night = world.play_run()
 
     assert (night.calls, night.plan.answered) == ([], 1)
     assert not list(world.journal_path.parent.glob("*.damaged-*"))
     with world.open(run_info(3)) as journal:
         assert journal.notices == ()
         assert journal.lessons("m", "0" * 64) == (() if version == 1 else (ROW,))
-        journal.keep_lessons([ROW])
-        journal.keep_proposed_edits("m", "0" * 64, [PROPOSED])
+        journal.save_lessons([ROW])
+        journal.save_proposed_edits("m", "0" * 64, [PROPOSED])
         assert journal.lessons("m", "0" * 64) == (ROW,)
         assert journal.proposed_edits("m", "0" * 64) == (PROPOSED,)
 
 
 def test_an_older_journal_with_other_tables_is_damaged(world: World) -> None:
     """A file that only says it is older is put aside like any other that is not sound."""
-    world.night()
+    world.play_run()
     with closing(sqlite3.connect(world.journal_path, isolation_level=None)) as connection:
         connection.execute("PRAGMA user_version = 1")
 

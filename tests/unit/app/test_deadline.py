@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.deadline import LOOK_EVERY_S, TimeLimit, enforced, next_deadline, time_limit, watch
+from app.deadline import CHECK_INTERVAL_S, Deadline, compute_deadline, enforce, next_instant, watch
 from errors import ExitCode, FatalError, StopReason
-from processing.stop_signal import RunStoppedError, Stop
+from processing.stop_signal import RunStoppedError, StopSignal
 from tests.support.virtual_loop import run_virtual
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -49,13 +49,13 @@ def berlin(text: str) -> datetime:
 )
 def test_the_next_time_the_clock_shows_it(now: str, shows: str, expected: str) -> None:
     """A deadline is the next instant at which the clock in its zone comes to show it."""
-    found = next_deadline(time.fromisoformat(shows), berlin(now), BERLIN)
+    found = next_instant(time.fromisoformat(shows), berlin(now), BERLIN)
 
     assert found == berlin(expected)
     assert found.tzinfo is UTC
 
 
-def walked(shows: time, now: datetime, zone: tzinfo) -> datetime:
+def find_minute_by_minute(shows: time, now: datetime, zone: tzinfo) -> datetime:
     """Return the same by looking at the clock minute after minute."""
     before = now
     while True:
@@ -67,7 +67,7 @@ def walked(shows: time, now: datetime, zone: tzinfo) -> datetime:
         before = after
 
 
-NIGHTS = [
+CLOCK_CHANGES = [
     pytest.param("Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC), id="berlin-spring"),
     pytest.param("Europe/Berlin", datetime(2026, 10, 25, tzinfo=UTC), id="berlin-autumn"),
     pytest.param("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC), id="new-york"),
@@ -78,7 +78,7 @@ NIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "change"), NIGHTS)
+@pytest.mark.parametrize(("name", "change"), CLOCK_CHANGES)
 @settings(max_examples=40, deadline=None)
 @given(minutes=st.integers(-1_500, 300), minute_of_day=st.integers(0, 1_439) | st.integers(0, 240))
 def test_it_is_what_a_patient_look_at_the_clock_finds(
@@ -87,7 +87,7 @@ def test_it_is_what_a_patient_look_at_the_clock_finds(
     """Around every kind of change, a deadline anywhere in the day, more often at night."""
     zone, now, shows = ZoneInfo(name), change + minutes * MINUTE, time(*divmod(minute_of_day, 60))
 
-    assert next_deadline(shows, now, zone) == walked(shows, now, zone)
+    assert next_instant(shows, now, zone) == find_minute_by_minute(shows, now, zone)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def hang_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     clocks.tzset()
 
 
-@pytest.mark.parametrize(("name", "change"), NIGHTS)
+@pytest.mark.parametrize(("name", "change"), CLOCK_CHANGES)
 def test_the_systems_own_zone_knows_its_changes_too(
     hang_in: Callable[[str], None], name: str, change: datetime
 ) -> None:
@@ -112,7 +112,7 @@ def test_the_systems_own_zone_knows_its_changes_too(
 
     for hours_before, minute in product(range(-2, 26), range(0, 1_440, 15)):
         now, shows = change - timedelta(hours=hours_before), time(*divmod(minute, 60))
-        assert next_deadline(shows, now) == next_deadline(shows, now, ZoneInfo(name)), (now, shows)
+        assert next_instant(shows, now) == next_instant(shows, now, ZoneInfo(name)), (now, shows)
 
 
 @pytest.mark.parametrize(
@@ -129,19 +129,19 @@ def test_the_earlier_limit_holds(
     deadline: time | None, max_duration_s: float | None, after: timedelta, cause: str
 ) -> None:
     """Of deadline and duration the earlier one ends the run, and says so."""
-    limit = time_limit(START, deadline=deadline, max_duration_s=max_duration_s, zone=BERLIN)
+    limit = compute_deadline(START, deadline=deadline, max_duration_s=max_duration_s, zone=BERLIN)
 
-    assert limit == TimeLimit(at=START + after, cause=cause)
+    assert limit == Deadline(at=START + after, cause=cause)
 
 
 def test_no_limit() -> None:
     """Nothing set, nothing ends."""
-    assert time_limit(START, deadline=None, max_duration_s=None) is None
+    assert compute_deadline(START, deadline=None, max_duration_s=None) is None
 
 
 def test_what_is_left() -> None:
     """It counts down to nought and stays there."""
-    limit = TimeLimit(at=START, cause="over")
+    limit = Deadline(at=START, cause="over")
 
     assert limit.seconds_left(START - timedelta(seconds=90.5)) == 90.5
     assert limit.seconds_left(START) == limit.seconds_left(START + timedelta(days=1)) == 0.0
@@ -150,37 +150,39 @@ def test_what_is_left() -> None:
 def test_the_announcement_has_the_date() -> None:
     """Who asks at 06:01 for 06:00 reads that this is tomorrow."""
     now = berlin("2026-11-24T06:01+01:00")
-    limit = time_limit(now, deadline=time(6), max_duration_s=None, zone=BERLIN)
+    limit = compute_deadline(now, deadline=time(6), max_duration_s=None, zone=BERLIN)
 
     assert limit is not None
-    assert limit.announcement(now, BERLIN) == (
+    assert limit.describe(now, BERLIN) == (
         "no new work after 2026-11-25 06:00:00 (UTC+0100), 23h59m from now"
     )
 
 
-def wall_clock(jumps: timedelta = timedelta(0), at_s: float = 0.0) -> Callable[[], datetime]:
+def wall_clock(jump: timedelta = timedelta(0), at_s: float = 0.0) -> Callable[[], datetime]:
     """Return a wall clock that goes with the loop's, but for a jump once the loop shows ``at_s``."""
 
     def utcnow() -> datetime:
         now_s = asyncio.get_running_loop().time()
-        return START + timedelta(seconds=now_s) + (jumps if now_s >= at_s else timedelta(0))
+        return START + timedelta(seconds=now_s) + (jump if now_s >= at_s else timedelta(0))
 
     return utcnow
 
 
-async def ends_after(limit: TimeLimit, utcnow: Callable[[], datetime]) -> tuple[FatalError | None, float]:
+async def watch_until_stop(
+    limit: Deadline, utcnow: Callable[[], datetime]
+) -> tuple[FatalError | None, float]:
     """Watch; return the cause of the stop, and the loop's time then."""
-    stop = Stop()
+    stop = StopSignal()
     await watch(limit, stop, utcnow)
     return stop.cause, asyncio.get_running_loop().time()
 
 
-EIGHT_HOURS = TimeLimit(at=START + timedelta(hours=8), cause="the deadline 06:00 has come")
+EIGHT_HOURS = Deadline(at=START + timedelta(hours=8), cause="the deadline 06:00 has come")
 
 
 def test_a_stop_is_asked_for_at_the_instant() -> None:
     """Not a moment too early, and no later than a clock can tell."""
-    cause, now_s = run_virtual(ends_after(EIGHT_HOURS, wall_clock()))
+    cause, now_s = run_virtual(watch_until_stop(EIGHT_HOURS, wall_clock()))
 
     assert now_s == pytest.approx(8 * 3600, abs=1e-3)
     assert now_s >= 8 * 3600
@@ -191,22 +193,22 @@ def test_a_stop_is_asked_for_at_the_instant() -> None:
 
 def test_a_machine_that_slept_stops_soon_after_it_wakes() -> None:
     """Ten hours asleep are no time of the loop, but they are on the wall."""
-    cause, now_s = run_virtual(ends_after(EIGHT_HOURS, wall_clock(timedelta(hours=10), at_s=1_003)))
+    cause, now_s = run_virtual(watch_until_stop(EIGHT_HOURS, wall_clock(timedelta(hours=10), at_s=1_003)))
 
     assert cause is not None
-    assert 1_003 <= now_s <= 1_003 + LOOK_EVERY_S <= 1_033
+    assert 1_003 <= now_s <= 1_003 + CHECK_INTERVAL_S <= 1_033
 
 
 def test_a_clock_set_back_gives_the_hour_again() -> None:
     """The wall clock alone decides."""
-    _, now_s = run_virtual(ends_after(EIGHT_HOURS, wall_clock(timedelta(hours=-1), at_s=500)))
+    _, now_s = run_virtual(watch_until_stop(EIGHT_HOURS, wall_clock(timedelta(hours=-1), at_s=500)))
 
     assert now_s == pytest.approx(9 * 3600, abs=1e-3)
 
 
 def test_time_that_was_over_before_it_began() -> None:
     """Who waited for a lock beyond the limit begins nothing."""
-    cause, now_s = run_virtual(ends_after(TimeLimit(at=START, cause="over"), wall_clock()))
+    cause, now_s = run_virtual(watch_until_stop(Deadline(at=START, cause="over"), wall_clock()))
 
     assert (cause is not None, now_s) == (True, 0.0)
 
@@ -215,9 +217,9 @@ def test_another_reason_stays_the_reason() -> None:
     """A run that stops otherwise does so at once, and the watch says nothing more."""
 
     async def scenario() -> tuple[str, float]:
-        stop = Stop()
+        stop = StopSignal()
         asyncio.get_running_loop().call_later(
-            3.0, stop.ask, FatalError(StopReason.INTERRUPTED, "stopped by Ctrl-C")
+            3.0, stop.request, FatalError(StopReason.INTERRUPTED, "stopped by Ctrl-C")
         )
         await watch(EIGHT_HOURS, stop, wall_clock())
         return str(stop.cause), asyncio.get_running_loop().time()
@@ -226,12 +228,12 @@ def test_another_reason_stays_the_reason() -> None:
 
 
 @pytest.mark.parametrize("limit", [EIGHT_HOURS, None])
-def test_the_watch_ends_with_the_work(limit: TimeLimit | None) -> None:
+def test_the_watch_ends_with_the_work(limit: Deadline | None) -> None:
     """Work that is done in time leaves no stop, and nothing that still runs; without a limit as well."""
 
     async def scenario() -> tuple[FatalError | None, int]:
-        stop = Stop()
-        async with enforced(limit, stop, wall_clock()):
+        stop = StopSignal()
+        async with enforce(limit, stop, wall_clock()):
             await asyncio.sleep(3_600)
         return stop.cause, len(asyncio.all_tasks())
 
@@ -242,7 +244,7 @@ def test_an_error_of_the_work_comes_out_as_it_is() -> None:
     """The watch stands in nobody's way."""
 
     async def scenario() -> None:
-        async with enforced(EIGHT_HOURS, Stop(), wall_clock()):
+        async with enforce(EIGHT_HOURS, StopSignal(), wall_clock()):
             raise FatalError(StopReason.OUTAGE, "gone")
 
     with pytest.raises(FatalError, match="gone"):
@@ -253,8 +255,8 @@ def test_work_hears_of_the_end() -> None:
     """Whoever waits through the stop wakes at the instant."""
 
     async def scenario() -> tuple[StopReason | None, float]:
-        stop = Stop()
-        async with enforced(EIGHT_HOURS, stop, wall_clock()):
+        stop = StopSignal()
+        async with enforce(EIGHT_HOURS, stop, wall_clock()):
             with suppress(RunStoppedError):
                 await stop.sleep(86_400)
         return stop.cause.reason if stop.cause else None, asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.fail_fast import SIZE, Canary
+from app.fail_fast import DECIDING_IMAGES, FailFast
 from errors import ErrorKind, StopReason
 from models import Attempt, Deferred, Failed, Generation, ImageContent, ImageJob, Outcome, Prompt, Succeeded
 from tests.support.fakes import START
@@ -39,29 +39,29 @@ def deferred(key: str) -> Deferred:
     return Deferred(job=job(key), prompt=BASE, detail="later", kind=ErrorKind.SERVER, attempts=())
 
 
-def play(*outcomes: Outcome) -> tuple[Canary, list[Outcome]]:
+def play(*outcomes: Outcome) -> tuple[FailFast, list[Outcome]]:
     """Show the outcomes to a canary, then the end of the run; return what was kept, in order."""
-    canary = Canary()
-    kept = [ready for outcome in outcomes for ready in canary.judge(outcome)]
-    return canary, [*kept, *canary.release()]
+    fail_fast = FailFast()
+    stored = [ready for outcome in outcomes for ready in fail_fast.observe(outcome)]
+    return fail_fast, [*stored, *fail_fast.flush()]
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.INVALID_REQUEST, ErrorKind.SCHEMA, ErrorKind.NETWORK])
 def test_the_first_images_failing_alike_stop_the_run(kind: ErrorKind) -> None:
     """After three equal failures the run is to blame, and none of the images has failed."""
-    canary, kept = play(*(failed(str(number), kind=kind) for number in range(SIZE)))
+    fail_fast, stored = play(*(failed(str(number), kind=kind) for number in range(DECIDING_IMAGES)))
 
-    assert canary.cause is not None
-    assert canary.cause.reason is StopReason.ALL_ALIKE
-    assert [type(outcome) for outcome in kept] == [Deferred] * SIZE
+    assert fail_fast.cause is not None
+    assert fail_fast.cause.reason is StopReason.ALL_ALIKE
+    assert [type(outcome) for outcome in stored] == [Deferred] * DECIDING_IMAGES
 
 
-def test_what_was_in_flight_is_put_off_as_well() -> None:
+def test_what_was_in_flight_is_deferred_as_well() -> None:
     """Failures of the same kind that arrive after the verdict are the run's, others the image's own."""
     late: list[Outcome] = [failed("late"), failed("other", "another sentence"), succeeded("fine")]
-    _, kept = play(*(failed(str(number)) for number in range(SIZE)), *late)
+    _, stored = play(*(failed(str(number)) for number in range(DECIDING_IMAGES)), *late)
 
-    assert [type(outcome) for outcome in kept[SIZE:]] == [Deferred, Failed, Succeeded]
+    assert [type(outcome) for outcome in stored[DECIDING_IMAGES:]] == [Deferred, Failed, Succeeded]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_what_was_in_flight_is_put_off_as_well() -> None:
 )
 def test_one_other_outcome_clears_the_run(other: Outcome) -> None:
     """One answer or one other failure among the first shows that the service can tell images apart."""
-    canary, kept = play(failed("a"), failed("b"), other, failed("c"), failed("d"), failed("e"))
+    fail_fast, stored = play(failed("a"), failed("b"), other, failed("c"), failed("d"), failed("e"))
 
-    assert canary.cause is None
-    assert [outcome.job.key for outcome in kept] == ["a", "b", "x", "c", "d", "e"]
-    assert sum(isinstance(outcome, Failed) for outcome in kept) >= 5
+    assert fail_fast.cause is None
+    assert [outcome.job.key for outcome in stored] == ["a", "b", "x", "c", "d", "e"]
+    assert sum(isinstance(outcome, Failed) for outcome in stored) >= 5
 
 
 @pytest.mark.parametrize(
@@ -83,23 +83,23 @@ def test_one_other_outcome_clears_the_run(other: Outcome) -> None:
 )
 def test_what_tells_nothing_is_passed_on(mute: Outcome) -> None:
     """An outage or an unreadable file is kept at once and neither clears nor condemns."""
-    canary, kept = play(failed("a"), mute, failed("b"), failed("c"))
+    fail_fast, stored = play(failed("a"), mute, failed("b"), failed("c"))
 
-    assert canary.cause is not None
-    assert kept[0] is mute
+    assert fail_fast.cause is not None
+    assert stored[0] is mute
 
 
 def test_a_short_run_keeps_its_failures() -> None:
     """With fewer images than a verdict needs, failures are failures."""
-    canary, kept = play(failed("a"), failed("b"))
+    fail_fast, stored = play(failed("a"), failed("b"))
 
-    assert canary.cause is None
-    assert [type(outcome) for outcome in kept] == [Failed, Failed]
+    assert fail_fast.cause is None
+    assert [type(outcome) for outcome in stored] == [Failed, Failed]
 
 
 def test_no_outcome_is_lost_or_doubled() -> None:
     """Whatever comes, every outcome is passed on exactly once."""
     many: list[Outcome] = [failed("a"), deferred("b"), failed("c"), succeeded("d"), failed("e"), failed("f")]
-    _, kept = play(*many)
+    _, stored = play(*many)
 
-    assert sorted(outcome.job.key for outcome in kept) == ["a", "b", "c", "d", "e", "f"]
+    assert sorted(outcome.job.key for outcome in stored) == ["a", "b", "c", "d", "e", "f"]

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.finalize import Epilogue, LimitSources
+from app.finalize import QuotaSources, RunFinalizer
 from errors import FatalError, StopReason
-from rate_limit.types import PacingFigures, WaitCause
+from rate_limit.types import RateLimitStats, WaitCause
 from reports.documents import ProcessingStats
-from reports.run_report import Limits, PlanCounts, Tally, TreeTotals, processing_stats
-from reports.summary import last_line
+from reports.run_report import PlanCounts, QuotaStatus, Tally, TreeTotals, build_processing_stats
+from reports.summary import build_last_line
 from settings.options import FailOn
 from storage.journal import Journal, Plan
 from tests.support.outcomes import START, archiver, deferred, run_info, succeeded
@@ -31,7 +31,7 @@ SPENT = FatalError(
     quota_value=250,
 )
 UNNAMED = FatalError(StopReason.DAILY_QUOTA, "x", quota_ids=(PER_DAY,))
-FIGURES = PacingFigures(
+STATS = RateLimitStats(
     pace_rpm=60.0,
     limit_rpm=60.0,
     limit_tpm=None,
@@ -42,9 +42,9 @@ FIGURES = PacingFigures(
     waiting_for=None,
     waiting_until_s=None,
     waited_s=dict.fromkeys(WaitCause, 0.0),
-    refusals={PER_DAY: 2},
+    rejections={PER_DAY: 2},
     requests=5,
-    refused=2,
+    rejected=2,
     wasted_upload_bytes=2000,
 )
 
@@ -57,20 +57,20 @@ def stats_of(stop: FatalError | None, *, not_started: int = 738, **limits: Any) 
     for number in range(2):
         tally.add(deferred(f"later-{number}.jpg"))
     to_do = 5 + not_started
-    return processing_stats(
+    return build_processing_stats(
         run=run_info(),
         ended_at=START + timedelta(hours=2),
         tally=tally,
         plan=PlanCounts(found=to_do, already_answered=0, known_failures=0, not_selected=0, to_do=to_do),
         tree=TreeTotals(answered=3, failed=0, deferred=2, input_tokens=1, output_tokens=1),
         stop=stop,
-        limits=Limits(zone=BERLIN, **limits),
+        quota=QuotaStatus(zone=BERLIN, **limits),
     )
 
 
 def test_the_last_line_after_a_daily_quota() -> None:
     """What happened, when it resets here, when cron may come, how many nights, and the exit code."""
-    assert last_line(stats_of(SPENT)) == (
+    assert build_last_line(stats_of(SPENT)) == (
         "Stopped: the project's quota for the day is used up: HTTP 429: You exceeded your current quota."
         " Next: run again after 09:00 on 24 Nov (local time), when the quota of a day resets (09:05 suits"
         " cron all year); at 250 a day the remaining 740 images take 3 more nights, until 26 Nov."
@@ -122,42 +122,42 @@ def test_only_a_clock_that_decides_is_told() -> None:
     ],
     ids=lambda stop: stop.reason if stop else "not-stopped",
 )
-@pytest.mark.parametrize("figures", [None, FIGURES], ids=["not-paced", "paced"])
+@pytest.mark.parametrize("stats", [None, STATS], ids=["not-paced", "paced"])
 def test_the_document_fits_its_schema(
-    tmp_path: Path, stop: FatalError | None, figures: PacingFigures | None
+    tmp_path: Path, stop: FatalError | None, stats: RateLimitStats | None
 ) -> None:
     """However a run ended, and whether or not it got so far as to pace anything."""
-    path = archiver(tmp_path).write_document("processing_stats", stats_of(stop, figures=figures))
+    path = archiver(tmp_path).write_document("processing_stats", stats_of(stop, stats=stats))
 
     Draft202012Validator(json.loads(SCHEMA.read_bytes())).validate(json.loads(path.read_bytes()))
 
 
-def ended(folder: Path, stop: FatalError, sources: LimitSources, *, dry_run: bool = False) -> Any:
+def run_to_document(folder: Path, stop: FatalError, sources: QuotaSources, *, dry_run: bool = False) -> Any:
     """Return the document that stands there after a run has ended with a real journal and archiver."""
-    run, writes, tally = run_info(dry_run=dry_run), archiver(folder, dry_run=dry_run), Tally()
+    run, output_archiver, tally = run_info(dry_run=dry_run), archiver(folder, dry_run=dry_run), Tally()
     tally.add(succeeded())
     plan = Plan(found=9, answered=0, copyable=0, todo=9, known_failures={}, not_selected=0, reasons={})
     (folder / "metadata").mkdir()
     journal = Journal.open(
-        folder / "metadata/journal.db", run=run, stands=writes.stands, utcnow=lambda: START
+        folder / "metadata/journal.db", run=run, is_present=output_archiver.is_present, utcnow=lambda: START
     )
     with journal:
         journal.begin_run()
-        epilogue = Epilogue(
+        finalizer = RunFinalizer(
             run=run,
             journal=journal,
-            archiver=writes,
+            archiver=output_archiver,
             archive_format="none",
             fail_on=FailOn(at_least=1),
             command="python main.py",
             utcnow=lambda: START + timedelta(hours=2),
-            limits=sources,
+            quota_sources=sources,
         )
-        epilogue.write(tally, plan, stop)
+        finalizer.finalize(tally, plan, stop)
     return json.loads((folder / "metadata/processing_stats.json").read_bytes())
 
 
-def test_the_epilogue_asks_for_the_answers_since_the_last_reset(tmp_path: Path) -> None:
+def test_the_finalizer_asks_for_the_answers_since_the_last_reset(tmp_path: Path) -> None:
     """The quota day began at the midnight in California before the end; figures go into the document."""
     asked: list[datetime] = []
 
@@ -165,8 +165,8 @@ def test_the_epilogue_asks_for_the_answers_since_the_last_reset(tmp_path: Path) 
         asked.append(moment)
         return 4
 
-    sources = LimitSources(figures=FIGURES, answered_since=answered_since, zone=BERLIN)
-    document = ended(tmp_path, UNNAMED, sources)
+    sources = QuotaSources(rate_limit_stats=STATS, count_answered_since=answered_since, zone=BERLIN)
+    document = run_to_document(tmp_path, UNNAMED, sources)
 
     assert set(asked) == {datetime(2026, 11, 23, 8, 0, tzinfo=UTC)}
     assert document["stopped"]["images_left"] == 8
@@ -183,16 +183,16 @@ def test_the_epilogue_asks_for_the_answers_since_the_last_reset(tmp_path: Path) 
 def test_the_journal_is_not_asked_in_vain(tmp_path: Path, reason: StopReason, *, dry_run: bool) -> None:
     """Only a spent quota of a day needs the number, and simulated answers use up none."""
     asked: list[datetime] = []
-    sources = LimitSources(answered_since=asked.append)
+    sources = QuotaSources(count_answered_since=asked.append)
 
-    ended(tmp_path, FatalError(reason, "x"), sources, dry_run=dry_run)
+    run_to_document(tmp_path, FatalError(reason, "x"), sources, dry_run=dry_run)
 
     assert asked == []
 
 
 def test_a_run_without_sources_tells_what_it_knows_itself(tmp_path: Path) -> None:
     """Nothing was paced and no journal asked: the run's own answers tell how many nights are left."""
-    document = ended(tmp_path, UNNAMED, LimitSources(zone=BERLIN))
+    document = run_to_document(tmp_path, UNNAMED, QuotaSources(zone=BERLIN))
 
     assert document["pacing"] is None
     assert (document["stopped"]["images_per_night"], document["stopped"]["nights_left"]) == (1, 8)

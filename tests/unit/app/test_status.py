@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.status import Running, open_status, status_report
+from app.status import RunningProcess, format_status, open_status
 from errors import ErrorKind, ExitCode, UsageError
 from models import Usage
 from storage.journal import Journal, Selection
@@ -33,15 +33,17 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def status(world: World, running: Running | None = None, *, now: datetime = NOW, name: str = "out") -> str:
+def status(
+    world: World, running: RunningProcess | None = None, *, now: datetime = NOW, name: str = "out"
+) -> str:
     """Return the report on the world's output directory."""
     with open_status(world.output) as reader:
-        return status_report(reader, output_dir=name, running=running, now=now)
+        return format_status(reader, output_dir=name, running=running, now=now)
 
 
-def holder(number: int) -> Running:
+def lock_holder(number: int) -> RunningProcess:
     """Return the process that does the run of this number."""
-    return Running(pid=4711, host="nightbox", started_at=run_info(number).started_at)
+    return RunningProcess(pid=4711, host="nightbox", started_at=run_info(number).started_at)
 
 
 def row(text: str, label: str) -> str:
@@ -54,12 +56,14 @@ def row(text: str, label: str) -> str:
     return " ".join(" ".join(lines[at:more]).removeprefix(label).split())
 
 
-def begin(world: World, number: int = 1, *, dry_run: bool = False) -> Journal:
+def begin_run(world: World, number: int = 1, *, dry_run: bool = False) -> Journal:
     """Begin a run and make its plan."""
-    world.nights = number
+    world.runs_played = number
     journal = world.open(run_info(number, dry_run=dry_run))
     journal.begin_run()
-    journal.plan(world.found(), selection=Selection(), hash_file=lambda path: sha256_of(path.read_bytes()))
+    journal.plan(
+        world.find_images(), selection=Selection(), hash_file=lambda path: sha256_of(path.read_bytes())
+    )
     return journal
 
 
@@ -73,8 +77,8 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_the_whole_page(world: World) -> None:
     """After a night with an answer, failures and a put-off image, the page says all of it."""
-    world.verdicts = {"b.png": ErrorKind.TIMEOUT, "c.png": ErrorKind.PROHIBITED, "d.png": "deferred"}
-    world.night()
+    world.endings = {"b.png": ErrorKind.TIMEOUT, "c.png": ErrorKind.PROHIBITED, "d.png": "deferred"}
+    world.play_run()
 
     assert status(world, name="results").splitlines() == [
         "Output       results",
@@ -107,7 +111,7 @@ def test_a_tree_without_a_journal_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_nothing_is_touched_at_rest(world: World) -> None:
     """A look at a directory that no run holds changes no byte, no time and no name in it."""
-    world.night()
+    world.play_run()
     before = contents(world.output)
 
     status(world)
@@ -119,10 +123,10 @@ def test_nothing_is_touched_at_rest(world: World) -> None:
 @pytest.mark.parametrize("is_killed", [False, True], ids=["going-on", "killed"])
 def test_nothing_but_side_files_is_touched_beside_a_run(world: World, *, is_killed: bool) -> None:
     """While a run goes on, or after it was killed, only SQLite's shared memory may be touched."""
-    with begin(world) as journal:
-        world.finish(journal, run_info(), world.succeeded(next(world.found())))
+    with begin_run(world) as journal:
+        world.finish(journal, run_info(), world.succeeded(next(world.find_images())))
         if is_killed:
-            world = _copy_of_the_dead(world)
+            world = copy_killed_run(world)
         before = contents(world.output)
 
         text = status(world)
@@ -135,7 +139,7 @@ def test_nothing_but_side_files_is_touched_beside_a_run(world: World, *, is_kill
         assert row(text, "Left to do").startswith("3 of the 4")
 
 
-def _copy_of_the_dead(world: World) -> World:
+def copy_killed_run(world: World) -> World:
     """Return a world whose files are as a killed run leaves them: nobody has them open."""
     folder = world.output.parent / "dead"
     folder.mkdir()
@@ -149,14 +153,14 @@ def _copy_of_the_dead(world: World) -> World:
 
 def test_beside_a_run_that_goes_on(world: World) -> None:
     """The holder is named, what it has done so far is subtracted, and the last run is the one before."""
-    world.night()
+    world.play_run()
     world.put("e.png", b"e")
     world.put("f.png", b"f")
-    with begin(world, 2) as journal:
+    with begin_run(world, 2) as journal:
         jobs = list(journal.jobs())
         world.finish(journal, run_info(2), world.succeeded(jobs[0]))
 
-        text = status(world, holder(2))
+        text = status(world, lock_holder(2))
 
     assert row(text, "Running") == "yes: process 4711 on nightbox, since 2026-11-25 22:00 UTC (1 day ago)"
     assert "      5  answered" in text
@@ -168,51 +172,51 @@ def test_beside_a_run_that_goes_on(world: World) -> None:
 
 def test_a_journal_that_is_open_for_writing_tells_the_same(world: World) -> None:
     """The run itself can print its status (SIGUSR1) from the journal that it writes."""
-    with begin(world) as journal:
-        own = status_report(journal, output_dir="out", running=holder(1), now=NOW)
+    with begin_run(world) as journal:
+        own = format_status(journal, output_dir="out", running=lock_holder(1), now=NOW)
 
-        assert own == status(world, holder(1))
+        assert own == status(world, lock_holder(1))
 
 
 def test_copies_are_not_mistaken_for_progress(world: World) -> None:
     """Answers put in place under new names were never to do, so that they shorten nothing."""
-    world.night()
+    world.play_run()
     for name in ("a.png", "b.png", "c.png"):
         (world.images / name).rename(world.images / f"new-{name}")
     world.put("e.png", b"e")
-    with begin(world, 2) as journal:
+    with begin_run(world, 2) as journal:
         for job, answer in journal.copies():
             world.copy(journal, run_info(2), job, answer)
 
-        text = status(world, holder(2))
+        text = status(world, lock_holder(2))
 
     assert row(text, "Left to do").startswith("1 of the 1 ")
 
 
 def test_a_clock_that_was_set_back_hides_no_progress(world: World) -> None:
     """An image that was asked about counts as done even when the clock says that it was before the run."""
-    with begin(world) as journal:
-        world.nights = 0
-        world.finish(journal, run_info(), world.succeeded(next(world.found())))
+    with begin_run(world) as journal:
+        world.runs_played = 0
+        world.finish(journal, run_info(), world.succeeded(next(world.find_images())))
 
-        assert row(status(world, holder(1)), "Left to do").startswith("3 of the 4 ")
+        assert row(status(world, lock_holder(1)), "Left to do").startswith("3 of the 4 ")
 
 
 def test_beside_a_run_on_a_drive_without_wal(world: World) -> None:
     """Where the journal has no WAL, a reader still sees what the run writes while it looks."""
-    with begin(world) as journal:
+    with begin_run(world) as journal:
         journal._connection.execute("PRAGMA journal_mode = DELETE")
         with open_status(world.output) as reader:
-            for done, job in enumerate(world.found()):
-                text = status_report(reader, output_dir="out", running=holder(1), now=NOW)
+            for done, job in enumerate(world.find_images()):
+                text = format_status(reader, output_dir="out", running=lock_holder(1), now=NOW)
                 assert row(text, "Left to do").startswith(f"{4 - done} of the 4 ")
                 world.finish(journal, run_info(), world.succeeded(job))
 
 
 def test_a_run_that_was_killed(world: World) -> None:
     """A run without an end whose lock nobody holds was cut off; what it left is what is left."""
-    with begin(world) as journal:
-        world.finish(journal, run_info(), world.succeeded(next(world.found())))
+    with begin_run(world) as journal:
+        world.finish(journal, run_info(), world.succeeded(next(world.find_images())))
 
     text = status(world)
 
@@ -226,9 +230,9 @@ def test_a_run_that_was_killed(world: World) -> None:
 
 def test_a_run_that_has_only_just_begun(world: World) -> None:
     """Before the run stands in the journal, the last run's numbers are not passed off as its own."""
-    world.night()
+    world.play_run()
 
-    text = status(world, holder(2))
+    text = status(world, lock_holder(2))
 
     assert row(text, "Left to do") == "not known yet: the run has only just begun"
     assert row(text, "Last run").startswith("ended")
@@ -236,10 +240,10 @@ def test_a_run_that_has_only_just_begun(world: World) -> None:
 
 def test_a_killed_run_is_not_taken_for_the_one_that_begins(world: World) -> None:
     """A run without an end that began before the holder did is known to be dead."""
-    with begin(world):
+    with begin_run(world):
         pass
 
-    text = status(world, holder(2))
+    text = status(world, lock_holder(2))
 
     assert row(text, "Left to do") == "not known yet: the run has only just begun"
     assert row(text, "Last run").startswith("cut off")
@@ -248,12 +252,12 @@ def test_a_killed_run_is_not_taken_for_the_one_that_begins(world: World) -> None
 @pytest.mark.parametrize(
     ("running", "expected"),
     [
-        (holder(1), "not known yet: the run is still looking at the images"),
+        (lock_holder(1), "not known yet: the run is still looking at the images"),
         (None, "not known: the newest run ended before it had looked at all images"),
     ],
     ids=["going-on", "killed"],
 )
-def test_before_the_plan_is_made(world: World, running: Running | None, expected: str) -> None:
+def test_before_the_plan_is_made(world: World, running: RunningProcess | None, expected: str) -> None:
     """Nothing is guessed while the images are not yet counted, nor when they never were."""
     with world.open(run_info()) as journal:
         journal.begin_run()
@@ -273,7 +277,7 @@ def test_a_journal_without_a_run(world: World) -> None:
 
 def test_only_dry_runs(world: World) -> None:
     """Simulated answers are counted as what they are, and the way to real ones is told."""
-    world.night(dry_run=True)
+    world.play_run(dry_run=True)
 
     text = status(world)
 
@@ -285,9 +289,9 @@ def test_only_dry_runs(world: World) -> None:
 
 def test_a_dry_run_does_not_hide_real_answers(world: World) -> None:
     """Real answers taken over into a fresh journal are real, though only a dry run stands in it."""
-    world.night()
+    world.play_run()
     world.journal_path.unlink()
-    world.night(dry_run=True)
+    world.play_run(dry_run=True)
 
     text = status(world)
 
@@ -297,14 +301,14 @@ def test_a_dry_run_does_not_hide_real_answers(world: World) -> None:
 
 def test_a_dry_run_in_a_real_tree_changes_no_number(world: World) -> None:
     """Beside real answers a dry run is only named while it is going on."""
-    world.verdicts = {"d.png": "deferred"}
-    world.night()
+    world.endings = {"d.png": "deferred"}
+    world.play_run()
     before = status(world)
-    world.night(dry_run=True)
+    world.play_run(dry_run=True)
 
     assert status(world) == before
-    with begin(world, 3, dry_run=True):
-        text = status(world, holder(3))
+    with begin_run(world, 3, dry_run=True):
+        text = status(world, lock_holder(3))
     assert row(text, "Running").startswith("yes: a dry run, process 4711")
     assert row(text, "Left to do").startswith("1 of the 4 ")
 
@@ -323,7 +327,7 @@ def test_a_dry_run_in_a_real_tree_changes_no_number(world: World) -> None:
 )
 def test_the_next_step_follows_from_the_exit_code(world: World, code: int, expected: str) -> None:
     """How the last run ended is told in number and words, and what to do follows from it."""
-    with begin(world) as journal:
+    with begin_run(world) as journal:
         for job in journal.jobs():
             world.finish(journal, run_info(), world.succeeded(job))
         journal.end_run(exit_code=code, ended_at=NOW)
@@ -358,17 +362,17 @@ def test_the_next_step_follows_from_the_images(
     world: World, verdicts: list[ErrorKind | str], expected: str
 ) -> None:
     """Where the exit code leaves it open, what became of the images decides, and what a flag is worth."""
-    world.verdicts = dict(zip(("a.png", "b.png", "c.png"), verdicts, strict=False))
-    world.night()
+    world.endings = dict(zip(("a.png", "b.png", "c.png"), verdicts, strict=False))
+    world.play_run()
 
     assert row(status(world), "Next") == expected
 
 
 def test_what_was_put_off_is_not_forgotten(world: World) -> None:
     """A later run for other images leaves nothing of its own to do, and yet there is something left."""
-    world.verdicts = {"a.png": "deferred"}
-    world.night()
-    world.night(selection=Selection(only=frozenset({ErrorKind.TIMEOUT})))
+    world.endings = {"a.png": "deferred"}
+    world.play_run()
+    world.play_run(selection=Selection(only=frozenset({ErrorKind.TIMEOUT})))
 
     text = status(world)
 
@@ -378,12 +382,14 @@ def test_what_was_put_off_is_not_forgotten(world: World) -> None:
 
 def test_all_calls_are_counted(world: World) -> None:
     """Calls that failed and calls of earlier runs were made too, with what they were billed for."""
-    world.night()
-    with begin(world, 2) as journal:
-        job = next(world.found())
+    world.play_run()
+    with begin_run(world, 2) as journal:
+        job = next(world.find_images())
         costly = replace(an_attempt(kind=ErrorKind.TRUNCATED), usage=Usage(input_tokens=9, output_tokens=8))
-        journal.record(replace(failed(job, ErrorKind.TRUNCATED), attempts=(costly,)), (), finished_at=NOW)
-        journal.record(deferred(job, attempts=(an_attempt(2, kind=ErrorKind.SERVER),)), (), finished_at=NOW)
+        journal.record_one(replace(failed(job, ErrorKind.TRUNCATED), attempts=(costly,)), (), finished_at=NOW)
+        journal.record_one(
+            deferred(job, attempts=(an_attempt(2, kind=ErrorKind.SERVER),)), (), finished_at=NOW
+        )
 
     text = status(world)
 
@@ -406,16 +412,16 @@ def test_all_calls_are_counted(world: World) -> None:
 )
 def test_how_long_ago(world: World, ago: timedelta, expected: str) -> None:
     """Times are told in UTC and by their age, which a clock that was set back makes no nonsense of."""
-    world.night()
+    world.play_run()
 
     assert f"2026-11-23 22:00 UTC ({expected})" in row(status(world, now=START + ago), "Last run")
 
 
 def test_nothing_in_it_commands_a_terminal(world: World) -> None:
     """Names from outside are spelt out where they hold control characters, and no line is too long."""
-    world.verdicts = {"b.png": ErrorKind.TIMEOUT, "c.png": "deferred"}
-    world.night()
-    running = Running(pid=1, host="evil\nLeft to do 0\x1b[2J", started_at=NOW.astimezone(UTC))
+    world.endings = {"b.png": ErrorKind.TIMEOUT, "c.png": "deferred"}
+    world.play_run()
+    running = RunningProcess(pid=1, host="evil\nLeft to do 0\x1b[2J", started_at=NOW.astimezone(UTC))
 
     text = status(world, running, name="two words\r\x9b1m")
 
@@ -427,7 +433,7 @@ def test_nothing_in_it_commands_a_terminal(world: World) -> None:
 
 def test_a_long_path_stays_whole(world: World) -> None:
     """A path is there to be copied, so that it alone may be longer than a line."""
-    world.night()
+    world.play_run()
     path = "/" + "long/" * 40
 
     assert path in status(world, name=path).splitlines()[1]

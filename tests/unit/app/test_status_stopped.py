@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.status import StoppedRun, open_status, read_stopped, status_report
+from app.status import StoppedRun, format_status, open_status, read_stopped_run
 from errors import ExitCode
 from tests.support.journal_harness import START, World, run_info
 
@@ -39,7 +39,7 @@ def end(world: World, number: int, code: ExitCode) -> None:
 def report(world: World, stopped: StoppedRun | None, now: datetime) -> dict[str, str]:
     """Return the rows of the report by label."""
     with open_status(world.output) as reader:
-        text = status_report(reader, output_dir="out", running=None, now=now, stopped=stopped)
+        text = format_status(reader, output_dir="out", running=None, now=now, stopped=stopped)
     assert max(map(len, text.splitlines())) <= 79
     rows: dict[str, str] = {}
     label = ""
@@ -96,7 +96,7 @@ def written(world: World, document: object) -> StoppedRun | None:
     """Return what is read of a document with this content."""
     path = world.output / "metadata" / "processing_stats.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    return read_stopped(world.output)
+    return read_stopped_run(world.output)
 
 
 def test_the_document_is_read(world: World) -> None:
@@ -138,8 +138,8 @@ def test_a_document_that_says_nothing_is_passed_over(world: World, document: Any
 
 def test_a_document_that_cannot_be_read_is_passed_over(world: World) -> None:
     """Not there, or cut off in the middle."""
-    assert read_stopped(world.output) is None
+    assert read_stopped_run(world.output) is None
 
     (world.output / "metadata" / "processing_stats.json").write_bytes(b'{"run_id": "\xff')
 
-    assert read_stopped(world.output) is None
+    assert read_stopped_run(world.output) is None

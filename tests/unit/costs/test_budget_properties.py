@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errors import StopReason
-from tests.support.budgets import INPUT_TOKENS, MODEL, PICTURES, Night, budget, took
+from tests.support.budgets import INPUT_TOKENS, MODEL, PICTURES, SimulatedRun, make_usage, new_budget
 from tests.support.virtual_loop import run_virtual
 
 
@@ -30,34 +30,34 @@ def test_no_interleaving_overruns_a_cap(
 ) -> None:
     """Whatever calls do and in which order, true costs stay below the cap, and requests as well."""
     cap = Decimal(cents) / 100
-    purse = budget(cap, max_requests=max_requests, model=model)
-    night = Night(purse=purse, model=model, rng=random.Random(seed), endings=endings)
+    budget = new_budget(cap, max_requests=max_requests, model=model)
+    run = SimulatedRun(budget=budget, model=model, rng=random.Random(seed), endings=endings)
 
     async def scenario() -> float:
-        await night.run(images)
+        await run.run(images)
         return asyncio.get_running_loop().time()
 
     ended_s = run_virtual(scenario())
 
-    now = purse.spending()
-    assert night.true_cost <= now.spent <= cap
-    assert now.requests == night.sent <= (max_requests if max_requests is not None else night.sent)
+    now = budget.status()
+    assert run.true_cost <= now.spent <= cap
+    assert now.requests == run.sent <= (max_requests if max_requests is not None else run.sent)
     assert now.reserved == 0
     # Nobody is forgotten: a call takes 5 s at most, and somebody waits only while one is in flight.
-    assert ended_s <= 5.0 * (night.sent + images * 50)
-    assert night.answered + len(night.refusals) == images
-    assert {error.reason for error in night.refusals} <= {StopReason.BUDGET}
+    assert ended_s <= 5.0 * (run.sent + images * 50)
+    assert run.answered + len(run.refusals) == images
+    assert {error.reason for error in run.refusals} <= {StopReason.BUDGET}
 
 
 @pytest.mark.parametrize(("model", "cap", "typical"), [(MODEL, "0.10", 300), (PICTURES, "1.50", 1300)])
 def test_a_small_cap_is_not_wasted(model: str, cap: str, typical: int) -> None:
     """With usual answers, nine tenths of the cap and more are spent on them, forty at a time."""
-    purse = budget(cap, model=model)
+    budget = new_budget(cap, model=model)
 
     async def image() -> None:
-        reservation = await purse.reserve(input_tokens=INPUT_TOKENS)
+        reservation = await budget.reserve(input_tokens=INPUT_TOKENS)
         await asyncio.sleep(3)
-        reservation.settle(took(typical, pictures=1120 if model == PICTURES else 0))
+        reservation.settle(make_usage(typical, pictures=1120 if model == PICTURES else 0))
 
     async def worker() -> None:
         while True:
@@ -68,4 +68,4 @@ def test_a_small_cap_is_not_wasted(model: str, cap: str, typical: int) -> None:
 
     run_virtual(scenario())
 
-    assert Decimal("0.9") * Decimal(cap) <= purse.spending().spent <= Decimal(cap)
+    assert Decimal("0.9") * Decimal(cap) <= budget.status().spent <= Decimal(cap)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costs.price_book import estimate
-from costs.pricing import Tariff, required_tariff, tariff_of, unknown
+from costs.price_book import estimate_cost
+from costs.pricing import ModelPricing, find_pricing, require_pricing, unknown_price_message
 from errors import UsageError
 from models import Usage
 
@@ -21,26 +21,26 @@ MILLION = 1_000_000
 SHORT = 100_000
 
 
-def tariff(model: str) -> Tariff:
+def load_pricing(model: str) -> ModelPricing:
     """Return the prices of a model that is known."""
-    found = tariff_of(model)
+    found = find_pricing(model)
     assert found is not None
     return found
 
 
-def listed(model: str, at: datetime, *, question: int = SHORT) -> tuple[Decimal, Decimal, Decimal]:
+def list_prices(model: str, at: datetime, *, question: int = SHORT) -> tuple[Decimal, Decimal, Decimal]:
     """Return what a million tokens cost of the question, of words and of pictures."""
-    prices = tariff(model)
+    pricing = load_pricing(model)
 
     def cost(words: int = 0, pictures: int = 0) -> Decimal:
         usage = Usage(input_tokens=question, output_tokens=words + pictures, image_output_tokens=pictures)
-        return prices.cost(usage, at)
+        return pricing.cost(usage, at)
 
     asked = cost()
     return asked * MILLION / question, cost(MILLION) - asked, cost(0, MILLION) - asked
 
 
-def decimals(*numbers: int | str) -> tuple[Decimal, ...]:
+def to_decimals(*numbers: int | str) -> tuple[Decimal, ...]:
     """Return exact numbers."""
     return tuple(map(Decimal, numbers))
 
@@ -71,57 +71,63 @@ def decimals(*numbers: int | str) -> tuple[Decimal, ...]:
 )
 def test_the_price_page(*, model: str, at: datetime, question: str, words: str, pictures: str) -> None:
     """Every model of Google's page of November 2026, by hand: gemini-api.md, section 4."""
-    assert listed(model, at) == (Decimal(question), Decimal(words), Decimal(pictures))
+    assert list_prices(model, at) == (Decimal(question), Decimal(words), Decimal(pictures))
 
 
 def test_a_long_prompt_costs_more() -> None:
     """Above 200,000 tokens the "pro" models double the price of everything."""
-    assert listed("gemini-3.1-pro-preview", NOVEMBER, question=200_001) == decimals(4, 18, 18)
-    assert listed("gemini-3.1-pro-preview", NOVEMBER, question=200_000) == decimals(2, 12, 12)
+    assert list_prices("gemini-3.1-pro-preview", NOVEMBER, question=200_001) == to_decimals(4, 18, 18)
+    assert list_prices("gemini-3.1-pro-preview", NOVEMBER, question=200_000) == to_decimals(2, 12, 12)
 
 
 def test_of_a_model_that_another_answers_for_the_higher_price_counts() -> None:
     """2.5-pro is answered for by 3.8-flash from December on, whose question is dearer from January on."""
-    assert listed("gemini-2.5-pro", JANUARY) == decimals("1.50", 10, 10)
+    assert list_prices("gemini-2.5-pro", JANUARY) == to_decimals("1.50", 10, 10)
 
 
 def test_a_picture_of_1k_costs_what_the_page_says() -> None:
     """$0.0336, the thoughts beside it their own price."""
     usage = Usage(input_tokens=0, output_tokens=1120 + 200, image_output_tokens=1120)
 
-    assert tariff("gemini-nano-banana-2.1").cost(usage, NOVEMBER) == Decimal("0.0336") + Decimal("0.0015")
+    assert load_pricing("gemini-nano-banana-2.1").cost(usage, NOVEMBER) == Decimal("0.0336") + Decimal(
+        "0.0015"
+    )
 
 
 @pytest.mark.parametrize("name", ["models/gemini-3.8-flash", "GEMINI-3.8-FLASH", "gemini-flash-latest"])
 def test_other_names_of_a_model(name: str) -> None:
     """With its folder, in capitals, or as the latest."""
-    assert listed(name, NOVEMBER) == listed("gemini-3.8-flash", NOVEMBER)
+    assert list_prices(name, NOVEMBER) == list_prices("gemini-3.8-flash", NOVEMBER)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "gemini-9-neon", "gemini-3.8-flash-image", "", "imagen-4"])
 def test_a_model_nobody_knows(name: str) -> None:
     """It has no price, also when its name begins like that of another kind; a cap cannot hold for it."""
-    assert tariff_of(name) is None
+    assert find_pricing(name) is None
     with pytest.raises(UsageError) as caught:
-        required_tariff(name)
-    assert str(caught.value) == unknown(name) == f"no price is known for {name}: --max-cost cannot hold"
+        require_pricing(name)
+    assert (
+        str(caught.value)
+        == unknown_price_message(name)
+        == f"no price is known for {name}: --max-cost cannot hold"
+    )
 
 
 def test_a_cap_has_its_prices() -> None:
     """The list says which one it is."""
-    assert required_tariff("gemini-3.8-flash").source.startswith("genai-prices 0.2")
-    assert required_tariff("gemini-4-carbon").source == "Google's price page of November 2026"
+    assert require_pricing("gemini-3.8-flash").source.startswith("genai-prices 0.2")
+    assert require_pricing("gemini-4-carbon").source == "Google's price page of November 2026"
 
 
 def test_a_rise_counts_an_hour_early_when_money_is_set_aside() -> None:
     """A call may be billed by the price at its end; days begin at midnight UTC, whatever the zone."""
-    prices, eve = tariff("gemini-4-argon"), datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    pricing, eve = load_pricing("gemini-4-argon"), datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
     usage = Usage(input_tokens=MILLION)
 
-    assert prices.cost(usage, eve) == 2
-    assert prices.cost(usage, eve.astimezone(timezone(timedelta(hours=9)))) == 2
-    assert prices.most(input_tokens=MILLION, output_tokens=0, at=eve) == 4
-    assert prices.most(input_tokens=MILLION, output_tokens=0, at=eve - timedelta(hours=1)) == 2
+    assert pricing.cost(usage, eve) == 2
+    assert pricing.cost(usage, eve.astimezone(timezone(timedelta(hours=9)))) == 2
+    assert pricing.worst_case_cost(input_tokens=MILLION, output_tokens=0, at=eve) == 4
+    assert pricing.worst_case_cost(input_tokens=MILLION, output_tokens=0, at=eve - timedelta(hours=1)) == 2
 
 
 MODELS = st.sampled_from(
@@ -132,11 +138,11 @@ MODELS = st.sampled_from(
 @given(MODELS, st.integers(0, 300_000), st.integers(0, 70_000), st.integers(0, 70_000))
 def test_no_call_costs_more_than_its_worst_case(model: str, question: int, words: int, pictures: int) -> None:
     """Whatever the answer is made of."""
-    prices = tariff(model)
+    pricing = load_pricing(model)
     usage = Usage(input_tokens=question, output_tokens=words + pictures, image_output_tokens=pictures)
-    most = prices.most(input_tokens=question, output_tokens=words + pictures, at=NOVEMBER)
+    most = pricing.worst_case_cost(input_tokens=question, output_tokens=words + pictures, at=NOVEMBER)
 
-    assert prices.cost(usage, NOVEMBER) <= most
+    assert pricing.cost(usage, NOVEMBER) <= most
 
 
 @given(MODELS, st.integers(0, 300_000), st.decimals(0, 1, places=6))
@@ -144,17 +150,20 @@ def test_what_is_affordable_fits_and_one_token_more_does_not(
     model: str, question: int, money: Decimal
 ) -> None:
     """To the token; below 0 when the question alone is too dear."""
-    prices = tariff(model)
-    tokens = prices.affordable_output(money, input_tokens=question, at=NOVEMBER)
+    pricing = load_pricing(model)
+    tokens = pricing.affordable_output_tokens(money, input_tokens=question, at=NOVEMBER)
 
-    assert prices.most(input_tokens=question, output_tokens=tokens + 1, at=NOVEMBER) > money
+    assert pricing.worst_case_cost(input_tokens=question, output_tokens=tokens + 1, at=NOVEMBER) > money
     if tokens >= 0:
-        assert prices.most(input_tokens=question, output_tokens=tokens, at=NOVEMBER) <= money
+        assert pricing.worst_case_cost(input_tokens=question, output_tokens=tokens, at=NOVEMBER) <= money
 
 
 def test_a_model_that_costs_nothing_affords_everything() -> None:
     """Gemma is free of charge."""
-    assert tariff("gemma-3-27b-it").affordable_output(Decimal(0), input_tokens=9, at=NOVEMBER) > MILLION
+    assert (
+        load_pricing("gemma-3-27b-it").affordable_output_tokens(Decimal(0), input_tokens=9, at=NOVEMBER)
+        > MILLION
+    )
 
 
 def test_prices_need_no_network() -> None:
@@ -165,9 +174,9 @@ def forbid(event, arguments):
     if event.startswith("socket.") and event != "socket.__new__" or event == "_thread.start_new_thread":
         raise SystemExit(f"tried {event}")
 sys.addaudithook(forbid)
-from costs.pricing import tariff_of
+from costs.pricing import find_pricing
 assert "genai_prices" not in sys.modules and "pydantic" not in sys.modules
-print(tariff_of("gemini-3.5-flash-lite").source)
+print(find_pricing("gemini-3.5-flash-lite").source)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -189,11 +198,11 @@ def test_an_estimate_embraces_what_is_usual(model: str, picture: int, usual: str
         input_tokens=1_150_000, output_tokens=1000 * (picture + 90), image_output_tokens=1000 * picture
     )
 
-    low, high = estimate(tariff(model), answers=1, simulated=each, at=NOVEMBER)
+    low, high = estimate_cost(load_pricing(model), answers=1, simulated=each, at=NOVEMBER)
 
     assert low < Decimal(usual) < high
-    assert estimate(tariff(model), answers=1000, simulated=thousand, at=NOVEMBER) == (
+    assert estimate_cost(load_pricing(model), answers=1000, simulated=thousand, at=NOVEMBER) == (
         1000 * low,
         1000 * high,
     )
-    assert estimate(tariff(model), answers=0, simulated=Usage(), at=NOVEMBER) == decimals(0, 0)
+    assert estimate_cost(load_pricing(model), answers=0, simulated=Usage(), at=NOVEMBER) == to_decimals(0, 0)

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costs.token_estimates import (
-    PICTURE_TOKENS,
+    IMAGE_OUTPUT_TOKENS,
     answer_length,
     expected_input_tokens,
-    most_input_tokens,
+    max_input_tokens,
 )
 
 MODELS = [
@@ -52,7 +52,7 @@ def test_words(prompt: str, tokens: int) -> None:
 def test_the_most_is_never_less_than_the_likely(model: str, width: int, height: int, prompt: str) -> None:
     """And has room for a token in every byte; half a surrogate pair breaks nothing."""
     likely = expected_input_tokens(model, width=width, height=height, prompt=prompt)
-    most = most_input_tokens(model, width=width, height=height, prompt=prompt)
+    most = max_input_tokens(model, width=width, height=height, prompt=prompt)
 
     assert likely < most
     assert most >= len(prompt.encode("utf-8", "surrogatepass")) + 258
@@ -60,28 +60,28 @@ def test_the_most_is_never_less_than_the_likely(model: str, width: int, height: 
 
 def test_small_tiles_count_in_the_most() -> None:
     """Google's page cuts 960 x 540 into six crops of 360 px, not into two of 768."""
-    assert most_input_tokens("gemini-2.0-flash", width=960, height=540, prompt="") >= 6 * 258
+    assert max_input_tokens("gemini-2.0-flash", width=960, height=540, prompt="") >= 6 * 258
 
 
 def test_answers_of_words() -> None:
     """Room for thoughts at first, never more than the model can say."""
     lengths = answer_length("gemini-3.5-flash-lite", wants_images=False)
 
-    assert (lengths.first, lengths.least, lengths.longest) == (8192, 1024, 65_536)
-    assert answer_length("gemini-2.0-flash", wants_images=False).longest == 8192
+    assert (lengths.initial, lengths.minimum, lengths.maximum) == (8192, 1024, 65_536)
+    assert answer_length("gemini-2.0-flash", wants_images=False).maximum == 8192
 
 
-@pytest.mark.parametrize(("size", "tokens"), PICTURE_TOKENS.items())
+@pytest.mark.parametrize(("size", "tokens"), IMAGE_OUTPUT_TOKENS.items())
 def test_answers_with_a_picture(size: str, tokens: int) -> None:
     """The picture fits into every bound, with words beside it."""
     lengths = answer_length("gemini-nano-banana-2.1", wants_images=True, size=size)
 
-    assert lengths.least == tokens + 1024
-    assert lengths.first == tokens + 4096
-    assert lengths.longest == 32_768
+    assert lengths.minimum == tokens + 1024
+    assert lengths.initial == tokens + 4096
+    assert lengths.maximum == 32_768
 
 
 @pytest.mark.parametrize(("size", "dollars"), [("1K", 0.0336), ("2K", 0.0504), ("4K", 0.113)])
 def test_pictures_cost_what_the_page_says(size: str, dollars: float) -> None:
     """At $30 a million tokens, to a twentieth of a cent."""
-    assert PICTURE_TOKENS[size] * 30 / 1e6 == pytest.approx(dollars, abs=0.0005)
+    assert IMAGE_OUTPUT_TOKENS[size] * 30 / 1e6 == pytest.approx(dollars, abs=0.0005)

@@ -17,20 +17,24 @@ from tests.support.gemini_harness import (
     KEY,
     SDK_WARNINGS,
     TEXT_MODEL,
-    Road,
+    ClientClass,
     ask,
-    each_road,
-    one,
+    each_client_class,
+    emulator_with,
     request,
 )
 
 pytestmark = SDK_WARNINGS
 
 
-@each_road
-def test_an_answer_belongs_to_its_image_and_prompt(road: Road) -> None:
+@each_client_class
+def test_an_answer_belongs_to_its_image_and_prompt(client_class: ClientClass) -> None:
     """What was sent arrives byte for byte, and the answer carries tokens, version and id."""
-    answer = ask(Emulator(), road=road, asked=request(prompt='a "prompt"\nof two lines \u00e9\U0001f600'))
+    answer = ask(
+        Emulator(),
+        client_class=client_class,
+        question=request(prompt='a "prompt"\nof two lines \u00e9\U0001f600'),
+    )
 
     assert hashlib.sha256(IMAGE).hexdigest() in answer.text
     assert 'a "prompt"' in answer.text
@@ -41,10 +45,10 @@ def test_an_answer_belongs_to_its_image_and_prompt(road: Road) -> None:
     assert answer.response_id
 
 
-@each_road
-def test_an_image_model_is_asked_for_pictures(road: Road) -> None:
+@each_client_class
+def test_an_image_model_is_asked_for_pictures(client_class: ClientClass) -> None:
     """Words and a picture come back, the picture as the bytes say it is."""
-    answer = ask(Emulator(), road=road, model=IMAGE_MODEL)
+    answer = ask(Emulator(), client_class=client_class, model=IMAGE_MODEL)
 
     assert [image.mime_type for image in answer.images] == ["image/png"]
     assert answer.images[0].data.startswith(b"\x89PNG")
@@ -61,35 +65,35 @@ def test_an_image_model_is_asked_for_pictures(road: Road) -> None:
 )
 def test_pictures_are_chosen_and_named_by_what_they_are(fault: Fault, count: int, mime_type: str) -> None:
     """Drafts are left out, several are all kept, and the bytes decide the type."""
-    answer = ask(one(fault), model=IMAGE_MODEL)
+    answer = ask(emulator_with(fault), model=IMAGE_MODEL)
 
     assert len(answer.images) >= count
     assert fault is not Fault.DRAFT_IMAGES or len(answer.images) == 1
     assert answer.images[0].mime_type == mime_type
 
 
-@each_road
-def test_words_alone_are_no_answer_of_an_image_model(road: Road) -> None:
+@each_client_class
+def test_words_alone_are_no_answer_of_an_image_model(client_class: ClientClass) -> None:
     """Text instead of the picture is a failure, and the text is kept, since it is paid for."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.TEXT_ONLY), road=road, model=IMAGE_MODEL)
+        ask(emulator_with(Fault.TEXT_ONLY), client_class=client_class, model=IMAGE_MODEL)
 
     assert caught.value.kind is ErrorKind.NO_IMAGE
     assert caught.value.partial_text
     assert caught.value.input_tokens > 0
 
 
-@each_road
-def test_a_truncated_answer_keeps_what_came(road: Road) -> None:
+@each_client_class
+def test_a_truncated_answer_keeps_what_came(client_class: ClientClass) -> None:
     """The beginning of a cut-off answer is paid for and is not thrown away."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.MAX_TOKENS_PARTIAL), road=road)
+        ask(emulator_with(Fault.MAX_TOKENS_PARTIAL), client_class=client_class)
 
     assert caught.value.partial_text
 
 
-@each_road
-def test_the_servers_hint_is_found_wherever_it_stands(road: Road) -> None:
+@each_client_class
+def test_the_servers_hint_is_found_wherever_it_stands(client_class: ClientClass) -> None:
     """Header, RetryInfo, message or a body of the wrong type: the wait is known."""
     faults = [
         Fault.RATE_LIMIT,
@@ -104,7 +108,9 @@ def test_the_servers_hint_is_found_wherever_it_stands(road: Road) -> None:
     async def calls() -> list[object]:
         plan = FaultPlan(per_call=dict(enumerate(faults)))
         async with Emulator(plan=plan, hint_s=7.0) as emulator:
-            client = road(api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False)
+            client = client_class(
+                api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
+            )
             async with client:
                 return [
                     (await asyncio.gather(client.generate(request()), return_exceptions=True))[0]
@@ -117,33 +123,33 @@ def test_the_servers_hint_is_found_wherever_it_stands(road: Road) -> None:
         assert failure.retry_after_s >= 7.0
 
 
-@each_road
-def test_a_429_without_a_hint_has_none(road: Road) -> None:
+@each_client_class
+def test_a_429_without_a_hint_has_none(client_class: ClientClass) -> None:
     """Silence is not made into a number."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.RATE_LIMIT_NO_HINT), road=road)
+        ask(emulator_with(Fault.RATE_LIMIT_NO_HINT), client_class=client_class)
 
     assert caught.value.retry_after_s is None
 
 
-@each_road
-def test_the_exceeded_quotas_are_named(road: Road) -> None:
+@each_client_class
+def test_the_exceeded_quotas_are_named(client_class: ClientClass) -> None:
     """The ids of all violations and the first limit reach the pacer."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.RATE_LIMIT), road=road)
+        ask(emulator_with(Fault.RATE_LIMIT), client_class=client_class)
 
     assert any("PerMinute" in quota for quota in caught.value.quota_ids)
     assert caught.value.quota_value
 
 
-@each_road
-def test_nobody_listens(road: Road) -> None:
+@each_client_class
+def test_nobody_listens(client_class: ClientClass) -> None:
     """A refused connection says so, and that nothing can have been billed."""
 
     async def call() -> Generation:
         async with Emulator() as emulator:
             url = emulator.base_url
-        async with road(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False) as client:
+        async with client_class(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False) as client:
             return await client.generate(request())
 
     with pytest.raises(ApiFailure) as caught:
@@ -153,11 +159,11 @@ def test_nobody_listens(road: Road) -> None:
     assert not caught.value.reached_server
 
 
-@each_road
-def test_a_wrong_key_ends_the_run(road: Road) -> None:
+@each_client_class
+def test_a_wrong_key_ends_the_run(client_class: ClientClass) -> None:
     """Google's 400 with API_KEY_INVALID is about the key, not about the image."""
     with pytest.raises(FatalError) as caught:
-        ask(Emulator(), road=road, key="another-key")
+        ask(Emulator(), client_class=client_class, key="another-key")
 
     assert caught.value.reason is StopReason.KEY_INVALID
 

@@ -10,7 +10,15 @@ import pytest
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.support.gemini_harness import IMAGE, KEY, ROADS, SDK_WARNINGS, TEXT_MODEL, Road, request
+from tests.support.gemini_harness import (
+    CLIENT_CLASSES,
+    IMAGE,
+    KEY,
+    SDK_WARNINGS,
+    TEXT_MODEL,
+    ClientClass,
+    request,
+)
 
 pytestmark = SDK_WARNINGS
 
@@ -129,27 +137,29 @@ def image_for(fault: Fault) -> bytes:
 
 
 @dataclass(frozen=True)
-class Met:
+class Outcomes:
     """What came of all faults, put through one client at once."""
 
-    outcomes: dict[Fault, object]
+    by_fault: dict[Fault, object]
     requests: Counter[str]
     """By the hash of the image."""
 
 
-@pytest.fixture(scope="module", params=ROADS, ids=["our own body", "the SDK's"])
-def met(request: pytest.FixtureRequest) -> Met:
+@pytest.fixture(scope="module", params=CLIENT_CLASSES, ids=["our own body", "the SDK's"])
+def outcomes(request: pytest.FixtureRequest) -> Outcomes:
     """Meet every fault, all at once, with one client."""
-    return all_met(request.param)
+    return collect_outcomes(request.param)
 
 
-def all_met(road: Road) -> Met:
+def collect_outcomes(client_class: ClientClass) -> Outcomes:
     """Return what comes of all faults on one road."""
     plan = FaultPlan(per_image={hashlib.sha256(image_for(fault)).hexdigest(): [fault] for fault in Fault})
 
-    async def meet() -> Met:
+    async def run() -> Outcomes:
         async with Emulator(plan=plan) as emulator:
-            client = road(api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False)
+            client = client_class(
+                api_key=KEY, model=TEXT_MODEL, base_url=emulator.base_url, wants_images=False
+            )
             async with client:
                 await client.generate(request())  # builds what the SDK builds late
                 calls = [
@@ -160,15 +170,15 @@ def all_met(road: Road) -> Met:
                 ]
                 outcomes = await asyncio.gather(*calls, return_exceptions=True)
             seen = Counter(row.image_sha256 for row in emulator.calls)
-        return Met(dict(zip(Fault, outcomes, strict=True)), seen)
+        return Outcomes(dict(zip(Fault, outcomes, strict=True)), seen)
 
-    return asyncio.run(meet())
+    return asyncio.run(run())
 
 
 @pytest.mark.parametrize("fault", EXPECTED)
-def test_a_fault_is_taken_for_what_it_is(fault: Fault, met: Met) -> None:
+def test_a_fault_is_taken_for_what_it_is(fault: Fault, outcomes: Outcomes) -> None:
     """Each fault becomes its one kind or reason, with one request and a sentence without the key."""
-    error = met.outcomes[fault]
+    error = outcomes.by_fault[fault]
 
     assert isinstance(error, ApiFailure | FatalError)
     assert (error.kind if isinstance(error, ApiFailure) else error.reason) is EXPECTED[fault]
@@ -176,13 +186,13 @@ def test_a_fault_is_taken_for_what_it_is(fault: Fault, met: Met) -> None:
     assert error.detail.isprintable()
     assert len(error.detail) <= 400
     assert KEY not in error.detail
-    assert met.requests[hashlib.sha256(image_for(fault)).hexdigest()] == 1
+    assert outcomes.requests[hashlib.sha256(image_for(fault)).hexdigest()] == 1
 
 
 @pytest.mark.parametrize("fault", EXPECTED)
-def test_a_failure_drags_nothing_along(fault: Fault, met: Met) -> None:
+def test_a_failure_drags_nothing_along(fault: Fault, outcomes: Outcomes) -> None:
     """Neither the SDK's error, whose words may hold the key, nor its reply hang on ours."""
-    error = met.outcomes[fault]
+    error = outcomes.by_fault[fault]
 
     assert isinstance(error, Exception)
     assert error.__cause__ is None
@@ -190,9 +200,9 @@ def test_a_failure_drags_nothing_along(fault: Fault, met: Met) -> None:
 
 
 @pytest.mark.parametrize("fault", sorted(ANSWERED_ALL_THE_SAME))
-def test_an_odd_answer_is_still_an_answer(fault: Fault, met: Met) -> None:
+def test_an_odd_answer_is_still_an_answer(fault: Fault, outcomes: Outcomes) -> None:
     """Thoughts, drafts and slowness do not hide the answer."""
-    answer = met.outcomes[fault]
+    answer = outcomes.by_fault[fault]
 
     assert isinstance(answer, Generation)
     assert answer.text

@@ -13,7 +13,7 @@ from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini import files_api
 from gemini.client import GeminiClient
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.support.gateway import Gateway, Handler, answering, serving
+from tests.support.gateway import Gateway, Handler, always_answer, serve
 from tests.support.gemini_harness import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL, request
 
 pytestmark = SDK_WARNINGS
@@ -35,19 +35,19 @@ def client_of(url: str, key: str = KEY, model: str = TEXT_MODEL) -> GeminiClient
     return GeminiClient(api_key=key, model=model, base_url=url, wants_images=False)
 
 
-async def settled(call: Awaitable[Any]) -> Any:
+async def catch_error(call: Awaitable[Any]) -> Any:
     """Return what came back or was raised."""
     return (await asyncio.gather(call, return_exceptions=True))[0]
 
 
-def behind(gateway: Gateway, service: Emulator, story: Callable[[GeminiClient], Awaitable[T]]) -> T:
+def run_behind(gateway: Gateway, service: Emulator, scenario: Callable[[GeminiClient], Awaitable[T]]) -> T:
     """Run a story with a client that sees the service through a gateway."""
 
     async def run() -> T:
-        async with service, serving(gateway.handle) as url:
+        async with service, serve(gateway.handle) as url:
             gateway.target = service.base_url
             async with client_of(url + gateway.prefix) as client:
-                return await story(client)
+                return await scenario(client)
 
     return asyncio.run(run())
 
@@ -57,10 +57,10 @@ def test_a_gateway_with_a_path(prefix: str) -> None:
     """All requests, those of an upload too, stay below the path of the base URL."""
     gateway = Gateway(target="", prefix=prefix)
 
-    async def story(client: GeminiClient) -> list[str]:
+    async def scenario(client: GeminiClient) -> list[str]:
         return [(await client.generate(request(image=image))).text for image in (IMAGE, BIG)]
 
-    assert all(behind(gateway, Emulator(), story))
+    assert all(run_behind(gateway, Emulator(), scenario))
     assert all(path.startswith(gateway.prefix) for _, path in gateway.seen)
 
 
@@ -69,7 +69,7 @@ def test_chunks_go_to_the_base_url_whatever_the_reply_names() -> None:
     gateway = Gateway(target="")
 
     async def run() -> str:
-        async with Emulator() as service, serving(gateway.handle) as url, client_of(url) as client:
+        async with Emulator() as service, serve(gateway.handle) as url, client_of(url) as client:
             gateway.target = service.base_url
             return (await client.generate(request(image=BIG))).text
 
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_used_fails_its_image(state: bytes) -> None:
     """Nothing is asked about it, and it is deleted."""
     gateway = Gateway(target="", change=lambda _method, _path, body: body.replace(b'"ACTIVE"', state))
 
-    failure = behind(gateway, Emulator(), lambda client: settled(client.generate(request(image=BIG))))
+    failure = run_behind(gateway, Emulator(), lambda client: catch_error(client.generate(request(image=BIG))))
 
     assert isinstance(failure, ApiFailure)
     assert failure.kind is K.INVALID_REQUEST
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_used_fails_its_image(state: bytes) -> None:
 
 def test_an_upload_waits_until_the_file_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is still processed is asked for again, not used."""
-    monkeypatch.setattr(files_api, "POLL_S", 0.01)
+    monkeypatch.setattr(files_api, "POLL_INTERVAL_S", 0.01)
     states = ["PROCESSING", "ACTIVE"]
 
     def change(method: str, _path: str, body: bytes) -> bytes:
@@ -102,7 +102,7 @@ def test_an_upload_waits_until_the_file_can_be_used(monkeypatch: pytest.MonkeyPa
 
     gateway = Gateway(target="", change=change)
 
-    assert behind(gateway, Emulator(), lambda client: client.generate(request(image=BIG))).text
+    assert run_behind(gateway, Emulator(), lambda client: client.generate(request(image=BIG))).text
     methods = [method for method, path in gateway.seen if "generateContent" not in path]
     assert methods[-2:] == ["GET", "DELETE"]
 
@@ -111,11 +111,11 @@ def test_an_uploaded_file_is_deleted_after_a_failure_too() -> None:
     """Files count against the project's storage, whatever became of the call."""
     service = Emulator(plan=FaultPlan(per_call={0: Fault.SAFETY}))
 
-    async def story() -> Any:
+    async def scenario() -> Any:
         async with service, client_of(service.base_url) as client:
-            return await settled(client.generate(request(image=BIG)))
+            return await catch_error(client.generate(request(image=BIG)))
 
-    failure = asyncio.run(story())
+    failure = asyncio.run(scenario())
 
     assert isinstance(failure, ApiFailure)
     assert failure.kind is K.BLOCKED
@@ -124,19 +124,19 @@ def test_an_uploaded_file_is_deleted_after_a_failure_too() -> None:
 
 
 def _upload_reply(body: str) -> Handler:
-    return answering(200, body, X_Goog_Upload_URL="/elsewhere", X_Goog_Upload_Status="final")
+    return always_answer(200, body, X_Goog_Upload_URL="/elsewhere", X_Goog_Upload_Status="final")
 
 
 UPLOADS: list[tuple[Handler, ErrorKind | StopReason]] = [
-    (answering(404, "no such route", "text/plain"), K.INVALID_REQUEST),
-    (answering(307, Location="/elsewhere"), K.NETWORK),
-    (answering(200, "{}"), K.NETWORK),
+    (always_answer(404, "no such route", "text/plain"), K.INVALID_REQUEST),
+    (always_answer(307, Location="/elsewhere"), K.NETWORK),
+    (always_answer(200, "{}"), K.NETWORK),
     (_upload_reply("null"), K.NETWORK),
     (_upload_reply("[7]"), K.NETWORK),
     (_upload_reply("<html>"), K.NETWORK),
     (_upload_reply("[" * 200_000), K.NETWORK),
-    (answering(503), K.SERVER),
-    (answering(401), S.PERMISSION),
+    (always_answer(503), K.SERVER),
+    (always_answer(401), S.PERMISSION),
 ]
 
 
@@ -147,15 +147,17 @@ def test_an_upload_that_fails_is_classified_like_a_call() -> None:
     async def handler(incoming: web.Request) -> web.StreamResponse:
         return await left[-1](incoming)
 
-    async def story() -> list[Any]:
+    async def scenario() -> list[Any]:
         found = []
-        async with serving(handler) as url, client_of(url) as client:
+        async with serve(handler) as url, client_of(url) as client:
             while left:
-                found.append(await settled(client.generate(request(image=BIG))))
+                found.append(await catch_error(client.generate(request(image=BIG))))
                 left.pop()
         return found
 
-    found = [error.kind if isinstance(error, ApiFailure) else error.reason for error in asyncio.run(story())]
+    found = [
+        error.kind if isinstance(error, ApiFailure) else error.reason for error in asyncio.run(scenario())
+    ]
 
     assert found == [expected for _, expected in UPLOADS]
 
@@ -186,11 +188,11 @@ def test_no_other_key_takes_the_place_of_an_empty_one(other: str, monkeypatch: p
     monkeypatch.setenv("GOOGLE_API_KEY", other)
     service = Emulator(keys=[KEY])
 
-    async def story() -> Any:
+    async def scenario() -> Any:
         async with service, client_of(service.base_url, "") as client:
-            return await settled(client.generate(request()))
+            return await catch_error(client.generate(request()))
 
-    assert isinstance(asyncio.run(story()), FatalError)
+    assert isinstance(asyncio.run(scenario()), FatalError)
     assert service.requests == []
 
 

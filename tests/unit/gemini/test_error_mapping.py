@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from errors import ApiFailure, ErrorKind, StopReason
-from gemini.error_mapping import HttpError, exception_for, retry_hint_s
-from gemini.retry_after import LONGEST_S
+from gemini.error_mapping import HttpError, retry_hint_s, to_exception
+from gemini.retry_after import MAX_HINT_S
 
 K, S = ErrorKind, StopReason
 RPC = "type.googleapis.com/google.rpc."
@@ -105,9 +105,9 @@ HTML_413 = "<html><title>Error 413 (Request Entity Too Large)!!1</title><p>Your 
 NGINX_404 = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>nginx</body></html>"
 
 
-def decided(status: int, body: Any, **more: Any) -> ErrorKind | StopReason:
+def decide(status: int, body: Any, **more: Any) -> ErrorKind | StopReason:
     """Return the kind or the reason for an error."""
-    error = exception_for(HttpError(status=status, body=body, **more))
+    error = to_exception(HttpError(status=status, body=body, **more))
     return error.kind if isinstance(error, ApiFailure) else error.reason
 
 
@@ -191,13 +191,13 @@ def decided(status: int, body: Any, **more: Any) -> ErrorKind | StopReason:
 )
 def test_each_error_has_its_meaning(status: int, body: Any, expected: ErrorKind | StopReason) -> None:
     """Every row of the vendor's table, and every captured body, has its one class."""
-    assert decided(status, body) is expected
+    assert decide(status, body) is expected
 
 
 def test_a_404_of_the_files_api_is_not_about_the_model() -> None:
     """Where the call was about a file, even a 404 without words fails one image and not the run."""
-    assert decided(404, None, about_file=True) is K.INVALID_REQUEST
-    assert decided(403, None, about_file=True) is S.PERMISSION
+    assert decide(404, None, about_file=True) is K.INVALID_REQUEST
+    assert decide(403, None, about_file=True) is S.PERMISSION
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_404_of_the_files_api_is_not_about_the_model() -> None:
 )
 def test_a_404_of_another_server_names_the_endpoint(body: Any, *, named: bool) -> None:
     """A wrong --api-base-url is not blamed on the model alone."""
-    assert ("--api-base-url" in str(exception_for(HttpError(status=404, body=body)))) is named
+    assert ("--api-base-url" in str(to_exception(HttpError(status=404, body=body)))) is named
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_404_of_another_server_names_the_endpoint(body: Any, *, named: bool) -
 )
 def test_the_services_words_reach_the_user(body: Any, words: str) -> None:
     """Whoever spoke, in whatever form, the words come on one printable line."""
-    assert str(exception_for(HttpError(status=503, body=body))).startswith(f"HTTP 503: {words}")
+    assert str(to_exception(HttpError(status=503, body=body))).startswith(f"HTTP 503: {words}")
 
 
 @pytest.mark.parametrize(
@@ -255,13 +255,13 @@ def test_who_stands_in_the_way_is_named(status: int, words: str) -> None:
     """A reply that cannot be the service's own says so; the query of a login page is nobody's business."""
     headers = {"location": "https://login.example/x?session=7"} if status == 302 else {}
 
-    assert str(exception_for(HttpError(status=status, body="hm", headers=headers))) == words
+    assert str(to_exception(HttpError(status=status, body="hm", headers=headers))) == words
 
 
 def test_quotas_are_named_in_order() -> None:
     """All ids and the first limit that is named reach the pacer."""
-    failure = exception_for(HttpError(status=429, body=BODY_B))
-    tokens = exception_for(HttpError(status=429, body=BODY_C))
+    failure = to_exception(HttpError(status=429, body=BODY_B))
+    tokens = to_exception(HttpError(status=429, body=BODY_C))
 
     assert isinstance(failure, ApiFailure)
     assert isinstance(tokens, ApiFailure)
@@ -296,10 +296,10 @@ def hint(body: Any = None, **headers: str) -> float | None:
         ("Please retry in 1s. Please retry in 9s.", 9.0),
         ("Please retry in a while.", None),
         ("Please retry in -5s.", None),
-        (f"Please retry in {'9' * 400}s.", LONGEST_S),
+        (f"Please retry in {'9' * 400}s.", MAX_HINT_S),
         (envelope(429, "X", "", retry_info("1.5s")), 1.5),
         (envelope(429, "X", "", retry_info("36s"), retry_info("90s")), 90.0),
-        (envelope(429, "X", "", retry_info("9" * 400 + "s")), LONGEST_S),
+        (envelope(429, "X", "", retry_info("9" * 400 + "s")), MAX_HINT_S),
         (envelope(429, "X", "", retry_info("-3s")), None),
         (envelope(429, "X", "", retry_info("NaN")), None),
         (envelope(429, "X", "", retry_info({"seconds": 3})), None),
@@ -324,7 +324,7 @@ DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
         (" 37 ", "", 37.0),
         ("2.5", "", 2.5),
         ("0", "", 0.0),
-        ("9" * 99, "", LONGEST_S),
+        ("9" * 99, "", MAX_HINT_S),
         ("Wed, 21 Oct 2026 07:29:30 GMT", DATE, 90.0),
         ("Wed, 21 Oct 2026 07:27:00 GMT", DATE, 0.0),
         ("Wed, 21 Oct 2026 07:29:30 GMT", "", None),

@@ -28,7 +28,7 @@ def _small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gemini.client, "MAX_INLINE_BYTES", SMALL_LIMIT_BYTES)
 
 
-def within(emulator: Emulator, use: Callable[[GeminiClient], Awaitable[T]]) -> T:
+def run_with_client(emulator: Emulator, use: Callable[[GeminiClient], Awaitable[T]]) -> T:
     """Use a client of an emulator and close it; return what comes of it.
 
     The limit is no measure: it only makes a hang a failure.
@@ -56,7 +56,7 @@ def test_a_big_image_goes_through_the_files_api() -> None:
     # More than one of the SDK's chunks of 8 MiB.
     big = IMAGE + bytes(MAX_INLINE_BYTES)
 
-    answer = ask(emulator, asked=request(image=big))
+    answer = ask(emulator, question=request(image=big))
 
     assert hashlib.sha256(big).hexdigest() in answer.text
     assert operations(emulator)[-1] == "files.delete"
@@ -66,17 +66,17 @@ def test_a_big_image_goes_through_the_files_api() -> None:
 
 def test_an_upload_that_is_looked_at_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """PROCESSING is asked about again until it is over, and so is a state that nobody knows."""
-    monkeypatch.setattr(files_api, "POLL_S", 0.01)
+    monkeypatch.setattr(files_api, "POLL_INTERVAL_S", 0.01)
     emulator = Emulator(file_states=("PROCESSING", "PROCESSING", "ACTIVE"))
 
-    assert ask(emulator, asked=request(image=BIG)).text
+    assert ask(emulator, question=request(image=BIG)).text
     assert operations(emulator).count("files.get") == 2
-    assert ask(Emulator(file_states=("A_STATE_OF_TOMORROW",)), asked=request(image=BIG)).text
+    assert ask(Emulator(file_states=("A_STATE_OF_TOMORROW",)), question=request(image=BIG)).text
 
 
 def test_an_endless_look_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline of the call holds for upload, wait and answer together; the file is deleted."""
-    monkeypatch.setattr(files_api, "POLL_S", 0.05)
+    monkeypatch.setattr(files_api, "POLL_INTERVAL_S", 0.05)
     emulator = Emulator(file_states=("PROCESSING",))
     asked = request(image=BIG, timeout_s=0.5)
 
@@ -84,7 +84,7 @@ def test_an_endless_look_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -
         (result,) = await asyncio.gather(client.generate(asked), return_exceptions=True)
         return result
 
-    failure = within(emulator, use)
+    failure = run_with_client(emulator, use)
 
     assert isinstance(failure, ApiFailure)
     assert failure.kind is K.TIMEOUT
@@ -124,7 +124,7 @@ def test_a_failed_upload_is_what_it_is(step: str, requests: int) -> None:
             found += await asyncio.gather(client.generate(request(image=BIG)), return_exceptions=True)
         return found
 
-    errors = within(emulator, use)
+    errors = run_with_client(emulator, use)
 
     found = [
         error.kind if isinstance(error, ApiFailure) else getattr(error, "reason", error) for error in errors
@@ -139,7 +139,7 @@ def test_an_upload_that_hangs_ends_at_the_deadline() -> None:
     """No step of the upload can outlast the call's deadline."""
     for step in ("start", "chunk"):
         with pytest.raises(ApiFailure) as caught:
-            ask(Emulator(file_faults={step: [Fault.HANG]}), asked=request(image=BIG, timeout_s=0.5))
+            ask(Emulator(file_faults={step: [Fault.HANG]}), question=request(image=BIG, timeout_s=0.5))
 
         assert caught.value.kind is K.TIMEOUT
 
@@ -155,14 +155,14 @@ LOOKS = {
 
 def test_a_failed_look_is_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for the state can fail too; the file is deleted all the same."""
-    monkeypatch.setattr(files_api, "POLL_S", 0.01)
+    monkeypatch.setattr(files_api, "POLL_INTERVAL_S", 0.01)
     emulator = Emulator(file_states=("PROCESSING",), file_faults={"get": list(LOOKS)})
 
     async def use(client: GeminiClient) -> list[object]:
         calls = [client.generate(request(image=BIG)) for _ in LOOKS]
         return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
 
-    found = [getattr(failure, "kind", failure) for failure in within(emulator, use)]
+    found = [getattr(failure, "kind", failure) for failure in run_with_client(emulator, use)]
 
     assert dict(zip(LOOKS, found, strict=True)) == LOOKS
     assert operations(emulator).count("files.delete") == len(LOOKS)
@@ -174,7 +174,7 @@ def test_an_image_that_the_service_cannot_read_fails() -> None:
     emulator = Emulator(file_states=("FAILED",))
 
     with pytest.raises(ApiFailure) as caught:
-        ask(emulator, asked=request(image=BIG))
+        ask(emulator, question=request(image=BIG))
 
     assert caught.value.kind is K.INVALID_REQUEST
     assert operations(emulator)[-1] == "files.delete"
@@ -197,7 +197,7 @@ def test_a_deletion_that_fails_harms_nobody() -> None:
     async def use(client: GeminiClient) -> list[str]:
         return [(await client.generate(request(image=BIG))).text for _ in faults]
 
-    assert all(within(emulator, use))
+    assert all(run_with_client(emulator, use))
     # A library may send a DELETE again whose connection broke, as the protocol allows.
     broken = operations(emulator).count("files.delete") - len(faults)
     assert 0 <= broken <= len({Fault.RESET, Fault.CUT_BODY})
@@ -205,7 +205,7 @@ def test_a_deletion_that_fails_harms_nobody() -> None:
 
 def test_a_deletion_that_hangs_delays_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers come while it hangs; the client's end waits for the deletion, but gives it up."""
-    monkeypatch.setattr(files_api, "FORGET_S", 0.4)
+    monkeypatch.setattr(files_api, "DELETE_TIMEOUT_S", 0.4)
     emulator = Emulator(file_faults={"delete": [Fault.HANG]})
 
     async def use(client: GeminiClient) -> int:
@@ -213,13 +213,13 @@ def test_a_deletion_that_hangs_delays_no_answer(monkeypatch: pytest.MonkeyPatch)
         await client.generate(request())  # goes on meanwhile
         return running_deletions()
 
-    assert within(emulator, use) == 1
+    assert run_with_client(emulator, use) == 1
 
 
 @pytest.mark.parametrize("fault", [None, Fault.HANG], ids=["prompt deletion", "deletion that hangs"])
 def test_a_cancelled_call_takes_its_file_back(fault: Fault | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancellation is not held up by the deletion, which is done all the same."""
-    monkeypatch.setattr(files_api, "FORGET_S", 0.4)
+    monkeypatch.setattr(files_api, "DELETE_TIMEOUT_S", 0.4)
     plan = FaultPlan(per_call={0: Fault.HANG})
     emulator = Emulator(plan=plan, file_faults={"delete": [fault] if fault else []})
 
@@ -231,7 +231,7 @@ def test_a_cancelled_call_takes_its_file_back(fault: Fault | None, monkeypatch: 
         assert call.cancelled()
         return running_deletions()
 
-    assert within(emulator, use) == 1
+    assert run_with_client(emulator, use) == 1
     assert fault or emulator.files.listed() == []
 
 

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from costs.token_estimates import answer_length
-from gemini.generation_config import changeable, options
+from gemini.generation_config import build_generation_config, changeable_parameters
 from gemini.model_info import produces_images
 from models import GenerationRequest, Parameter
-from tests.support.gateway import serving
-from tests.support.gemini_harness import KEY, LOWER_LEVELS, ROADS, SDK_WARNINGS, Road, request
+from tests.support.gateway import serve
+from tests.support.gemini_harness import CLIENT_CLASSES, KEY, LOWER_LEVELS, SDK_WARNINGS, ClientClass, request
 
 pytestmark = SDK_WARNINGS
 
@@ -63,25 +63,25 @@ STRANGERS = [
 ]
 
 
-def offered(model: str) -> frozenset[Parameter]:
+def offered_parameters(model: str) -> frozenset[Parameter]:
     """Return the settings that a run with this model may change."""
-    return changeable(model, wants_images=produces_images(model))
+    return changeable_parameters(model, wants_images=produces_images(model))
 
 
-def said(model: str, *parameters: Parameter) -> dict[str, object]:
+def config_for(model: str, *parameters: Parameter) -> dict[str, object]:
     """Return what stands beside the question, with as many tokens as a call with these settings gets."""
     wants_images = produces_images(model)
-    longest = answer_length(model, wants_images=wants_images).longest if MORE in parameters else None
+    longest = answer_length(model, wants_images=wants_images).maximum if MORE in parameters else None
     asked = replace(request(), parameters=parameters, max_output_tokens=longest)
-    return options(asked, model=model, wants_images=wants_images)
+    return build_generation_config(asked, model=model, wants_images=wants_images)
 
 
 @pytest.mark.parametrize("model", OFFERED)
 def test_a_model_is_offered_what_it_is_known_to_take(model: str) -> None:
     """Under each of its names; and the level is the one that it takes."""
     names = (model, f"models/{model}", f"publishers/google/models/{model}")
-    assert [offered(name) for name in names] == [OFFERED[model]] * 3
-    assert said(model, LESS).get("thinkingConfig", {}) == (
+    assert [offered_parameters(name) for name in names] == [OFFERED[model]] * 3
+    assert config_for(model, LESS).get("thinkingConfig", {}) == (
         {"thinking_level": LOWER_LEVELS[model]} if LESS in OFFERED[model] else {}
     )
 
@@ -94,22 +94,22 @@ def test_the_levels_are_those_of_the_offers() -> None:
 @pytest.mark.parametrize("model", STRANGERS)
 def test_a_model_that_nobody_knows_is_offered_no_lower_level(model: str) -> None:
     """Neither one that somebody tuned and named after another: it would refuse the whole request."""
-    assert LESS not in offered(model)
-    assert "thinkingConfig" not in said(model, *Parameter)
+    assert LESS not in offered_parameters(model)
+    assert "thinkingConfig" not in config_for(model, *Parameter)
 
 
 @pytest.mark.parametrize("model", [*OFFERED, *STRANGERS])
 @pytest.mark.parametrize("others", COMBINATIONS, ids="+".join)
 def test_every_setting_that_is_offered_makes_another_call(model: str, others: Sequence[Parameter]) -> None:
     """Alone, and together with any others: a call that is the same as before is paid for in vain."""
-    for parameter in offered(model).difference(others):
-        assert said(model, parameter, *others) != said(model, *others)
+    for parameter in offered_parameters(model).difference(others):
+        assert config_for(model, parameter, *others) != config_for(model, *others)
 
 
 @pytest.mark.parametrize("model", [*OFFERED, *STRANGERS])
 def test_without_a_changed_setting_only_the_pictures_are_spoken_of(model: str) -> None:
     """A plain call leaves length and thinking to the model, and asks for words beside a picture."""
-    assert said(model) == ({"responseModalities": ["TEXT", "IMAGE"]} if produces_images(model) else {})
+    assert config_for(model) == ({"responseModalities": ["TEXT", "IMAGE"]} if produces_images(model) else {})
 
 
 # The wire
@@ -120,7 +120,7 @@ WIRED = [
 ]
 
 
-def configs_sent(road: Road, model: str, asked: Sequence[GenerationRequest]) -> list[str]:
+def configs_sent(client_class: ClientClass, model: str, asked: Sequence[GenerationRequest]) -> list[str]:
     """Return the ``generationConfig`` of each question as a server received it, to the letter."""
     seen: list[str] = []
 
@@ -130,8 +130,8 @@ def configs_sent(road: Road, model: str, asked: Sequence[GenerationRequest]) -> 
 
     async def calls() -> None:
         wants_images = produces_images(model)
-        async with serving(handler) as url:
-            client = road(api_key=KEY, model=model, base_url=url, wants_images=wants_images)
+        async with serve(handler) as url:
+            client = client_class(api_key=KEY, model=model, base_url=url, wants_images=wants_images)
             async with client:
                 for one in asked:
                     await asyncio.gather(client.generate(one), return_exceptions=True)
@@ -148,9 +148,9 @@ def test_every_combination_of_settings_is_sent_as_the_sdk_sends_it(model: str) -
         for parameters in COMBINATIONS
         for bound in (None, 77)
     ]
-    ours, theirs = (configs_sent(road, model, asked) for road in ROADS)
+    ours, theirs = (configs_sent(client_class, model, asked) for client_class in CLIENT_CLASSES)
 
     assert len(ours) == len(asked) == 16
     assert ours == theirs
-    kinds = 2 * (1 + (LESS in offered(model))) * (1 + (ALONE in offered(model)))
+    kinds = 2 * (1 + (LESS in offered_parameters(model))) * (1 + (ALONE in offered_parameters(model)))
     assert len(set(ours)) == kinds

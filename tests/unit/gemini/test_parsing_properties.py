@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from errors import ApiFailure, FatalError
-from gemini.error_mapping import HttpError, exception_for
-from gemini.response_parser import read_answer
-from gemini.retry_after import LONGEST_S
+from gemini.error_mapping import HttpError, to_exception
+from gemini.response_parser import parse_response
+from gemini.retry_after import MAX_HINT_S
 from models import Generation
 
 
@@ -21,7 +21,7 @@ def reply(text: str, *, finish: str = "STOP", **more: Any) -> dict[str, Any]:
 def read(body: Any, *, wants_images: bool) -> Generation | ApiFailure | FatalError:
     """Return the answer, or what is raised instead."""
     try:
-        return read_answer(body, wants_images=wants_images)
+        return parse_response(body, wants_images=wants_images)
     except (ApiFailure, FatalError) as error:
         return error
 
@@ -96,12 +96,12 @@ def test_any_error_is_understood(
     status: int, body: Any, headers: dict[str, str], *, about_file: bool
 ) -> None:
     """Whatever the shape: one of our two errors, one short printable line, a wait that a clock can bear."""
-    error = exception_for(HttpError(status=status, body=body, headers=headers, about_file=about_file))
+    error = to_exception(HttpError(status=status, body=body, headers=headers, about_file=about_file))
 
     assert isinstance(error, ApiFailure | FatalError)
     assert error.detail.isprintable()
     assert 0 < len(error.detail) <= 400
-    assert error.retry_after_s is None or 0 <= error.retry_after_s <= LONGEST_S
+    assert error.retry_after_s is None or 0 <= error.retry_after_s <= MAX_HINT_S
     if isinstance(error, ApiFailure):
         assert all(
             one.isprintable() and len(one) <= 120 for one in (error.api_status or "", *error.quota_ids)

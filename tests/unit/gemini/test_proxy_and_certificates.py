@@ -15,7 +15,7 @@ from gemini import transport
 from gemini.client import GeminiClient
 from models import Generation
 from tests.emulator import Emulator
-from tests.support.gateway import serving
+from tests.support.gateway import serve
 from tests.support.gemini_harness import KEY, SDK_WARNINGS, TEXT_MODEL, ask, request
 
 pytestmark = SDK_WARNINGS
@@ -73,12 +73,12 @@ def test_a_variable_that_cannot_be_obeyed_is_named(
     """It ends in a sentence that names it before anything is sent, and without the proxy's password."""
     monkeypatch.setenv(variable, value)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with client_of(url):
             pass
 
     with pytest.raises(UsageError, match=variable) as caught:
-        asyncio.run(story())
+        asyncio.run(scenario())
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -101,12 +101,12 @@ def test_a_netrc_that_cannot_be_obeyed_is_named(
     monkeypatch.setenv("http_proxy", f"http://{host}:9")
     monkeypatch.setenv("no_proxy", "")
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with client_of("http://127.0.0.1:9"):
             pass
 
     with pytest.raises(UsageError, match=r"\.netrc") as caught:
-        asyncio.run(story())
+        asyncio.run(scenario())
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -118,15 +118,15 @@ def test_a_proxy_is_found_however_it_is_spelled(beginning: str, monkeypatch: pyt
         await incoming.read()
         return web.json_response(ANSWER)
 
-    async def story(user: str) -> Generation:
-        async with serving(proxy) as url:
+    async def scenario(user: str) -> Generation:
+        async with serve(proxy) as url:
             monkeypatch.setenv("http_proxy", beginning + user + url.removeprefix("http://"))
             monkeypatch.setenv("no_proxy", "")
             async with client_of("http://gateway.invalid") as client:
                 return await client.generate(request())
 
     for user in ("", "me:secret@"):
-        assert asyncio.run(story(user)).text == "A cat."
+        assert asyncio.run(scenario(user)).text == "A cat."
 
 
 def test_an_address_with_a_name_of_its_own_needs_no_netrc(
@@ -142,11 +142,11 @@ def test_an_address_with_a_name_of_its_own_needs_no_netrc(
         seen.append(incoming.headers.get("Authorization"))
         return web.json_response(ANSWER)
 
-    async def story() -> None:
-        async with serving(gateway) as url, client_of(url.replace("//", "//me:secret@")) as client:
+    async def scenario() -> None:
+        async with serve(gateway) as url, client_of(url.replace("//", "//me:secret@")) as client:
             await client.generate(request())
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     assert seen == [aiohttp.encode_basic_auth("me", "secret")]
 
@@ -156,13 +156,13 @@ def test_the_way_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
-    async def story() -> Generation:
+    async def scenario() -> Generation:
         async with Emulator() as service, client_of(service.base_url) as client:
             monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
             monkeypatch.setenv("no_proxy", "")
             return await client.generate(request())
 
-    assert asyncio.run(story()).text
+    assert asyncio.run(scenario()).text
 
 
 def test_the_proxy_knows_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,13 +179,13 @@ def test_the_proxy_knows_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         seen.append((incoming.host, headers.get("Proxy-Authorization"), headers.get("Authorization")))
         return web.json_response(ANSWER)
 
-    async def story() -> None:
-        async with serving(proxy) as url:
+    async def scenario() -> None:
+        async with serve(proxy) as url:
             monkeypatch.setenv("http_proxy", url.replace("//", "//me:secret@"))
             async with client_of("http://gateway.invalid") as client:
                 await client.generate(request())
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     credentials = [aiohttp.encode_basic_auth("me", password) for password in ("secret", "other")]
     assert seen == [("gateway.invalid", *credentials)]
@@ -228,17 +228,17 @@ def test_it_tells_how_near_the_service_is_before_the_first_answer() -> None:
         before_answers.append(len(heard))
         return web.json_response(ANSWER)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with (
-            serving(answer) as url,
+            serve(answer) as url,
             GeminiClient(
-                api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False, reached=heard.append
+                api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False, on_connected=heard.append
             ) as client,
         ):
             await asyncio.gather(*(client.generate(request()) for _ in range(3)))
             await client.generate(request())
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     assert 1 <= len(heard) <= 3
     assert all(seconds > 0.0 for seconds in heard)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ErrorKind
-from gemini.refusal_detection import _DECLINES, is_declined, may_decline
+from gemini.refusal_detection import _REFUSAL_CLAUSE, is_refusal, may_be_refusal
 from tests.emulator.answers import REFUSAL_TEXT
-from tests.support.replies import USAGE, failed, picture, read, reply, words
+from tests.support.replies import USAGE, failure_of, picture, read, reply, words
 
 REFUSALS = [
     REFUSAL_TEXT,
@@ -71,18 +71,18 @@ DESCRIPTIONS = [
 @pytest.mark.parametrize("text", REFUSALS)
 def test_a_refusal_is_seen(text: str) -> None:
     """Short sentences that decline the whole task."""
-    assert is_declined(text)
+    assert is_refusal(text)
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS)
 def test_no_good_description_counts_as_a_refusal(text: str) -> None:
     """Signs that say sorry, quoted refusals, honest doubts with a description after them."""
-    assert not is_declined(text)
+    assert not is_refusal(text)
 
 
 def test_a_declining_answer_fails_its_image_and_keeps_what_was_paid() -> None:
     """It is of the class that other words may cure; its text and tokens are on record."""
-    failure = failed(reply(words(REFUSAL_TEXT)))
+    failure = failure_of(reply(words(REFUSAL_TEXT)))
 
     assert failure.kind is ErrorKind.REFUSED
     assert failure.partial_text == REFUSAL_TEXT
@@ -95,7 +95,7 @@ def test_words_beside_a_picture_are_no_refusal() -> None:
     assert read(reply(words(REFUSAL_TEXT)), wants_images=True) is ErrorKind.NO_IMAGE
 
 
-@given(st.from_regex(re.compile(_DECLINES.compiled.pattern, re.IGNORECASE | re.ASCII)))
+@given(st.from_regex(re.compile(_REFUSAL_CLAUSE.compiled.pattern, re.IGNORECASE | re.ASCII)))
 def test_no_clause_declines_without_one_of_the_words_that_are_looked_for_first(clause: str) -> None:
     """What the first, quick look lets go is no refusal for the patterns either."""
-    assert may_decline(clause)
+    assert may_be_refusal(clause)

@@ -11,7 +11,7 @@ November 2026, first measured with the patterns as they had been: 34 of 99 and 1
 
 import pytest
 
-from gemini.refusal_detection import is_declined
+from gemini.refusal_detection import is_refusal
 from tests.support.paths import DATA
 
 
@@ -22,7 +22,7 @@ def entries(name: str) -> list[str]:
 
 def recall(refusals: list[str]) -> float:
     """Return the share of refusals that are seen."""
-    return sum(map(is_declined, refusals)) / len(refusals)
+    return sum(map(is_refusal, refusals)) / len(refusals)
 
 
 REFUSALS = entries("refusals.txt")
@@ -40,7 +40,7 @@ SAID_NEXT = [
 @pytest.mark.parametrize("text", GOOD_ANSWERS)
 def test_no_good_answer_is_thrown_away(text: str) -> None:
     """Signs, poems, transcripts, verdicts, doubts and other languages: all of them are answers."""
-    assert not is_declined(text)
+    assert not is_refusal(text)
 
 
 def test_the_sets_are_large_enough_to_mean_something() -> None:
@@ -69,15 +69,15 @@ def test_a_refusal_that_goes_on_to_describe_is_an_answer(described: str, between
     """Whatever is declined first: what was described was paid for and is kept."""
     prose = [text for text in REFUSALS + UNSEEN if text[0] not in '{`"\u201c']
 
-    assert not [text for text in prose if is_declined(text + between + described)]
-    assert not [text for text in prose if is_declined(described + between + text)]
+    assert not [text for text in prose if is_refusal(text + between + described)]
+    assert not [text for text in prose if is_refusal(described + between + text)]
 
 
-@pytest.mark.parametrize("text", [text for text in REFUSALS + UNSEEN if is_declined(text)])
+@pytest.mark.parametrize("text", [text for text in REFUSALS + UNSEEN if is_refusal(text)])
 def test_how_a_refusal_is_dressed_does_not_hide_it(text: str) -> None:
     """Space around it, line breaks between its sentences and typographic quotes change nothing."""
-    assert is_declined(f"\n  {text}\n\n")
+    assert is_refusal(f"\n  {text}\n\n")
     if not text.startswith(("{", "`")):
-        assert is_declined(text.replace("'", "\u2019"))
-        assert is_declined(text.replace(". ", ".\n\n"))
-        assert is_declined(f"**{text}**")
+        assert is_refusal(text.replace("'", "\u2019"))
+        assert is_refusal(text.replace(". ", ".\n\n"))
+        assert is_refusal(f"**{text}**")

@@ -18,19 +18,19 @@ from aiohttp.abc import AbstractStreamWriter
 
 from errors import ApiFailure, ErrorKind, FatalError
 from gemini.client import GeminiClient
-from gemini.request_body import _PLACE, _Spliced
+from gemini.request_body import _IMAGE_PREFIX, _ImagePayload
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.support.gateway import Handler, serving
+from tests.support.gateway import Handler, serve
 from tests.support.gemini_harness import (
     IMAGE,
     KEY,
     SDK_WARNINGS,
     TEXT_MODEL,
-    Road,
+    ClientClass,
     ask,
-    each_road,
-    one,
+    each_client_class,
+    emulator_with,
     request,
 )
 
@@ -40,16 +40,16 @@ SECRET = "AIzaSyA-0123456789_abcdefghijklmnopqrst"  # noqa: S105 - made up
 ANSWER = {"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishReason": "STOP"}]}
 
 
-def client_of(url: str, key: str = KEY, road: Road = GeminiClient) -> GeminiClient:
+def client_of(url: str, key: str = KEY, client_class: ClientClass = GeminiClient) -> GeminiClient:
     """Return a client of words."""
-    return road(api_key=key, model=TEXT_MODEL, base_url=url, wants_images=False)
+    return client_class(api_key=key, model=TEXT_MODEL, base_url=url, wants_images=False)
 
 
 def outcome_of(handler: Handler, *, key: str = KEY, image: bytes = IMAGE) -> object:
     """Put one request to a server of one handler; return the answer or the exception."""
 
     async def call() -> object:
-        async with serving(handler) as url, client_of(url, key) as client:
+        async with serve(handler) as url, client_of(url, key) as client:
             (outcome,) = await asyncio.gather(
                 client.generate(request(image=image, timeout_s=10)), return_exceptions=True
             )
@@ -58,11 +58,13 @@ def outcome_of(handler: Handler, *, key: str = KEY, image: bytes = IMAGE) -> obj
     return asyncio.run(call())
 
 
-def outcomes_of(handler: Handler, count: int, *, key: str = KEY, road: Road = GeminiClient) -> list[object]:
+def outcomes_of(
+    handler: Handler, count: int, *, key: str = KEY, client_class: ClientClass = GeminiClient
+) -> list[object]:
     """Put requests whose prompts are their numbers, all at once, to a server of one handler."""
 
     async def calls() -> list[object]:
-        async with serving(handler) as url, client_of(url, key, road) as client:
+        async with serve(handler) as url, client_of(url, key, client_class) as client:
             asked = (client.generate(request(str(number))) for number in range(count))
             return list(await asyncio.gather(*asked, return_exceptions=True))
 
@@ -92,9 +94,9 @@ def test_an_image_of_any_size_arrives_whole(size: int) -> None:
 
 def test_the_place_of_the_image_is_no_trap() -> None:
     """A prompt that holds the words before which the JSON is cut arrives as it is."""
-    prompt = f'{_PLACE.decode()} {{"inlineData": {_PLACE.decode()}'
+    prompt = f'{_IMAGE_PREFIX.decode()} {{"inlineData": {_IMAGE_PREFIX.decode()}'
 
-    answer = ask(Emulator(), asked=request(prompt=prompt))
+    answer = ask(Emulator(), question=request(prompt=prompt))
 
     assert prompt in answer.text
     assert hashlib.sha256(IMAGE).hexdigest() in answer.text
@@ -154,7 +156,7 @@ def test_a_big_image_gives_way_to_other_tasks() -> None:
     async def write() -> Writer:
         writer = Writer()
         other = asyncio.create_task(writer.take_turns())
-        await _Spliced(b"head", image, b"tail").write(writer)
+        await _ImagePayload(b"head", image, b"tail").write(writer)
         other.cancel()
         return writer
 
@@ -169,8 +171,10 @@ def test_a_big_image_gives_way_to_other_tasks() -> None:
     assert max(in_turn.values()) <= 2**19 + ends
 
 
-@each_road
-def test_a_key_that_is_echoed_is_struck_out(road: Road, caplog: pytest.LogCaptureFixture) -> None:
+@each_client_class
+def test_a_key_that_is_echoed_is_struck_out(
+    client_class: ClientClass, caplog: pytest.LogCaptureFixture
+) -> None:
     """A gateway that repeats the key puts it in no sentence, no field, no chain of exceptions and no log."""
     caplog.set_level(logging.DEBUG)
     cases = list(itertools.product((200, 302, 400, 403, 404, 429, 500), (0, 230, 240, 250)))
@@ -183,7 +187,7 @@ def test_a_key_that_is_echoed_is_struck_out(road: Road, caplog: pytest.LogCaptur
         error = {"code": status, "message": said, "status": said, "details": [{"violations": [violation]}]}
         return web.json_response({"error": error}, status=status, headers={"Location": f"/{said}?k={said}"})
 
-    for error in outcomes_of(handler, len(cases), key=SECRET, road=road):
+    for error in outcomes_of(handler, len(cases), key=SECRET, client_class=client_class):
         assert isinstance(error, ApiFailure | FatalError)
         shown = "".join(traceback.format_exception(error)) + repr(error) + repr(error.args)
         assert SECRET[:8] not in shown
@@ -210,8 +214,8 @@ BODIES = (
 KINDS = ("application/json", "text/html; charset=klingon", "text/event-stream", "")
 
 
-@each_road
-def test_no_body_is_too_odd(road: Road) -> None:
+@each_client_class
+def test_no_body_is_too_odd(client_class: ClientClass) -> None:
     """Whatever is sent under whatever type, it is a failure of ours that may be tried again."""
     cases = list(itertools.product((200, 429, 503), BODIES, KINDS))
 
@@ -220,7 +224,7 @@ def test_no_body_is_too_odd(road: Road) -> None:
         status, body, kind = cases[int(asked["contents"][0]["parts"][1]["text"])]
         return web.Response(status=status, body=body, headers={"Content-Type": kind} if kind else {})
 
-    for error in outcomes_of(handler, len(cases), road=road):
+    for error in outcomes_of(handler, len(cases), client_class=client_class):
         assert isinstance(error, ApiFailure)
         assert error.kind in {ErrorKind.NETWORK, ErrorKind.RATE_LIMITED, ErrorKind.SERVER}
         assert error.detail.isprintable()
@@ -264,7 +268,7 @@ def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -
 def test_our_deadline_holds() -> None:
     """A server that trickles is cut off at the deadline of the call."""
     with pytest.raises(ApiFailure) as caught:
-        ask(one(Fault.SLOW_DRIP, drip_s=30.0), asked=request(timeout_s=0.5))
+        ask(emulator_with(Fault.SLOW_DRIP, drip_s=30.0), question=request(timeout_s=0.5))
 
     assert caught.value.kind is ErrorKind.TIMEOUT
     assert caught.value.reached_server

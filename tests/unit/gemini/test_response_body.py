@@ -11,14 +11,14 @@ from aiohttp import web
 
 import gemini.client
 from gemini.client import GeminiClient
-from gemini.response_body import CUT_FROM_CHARACTERS, cut, decoded, parsed
+from gemini.response_body import MIN_EXTRACTED_CHARACTERS, decode_base64, extract_base64, parse_json
 from models import GeneratedImage, Generation
-from tests.support.gateway import Handler, answering, serving
+from tests.support.gateway import Handler, always_answer, serve
 from tests.support.gemini_harness import IMAGE_MODEL, KEY, request
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1200
 LONG = base64.b64encode(PNG).decode()
-assert len(LONG) > CUT_FROM_CHARACTERS
+assert len(LONG) > MIN_EXTRACTED_CHARACTERS
 
 PICTURE = {"inlineData": {"mimeType": "image/png", "data": LONG}}
 FOR_URLS = {"inline_data": {"mime_type": "image/png", "data": LONG.replace("+", "-").replace("/", "_")}}
@@ -50,9 +50,9 @@ def test_a_reply_reads_as_if_nothing_were_cut_out(parts: list[Any], layout: dict
     """Whatever stands around the pictures, and however the JSON is laid out."""
     body = json.dumps({"candidates": [{"content": {"parts": parts}}]}, **layout).encode()
 
-    rest, pictures = cut(body)
+    rest, pictures = extract_base64(body)
 
-    assert whole(parsed(rest.decode(), pictures)) == json.loads(body)
+    assert whole(parse_json(rest.decode(), pictures)) == json.loads(body)
 
 
 @pytest.mark.parametrize("piece", ['"data": "', '"data": ', '{"data": "A', f'{{"data": "{LONG}'])
@@ -61,24 +61,24 @@ def test_a_reply_that_breaks_off_is_left_to_the_parser(piece: str) -> None:
     body = f"[{json.dumps(PICTURE)}, {piece}".encode()
 
     with pytest.raises(json.JSONDecodeError):
-        parsed(cut(body)[0].decode(), cut(body)[1])
+        parse_json(extract_base64(body)[0].decode(), extract_base64(body)[1])
 
 
 def test_the_parser_sees_no_picture() -> None:
     """What holds the interpreter's lock for as long as it takes is shown some hundred bytes."""
     body = json.dumps([PICTURE, FOR_URLS, {"text": "A cat."}]).encode()
 
-    rest, pictures = cut(body)
+    rest, pictures = extract_base64(body)
 
     assert len(rest) < 300
-    assert [decoded(picture) for picture in pictures] == [PNG, PNG]
+    assert [decode_base64(picture) for picture in pictures] == [PNG, PNG]
 
 
 def test_an_escaped_slash_is_read_too() -> None:
     """Some encoders write it so; such a picture is left to the parser."""
     body = json.dumps(PICTURE).replace("/", "\\/").encode()
 
-    assert cut(body) == (body, [])
+    assert extract_base64(body) == (body, [])
 
 
 class Watched(GeminiClient):
@@ -87,12 +87,12 @@ class Watched(GeminiClient):
     threads: set[int]
     most = reading = 0
 
-    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         self.threads.add(threading.get_ident())
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:
-            return super()._read(body, charset, wants_images=wants_images)
+            return super()._parse_body(body, charset, wants_images=wants_images)
         finally:
             self.reading -= 1
 
@@ -101,7 +101,7 @@ def answers_of(handler: Handler, calls: int) -> tuple[list[Generation], Watched]
     """Return what so many calls at a time are answered."""
 
     async def run() -> tuple[list[Generation], Watched]:
-        async with asyncio.timeout(60), serving(handler) as url:
+        async with asyncio.timeout(60), serve(handler) as url:
             client = Watched(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
             client.threads = set()
             async with client:
@@ -138,11 +138,11 @@ def test_big_replies_are_read_off_the_loop_and_one_at_a_time(content_type: str, 
 class Slow(GeminiClient):
     """Is done with reading when it is told, as when many replies wait for their turn."""
 
-    may_read: threading.Event
+    may_parse: threading.Event
 
-    def _read(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        assert self.may_read.wait(60)
-        return super()._read(body, charset, wants_images=wants_images)
+    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+        assert self.may_parse.wait(60)
+        return super()._parse_body(body, charset, wants_images=wants_images)
 
 
 def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +153,11 @@ def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: 
     body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]})
 
     async def run() -> Generation:
-        async with serving(answering(200, body)) as url:
+        async with serve(always_answer(200, body)) as url:
             client = Slow(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
-            client.may_read = threading.Event()
+            client.may_parse = threading.Event()
             async with client:
-                asyncio.get_running_loop().call_later(1.5 * deadline_s, client.may_read.set)
+                asyncio.get_running_loop().call_later(1.5 * deadline_s, client.may_parse.set)
                 return await client.generate(request(timeout_s=deadline_s))
 
     assert asyncio.run(run()).images[0].data == PNG * 4

@@ -8,7 +8,7 @@ import pytest
 from errors import ErrorKind, StopReason
 from gemini.response_parser import BLOCK_KINDS, FINISH_KINDS
 from models import GeneratedImage, Generation, Usage
-from tests.support.replies import JPEG, PNG, USAGE, encoded, failed, picture, read, reply, words
+from tests.support.replies import JPEG, PNG, USAGE, encoded, failure_of, picture, read, reply, words
 
 K, S = ErrorKind, StopReason
 
@@ -74,7 +74,7 @@ def test_a_finish_reason_has_its_class(
 def test_a_block_reason_has_its_class(block: str, expected: ErrorKind) -> None:
     """A blocked prompt has no candidates; its tokens are billed and counted all the same."""
     feedback = {"blockReason": block, "blockReasonMessage": "not\nthis"}
-    failure = failed({"promptFeedback": feedback, "usageMetadata": USAGE})
+    failure = failure_of({"promptFeedback": feedback, "usageMetadata": USAGE})
 
     assert failure.kind is expected
     assert failure.api_status == block
@@ -258,7 +258,7 @@ def test_both_alphabets_are_read(data: bytes, encode: Any, *, is_padded: bool) -
 
 def test_words_instead_of_the_picture_are_kept() -> None:
     """They are paid for, and say why."""
-    failure = failed(reply(words("I cannot\ndraw this.")), wants_images=True)
+    failure = failure_of(reply(words("I cannot\ndraw this.")), wants_images=True)
 
     assert failure.kind is K.NO_IMAGE
     assert failure.partial_text == "I cannot\ndraw this."
@@ -268,7 +268,7 @@ def test_words_instead_of_the_picture_are_kept() -> None:
 
 def test_a_cut_answer_is_kept() -> None:
     """The beginning, the tokens and the reason of a truncated answer stay."""
-    failure = failed(reply(words("A c"), finish="MAX_TOKENS"))
+    failure = failure_of(reply(words("A c"), finish="MAX_TOKENS"))
 
     assert (failure.partial_text, failure.api_status, failure.http_status) == ("A c", "MAX_TOKENS", 200)
     assert (failure.input_tokens, failure.output_tokens) == (1005, 37)

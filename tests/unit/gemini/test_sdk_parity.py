@@ -15,18 +15,18 @@ from aiohttp import web
 import gemini.client
 from errors import ApiFailure, ErrorKind
 from gemini.response_body import PIECE_CHARACTERS
-from gemini.response_parser import read_answer
+from gemini.response_parser import parse_response
 from models import Generation, GenerationRequest
 from tests.emulator import Emulator
-from tests.support.gateway import Gateway, serving
+from tests.support.gateway import Gateway, serve
 from tests.support.gemini_harness import (
+    CLIENT_CLASSES,
     IMAGE,
     IMAGE_MODEL,
     KEY,
-    ROADS,
     SDK_WARNINGS,
     TEXT_MODEL,
-    Road,
+    ClientClass,
     request,
 )
 from tests.support.paths import ROOT
@@ -48,7 +48,9 @@ QUESTIONS = {
 }
 
 
-def sent(road: Road, model: str, asked: GenerationRequest) -> tuple[str, dict[str, str], str]:
+def capture_request(
+    client_class: ClientClass, model: str, asked: GenerationRequest
+) -> tuple[str, dict[str, str], str]:
     """Return path, headers and body of a question, the body with every field in JSON's spelling."""
     seen: list[tuple[str, dict[str, str], str]] = []
 
@@ -60,8 +62,10 @@ def sent(road: Road, model: str, asked: GenerationRequest) -> tuple[str, dict[st
         return web.json_response({"error": {"code": 400, "message": "no"}}, status=400)
 
     async def call() -> None:
-        async with serving(handler) as url:
-            client = road(api_key=KEY, model=model, base_url=url + "/team", wants_images=model == IMAGE_MODEL)
+        async with serve(handler) as url:
+            client = client_class(
+                api_key=KEY, model=model, base_url=url + "/team", wants_images=model == IMAGE_MODEL
+            )
             async with client:
                 await asyncio.gather(client.generate(asked), return_exceptions=True)
 
@@ -74,7 +78,7 @@ def sent(road: Road, model: str, asked: GenerationRequest) -> tuple[str, dict[st
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_our_question_is_the_sdks(question: str) -> None:
     """Path, headers and fields are those that the SDK sends for the same question."""
-    ours, theirs = (sent(road, *QUESTIONS[question]) for road in ROADS)
+    ours, theirs = (capture_request(client_class, *QUESTIONS[question]) for client_class in CLIENT_CLASSES)
 
     assert ours == theirs
     assert ours[1]["x-goog-api-key"] == KEY
@@ -82,7 +86,7 @@ def test_our_question_is_the_sdks(question: str) -> None:
 
 def test_the_key_travels_in_its_header_alone() -> None:
     """Neither path, nor body, nor another header holds it."""
-    path, headers, body = sent(ROADS[0], *QUESTIONS["plain"])
+    path, headers, body = capture_request(CLIENT_CLASSES[0], *QUESTIONS["plain"])
 
     assert headers.pop("x-goog-api-key") == KEY
     assert KEY not in path + body + str(headers)
@@ -100,9 +104,9 @@ def test_a_question_about_a_file_names_it(monkeypatch: pytest.MonkeyPatch) -> No
         return await gateway.handle(incoming)
 
     async def call() -> Generation:
-        async with Emulator() as service, serving(handler) as url:
+        async with Emulator() as service, serve(handler) as url:
             gateway.target = service.base_url
-            client = ROADS[0](api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
+            client = CLIENT_CLASSES[0](api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
             async with client:
                 return await client.generate(replace(request(image=BIG), max_output_tokens=5000))
 
@@ -140,7 +144,9 @@ def test_without_the_sdk_small_images_go_on(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def call() -> list[object]:
         async with Emulator() as service:
-            client = ROADS[0](api_key=KEY, model=TEXT_MODEL, base_url=service.base_url, wants_images=False)
+            client = CLIENT_CLASSES[0](
+                api_key=KEY, model=TEXT_MODEL, base_url=service.base_url, wants_images=False
+            )
             async with client:
                 asked = [client.generate(request(image=image)) for image in (BIG, IMAGE, BIG)]
                 return list(await asyncio.gather(*asked, return_exceptions=True))
@@ -159,7 +165,7 @@ def picture_of(encoded: str) -> bytes | None:
     """Return the picture of a reply, or nothing where it cannot be read."""
     part = {"inlineData": {"mimeType": "image/png", "data": encoded}}
     try:
-        answer = read_answer({"candidates": [{"content": {"parts": [part]}}]}, wants_images=True)
+        answer = parse_response({"candidates": [{"content": {"parts": [part]}}]}, wants_images=True)
     except ApiFailure:
         return None
     return answer.images[0].data

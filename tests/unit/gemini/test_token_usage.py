@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from gemini.client import GeminiClient
-from gemini.response_parser import read_answer
+from gemini.response_parser import parse_response
 from gemini.simulated import PICTURE_TOKENS, SimulatedModel
 from models import GenerationRequest, Usage
-from tests.support.gateway import serving
+from tests.support.gateway import serve
 from tests.support.gemini_harness import IMAGE, KEY, SDK_WARNINGS, TEXT_MODEL
 
 pytestmark = SDK_WARNINGS
@@ -24,7 +24,7 @@ DRAFT = {**PICTURE, "thought": True}
 def usage_of(*parts: dict[str, Any], **metadata: Any) -> Usage:
     """Return the usage in an answer of these parts."""
     candidate = {"content": {"parts": list(parts)}, "finishReason": "STOP"}
-    answer = read_answer({"candidates": [candidate], "usageMetadata": metadata}, wants_images=False)
+    answer = parse_response({"candidates": [candidate], "usageMetadata": metadata}, wants_images=False)
     return answer.usage
 
 
@@ -92,7 +92,7 @@ def test_the_bound_of_an_answer_is_sent(bound: int | None) -> None:
         request = GenerationRequest(
             key="a", image=IMAGE, mime_type="image/jpeg", prompt="x", timeout_s=10, max_output_tokens=bound
         )
-        async with serving(handler) as url:
+        async with serve(handler) as url:
             client = GeminiClient(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
             async with client:
                 await client.generate(request)

@@ -20,11 +20,18 @@ from aiohttp.client_reqrep import ConnectionKey
 from errors import ApiFailure, ErrorKind
 from gemini import transport
 from gemini.client import GeminiClient
-from gemini.transport import broken_reply, lost
+from gemini.transport import broken_reply_failure, to_network_failure
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.support.gateway import Handler, answering, serving
-from tests.support.gemini_harness import KEY, SDK_WARNINGS, TEXT_MODEL, Road, each_road, request
+from tests.support.gateway import Handler, always_answer, serve
+from tests.support.gemini_harness import (
+    KEY,
+    SDK_WARNINGS,
+    TEXT_MODEL,
+    ClientClass,
+    each_client_class,
+    request,
+)
 from tests.support.paths import ROOT
 
 pytestmark = SDK_WARNINGS
@@ -33,17 +40,17 @@ ANSWER = {"candidates": [{"content": {"parts": [{"text": "A cat."}]}, "finishRea
 K = ErrorKind
 
 
-def client_of(url: str, road: Road = GeminiClient) -> GeminiClient:
+def client_of(url: str, client_class: ClientClass = GeminiClient) -> GeminiClient:
     """Return a client of a text model."""
-    return road(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
+    return client_class(api_key=KEY, model=TEXT_MODEL, base_url=url, wants_images=False)
 
 
-async def settled(call: Awaitable[Any]) -> Any:
+async def catch_error(call: Awaitable[Any]) -> Any:
     """Return what came back or was raised."""
     return (await asyncio.gather(call, return_exceptions=True))[0]
 
 
-def failures_at(*handlers: Handler, road: Road = GeminiClient) -> list[ApiFailure]:
+def failures_at(*handlers: Handler, client_class: ClientClass = GeminiClient) -> list[ApiFailure]:
     """Return what one client raises whose requests these handlers answer, each one."""
 
     async def turn(incoming: web.Request) -> web.StreamResponse:
@@ -52,9 +59,9 @@ def failures_at(*handlers: Handler, road: Road = GeminiClient) -> list[ApiFailur
 
     async def calls() -> list[Any]:
         # The limit is no measure: it only makes a hang a failure before the client's own deadline does.
-        async with asyncio.timeout(60), serving(turn) as url, client_of(url, road) as client:
+        async with asyncio.timeout(60), serve(turn) as url, client_of(url, client_class) as client:
             asked = [request(str(number), timeout_s=600) for number in range(len(handlers))]
-            return [await settled(client.generate(one)) for one in asked]
+            return [await catch_error(client.generate(one)) for one in asked]
 
     failures = asyncio.run(calls())
     assert all(isinstance(failure, ApiFailure) for failure in failures), failures
@@ -66,15 +73,15 @@ def failure_at(url: str) -> ApiFailure:
 
     async def call() -> Any:
         async with client_of(url) as client:
-            return await settled(client.generate(request()))
+            return await catch_error(client.generate(request()))
 
     failure = asyncio.run(call())
     assert isinstance(failure, ApiFailure)
     return failure
 
 
-@each_road
-def test_a_redirect_is_not_followed(road: Road) -> None:
+@each_client_class
+def test_a_redirect_is_not_followed(client_class: ClientClass) -> None:
     """The key would go along to whatever host the redirect names."""
     visits: list[str] = []
     statuses = (301, 302, 303, 307, 308)
@@ -84,9 +91,9 @@ def test_a_redirect_is_not_followed(road: Road) -> None:
         return web.json_response({})
 
     async def call() -> list[ApiFailure]:
-        async with serving(elsewhere) as other:
-            places = [answering(status, Location=f"{other}/login?session=7") for status in statuses]
-            return await asyncio.to_thread(failures_at, *places, road=road)
+        async with serve(elsewhere) as other:
+            places = [always_answer(status, Location=f"{other}/login?session=7") for status in statuses]
+            return await asyncio.to_thread(failures_at, *places, client_class=client_class)
 
     failures = asyncio.run(call())
 
@@ -96,52 +103,55 @@ def test_a_redirect_is_not_followed(road: Road) -> None:
     assert visits == []
 
 
-@each_road
-def test_a_lost_call_is_not_sent_again(road: Road) -> None:
+@each_client_class
+def test_a_lost_call_is_not_sent_again(client_class: ClientClass) -> None:
     """On a fresh connection and on one that was used before, a call is one request: it may be billed."""
     faults = [Fault.RESET, Fault.CLOSE, Fault.CUT_BODY, Fault.RESET_BODY]
     script = [meets for fault in faults for meets in (fault, None, fault)]
     service = Emulator(plan=FaultPlan(per_call={at: fault for at, fault in enumerate(script) if fault}))
 
-    async def story() -> list[Any]:
-        async with service, client_of(service.base_url, road) as client:
-            return [await settled(client.generate(request())) for _ in script]
+    async def scenario() -> list[Any]:
+        async with service, client_of(service.base_url, client_class) as client:
+            return [await catch_error(client.generate(request())) for _ in script]
 
-    for fault, outcome in zip(script, asyncio.run(story()), strict=True):
+    for fault, outcome in zip(script, asyncio.run(scenario()), strict=True):
         assert (outcome.kind is K.NETWORK) if fault else isinstance(outcome, Generation)
     assert len(service.calls) == len(script)
 
 
 DEEP = "[" * 200_000
 ODD: list[tuple[Handler, ErrorKind]] = [
-    (answering(503, b"\xff\xfe not UTF-8"), K.SERVER),
-    (answering(503, "{}", "application/json; charset=hex"), K.SERVER),
-    (answering(503, DEEP), K.SERVER),
-    (answering(500, '[{"error": 7}, 8]'), K.SERVER),
-    (answering(500, '{"error": "as words"}'), K.SERVER),
-    (answering(529, "overloaded", "text/plain"), K.SERVER),
-    (answering(502, b"not gzip at all", Content_Encoding="gzip"), K.SERVER),
-    (answering(503, b"x" * 3_000_000), K.SERVER),
-    (answering(407, "who are you?", "text/html"), K.NETWORK),
-    (answering(511, "log in first", "text/html"), K.NETWORK),
-    (answering(206, "{}"), K.NETWORK),
-    (answering(418, "{}"), K.INVALID_REQUEST),
-    (answering(200, b'{"candidates": "\xff"}'), K.NETWORK),
-    (answering(200, "{}", "application/json; charset=hex"), K.NETWORK),
-    (answering(200, DEEP), K.NETWORK),
-    (answering(200, '{"name": "models/x"}'), K.NETWORK),
-    (answering(200, "7" * 5000), K.NETWORK),
-    (answering(200, " \n"), K.NETWORK),
-    (answering(200, b"\xef\xbb\xbf" + json.dumps(ANSWER).encode()), K.NETWORK),  # a mark that JSON has not
-    (answering(201, json.dumps(ANSWER)), K.NETWORK),
-    (answering(204), K.NETWORK),
+    (always_answer(503, b"\xff\xfe not UTF-8"), K.SERVER),
+    (always_answer(503, "{}", "application/json; charset=hex"), K.SERVER),
+    (always_answer(503, DEEP), K.SERVER),
+    (always_answer(500, '[{"error": 7}, 8]'), K.SERVER),
+    (always_answer(500, '{"error": "as words"}'), K.SERVER),
+    (always_answer(529, "overloaded", "text/plain"), K.SERVER),
+    (always_answer(502, b"not gzip at all", Content_Encoding="gzip"), K.SERVER),
+    (always_answer(503, b"x" * 3_000_000), K.SERVER),
+    (always_answer(407, "who are you?", "text/html"), K.NETWORK),
+    (always_answer(511, "log in first", "text/html"), K.NETWORK),
+    (always_answer(206, "{}"), K.NETWORK),
+    (always_answer(418, "{}"), K.INVALID_REQUEST),
+    (always_answer(200, b'{"candidates": "\xff"}'), K.NETWORK),
+    (always_answer(200, "{}", "application/json; charset=hex"), K.NETWORK),
+    (always_answer(200, DEEP), K.NETWORK),
+    (always_answer(200, '{"name": "models/x"}'), K.NETWORK),
+    (always_answer(200, "7" * 5000), K.NETWORK),
+    (always_answer(200, " \n"), K.NETWORK),
+    (
+        always_answer(200, b"\xef\xbb\xbf" + json.dumps(ANSWER).encode()),
+        K.NETWORK,
+    ),  # a mark that JSON has not
+    (always_answer(201, json.dumps(ANSWER)), K.NETWORK),
+    (always_answer(204), K.NETWORK),
 ]
 
 
-@each_road
-def test_no_reply_is_too_odd(road: Road) -> None:
+@each_client_class
+def test_no_reply_is_too_odd(client_class: ClientClass) -> None:
     """Whatever the bytes of a reply, the call ends in a class and a sentence of one line."""
-    failures = failures_at(*(handler for handler, _ in ODD), road=road)
+    failures = failures_at(*(handler for handler, _ in ODD), client_class=client_class)
 
     assert [failure.kind for failure in failures] == [kind for _, kind in ODD]
     for failure in failures:
@@ -149,12 +159,12 @@ def test_no_reply_is_too_odd(road: Road) -> None:
         assert len(failure.detail) <= 400
 
 
-@each_road
+@each_client_class
 def test_a_status_counts_even_when_its_body_does_not_come(
-    road: Road, monkeypatch: pytest.MonkeyPatch
+    client_class: ClientClass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 503 that loses its body on the way, or never gets to its end, is still a 503, with its hint."""
-    monkeypatch.setattr(transport, "_REFUSAL_S", 0.2)
+    monkeypatch.setattr(transport, "_ERROR_BODY_TIMEOUT_S", 0.2)
 
     async def begin(incoming: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=503, headers={"Content-Length": "1000", "Retry-After": "9"})
@@ -173,14 +183,14 @@ def test_a_status_counts_even_when_its_body_does_not_come(
         await asyncio.Event().wait()
         raise AssertionError
 
-    for failure in failures_at(cut, hang, cut, road=road):
+    for failure in failures_at(cut, hang, cut, client_class=client_class):
         assert (failure.kind, failure.http_status, failure.retry_after_s) == (K.SERVER, 503, 9.0)
 
 
 @pytest.mark.parametrize("is_packed", [False, True], ids=["without end", "a small one, zipped"])
 def test_no_reply_fills_the_memory(monkeypatch: pytest.MonkeyPatch, *, is_packed: bool) -> None:
     """One that is longer than any answer is a failure as soon as that is seen, long before the deadline."""
-    monkeypatch.setattr(transport, "_MOST_BYTES", 2**20)
+    monkeypatch.setattr(transport, "_MAX_BODY_BYTES", 2**20)
     piece = b" " * 2**16
 
     async def flood(incoming: web.Request) -> web.StreamResponse:
@@ -197,14 +207,14 @@ def test_no_reply_fills_the_memory(monkeypatch: pytest.MonkeyPatch, *, is_packed
 
     (failure,) = failures_at(flood)
 
-    assert (failure.kind, failure.detail) == (K.NETWORK, broken_reply().detail)
+    assert (failure.kind, failure.detail) == (K.NETWORK, broken_reply_failure().detail)
 
 
 def test_a_connection_that_is_not_encrypted_says_so() -> None:
     """TLS with a server that has none fails before anything was sent, in words for people."""
 
     async def call() -> ApiFailure:
-        async with serving(answering(200)) as url:
+        async with serve(always_answer(200)) as url:
             return await asyncio.to_thread(failure_at, url.replace("http:", "https:"))
 
     failure = asyncio.run(call())
@@ -268,7 +278,7 @@ def test_a_broken_connection_is_described_for_people(
     error: aiohttp.ClientError | OSError, words: str, *, reached: bool
 ) -> None:
     """Where and why, in the system's words; no library's brackets, codes or passwords."""
-    failure = lost(error)
+    failure = to_network_failure(error)
 
     assert (failure.kind, failure.detail, failure.reached_server) == (K.NETWORK, words, reached)
 
@@ -296,12 +306,12 @@ def test_nothing_is_left_open() -> None:
     """After the block no connection and no session is left for the collector to complain about."""
     service = Emulator(plan=FaultPlan(per_call={1: Fault.CUT_BODY, 2: Fault.UNAVAILABLE}))
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with service, client_of(service.base_url) as client:
-            await asyncio.gather(*(settled(client.generate(request())) for _ in range(4)))
+            await asyncio.gather(*(catch_error(client.generate(request())) for _ in range(4)))
         gc.collect()
 
-    asyncio.run(story())  # a ResourceWarning is an error in this suite
+    asyncio.run(scenario())  # a ResourceWarning is an error in this suite
     gc.collect()
 
     assert len(service.calls) == 4

@@ -6,36 +6,36 @@ Never more bytes than there is room for; nothing stays that was taken.
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.image_loader import ImageShelf
+from processing.image_loader import ImageCache
 
-ROOM = 100
+CAPACITY = 100
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 150), st.booleans())))
-def test_it_never_holds_more_than_its_room_and_gives_back_what_was_put(
+def test_it_never_exceeds_its_capacity_and_returns_what_was_put(
     steps: list[tuple[str, int, bool]],
 ) -> None:
     """Whatever comes and goes: what is taken is what was put, and the room is as large as ever."""
-    shelf, held = ImageShelf(ROOM), dict[str, bytes]()
+    cache, expected = ImageCache(CAPACITY), dict[str, bytes]()
     for key, size, is_put in steps:
         image = key.encode() * size
         if not is_put:
-            assert shelf.take(key) == held.pop(key, None)
-        elif key not in held and sum(map(len, held.values())) + size <= ROOM:
-            shelf.put(key, image)
-            held[key] = image
+            assert cache.pop(key) == expected.pop(key, None)
+        elif key not in expected and sum(map(len, expected.values())) + size <= CAPACITY:
+            cache.put(key, image)
+            expected[key] = image
         else:
-            shelf.put(key, image)
-    assert sum(map(len, held.values())) <= ROOM
+            cache.put(key, image)
+    assert sum(map(len, expected.values())) <= CAPACITY
     for key in "abcd":
-        assert shelf.take(key) == held.pop(key, None)
-    shelf.put("whole", bytes(ROOM))
-    assert shelf.take("whole") == bytes(ROOM)
-    assert shelf.take("whole") is None
+        assert cache.pop(key) == expected.pop(key, None)
+    cache.put("whole", bytes(CAPACITY))
+    assert cache.pop("whole") == bytes(CAPACITY)
+    assert cache.pop("whole") is None
 
 
-def test_an_image_that_is_not_to_be_sent_as_it_is_takes_no_room() -> None:
+def test_none_takes_no_capacity() -> None:
     """None, as ``read_image`` says it, is not held."""
-    shelf = ImageShelf(ROOM)
-    shelf.put("a", None)
-    assert shelf.take("a") is None
+    cache = ImageCache(CAPACITY)
+    cache.put("a", None)
+    assert cache.pop("a") is None

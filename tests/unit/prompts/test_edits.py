@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind, UsageError
 from prompts.edits import (
-    MAX_TEMPLATE,
+    MAX_TEMPLATE_CHARACTERS,
     Edit,
+    add_missing_words,
     check_kept_words,
     load,
-    longest_allowed,
-    with_kept_words,
+    max_prompt_length,
 )
-from prompts.rules import CURABLE
-from prompts.transforms import TRANSFORMS, core_of, list_sentences, replace_words
+from prompts.rules import CURABLE_KINDS
+from prompts.transforms import TRANSFORMS, extract_core, list_sentences, replace_words
 from tests.support.paths import ROOT
 
 PROMPT = "Please convert this photo to anime style. Use bright colours (but not too bright)!"
@@ -54,16 +54,16 @@ def test_there_are_eight_to_twelve_edits() -> None:
     assert 8 <= len(BOOK.edits) <= 12
 
 
-@pytest.mark.parametrize("kind", sorted(CURABLE))
+@pytest.mark.parametrize("kind", sorted(CURABLE_KINDS))
 @pytest.mark.parametrize("prompt", [PROMPT, "anime style", "Describe this photo."])
 def test_every_curable_class_has_two_edits_for_any_prompt(kind: ErrorKind, prompt: str) -> None:
     """A class whose edits all change nothing could never be repaired."""
-    assert len(BOOK.offers(prompt)[kind]) >= 2
+    assert len(BOOK.applicable_edits(prompt)[kind]) >= 2
 
 
 def test_no_other_class_is_offered_an_edit() -> None:
     """A quota, an outage, a bad image or prohibited content has no edits at all."""
-    assert set(BOOK.offers(PROMPT)) == CURABLE
+    assert set(BOOK.applicable_edits(PROMPT)) == CURABLE_KINDS
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_simplify(prompt: str, simple: str) -> None:
 def test_an_edit_that_changes_nothing_is_not_offered() -> None:
     """A plain short prompt cannot be simplified, so no call is spent on pretending."""
     assert BOOK["simplify"].apply("describe the dog") is None
-    assert "simplify" not in BOOK.offers("describe the dog")[ErrorKind.BLOCKED]
+    assert "simplify" not in BOOK.applicable_edits("describe the dog")[ErrorKind.BLOCKED]
 
 
 def test_edits_that_come_to_the_same_words_are_offered_once(edits_file: WriteFile) -> None:
@@ -97,7 +97,7 @@ def test_edits_that_come_to_the_same_words_are_offered_once(edits_file: WriteFil
     twin = ONE.replace("mine", "twin")
     book = load(edits_file(f"replace_all = true\n{ONE}{twin}"))
 
-    assert book.offers("x")[ErrorKind.BLOCKED] == ("mine",)
+    assert book.applicable_edits("x")[ErrorKind.BLOCKED] == ("mine",)
 
 
 @pytest.mark.parametrize("edit", BOOK.edits, ids=lambda edit: edit.name)
@@ -110,7 +110,7 @@ def test_an_edited_prompt_is_changed_and_not_much_longer(edit: Edit, prompt: str
     text = edit.apply(prompt)
 
     assert text is None or (text.strip() and plain(text) != plain(prompt))
-    assert text is None or len(text) <= longest_allowed(prompt)
+    assert text is None or len(text) <= max_prompt_length(prompt)
 
 
 @pytest.mark.parametrize("edit", BOOK.edits, ids=lambda edit: edit.name)
@@ -139,7 +139,7 @@ def test_dropped_words_come_back_in_a_sentence() -> None:
 
 def test_words_that_are_still_there_are_not_said_twice() -> None:
     """Nothing is appended where nothing was lost."""
-    assert with_kept_words("Draw the  Red dog", ["red dog"]) == "Draw the  Red dog"
+    assert add_missing_words("Draw the  Red dog", ["red dog"]) == "Draw the  Red dog"
 
 
 @pytest.mark.parametrize(("words", "complaint"), [("blue", "does not say"), ("  ", "needs words")])
@@ -204,7 +204,7 @@ def test_a_byte_order_mark_does_no_harm(edits_file: WriteFile) -> None:
         (ONE.replace("{prompt}", "{promt}"), '"mine" has a placeholder {promt}'),
         (ONE.replace("{prompt}", ""), "the user's words would be lost"),
         (ONE.replace("Mine: {prompt}", "  "), "needs a template"),
-        (ONE.replace("Mine", "x" * MAX_TEMPLATE), "more than 600"),
+        (ONE.replace("Mine", "x" * MAX_TEMPLATE_CHARACTERS), "more than 600"),
         (ONE.replace('"mine"', '"Mine!"'), "needs a name"),
         (ONE.replace('name = "mine"', ""), "edit 1 needs a name"),
         (ONE.replace('"mine"', '"ask_again"'), "means something else"),
@@ -253,7 +253,7 @@ def test_a_transform_never_takes_everything(name: str, text: str) -> None:
 @given(prompt=st.text(min_size=1).filter(str.strip))
 def test_the_core_is_never_empty(prompt: str) -> None:
     """Also of courtesies, brackets and punctuation alone."""
-    assert core_of(prompt).strip()
+    assert extract_core(prompt).strip()
 
 
 def test_sentences_become_lines() -> None:

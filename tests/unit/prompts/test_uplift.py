@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import ErrorKind
-from prompts.policy import Trial
-from prompts.uplift import Tally, newcombe, uplift, wilson
+from prompts.policy import ControlAssignment
+from prompts.uplift import SuccessCount, estimate_uplift, newcombe_interval, wilson_interval
 
 
-def trial(*, control: bool, share: float = 0.15) -> Trial:
+def assignment(*, control: bool, share: float = 0.15) -> ControlAssignment:
     """Return one image's part in the comparison."""
-    return Trial(kind=ErrorKind.BLOCKED, control=control, share=share)
+    return ControlAssignment(kind=ErrorKind.BLOCKED, is_control=control, control_share=share)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def trial(*, control: bool, share: float = 0.15) -> Trial:
 )
 def test_wilson_has_the_published_figures(rescues: int, tries: int, low: float, high: float) -> None:
     """Source: R. G. Newcombe, Stat. Med. 17 (1998) 857, table I, method 3."""
-    interval = wilson(rescues, tries)
+    interval = wilson_interval(rescues, tries)
 
     assert interval.low == pytest.approx(low, abs=0.0001)
     assert interval.high == pytest.approx(high, abs=0.0001)
@@ -37,14 +37,14 @@ def test_wilson_has_the_published_figures(rescues: int, tries: int, low: float, 
 @given(tries=st.integers(1, 500), data=st.data())
 def test_an_interval_holds_its_estimate(tries: int, data: st.DataObject) -> None:
     """And stays between 0 and 1."""
-    interval = wilson(data.draw(st.integers(0, tries)), tries)
+    interval = wilson_interval(data.draw(st.integers(0, tries)), tries)
 
     assert 0.0 <= interval.low <= interval.estimate <= interval.high <= 1.0
 
 
 def test_nothing_tried_means_nothing_known() -> None:
     """The interval is everything."""
-    assert (Tally().interval.low, Tally().interval.high) == (0.0, 1.0)
+    assert (SuccessCount().interval.low, SuccessCount().interval.high) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_newcombe_has_the_published_figures(
     treated: tuple[int, int], control: tuple[int, int], low: float, high: float
 ) -> None:
     """Source: R. G. Newcombe, Stat. Med. 17 (1998) 873, table II, method 10."""
-    one, other = (Tally(rescues=rescues, tries=tries) for rescues, tries in (treated, control))
-    interval = newcombe(one, other)
+    one, other = (SuccessCount(rescues=rescues, tries=tries) for rescues, tries in (treated, control))
+    interval = newcombe_interval(one, other)
 
     assert interval.low == pytest.approx(low, abs=0.0001)
     assert interval.high == pytest.approx(high, abs=0.0001)
@@ -68,35 +68,37 @@ def test_newcombe_has_the_published_figures(
 
 def test_only_equal_shares_are_compared() -> None:
     """Early and late images differ; mixing them would call the difference an effect of the edits."""
-    early = [(trial(control=control), n < 90) for control in (True, False) for n in range(100)]
-    late = [(trial(control=control, share=0.05), n < 10) for control in (True, False) for n in range(100)]
-    unequal = [*early, *(one for one in late if not one[0].control), *late[:100:10]]
+    early = [(assignment(control=control), n < 90) for control in (True, False) for n in range(100)]
+    late = [
+        (assignment(control=control, share=0.05), n < 10) for control in (True, False) for n in range(100)
+    ]
+    unequal = [*early, *(one for one in late if not one[0].is_control), *late[:100:10]]
 
-    found = uplift(unequal)
+    found = estimate_uplift(unequal)
 
     assert found.difference is not None
     assert found.difference.estimate == pytest.approx(0.0)
-    assert newcombe(found.edited, found.asked_again).high < 0.0
+    assert newcombe_interval(found.edited, found.asked_again).high < 0.0
 
 
 def test_without_a_control_there_is_no_uplift() -> None:
     """Nothing to compare with is said, not guessed."""
-    found = uplift([(trial(control=False), True)] * 10)
+    found = estimate_uplift([(assignment(control=False), True)] * 10)
 
     assert found.difference is None
-    assert not found.shown
-    assert found.edited == Tally(tries=10, rescues=10)
+    assert not found.is_significant
+    assert found.edited == SuccessCount(tries=10, rescues=10)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     """In 95 of 100 nights, over both shares of the control, within what chance allows."""
     rng, held = random.Random(1), 0
     for _ in range(400):
-        trials = []
+        assignments = []
         for n in range(400):
-            one = trial(control=rng.random() < (share := 0.15 if n < 200 else 0.05), share=share)
-            trials.append((one, rng.random() < (0.2 if one.control else 0.5)))
-        found = uplift(trials).difference
+            one = assignment(control=rng.random() < (share := 0.15 if n < 200 else 0.05), share=share)
+            assignments.append((one, rng.random() < (0.2 if one.is_control else 0.5)))
+        found = estimate_uplift(assignments).difference
         held += found is not None and found.low <= 0.3 <= found.high
 
     assert 0.92 <= held / 400 <= 0.995

@@ -5,22 +5,22 @@ import asyncio
 import pytest
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
-from processing.stop_signal import RunStoppedError, Stop
+from processing.stop_signal import RunStoppedError, StopSignal
 from rate_limit.cooldown import UNHINTED_PAUSE_S
 from rate_limit.limiter import RateLimiter
-from rate_limit.types import Neighbour, WaitCause
+from rate_limit.types import PeerStatus, WaitCause
 from tests.support.rate_limit_calls import (
     PER_DAY,
     PER_MINUTE,
     TOKENS,
     answer,
-    limited,
+    list_start_times,
     new_limiter,
     now_s,
     overloaded,
+    rate_limited,
     refuse,
-    sent,
-    starts,
+    send,
 )
 from tests.support.virtual_loop import run_virtual
 
@@ -29,7 +29,7 @@ def test_a_ceiling_spaces_requests_evenly() -> None:
     """30 a minute start every two seconds, the first at once; a little slower, for the wire's sake."""
 
     async def scenario() -> list[float]:
-        return await starts(new_limiter(rpm=30), 4)
+        return await list_start_times(new_limiter(rpm=30), 4)
 
     assert run_virtual(scenario()) == pytest.approx([0.0, 2.0, 4.0, 6.0], abs=0.1)
 
@@ -38,7 +38,7 @@ def test_without_limits_all_start_at_once() -> None:
     """The fixed strategy without ceilings waits for nothing."""
 
     async def scenario() -> list[float]:
-        return await starts(new_limiter(), 50)
+        return await list_start_times(new_limiter(), 50)
 
     assert run_virtual(scenario()) == [0.0] * 50
 
@@ -48,8 +48,8 @@ def test_a_429_pauses_everybody_for_as_long_as_the_server_asks() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
-        await refuse(limiter, limited(20.0))
-        return await starts(limiter, 3)
+        await refuse(limiter, rate_limited(20.0))
+        return await list_start_times(limiter, 3)
 
     assert all(20.0 <= at_s <= 20.2 for at_s in run_virtual(scenario()))
 
@@ -59,8 +59,8 @@ def test_a_429_without_a_hint_pauses_everybody_a_little() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
-        await refuse(limiter, limited())
-        return await starts(limiter, 1)
+        await refuse(limiter, rate_limited())
+        return await list_start_times(limiter, 1)
 
     assert run_virtual(scenario()) == [UNHINTED_PAUSE_S]
 
@@ -70,13 +70,13 @@ def test_a_pause_that_begins_while_somebody_waits_holds_for_him_too() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter(rpm=6)
-        permit = await sent(limiter)
+        permit = await send(limiter)
 
         def fail() -> None:
-            permit.failed(limited(30.0), seconds=5.0)
+            permit.on_failure(rate_limited(30.0), seconds=5.0)
 
         asyncio.get_running_loop().call_later(5.0, fail)
-        return await starts(limiter, 2)
+        return await list_start_times(limiter, 2)
 
     first, second = run_virtual(scenario())
     assert 35.0 <= first <= 35.2
@@ -88,10 +88,10 @@ def test_a_shorter_hint_does_not_shorten_the_pause() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
-        permits = [await sent(limiter) for _ in range(2)]
-        permits[0].failed(limited(20.0), seconds=0.2)
-        permits[1].failed(limited(3.0), seconds=0.2)
-        return await starts(limiter, 1)
+        permits = [await send(limiter) for _ in range(2)]
+        permits[0].on_failure(rate_limited(20.0), seconds=0.2)
+        permits[1].on_failure(rate_limited(3.0), seconds=0.2)
+        return await list_start_times(limiter, 1)
 
     assert run_virtual(scenario())[0] >= 20.0
 
@@ -103,7 +103,7 @@ def test_other_failures_pause_nobody(kind: ErrorKind) -> None:
     async def scenario() -> list[float]:
         limiter = new_limiter()
         await refuse(limiter, ApiFailure(kind=kind, detail="other", retry_after_s=9.0))
-        return await starts(limiter, 1)
+        return await list_start_times(limiter, 1)
 
     assert run_virtual(scenario()) == [0.0]
 
@@ -113,10 +113,10 @@ def test_a_daily_quota_is_obeyed_once_and_ends_the_run_the_second_time() -> None
 
     async def scenario() -> None:
         limiter = new_limiter()
-        permits = [await sent(limiter) for _ in range(2)]
+        permits = [await send(limiter) for _ in range(2)]
         for permit in permits:  # in flight at the same time: the second is no new evidence
-            permit.failed(limited(36.0, PER_DAY), seconds=0.2)
-        await refuse(limiter, limited(36.0, PER_DAY))
+            permit.on_failure(rate_limited(36.0, PER_DAY), seconds=0.2)
+        await refuse(limiter, rate_limited(36.0, PER_DAY))
 
     with pytest.raises(FatalError) as caught:
         run_virtual(scenario())
@@ -128,8 +128,8 @@ def test_another_daily_quota_is_obeyed_once_as_well() -> None:
 
     async def scenario() -> float:
         limiter = new_limiter()
-        await refuse(limiter, limited(36.0, PER_DAY))
-        await refuse(limiter, limited(36.0, PER_DAY.replace("Requests", "Tokens")))
+        await refuse(limiter, rate_limited(36.0, PER_DAY))
+        await refuse(limiter, rate_limited(36.0, PER_DAY.replace("Requests", "Tokens")))
         return now_s()
 
     assert run_virtual(scenario()) >= 36.0
@@ -141,7 +141,7 @@ def test_a_daily_quota_beside_one_per_minute_never_ends_the_run() -> None:
     async def scenario() -> float:
         limiter = new_limiter()
         for _ in range(5):
-            await refuse(limiter, limited(10.0, PER_DAY, PER_MINUTE))
+            await refuse(limiter, rate_limited(10.0, PER_DAY, PER_MINUTE))
         return now_s()
 
     assert run_virtual(scenario()) >= 40.0
@@ -152,10 +152,10 @@ def test_a_permit_ended_by_a_fatal_error_is_ended() -> None:
 
     async def scenario() -> int:
         limiter = new_limiter()
-        await refuse(limiter, limited(1.0, PER_DAY))
+        await refuse(limiter, rate_limited(1.0, PER_DAY))
         with pytest.raises(FatalError):
-            await refuse(limiter, limited(1.0, PER_DAY))
-        return limiter.figures().in_flight
+            await refuse(limiter, rate_limited(1.0, PER_DAY))
+        return limiter.stats().in_flight
 
     assert run_virtual(scenario()) == 0
 
@@ -165,12 +165,12 @@ def test_no_more_calls_are_in_flight_than_the_user_allows() -> None:
 
     async def scenario() -> tuple[int, list[float]]:
         limiter = new_limiter(max_concurrent=2)
-        first, second = await sent(limiter), await limiter.acquire(tokens=1)
+        first, second = await send(limiter), await limiter.acquire(tokens=1)
         loop = asyncio.get_running_loop()
-        loop.call_later(3.0, lambda: first.answered(input_tokens=1, seconds=3.0))
-        loop.call_later(5.0, second.unused)
-        times = await starts(limiter, 2)
-        return limiter.figures().in_flight, times
+        loop.call_later(3.0, lambda: first.on_success(input_tokens=1, seconds=3.0))
+        loop.call_later(5.0, second.release)
+        times = await list_start_times(limiter, 2)
+        return limiter.stats().in_flight, times
 
     assert run_virtual(scenario()) == (2, [3.0, 5.0])
 
@@ -198,11 +198,11 @@ def test_a_caller_that_is_cancelled_leaves_the_turn_to_the_next() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter(rpm=6)
-        await sent(limiter)
+        await send(limiter)
         impatient = asyncio.create_task(limiter.acquire(tokens=1))
         await asyncio.sleep(1.0)
         impatient.cancel()
-        return await starts(limiter, 1)
+        return await list_start_times(limiter, 1)
 
     assert run_virtual(scenario())[0] == pytest.approx(10.0, abs=0.1)
 
@@ -212,19 +212,19 @@ def test_a_stop_ends_every_wait_and_loses_no_permit(max_concurrent: int) -> None
     """Whether they wait for a pause or for a call in flight."""
 
     async def scenario() -> tuple[int, int, float]:
-        stop = Stop()
-        limiter = RateLimiter(max_concurrent=max_concurrent, sleep=stop.sleep, learning=False)
-        permit = await sent(limiter)
+        stop = StopSignal()
+        limiter = RateLimiter(max_concurrent=max_concurrent, sleep=stop.sleep, is_adaptive=False)
+        permit = await send(limiter)
         if max_concurrent > 1:
-            permit.failed(limited(500.0), seconds=0.1)
+            permit.on_failure(rate_limited(500.0), seconds=0.1)
         waiting = [asyncio.create_task(limiter.acquire(tokens=1)) for _ in range(5)]
         await asyncio.sleep(2.0)
-        stop.ask(FatalError(StopReason.INTERRUPTED, "Ctrl-C"))
+        stop.request(FatalError(StopReason.INTERRUPTED, "Ctrl-C"))
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         if max_concurrent == 1:
-            permit.unused()
+            permit.release()
         stopped = sum(isinstance(end, RunStoppedError) for end in ends)
-        return stopped, limiter.figures().in_flight, now_s()
+        return stopped, limiter.stats().in_flight, now_s()
 
     assert run_virtual(scenario()) == (5, 0, 2.0)
 
@@ -234,10 +234,10 @@ def test_the_figures_tell_what_is_waited_for_and_until_when() -> None:
 
     async def scenario() -> tuple[int, WaitCause | None, float | None]:
         limiter = new_limiter()
-        await refuse(limiter, limited(60.0))
+        await refuse(limiter, rate_limited(60.0))
         waiting = [asyncio.create_task(limiter.acquire(tokens=1)) for _ in range(3)]
         await asyncio.sleep(1.0)
-        figures = limiter.figures()
+        figures = limiter.stats()
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
@@ -253,16 +253,16 @@ def test_the_figures_tell_what_waiting_and_refusals_cost() -> None:
 
     async def scenario() -> tuple[float, dict[str, int], int, int, int]:
         limiter = new_limiter()
-        await refuse(limiter, limited(10.0, PER_MINUTE), upload_bytes=500)
-        await refuse(limiter, limited(5.0, TOKENS), upload_bytes=70)
-        await refuse(limiter, limited(), upload_bytes=3)
+        await refuse(limiter, rate_limited(10.0, PER_MINUTE), upload_bytes=500)
+        await refuse(limiter, rate_limited(5.0, TOKENS), upload_bytes=70)
+        await refuse(limiter, rate_limited(), upload_bytes=3)
         await refuse(limiter, overloaded(), upload_bytes=1_000)
-        figures = limiter.figures()
+        figures = limiter.stats()
         return (
             figures.waited_s[WaitCause.QUOTA],
-            dict(figures.refusals),
+            dict(figures.rejections),
             figures.wasted_upload_bytes,
-            figures.refused,
+            figures.rejected,
             figures.requests,
         )
 
@@ -277,8 +277,8 @@ def test_the_pause_of_another_run_on_the_key_is_joined() -> None:
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
-        limiter.hear_of_others(now_s(), [Neighbour(paused_until_s=12.0)])
-        return await starts(limiter, 1)
+        limiter.update_peers(now_s(), [PeerStatus(paused_until_s=12.0)])
+        return await list_start_times(limiter, 1)
 
     assert run_virtual(scenario()) == [12.0]
 
@@ -286,12 +286,12 @@ def test_the_pause_of_another_run_on_the_key_is_joined() -> None:
 def test_a_run_tells_others_of_its_pause_and_its_calls() -> None:
     """So that they can join the one and count the other."""
 
-    async def scenario() -> Neighbour:
+    async def scenario() -> PeerStatus:
         limiter = new_limiter()
         for _ in range(3):
             await answer(limiter, tokens=700)
-        await refuse(limiter, limited(30.0))
-        return limiter.tell(now_s())
+        await refuse(limiter, rate_limited(30.0))
+        return limiter.own_status(now_s())
 
     told = run_virtual(scenario())
     assert (told.requests_60s, told.tokens_60s) == (3.0, 2_100.0)

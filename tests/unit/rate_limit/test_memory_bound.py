@@ -5,13 +5,13 @@ import gc
 import pytest
 
 from errors import ApiFailure, ErrorKind
-from rate_limit.pacer import Pacer, Settings
+from rate_limit.pacer import Pacer, PacerSettings
 from rate_limit.types import LearnedLimits
 
 EVERY_S = 0.05
 
 
-def remembered(pacer: Pacer) -> int:
+def count_objects(pacer: Pacer) -> int:
     """Return how many objects hang on the pacer."""
     seen, left = {id(pacer)}, [pacer.__dict__]
     while left:
@@ -22,15 +22,15 @@ def remembered(pacer: Pacer) -> int:
     return len(seen)
 
 
-def call(pacer: Pacer, now_s: float, *, fails: bool) -> None:
+def make_call(pacer: Pacer, now_s: float, *, is_failure: bool) -> None:
     """Let one call begin and end."""
-    pacer.wait(now_s, 1_000.0)
-    sending = pacer.grant(now_s, 1_000.0, retry=False, held=None)
-    pacer.sent(sending, now_s)
-    if fails:
-        pacer.failed(sending, ApiFailure(kind=ErrorKind.SERVER, detail="503"), now_s, seconds=0.01)
+    pacer.next_wait(now_s, 1_000.0)
+    request = pacer.grant(now_s, 1_000.0, retry=False, waited_for=None)
+    pacer.on_sent(request, now_s)
+    if is_failure:
+        pacer.on_failure(request, ApiFailure(kind=ErrorKind.SERVER, detail="503"), now_s, seconds=0.01)
     else:
-        pacer.answered(sending, now_s + 0.01, input_tokens=1_100, seconds=0.01)
+        pacer.on_success(request, now_s + 0.01, input_tokens=1_100, seconds=0.01)
 
 
 @pytest.mark.parametrize("learning", [False, True], ids=["dry", "learning"])
@@ -40,12 +40,14 @@ def test_what_is_remembered_does_not_grow(
     *, learning: bool, ceiling: float | None, one_fails_in: int
 ) -> None:
     """A night of 20,000 calls leaves no more behind than its first minutes."""
-    settings = Settings(rpm=ceiling, tpm=None, max_concurrent=10, outage_patience_s=900.0, learning=learning)
+    settings = PacerSettings(
+        rpm=ceiling, tpm=None, max_concurrent=10, outage_patience_s=900.0, is_adaptive=learning
+    )
     pacer = Pacer(settings, LearnedLimits())
     after = {}
     for number in range(1, 20_001):
-        call(pacer, number * EVERY_S, fails=number % one_fails_in == 0)
+        make_call(pacer, number * EVERY_S, is_failure=number % one_fails_in == 0)
         if number in {5_000, 20_000}:
-            after[number] = remembered(pacer)
+            after[number] = count_objects(pacer)
 
     assert after[20_000] < 1.1 * after[5_000]

@@ -8,37 +8,39 @@ import pytest
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from rate_limit.limiter import RateLimiter
-from rate_limit.retry_budget import RetryShare
-from rate_limit.service_health import Health
+from rate_limit.retry_budget import RetryBudget
+from rate_limit.service_health import ServiceHealth
 from tests.support.rate_limit_calls import (
     answer,
-    limited,
+    list_start_times,
     new_limiter,
     now_s,
     overloaded,
+    rate_limited,
     refuse,
-    sent,
-    starts,
+    send,
 )
 from tests.support.virtual_loop import run_virtual
 
 
-def new_health(max_concurrent: int = 100) -> Health:
+def new_health(max_concurrent: int = 100) -> ServiceHealth:
     """Return the health of a service that was never asked."""
-    return Health(max_concurrent=max_concurrent, outage_patience_s=900.0, latency_s=5.0)
+    return ServiceHealth(max_concurrent=max_concurrent, outage_patience_s=900.0, latency_s=5.0)
 
 
-def played(health: Health, calls: int, failing: float, *, every_s: float, start_s: float = 0.0) -> float:
+def play_calls(
+    health: ServiceHealth, calls: int, failing: float, *, every_s: float, start_s: float = 0.0
+) -> float:
     """Let so many calls end, a share of them with 503; return when."""
     chance, at_s = random.Random(1), start_s
     for _ in range(calls):
         at_s += every_s
-        health.began(at_s)
-        health.ended(at_s, None)
+        health.on_granted(at_s)
+        health.on_ended(at_s, None)
         if chance.random() < failing:
-            health.failed(overloaded(), at_s, 1.0, retry=False)
+            health.on_failure(overloaded(), at_s, 1.0, retry=False)
         else:
-            health.alive(at_s, 5.0)
+            health.on_reply(at_s, 5.0)
     return at_s
 
 
@@ -46,33 +48,33 @@ def played(health: Health, calls: int, failing: float, *, every_s: float, start_
 def test_a_few_failures_among_many_answers_change_nothing(every_s: float) -> None:
     """Three 503s in a hundred are how the service is on a good day."""
     health = new_health()
-    at_s = played(health, 2_000, 0.03, every_s=every_s)
+    at_s = play_calls(health, 2_000, 0.03, every_s=every_s)
 
-    assert health.concurrency(at_s, None) == 100
+    assert health.allowed_concurrency(at_s, None) == 100
     assert not health.is_distressed(at_s)
-    assert health.probe_at_s() is None
+    assert health.next_probe_s() is None
 
 
 def test_a_burst_of_failures_lowers_concurrency_and_health_gives_it_back() -> None:
     """Fewer at once while it lasts, all of them a minute later."""
     health = new_health()
-    at_s = played(health, 100, 0.4, every_s=0.2)
-    low = health.concurrency(at_s, None)
+    at_s = play_calls(health, 100, 0.4, every_s=0.2)
+    low = health.allowed_concurrency(at_s, None)
     for _ in range(70):
-        at_s = played(health, 5, 0.0, every_s=0.2, start_s=at_s)
-        health.concurrency(at_s, None)
+        at_s = play_calls(health, 5, 0.0, every_s=0.2, start_s=at_s)
+        health.allowed_concurrency(at_s, None)
 
     assert low < 10
-    assert health.concurrency(at_s, None) == 100
+    assert health.allowed_concurrency(at_s, None) == 100
 
 
 def test_concurrency_follows_pace_and_latency() -> None:
     """Twice what both make of it on average, four at least, never more than the user allows."""
     health = new_health()
 
-    assert health.concurrency(0.0, 300.0) == 50
-    assert health.concurrency(0.0, 6.0) == 4
-    assert health.concurrency(0.0, 6_000.0) == 100
+    assert health.allowed_concurrency(0.0, 300.0) == 50
+    assert health.allowed_concurrency(0.0, 6.0) == 4
+    assert health.allowed_concurrency(0.0, 6_000.0) == 100
 
 
 def test_a_dead_service_is_asked_by_single_calls_ever_less_often() -> None:
@@ -83,10 +85,10 @@ def test_a_dead_service_is_asked_by_single_calls_ever_less_often() -> None:
 
         async def caller() -> None:
             while now_s() < 400.0:
-                permit = await sent(limiter)
+                permit = await send(limiter)
                 asked.append(now_s())
                 await asyncio.sleep(0.5)
-                permit.failed(overloaded(), seconds=0.5)
+                permit.on_failure(overloaded(), seconds=0.5)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(20):
@@ -109,7 +111,7 @@ def test_the_first_answer_lets_everybody_go_again() -> None:
             await refuse(limiter, overloaded())
             await asyncio.sleep(1.0)
         await answer(limiter, seconds=1.0)
-        return now_s(), await asyncio.wait_for(starts(limiter, 4), 5.0)
+        return now_s(), await asyncio.wait_for(list_start_times(limiter, 4), 5.0)
 
     answered_s, times = run_virtual(scenario())
     assert times == [answered_s] * 4
@@ -119,16 +121,16 @@ def test_a_probe_that_was_never_sent_lets_another_look() -> None:
     """A cancelled probe does not keep everybody waiting for ever."""
 
     async def scenario() -> float:
-        limiter = await dead(new_limiter())
+        limiter = await make_dead(new_limiter())
         permit = await limiter.acquire(tokens=1)
-        permit.unused()
-        await sent(limiter)
+        permit.release()
+        await send(limiter)
         return now_s()
 
     assert run_virtual(scenario()) < 60.0
 
 
-async def dead(limiter: RateLimiter) -> RateLimiter:
+async def make_dead(limiter: RateLimiter) -> RateLimiter:
     """Let a service fail until everybody waits."""
     for _ in range(7):
         await refuse(limiter, overloaded())
@@ -136,7 +138,7 @@ async def dead(limiter: RateLimiter) -> RateLimiter:
     return limiter
 
 
-def outage(failure: ApiFailure) -> tuple[FatalError, float]:
+def run_into_outage(failure: ApiFailure) -> tuple[FatalError, float]:
     """Return how a service that always fails ends the run, and after how long."""
     ended_s = 0.0
 
@@ -161,13 +163,13 @@ def outage(failure: ApiFailure) -> tuple[FatalError, float]:
         overloaded(),
         ApiFailure(kind=ErrorKind.TIMEOUT, detail="timed out"),
         ApiFailure(kind=ErrorKind.NETWORK, detail="no route", reached_server=False),
-        limited(20.0),
+        rate_limited(20.0),
     ],
     ids=["503", "timeout", "no connection", "only 429s"],
 )
 def test_when_nothing_was_answered_for_long_enough_the_run_ends(failure: ApiFailure) -> None:
     """With the last error, so that the user knows what it was."""
-    error, ended_s = outage(failure)
+    error, ended_s = run_into_outage(failure)
 
     assert error.reason is StopReason.OUTAGE
     assert failure.detail in error.detail
@@ -192,7 +194,7 @@ def test_a_long_hint_that_is_obeyed_is_no_outage() -> None:
     async def scenario() -> None:
         limiter = new_limiter()
         for _ in range(2):
-            await refuse(limiter, limited(1_200.0))
+            await refuse(limiter, rate_limited(1_200.0))
         await answer(limiter)
 
     run_virtual(scenario())
@@ -204,9 +206,9 @@ def test_one_image_that_never_ends_is_no_outage() -> None:
     async def scenario() -> None:
         limiter = new_limiter()
         for number in range(6):
-            permit = await sent(limiter, retry=number > 0)
+            permit = await send(limiter, retry=number > 0)
             await asyncio.sleep(300.0)
-            permit.failed(ApiFailure(kind=ErrorKind.TIMEOUT, detail="slow"), seconds=300.0)
+            permit.on_failure(ApiFailure(kind=ErrorKind.TIMEOUT, detail="slow"), seconds=300.0)
 
     run_virtual(scenario())
 
@@ -234,13 +236,13 @@ def test_in_distress_a_tenth_of_the_requests_are_retries() -> None:
 
         async def caller(*, retry: bool) -> None:
             while now_s() < 400.0:
-                permit = await sent(limiter, retry=retry)
+                permit = await send(limiter, retry=retry)
                 counts[retry] += now_s() > 90.0  # those that queued before the distress are through
                 await asyncio.sleep(1.0)
                 if chance.random() < 0.6:
-                    permit.failed(overloaded(), seconds=1.0)
+                    permit.on_failure(overloaded(), seconds=1.0)
                 else:
-                    permit.answered(input_tokens=1, seconds=1.0)
+                    permit.on_success(input_tokens=1, seconds=1.0)
 
         async with asyncio.TaskGroup() as group:
             for number in range(40):
@@ -253,21 +255,21 @@ def test_in_distress_a_tenth_of_the_requests_are_retries() -> None:
 
 def test_retries_never_starve() -> None:
     """Where no first tries are left to earn them, one goes every half minute."""
-    share = RetryShare()
-    share.granted(0.0, retry=True)
+    share = RetryBudget()
+    share.on_granted(0.0, retry=True)
 
-    assert share.free_at_s(1.0) == 30.0
-    assert share.free_at_s(31.0) == 31.0
+    assert share.earliest_start_s(1.0) == 30.0
+    assert share.earliest_start_s(31.0) == 31.0
 
 
 def test_ten_first_tries_earn_one_retry() -> None:
     """And a long calm does not save up for a storm of them."""
-    share = RetryShare()
+    share = RetryBudget()
     for _ in range(1_000):
-        share.granted(0.0, retry=False)
+        share.on_granted(0.0, retry=False)
     at_once = 0
-    while share.free_at_s(1.0) == 1.0 and at_once < 50:
-        share.granted(1.0, retry=True)
+    while share.earliest_start_s(1.0) == 1.0 and at_once < 50:
+        share.on_granted(1.0, retry=True)
         at_once += 1
 
     assert at_once == 2

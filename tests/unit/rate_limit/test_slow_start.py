@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rate_limit.limit_detection import Strikes
-from rate_limit.limit_estimation import Refused
-from rate_limit.request_log import Sending, Sendings
-from rate_limit.slow_start import FIRST, Opening
+from rate_limit.limit_detection import LimitDetector
+from rate_limit.limit_estimation import Rejection
+from rate_limit.request_log import RequestLog, SentRequest
+from rate_limit.slow_start import INITIAL_WINDOW, SlowStart
 from rate_limit.types import Unit
 from tests.emulator.quotas import FixedWindow, Meter, SlidingWindow, TokenBucket
 
@@ -22,42 +22,44 @@ from tests.emulator.quotas import FixedWindow, Meter, SlidingWindow, TokenBucket
 class Caller:
     """Sends requests and tells the strikes what became of them."""
 
-    sendings: Sendings = field(default_factory=Sendings)
-    strikes: Strikes = field(default_factory=lambda: Strikes(Unit.REQUESTS))
+    sendings: RequestLog = field(default_factory=RequestLog)
+    detector: LimitDetector = field(default_factory=lambda: LimitDetector(Unit.REQUESTS))
 
-    def served(self, at_s: float) -> None:
+    def accept(self, at_s: float) -> None:
         """Send a request that the quota takes."""
-        self._sent(at_s)
-        self.strikes.served()
+        self._send(at_s)
+        self.detector.on_accepted()
 
-    def refused(self, at_s: float, *, hint_s: float | None, named: float | None = None) -> bool:
+    def reject(self, at_s: float, *, hint_s: float | None, named: float | None = None) -> bool:
         """Send one that is refused; return whether a limit is believed."""
-        sending = self._sent(at_s)
-        self.sendings.refused(sending, at_s)
-        refused = Refused(sending=sending, sent_s=at_s, hint_s=hint_s, named=named)
-        return self.strikes.believes(refused, self.sendings)
+        request = self._send(at_s)
+        self.sendings.on_rejected(request, at_s)
+        rejection = Rejection(request=request, sent_s=at_s, hint_s=hint_s, named_limit=named)
+        return self.detector.confirms(rejection, self.sendings)
 
-    def until_believed(self, meter: Meter, *, named: float | None, every_s: float, start_s: float) -> int:
+    def count_until_confirmed(
+        self, meter: Meter, *, named: float | None, every_s: float, start_s: float
+    ) -> int:
         """Ask a quota, obeying its hints, until its limit is believed; return the refusals it took."""
         at_s, refusals = start_s, 0
         for _ in range(10_000):
             wait_s = meter.wait_s(at_s, 1)
             if wait_s <= 0.0:
                 meter.take(at_s, 1)
-                self.served(at_s)
+                self.accept(at_s)
                 at_s += every_s
                 continue
             refusals += 1
-            if self.refused(at_s, hint_s=wait_s, named=named):
+            if self.reject(at_s, hint_s=wait_s, named=named):
                 return refusals
             at_s += wait_s + 0.05
         raise AssertionError("never believed")
 
-    def _sent(self, at_s: float) -> Sending:
-        sending = Sending(estimated_tokens=1.0, tokens=1.0)
-        self.sendings.grant(sending)
-        self.sendings.sent(sending, at_s)
-        return sending
+    def _send(self, at_s: float) -> SentRequest:
+        request = SentRequest(estimated_tokens=1.0, tokens=1.0)
+        self.sendings.on_granted(request)
+        self.sendings.on_sent(request, at_s)
+        return request
 
 
 @pytest.mark.parametrize("named", [None, 5.0, 10.0, 60.0, 1000.0])
@@ -69,10 +71,10 @@ def test_refusals_at_random_prove_no_limit(seed: int, hint_s: float, named: floa
     for _ in range(300):
         at_s += 0.05
         if rng.random() < 0.05:
-            believed += caller.refused(at_s, hint_s=hint_s, named=named)
+            believed += caller.reject(at_s, hint_s=hint_s, named=named)
             at_s += hint_s
         else:
-            caller.served(at_s)
+            caller.accept(at_s)
 
     # A named limit that happens to be what has passed just then cannot be told from a true one.
     assert believed == 0 or named in {60.0, 1000.0}
@@ -84,7 +86,10 @@ def test_a_window_of_the_clock_is_believed_at_the_second_refusal(limit: int, sta
     """Its hints point at ends of windows that lie whole minutes apart."""
     caller = Caller()
 
-    assert caller.until_believed(FixedWindow(limit), named=None, every_s=20.0 / limit, start_s=start_s) <= 2
+    assert (
+        caller.count_until_confirmed(FixedWindow(limit), named=None, every_s=20.0 / limit, start_s=start_s)
+        <= 2
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,7 +98,10 @@ def test_a_sliding_window_is_believed_at_the_first_or_second_refusal(limit: int,
     """Its hint is the moment when the oldest request leaves it; a round one needs a second."""
     caller = Caller()
 
-    assert caller.until_believed(SlidingWindow(limit), named=None, every_s=20.0 / limit, start_s=start_s) <= 2
+    assert (
+        caller.count_until_confirmed(SlidingWindow(limit), named=None, every_s=20.0 / limit, start_s=start_s)
+        <= 2
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,16 +111,16 @@ def test_a_bucket_is_believed_soon(*, limit: int, burst: int, is_named: bool) ->
     named = float(limit) if is_named else None
     meter = TokenBucket(limit, burst=burst)
 
-    assert Caller().until_believed(meter, named=named, every_s=20.0 / limit, start_s=0.0) <= 4
+    assert Caller().count_until_confirmed(meter, named=named, every_s=20.0 / limit, start_s=0.0) <= 4
 
 
 def test_refusals_without_hints_are_believed_when_hardly_anything_passes_between() -> None:
     """Three in a row, seconds apart."""
     caller = Caller()
     for number in range(40):
-        caller.served(0.1 * number)
+        caller.accept(0.1 * number)
 
-    assert [caller.refused(5.0 * number, hint_s=None) for number in (1, 2, 3)] == [False, False, True]
+    assert [caller.reject(5.0 * number, hint_s=None) for number in (1, 2, 3)] == [False, False, True]
 
 
 def test_a_flood_of_refusals_is_believed_whatever_they_say() -> None:
@@ -121,78 +129,78 @@ def test_a_flood_of_refusals_is_believed_whatever_they_say() -> None:
     for number in range(60):
         at_s = 2.0 * number
         if number % 2:
-            believed.append(caller.refused(at_s, hint_s=1.0))
+            believed.append(caller.reject(at_s, hint_s=1.0))
         else:
-            caller.served(at_s)
+            caller.accept(at_s)
 
     assert believed[-1]
 
 
 def test_the_window_grows_by_one_for_each_answer() -> None:
     """Each answer lets two follow: itself and one more."""
-    opening = Opening(seen_rpm=None)
-    assert opening.free_at_s(0.0, in_flight=int(FIRST) - 1, portion=1.0) == 0.0
-    assert opening.free_at_s(0.0, in_flight=int(FIRST), portion=1.0) is None
+    slow_start = SlowStart(observed_rpm=None)
+    assert slow_start.earliest_start_s(0.0, in_flight=int(INITIAL_WINDOW) - 1, share=1.0) == 0.0
+    assert slow_start.earliest_start_s(0.0, in_flight=int(INITIAL_WINDOW), share=1.0) is None
 
-    opening.answered()
+    slow_start.on_accepted()
 
-    assert opening.free_at_s(1.0, in_flight=int(FIRST), portion=1.0) == 1.0
-    assert opening.free_at_s(1.0, in_flight=int(FIRST) + 1, portion=1.0) is None
+    assert slow_start.earliest_start_s(1.0, in_flight=int(INITIAL_WINDOW), share=1.0) == 1.0
+    assert slow_start.earliest_start_s(1.0, in_flight=int(INITIAL_WINDOW) + 1, share=1.0) is None
 
 
 def test_after_the_first_answers_requests_are_spread_over_the_time_an_answer_takes() -> None:
     """So that a small quota refuses one or two before anybody hears of it, and not a whole window."""
-    opening = Opening(seen_rpm=None)
-    opening.answered()
+    slow_start = SlowStart(observed_rpm=None)
+    slow_start.on_accepted()
 
-    opening.granted(10.0, 7.0, in_flight=1)
+    slow_start.on_granted(10.0, 7.0, in_flight=1)
 
-    assert opening.free_at_s(10.0, in_flight=1, portion=1.0) == 10.0 + 7.0 / (FIRST + 1.0)
+    assert slow_start.earliest_start_s(10.0, in_flight=1, share=1.0) == 10.0 + 7.0 / (INITIAL_WINDOW + 1.0)
 
 
 def test_silence_is_news_where_a_refusal_would_have_come_by_now() -> None:
     """One more leaves after four times as long as it takes to reach the service, beside all in flight."""
-    opening = Opening(seen_rpm=None)
-    opening.granted(10.0, None, in_flight=int(FIRST) - 1)
-    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0) is None
+    slow_start = SlowStart(observed_rpm=None)
+    slow_start.on_granted(10.0, None, in_flight=int(INITIAL_WINDOW) - 1)
+    assert slow_start.earliest_start_s(10.0, in_flight=int(INITIAL_WINDOW), share=1.0) is None
 
-    opening.reached(0.1)
-    opening.reached(0.3)
+    slow_start.on_connected(0.1)
+    slow_start.on_connected(0.3)
 
-    assert opening.free_at_s(10.0, in_flight=int(FIRST), portion=1.0) == 10.4
-    opening.granted(10.4, None, in_flight=int(FIRST))
-    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0) == 10.8
-    opening.reached(0.0)
-    assert opening.free_at_s(10.4, in_flight=int(FIRST) + 1, portion=1.0) == 10.408
+    assert slow_start.earliest_start_s(10.0, in_flight=int(INITIAL_WINDOW), share=1.0) == 10.4
+    slow_start.on_granted(10.4, None, in_flight=int(INITIAL_WINDOW))
+    assert slow_start.earliest_start_s(10.4, in_flight=int(INITIAL_WINDOW) + 1, share=1.0) == 10.8
+    slow_start.on_connected(0.0)
+    assert slow_start.earliest_start_s(10.4, in_flight=int(INITIAL_WINDOW) + 1, share=1.0) == 10.408
 
 
 def test_after_a_refusal_silence_says_nothing() -> None:
     """Whoever met a quota waits for answers."""
-    opening = Opening(seen_rpm=None)
-    opening.reached(0.1)
-    opening.refused(in_flight=5)
+    slow_start = SlowStart(observed_rpm=None)
+    slow_start.on_connected(0.1)
+    slow_start.on_rejected(in_flight=5)
 
-    assert opening.free_at_s(10.0, in_flight=5, portion=1.0) is None
+    assert slow_start.earliest_start_s(10.0, in_flight=5, share=1.0) is None
 
 
 def test_a_refusal_leaves_a_quarter() -> None:
     """Of what was in flight; never less than one."""
-    opening = Opening(seen_rpm=None)
+    slow_start = SlowStart(observed_rpm=None)
     for _ in range(34):
-        opening.answered()
+        slow_start.on_accepted()
 
-    opening.refused(in_flight=39)
-    assert opening.free_at_s(0.0, in_flight=9, portion=1.0) == 0.0
-    assert opening.free_at_s(0.0, in_flight=10, portion=1.0) is None
-    opening.refused(in_flight=0)
-    assert opening.free_at_s(0.0, in_flight=0, portion=1.0) == 0.0
-    assert opening.free_at_s(0.0, in_flight=1, portion=1.0) is None
+    slow_start.on_rejected(in_flight=39)
+    assert slow_start.earliest_start_s(0.0, in_flight=9, share=1.0) == 0.0
+    assert slow_start.earliest_start_s(0.0, in_flight=10, share=1.0) is None
+    slow_start.on_rejected(in_flight=0)
+    assert slow_start.earliest_start_s(0.0, in_flight=0, share=1.0) == 0.0
+    assert slow_start.earliest_start_s(0.0, in_flight=1, share=1.0) is None
 
 
 def test_what_another_night_saw_to_pass_may_leave_sooner() -> None:
     """A tenth of what passed in a minute; two runs on a key share it."""
-    opening = Opening(seen_rpm=300.0)
+    slow_start = SlowStart(observed_rpm=300.0)
 
-    assert opening.free_at_s(0.0, in_flight=29, portion=1.0) == 0.0
-    assert opening.free_at_s(0.0, in_flight=30, portion=1.0) is None
-    assert opening.free_at_s(0.0, in_flight=15, portion=0.5) is None
+    assert slow_start.earliest_start_s(0.0, in_flight=29, share=1.0) == 0.0
+    assert slow_start.earliest_start_s(0.0, in_flight=30, share=1.0) is None
+    assert slow_start.earliest_start_s(0.0, in_flight=15, share=0.5) is None

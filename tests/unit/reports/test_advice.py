@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from errors import ErrorKind
-from prompts.rules import CURABLE
+from prompts.rules import CURABLE_KINDS
 from reports.advice import ADVICE, advice_for
-from reports.error_log import error_log
-from reports.run_report import error_group
-from reports.summary import Where, summary
+from reports.error_log import build_error_log
+from reports.run_report import build_error_group
+from reports.summary import OutputPaths, build_summary
 from tests.support.outcomes import failed, run_info
-from tests.support.reports import plan_for, stats_of, tallied
+from tests.support.reports import plan_for, stats_of, tally_of
 
 FLAG = "--enable-prompt-optimization"
 REPAIRING = replace(run_info(), options={"enable_prompt_optimization": True})
@@ -20,14 +20,16 @@ REPAIRING = replace(run_info(), options={"enable_prompt_optimization": True})
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_nobody_is_told_to_try_what_was_tried(kind: ErrorKind) -> None:
     """With repaired prompts the advice for a curable class is what is left: words by hand."""
-    advice = advice_for(kind, is_repaired=True)
-    again = error_group(kind, count=1, examples=[], command="main.py", is_repaired=True).command
+    advice = advice_for(kind, has_prompt_optimization=True)
+    again = build_error_group(
+        kind, count=1, examples=[], command="main.py", has_prompt_optimization=True
+    ).command
     outcome = failed("a.jpg", kind)
     said = (
-        error_log(outcome, REPAIRING),
-        summary(
-            replace(stats_of(tallied(outcome), plan_for(tallied(outcome))), options=REPAIRING.options),
-            Where(output_dir="out", metadata="out/metadata"),
+        build_error_log(outcome, REPAIRING),
+        build_summary(
+            replace(stats_of(tally_of(outcome), plan_for(tally_of(outcome))), options=REPAIRING.options),
+            OutputPaths(output_dir="out", metadata="out/metadata"),
             dry_run=False,
         ),
     )
@@ -36,11 +38,11 @@ def test_nobody_is_told_to_try_what_was_tried(kind: ErrorKind) -> None:
     for text in (advice.remedy, *said):
         assert f"let {FLAG}" not in text
         assert f"with {FLAG}" not in text
-    assert ("did not help" in advice.remedy) == (kind in CURABLE)
+    assert ("did not help" in advice.remedy) == (kind in CURABLE_KINDS)
 
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_without_repaired_prompts_they_are_the_advice_for_curable_classes(kind: ErrorKind) -> None:
     """And for no other class."""
-    assert advice_for(kind, is_repaired=False) == ADVICE[kind]
-    assert (FLAG in ADVICE[kind].remedy) == (kind in CURABLE)
+    assert advice_for(kind, has_prompt_optimization=False) == ADVICE[kind]
+    assert (FLAG in ADVICE[kind].remedy) == (kind in CURABLE_KINDS)

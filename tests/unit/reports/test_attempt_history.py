@@ -10,39 +10,39 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.finalize import Epilogue
+from app.finalize import RunFinalizer
 from models import RunInfo, Succeeded, Usage
-from reports.attempt_history import evolution_entry
+from reports.attempt_history import build_evolution_entry
 from settings.options import FailOn
 from storage.journal import Journal, Plan
-from tests.support.attempts import USAGE, told, twice
+from tests.support.attempts import USAGE, failed_twice, tally_of
 from tests.support.outcomes import SOFT, START, archiver, run_info, succeeded
 
 
-def chains_after(folder: Path, *nights: tuple[RunInfo, Succeeded]) -> dict[str, Any]:
+def chains_after(folder: Path, *runs: tuple[RunInfo, Succeeded]) -> dict[str, Any]:
     """Return the chains that stand there after these nights of one image, with real journal and archiver."""
     plan = Plan(found=1, answered=0, copyable=0, todo=1, known_failures={}, not_selected=0, reasons={})
     (folder / "metadata").mkdir()
     writes = archiver(folder)
-    for run, outcome in nights:
-        tally = told([outcome])
+    for run, outcome in runs:
+        tally = tally_of([outcome])
         journal = Journal.open(
-            folder / "metadata/journal.db", run=run, stands=writes.stands, utcnow=lambda: START
+            folder / "metadata/journal.db", run=run, is_present=writes.is_present, utcnow=lambda: START
         )
         with journal:
             journal.begin_run()
-            journal.record(outcome, (), finished_at=START)
-            Epilogue(
+            journal.record_one(outcome, (), finished_at=START)
+            RunFinalizer(
                 run=run, journal=journal, archiver=writes, archive_format="none",
                 fail_on=FailOn(at_least=1), command="python main.py", utcnow=lambda: START,
-            ).write(tally, plan, None)  # fmt: skip
+            ).finalize(tally, plan, None)  # fmt: skip
     document = json.loads((folder / "metadata/prompt_evolution.json").read_bytes())
     return {image["key"]: image["attempts"] for image in document["images"]}
 
 
 def rescued(key: str) -> Succeeded:
     """Return an image that was rescued by other words."""
-    outcome = twice((SOFT, None))
+    outcome = failed_twice((SOFT, None))
     assert isinstance(outcome, Succeeded)
     return replace(outcome, job=succeeded(key).job, content=succeeded(key).content)
 
@@ -79,7 +79,7 @@ def test_prices_go_by_the_moment_of_each_call() -> None:
     def price(usage: Usage, at: datetime) -> Decimal:
         return Decimal(usage.input_tokens) * (1 if at < START + timedelta(seconds=3) else 2)
 
-    outcome = twice((SOFT, None))
-    chain = evolution_entry("a.jpg", outcome.attempts, succeeded=True, kind=None, price=price)
+    outcome = failed_twice((SOFT, None))
+    chain = build_evolution_entry("a.jpg", outcome.attempts, succeeded=True, kind=None, price=price)
 
     assert [call.cost_usd for call in chain.attempts] == [1000.0, 1000.0, 2000.0]

@@ -16,15 +16,15 @@ from reports.run_report import (
     ProcessingStats,
     Tally,
     TreeTotals,
-    processing_stats,
+    build_processing_stats,
 )
-from reports.summary import Where, summary
+from reports.summary import OutputPaths, build_summary
 from tests.support.outcomes import START, archiver, deferred, failed, run_info, succeeded
-from tests.support.reports import check
+from tests.support.reports import load_checked
 
 DAY = date(2026, 11, 23)
 COSTS = Costs(price_source="genai-prices 0.2.3", price_date=DAY)
-WHERE = Where(output_dir="out", metadata="out/metadata")
+WHERE = OutputPaths(output_dir="out", metadata="out/metadata")
 TREE = TreeTotals(answered=0, failed=0, deferred=0, input_tokens=0, output_tokens=0)
 
 
@@ -52,7 +52,7 @@ def tally(*, is_priced: bool = True) -> Tally:
 
 def stats_of(counted: Tally, costs: Costs | None = COSTS) -> ProcessingStats:
     """Return the document about a run."""
-    return processing_stats(
+    return build_processing_stats(
         run=run_info(),
         ended_at=START + timedelta(seconds=90),
         tally=counted,
@@ -71,12 +71,12 @@ def stats_of(counted: Tally, costs: Costs | None = COSTS) -> ProcessingStats:
 
 def document_of(tmp_path: Path, stats: ProcessingStats) -> Any:
     """Write the document, check it by its schema, and return what it says about money."""
-    return check(archiver(tmp_path).write_document("processing_stats", stats))["cost"]
+    return load_checked(archiver(tmp_path).write_document("processing_stats", stats))["cost"]
 
 
 def closing_of(stats: ProcessingStats, *, dry_run: bool = False) -> str:
     """Return the closing words as one line."""
-    return " ".join(summary(stats, WHERE, dry_run=dry_run).split())
+    return " ".join(build_summary(stats, WHERE, dry_run=dry_run).split())
 
 
 def test_every_call_is_priced_by_its_own_moment(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_every_call_is_priced_by_its_own_moment(tmp_path: Path) -> None:
 def test_calls_of_a_lost_answer_are_paid_all_the_same() -> None:
     """They are in the sum, though their answer is nowhere."""
     counted = Tally(price=price)
-    counted.lose(succeeded())
+    counted.record_unsaved(succeeded())
 
     assert counted.cost == Decimal("0.00112")
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind, StopReason
 from models import Failed, Succeeded, Usage
-from prompts.policy import Trial
-from prompts.uplift import Uplift, uplift
-from reports.attempt_history import EvolutionEntry, evolution_entry
-from reports.prompt_evolution import ProposalEntry, prompt_evolution
+from prompts.policy import ControlAssignment
+from prompts.uplift import Uplift, estimate_uplift
+from reports.attempt_history import EvolutionEntry, build_evolution_entry
+from reports.prompt_evolution import ProposalEntry, build_prompt_evolution
 from reports.tally import Tally
 from tests.support.attempts import (
     CONTROL,
@@ -24,14 +24,14 @@ from tests.support.attempts import (
     MORE,
     STAMP,
     Call,
-    a_price,
+    example_price,
+    failed_twice,
     image,
-    told,
-    twice,
+    tally_of,
     with_settings,
 )
 from tests.support.outcomes import BASE, SOFT, START, archiver, attempt, run_info, stopped_attempt
-from tests.support.reports import check, stats_of
+from tests.support.reports import load_checked, stats_of
 
 KIND = ErrorKind
 BLOCKED = KIND.BLOCKED
@@ -47,17 +47,17 @@ def document_of(
     proposals: Sequence[ProposalEntry] = (),
 ) -> Any:
     """Write the document, check it by its schema and return it."""
-    head = prompt_evolution(run_info(), tally, measured, proposals)
-    return check(archiver(tmp_path).write_stream("prompt_evolution", head, "images", entries))
+    head = build_prompt_evolution(run_info(), tally, measured, proposals)
+    return load_checked(archiver(tmp_path).write_stream("prompt_evolution", head, "images", entries))
 
 
 def three_hard_ones() -> Tally:
     """Return a run with one image served and three that failed twice; two of them were rescued."""
-    return told(
+    return tally_of(
         (
-            twice((SOFT, None)),
-            twice((SOFT, BLOCKED), (STAMP, None)),
-            twice((SOFT, KIND.SERVER), (SOFT, BLOCKED)),
+            failed_twice((SOFT, None)),
+            failed_twice((SOFT, BLOCKED), (STAMP, None)),
+            failed_twice((SOFT, KIND.SERVER), (SOFT, BLOCKED)),
             image((BASE, None)),
         )
     )
@@ -91,21 +91,24 @@ def test_what_an_edit_took(tmp_path: Path) -> None:
 
 def test_a_rescue_that_could_not_be_kept_is_none() -> None:
     """The calls were made all the same."""
-    tally = Tally(price=a_price)
-    tally.lose(twice((SOFT, None)))
+    tally = Tally(price=example_price)
+    tally.record_unsaved(failed_twice((SOFT, None)))
 
-    assert (tally.wordings.edits["soften"].tried, tally.wordings.edits["soften"].rescued) == (1, 0)
-    assert (tally.wordings.other_words.calls, tally.wordings.other_words.cost) == (1, Decimal("0.001"))
+    assert (tally.edit_outcomes.by_edit["soften"].tried, tally.edit_outcomes.by_edit["soften"].rescued) == (
+        1,
+        0,
+    )
+    assert (tally.edit_outcomes.edited.calls, tally.edit_outcomes.edited.cost) == (1, Decimal("0.001"))
 
 
 def test_without_a_price_nothing_is_said_about_money(tmp_path: Path) -> None:
     """Not even where the price of a single call is not known: a part of a sum is no sum."""
-    outcomes = [twice((SOFT, None)), twice((SOFT, BLOCKED), (SOFT, None))]
-    known_at_first = told(
+    outcomes = [failed_twice((SOFT, None)), failed_twice((SOFT, BLOCKED), (SOFT, None))]
+    known_at_first = tally_of(
         outcomes, price=lambda _, at: Decimal(1) if at < START + timedelta(seconds=4) else None
     )
 
-    for tally in (told(outcomes, price=lambda *_: None), known_at_first):
+    for tally in (tally_of(outcomes, price=lambda *_: None), known_at_first):
         document = document_of(tmp_path, tally)
         assert (document["calls"]["cost_usd"], document["calls"]["cost_per_rescue"]) == (None, None)
         assert document["edits"]["soften"]["cost_usd"] is None
@@ -114,7 +117,7 @@ def test_without_a_price_nothing_is_said_about_money(tmp_path: Path) -> None:
 
 def test_nothing_rescued_has_no_price() -> None:
     """The money is gone; there is nothing to divide it among."""
-    head = prompt_evolution(run_info(), told([twice((SOFT, BLOCKED))]))
+    head = build_prompt_evolution(run_info(), tally_of([failed_twice((SOFT, BLOCKED))]))
 
     assert (head.calls.cost_usd, head.calls.per_rescue, head.calls.cost_per_rescue) == (0.001, None, None)
     assert (head.edits["soften"].cost_usd, head.edits["soften"].cost_per_rescue) == (0.001, None)
@@ -153,7 +156,7 @@ def test_what_a_setting_came_to(
     tmp_path: Path, calls: list[Call], expected: dict[str, tuple[int, int, int]]
 ) -> None:
     """A call with the user's words counts for the setting that was changed last; tried, answered, calls."""
-    document = document_of(tmp_path, told([image((BASE, TRUNCATED), *calls)]))
+    document = document_of(tmp_path, tally_of([image((BASE, TRUNCATED), *calls)]))
     parameters = document["parameters"]
 
     assert {name: (of["tried"], of["answered"], of["calls"]) for name, of in parameters.items()} == expected
@@ -164,7 +167,7 @@ def test_what_a_setting_came_to(
 
 def test_other_words_with_other_settings_are_other_words(tmp_path: Path) -> None:
     """What the user did not say weighs more than what he did not set."""
-    tally = told([image((BASE, TRUNCATED), (with_settings(SOFT, MORE), None))])
+    tally = tally_of([image((BASE, TRUNCATED), (with_settings(SOFT, MORE), None))])
     document = document_of(tmp_path, tally)
 
     assert (document["rescued"], document["edits"]["soften"]["rescued"]) == (1, 1)
@@ -193,22 +196,22 @@ def _images(draw: st.DrawFn) -> Succeeded | Failed:
 @given(st.lists(_images(), max_size=8))
 def test_the_parts_add_up(outcomes: list[Succeeded | Failed]) -> None:
     """Every call in other words has one edit, every image one end; nothing rescues what it did not try."""
-    tally = told(outcomes)
-    seen = tally.wordings
+    tally = tally_of(outcomes)
+    seen = tally.edit_outcomes
 
-    for whole, parts in ((seen.other_words, seen.edits), (seen.other_settings, seen.parameters)):
+    for whole, parts in ((seen.edited, seen.by_edit), (seen.changed_settings, seen.by_parameter)):
         assert whole.calls == sum(arm.calls for arm in parts.values())
         assert whole.rescued == sum(arm.rescued for arm in parts.values())
         assert whole.usage == sum((arm.usage for arm in parts.values()), Usage())
         assert (whole.cost or 0) == sum(arm.cost or 0 for arm in parts.values())
         for arm in (whole, *parts.values()):
             assert arm.rescued <= arm.tried <= arm.calls
-    assert (seen.asked, seen.served + seen.other_words.rescued) == (len(outcomes), tally.succeeded)
-    assert seen.hard <= seen.asked
-    for name, candidate in seen.candidates.items():
-        assert candidate.rescued <= candidate.tried <= seen.edits[name].tried
+    assert (seen.images_asked, seen.served_by_base + seen.edited.rescued) == (len(outcomes), tally.succeeded)
+    assert seen.hard_images <= seen.images_asked
+    for name, candidate in seen.suggestion_candidates.items():
+        assert candidate.rescued <= candidate.tried <= seen.by_edit[name].tried
         assert candidate.saved_calls <= seen.hard_calls
-    assert len(seen.edits) <= 2  # as many as there are names, whatever the number of images
+    assert len(seen.by_edit) <= 2  # as many as there are names, whatever the number of images
 
 
 # The uplift
@@ -216,8 +219,8 @@ def test_the_parts_add_up(outcomes: list[Succeeded | Failed]) -> None:
 
 def measured(edited: tuple[int, int], asked_again: tuple[int, int]) -> Uplift:
     """Return the comparison of so many rescues in so many trials on each side."""
-    return uplift(
-        (Trial(kind=BLOCKED, control=control, share=0.15), number < rescues)
+    return estimate_uplift(
+        (ControlAssignment(kind=BLOCKED, is_control=control, control_share=0.15), number < rescues)
         for control, (rescues, tries) in ((False, edited), (True, asked_again))
         for number in range(tries)
     )
@@ -243,7 +246,7 @@ def test_what_an_additional_rescue_took(tmp_path: Path) -> None:
 )
 def test_what_is_not_shown_has_no_price(comparison: Uplift) -> None:
     """Where the difference may be none, nobody says what it took."""
-    section = prompt_evolution(run_info(), three_hard_ones(), comparison).uplift
+    section = build_prompt_evolution(run_info(), three_hard_ones(), comparison).uplift
 
     assert section is not None
     assert (section.calls_per_additional_rescue, section.cost_per_additional_rescue) == (None, None)
@@ -251,8 +254,8 @@ def test_what_is_not_shown_has_no_price(comparison: Uplift) -> None:
 
 def test_without_a_price_an_additional_rescue_took_calls() -> None:
     """They are counted, though nobody knows their price."""
-    tally = told([twice((SOFT, None))], price=lambda *_: None)
-    section = prompt_evolution(run_info(), tally, measured((30, 40), (10, 40))).uplift
+    tally = tally_of([failed_twice((SOFT, None))], price=lambda *_: None)
+    section = build_prompt_evolution(run_info(), tally, measured((30, 40), (10, 40))).uplift
 
     assert section is not None
     assert section.calls_per_additional_rescue is not None
@@ -265,8 +268,10 @@ def test_without_a_price_an_additional_rescue_took_calls() -> None:
 def entry(*, succeeded_at_last: bool) -> EvolutionEntry:
     """Return an image that was blocked twice and then asked about in softer words."""
     last = None if succeeded_at_last else BLOCKED
-    outcome = twice((replace(SOFT, parameters=(MORE,)), last))
-    return evolution_entry("a.jpg", outcome.attempts, succeeded=succeeded_at_last, kind=last, price=a_price)
+    outcome = failed_twice((replace(SOFT, parameters=(MORE,)), last))
+    return build_evolution_entry(
+        "a.jpg", outcome.attempts, succeeded=succeeded_at_last, kind=last, price=example_price
+    )
 
 
 def test_prompt_evolution_fits_its_schema(tmp_path: Path) -> None:
@@ -275,7 +280,7 @@ def test_prompt_evolution_fits_its_schema(tmp_path: Path) -> None:
     entries = (
         entry(succeeded_at_last=True),
         entry(succeeded_at_last=False),
-        evolution_entry("b.jpg", stopped, succeeded=False, kind=None),
+        build_evolution_entry("b.jpg", stopped, succeeded=False, kind=None),
     )
     document = document_of(tmp_path, three_hard_ones(), measured((3, 4), (1, 4)), entries=entries)
 
@@ -305,12 +310,12 @@ def test_proposals_are_told(tmp_path: Path, outcome: str) -> None:
 
 def test_questions_about_words_are_calls_that_cost(tmp_path: Path) -> None:
     """They are in every sum, under a name of their own, and belong to no image."""
-    tally = told([image((BASE, None))])
+    tally = tally_of([image((BASE, None))])
     tally.add_proposal(Usage(input_tokens=900, output_tokens=80), Decimal("0.0021"))
     tally.add_proposal(Usage(input_tokens=900), None)
-    document = check(archiver(tmp_path).write_document("processing_stats", stats_of(tally)))
+    document = load_checked(archiver(tmp_path).write_document("processing_stats", stats_of(tally)))
 
     assert document["requests"]["by_result"] == {"proposal": 2, "answered": 1}
     assert (document["requests"]["total"], document["tokens"]["input"]) == (3, 2800)
     assert (tally.cost, tally.cost_by_result["proposal"]) == (Decimal("0.0031"), Decimal("0.0021"))
-    assert (tally.wordings.asked, tally.wordings.other_words.calls) == (1, 0)
+    assert (tally.edit_outcomes.images_asked, tally.edit_outcomes.edited.calls) == (1, 0)

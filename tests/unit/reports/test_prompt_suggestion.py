@@ -13,47 +13,47 @@ from hypothesis import strategies as st
 from errors import ErrorKind
 from models import Failed, Prompt, Succeeded
 from reports.documents import Suggestion
-from reports.edit_outcomes import Arm, Candidate, Wordings
-from reports.prompt_evolution import prompt_evolution
-from reports.prompt_suggestion import closing_lines, suggestion
-from reports.summary import Where, summary
-from tests.support.attempts import CONTROL, MORE, STAMP, image, told, twice, with_settings
+from reports.edit_outcomes import ArmCounts, EditOutcomes, SuggestionCandidate
+from reports.prompt_evolution import build_prompt_evolution
+from reports.prompt_suggestion import find_suggestion, format_suggestion
+from reports.summary import OutputPaths, build_summary
+from tests.support.attempts import CONTROL, MORE, STAMP, failed_twice, image, tally_of, with_settings
 from tests.support.outcomes import BASE, SOFT, archiver, run_info
-from tests.support.reports import check, stats_of
+from tests.support.reports import load_checked, stats_of
 
 BLOCKED = ErrorKind.BLOCKED
-WHERE = Where(output_dir="out", metadata="out/metadata")
+WHERE = OutputPaths(output_dir="out", metadata="out/metadata")
 
 
-def candidate(rescued: int, tried: int, *, saved_calls: int = 1000) -> Candidate:
+def candidate(rescued: int, tried: int, *, saved_calls: int = 1000) -> SuggestionCandidate:
     """Return what an edit did; by default it saved more than anybody could lose."""
-    return Candidate(SOFT.text, tried=tried, rescued=rescued, saved_calls=saved_calls)
+    return SuggestionCandidate(SOFT.text, tried=tried, rescued=rescued, saved_calls=saved_calls)
 
 
 def run_with(
-    edit: Candidate,
+    edit: SuggestionCandidate,
     *,
     hard: int = 40,
     served: int = 60,
     asked: int = 100,
     again: tuple[int, int] = (0, 30),
-    **others: Candidate,
-) -> Wordings:
+    **others: SuggestionCandidate,
+) -> EditOutcomes:
     """Return a run in which nothing but the edit is in doubt; every hard image took three calls."""
-    control = Arm(rescued=again[0], tried=again[1])
-    return Wordings(
-        candidates={"soften": edit, **others},
-        asked=asked,
-        served=served,
-        hard=hard,
+    control = ArmCounts(rescued=again[0], tried=again[1])
+    return EditOutcomes(
+        suggestion_candidates={"soften": edit, **others},
+        images_asked=asked,
+        served_by_base=served,
+        hard_images=hard,
         hard_calls=3 * hard,
         asked_again=control,
     )
 
 
-def is_said(seen: Wordings) -> bool:
+def is_suggested(outcomes: EditOutcomes) -> bool:
     """Tell whether any edit is named."""
-    return suggestion(seen, calls=220) is not None
+    return find_suggestion(outcomes, calls=220) is not None
 
 
 # When it is said
@@ -89,16 +89,16 @@ def is_said(seen: Wordings) -> bool:
     ],
     ids=["tries", "lower-end", "a-tenth", "a-tenth-of-70", "control", "any-control", "saved", "served"],
 )
-def test_both_sides_of_every_threshold(said: Wordings, silent: Wordings) -> None:
+def test_both_sides_of_every_threshold(said: EditOutcomes, silent: EditOutcomes) -> None:
     """On one side an edit is named, on the other one nothing is."""
-    assert is_said(said)
-    assert not is_said(silent)
+    assert is_suggested(said)
+    assert not is_suggested(silent)
 
 
 def test_a_run_without_images_suggests_nothing() -> None:
     """Nor does one in which nothing failed."""
-    assert not is_said(Wordings())
-    assert suggestion(told([image((BASE, None))]).wordings, calls=1) is None
+    assert not is_suggested(EditOutcomes())
+    assert find_suggestion(tally_of([image((BASE, None))]).edit_outcomes, calls=1) is None
 
 
 def test_of_several_the_one_that_saves_the_most() -> None:
@@ -106,8 +106,8 @@ def test_of_several_the_one_that_saves_the_most() -> None:
     best = run_with(candidate(12, 12, saved_calls=90), zeal=candidate(30, 33, saved_calls=91))
     equal = run_with(candidate(12, 12), apt=candidate(12, 12))
 
-    assert getattr(suggestion(best, calls=1), "edit", None) == "zeal"
-    assert getattr(suggestion(equal, calls=1), "edit", None) == "apt"
+    assert getattr(find_suggestion(best, calls=1), "edit", None) == "zeal"
+    assert getattr(find_suggestion(equal, calls=1), "edit", None) == "apt"
 
 
 counts = st.integers(0, 60)
@@ -119,7 +119,7 @@ def test_it_never_loses_by_its_own_reckoning(  # noqa: PLR0917 - six counts, all
 ) -> None:
     """What is named was tried on ten images, and may fail on as many served ones as it may be feared to."""
     edit = candidate(max(0, tried - failed), tried, saved_calls=saved)
-    said = suggestion(
+    said = find_suggestion(
         run_with(edit, hard=hard, served=served, asked=hard + served, again=(0, again)), calls=999
     )
 
@@ -137,41 +137,41 @@ def test_it_never_loses_by_its_own_reckoning(  # noqa: PLR0917 - six counts, all
 def test_only_calls_that_words_caused_are_saved() -> None:
     """Calls that waiting would have cured come with any words, and one call is needed anyway."""
     server, limited = (BASE, ErrorKind.SERVER), (SOFT, ErrorKind.RATE_LIMITED)
-    seen = told([image(server, (BASE, BLOCKED), (BASE, BLOCKED), limited, (SOFT, None))]).wordings
+    seen = tally_of([image(server, (BASE, BLOCKED), (BASE, BLOCKED), limited, (SOFT, None))]).edit_outcomes
 
-    assert (seen.hard, seen.hard_calls, seen.candidates["soften"].saved_calls) == (1, 3, 2)
+    assert (seen.hard_images, seen.hard_calls, seen.suggestion_candidates["soften"].saved_calls) == (1, 3, 2)
 
 
 def test_words_that_were_never_judged_were_not_tried() -> None:
     """A call that a quota refused says nothing about the words it carried."""
-    seen = told([twice((SOFT, ErrorKind.RATE_LIMITED), (STAMP, None))]).wordings
+    seen = tally_of([failed_twice((SOFT, ErrorKind.RATE_LIMITED), (STAMP, None))]).edit_outcomes
 
-    assert list(seen.candidates) == ["stamp"]
-    assert seen.edits["soften"].tried == 1
+    assert list(seen.suggestion_candidates) == ["stamp"]
+    assert seen.by_edit["soften"].tried == 1
 
 
 def test_with_other_settings_nobody_knows() -> None:
     """An edit that helped together with a setting may be of no use alone."""
-    seen = told([twice((with_settings(SOFT, MORE), None))]).wordings
+    seen = tally_of([failed_twice((with_settings(SOFT, MORE), None))]).edit_outcomes
 
-    assert seen.candidates == {}
-    assert (seen.hard, seen.edits["soften"].rescued) == (1, 1)
+    assert seen.suggestion_candidates == {}
+    assert (seen.hard_images, seen.by_edit["soften"].rescued) == (1, 1)
 
 
 def test_who_fails_consistently() -> None:
     """An image whose edit had its turn, or its control the coin; not one that a setting or patience cured."""
-    seen = told(
+    seen = tally_of(
         [
-            twice((SOFT, None)),
-            twice((CONTROL, BLOCKED), (SOFT, BLOCKED)),
-            twice((CONTROL, None)),
-            twice((BASE, None)),
+            failed_twice((SOFT, None)),
+            failed_twice((CONTROL, BLOCKED), (SOFT, BLOCKED)),
+            failed_twice((CONTROL, None)),
+            failed_twice((BASE, None)),
             image((BASE, ErrorKind.TRUNCATED), (with_settings(BASE, MORE), None)),
             image((BASE, None)),
         ]
-    ).wordings
+    ).edit_outcomes
 
-    assert (seen.asked, seen.hard, seen.hard_calls, seen.served) == (6, 3, 10, 4)
+    assert (seen.images_asked, seen.hard_images, seen.hard_calls, seen.served_by_base) == (6, 3, 10, 4)
     assert (seen.asked_again.tried, seen.asked_again.rescued) == (2, 1)
 
 
@@ -180,7 +180,7 @@ def test_who_fails_consistently() -> None:
 
 def lines_of(said: Suggestion, width: int = 79) -> list[str]:
     """Return what the terminal shows."""
-    return list(closing_lines(said, width=width, document="m/prompt_evolution.json"))
+    return list(format_suggestion(said, width=width, document="m/prompt_evolution.json"))
 
 
 SAID = Suggestion(
@@ -260,31 +260,31 @@ def test_a_terminal_is_never_commanded(character: str) -> None:
 # In a whole run
 
 
-def a_night(served: int) -> Iterator[Succeeded | Failed]:
+def run_outcomes(served: int) -> Iterator[Succeeded | Failed]:
     """Twenty images of which an edit rescues 19, four controls in vain, and so many that are no trouble."""
     for _ in range(19):
-        yield twice((SOFT, None))
-    yield twice((SOFT, BLOCKED))
+        yield failed_twice((SOFT, None))
+    yield failed_twice((SOFT, BLOCKED))
     for _ in range(4):
-        yield twice((CONTROL, BLOCKED))
+        yield failed_twice((CONTROL, BLOCKED))
     for _ in range(served):
         yield image((BASE, None))
 
 
 def documents_of(tmp_path: Path, outcomes: Iterator[Succeeded | Failed]) -> tuple[Any, Any, str]:
     """Return both documents and the words at the end."""
-    tally, writes = told(outcomes), archiver(tmp_path)
-    stats, head = stats_of(tally), prompt_evolution(run_info(), tally)
+    tally, writes = tally_of(outcomes), archiver(tmp_path)
+    stats, head = stats_of(tally), build_prompt_evolution(run_info(), tally)
     return (
-        check(writes.write_document("processing_stats", stats)),
-        check(writes.write_stream("prompt_evolution", head, "images", ())),
-        summary(stats, WHERE, dry_run=False),
+        load_checked(writes.write_document("processing_stats", stats)),
+        load_checked(writes.write_stream("prompt_evolution", head, "images", ())),
+        build_summary(stats, WHERE, dry_run=False),
     )
 
 
 def test_a_run_that_another_prompt_would_have_served_better(tmp_path: Path) -> None:
     """The sentence ends the summary; both documents hold the same."""
-    stats, evolution, words = documents_of(tmp_path, a_night(served=60))
+    stats, evolution, words = documents_of(tmp_path, run_outcomes(served=60))
 
     assert evolution["suggestion"] == {
         "edit": "soften", "prompt": SOFT.text, "tried": 20, "rescued": 19,
@@ -297,7 +297,7 @@ def test_a_run_that_another_prompt_would_have_served_better(tmp_path: Path) -> N
 
 def test_a_run_that_was_served_well_enough(tmp_path: Path) -> None:
     """With 81 images served, the edit might fail on more of them than it can make good."""
-    stats, evolution, words = documents_of(tmp_path, a_night(served=81))
+    stats, evolution, words = documents_of(tmp_path, run_outcomes(served=81))
 
     assert (stats["other_words"]["suggestion"], evolution["suggestion"]) == (None, None)
     assert "--prompt" not in words
@@ -306,13 +306,16 @@ def test_a_run_that_was_served_well_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "said"),
     [
-        ([twice((SOFT, None)), twice((SOFT, BLOCKED))], "1 of 2 images answered in other words than yours"),
         (
-            [twice((with_settings(BASE, MORE), None))],
+            [failed_twice((SOFT, None)), failed_twice((SOFT, BLOCKED))],
+            "1 of 2 images answered in other words than yours",
+        ),
+        (
+            [failed_twice((with_settings(BASE, MORE), None))],
             "1 of 1 image answered in your words with other settings; see out/metadata/prompt_evolution.json",
         ),
         (
-            [twice((with_settings(BASE, MORE), BLOCKED), (SOFT, BLOCKED)), twice((SOFT, None))],
+            [failed_twice((with_settings(BASE, MORE), BLOCKED), (SOFT, BLOCKED)), failed_twice((SOFT, None))],
             "1 of 2 images answered in other words than yours, 0 of 1 image answered in your words with",
         ),
     ],
@@ -320,7 +323,7 @@ def test_a_run_that_was_served_well_enough(tmp_path: Path) -> None:
 )
 def test_answers_to_something_else_are_told(outcomes: list[Succeeded | Failed], said: str) -> None:
     """How many, and where the whole story is."""
-    words = summary(stats_of(told(outcomes)), WHERE, dry_run=False)
+    words = build_summary(stats_of(tally_of(outcomes)), WHERE, dry_run=False)
 
     assert f"Other words {said}" in " ".join(words.split())
     assert max(map(len, words.splitlines())) <= 79
@@ -329,7 +332,7 @@ def test_answers_to_something_else_are_told(outcomes: list[Succeeded | Failed], 
 @pytest.mark.parametrize("prompt", [BASE, CONTROL])
 def test_the_users_own_words_need_no_telling(tmp_path: Path, prompt: Prompt) -> None:
     """Asked again or not: nothing of all this appears."""
-    stats, _, words = documents_of(tmp_path, iter([twice((prompt, None))]))
+    stats, _, words = documents_of(tmp_path, iter([failed_twice((prompt, None))]))
 
     assert stats["other_words"] is None
     assert "Other words" not in words

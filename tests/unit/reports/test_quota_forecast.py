@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from errors import FatalError, StopReason
 from reports.quota_forecast import (
     PACIFIC,
-    Outlook,
+    QuotaForecast,
     cron_time,
-    images_per_night,
+    daily_capacity,
+    days_needed,
+    forecast_quota,
     last_reset,
     next_reset,
-    nights,
-    outlook,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -41,7 +41,7 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def told(
+def forecast(
     now: str = "2026-11-25T12:00",
     *,
     left: int = 740,
@@ -49,10 +49,10 @@ def told(
     zone: str = "Europe/Berlin",
     quota_ids: tuple[str, ...] = (PER_DAY,),
     quota_value: int | None = 250,
-) -> Outlook:
+) -> QuotaForecast:
     """Return the outlook after a daily quota was used up."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x", quota_ids=quota_ids, quota_value=quota_value)
-    return outlook(stop, now=utc(now), images_left=left, answered=answered, zone=ZoneInfo(zone))
+    return forecast_quota(stop, now=utc(now), images_left=left, answered=answered, zone=ZoneInfo(zone))
 
 
 # When
@@ -124,14 +124,14 @@ def test_the_days_on_which_california_switches(now: str, reset: str) -> None:
 )  # fmt: skip
 def test_the_reset_on_a_local_clock(now: str, zone: str, local: str) -> None:
     """It is right where both zones switched, where only one of them has yet, and on the night itself."""
-    assert told(now, zone=zone).resets_at_local == local
+    assert forecast(now, zone=zone).resets_at_local == local
 
 
 @given(INSTANTS, st.sampled_from(ZONES))
 def test_local_and_universal_time_are_one_moment(now: datetime, zone: str) -> None:
     """What is told on the local clock is the reset, whatever both zones do."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x")
-    seen = outlook(stop, now=now, images_left=1, answered=1, zone=ZoneInfo(zone))
+    seen = forecast_quota(stop, now=now, images_left=1, answered=1, zone=ZoneInfo(zone))
 
     assert seen.resets_at_local
     assert datetime.fromisoformat(seen.resets_at_local) == seen.resets_at == next_reset(now)
@@ -174,7 +174,7 @@ def test_the_time_for_cron_comes_soon_after_every_reset(zone: str) -> None:
 @given(st.integers(0, 10**7), st.integers(1, 10**5))
 def test_the_nights_are_enough_and_not_one_too_many(left: int, each: int) -> None:
     """So many nights do it, one less would not."""
-    count = nights(left, each)
+    count = days_needed(left, each)
 
     assert count * each >= left
     assert not left or (count - 1) * each < left
@@ -199,12 +199,12 @@ def test_what_a_night_is_good_for(
     """The quota where the service named it in requests a day, else what was answered, else nobody knows."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x", quota_ids=quota_ids, quota_value=quota_value)
 
-    assert images_per_night(stop, answered) == each
+    assert daily_capacity(stop, answered) == each
 
 
 def test_the_words_after_a_daily_quota() -> None:
     """When it resets here, when cron may come, how many nights, and until when."""
-    seen = told()
+    seen = forecast()
 
     assert seen.remedy == (
         "run again after 09:00 on 26 Nov (local time), when the quota of a day resets"
@@ -229,14 +229,14 @@ def test_the_words_after_a_daily_quota() -> None:
 )
 def test_the_nights_in_words(left: int, answered: int, end: str) -> None:
     """No night is promised from nothing, nor a date that nobody will wait for."""
-    assert told(left=left, answered=answered, quota_value=None).remedy.endswith(end)
+    assert forecast(left=left, answered=answered, quota_value=None).remedy.endswith(end)
 
 
 def test_the_last_night_is_told_right_across_a_switch() -> None:
     """Late in the evening the last of many resets lies on the local date, whatever changes in between."""
-    assert told("2026-10-20T22:30", left=500, answered=0).remedy.endswith("2 more nights, until 22 Oct")
-    assert told("2026-10-20T22:30", left=5000).remedy.endswith("20 more nights, until 9 Nov")
-    assert told("2026-12-30T12:00", left=5000, zone="Asia/Tokyo").remedy.endswith("until 19 Jan 2027")
+    assert forecast("2026-10-20T22:30", left=500, answered=0).remedy.endswith("2 more nights, until 22 Oct")
+    assert forecast("2026-10-20T22:30", left=5000).remedy.endswith("20 more nights, until 9 Nov")
+    assert forecast("2026-12-30T12:00", left=5000, zone="Asia/Tokyo").remedy.endswith("until 19 Jan 2027")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_the_last_night_is_told_right_across_a_switch() -> None:
 def test_each_end_has_its_own_words(reason: StopReason, retry_after_s: float | None, remedy: str) -> None:
     """Money, a rolling limit, a model outside the tier: what helps, and when only where a clock decides."""
     stop = FatalError(reason, "x", retry_after_s=retry_after_s)
-    seen = outlook(stop, now=utc("2026-11-25T12:00"), images_left=740, answered=9, zone=BERLIN)
+    seen = forecast_quota(stop, now=utc("2026-11-25T12:00"), images_left=740, answered=9, zone=BERLIN)
 
     assert seen.remedy == remedy
     assert seen.nights_left is None
@@ -291,7 +291,7 @@ def test_each_end_has_its_own_words(reason: StopReason, retry_after_s: float | N
 def test_a_spend_limit_that_names_its_time_tells_it() -> None:
     """The document gets the moment in both ways."""
     stop = FatalError(StopReason.SPEND_LIMIT, "x", retry_after_s=480.0)
-    seen = outlook(stop, now=utc("2026-11-25T12:00"), images_left=0, answered=0, zone=BERLIN)
+    seen = forecast_quota(stop, now=utc("2026-11-25T12:00"), images_left=0, answered=0, zone=BERLIN)
 
     assert seen.resets_at == utc("2026-11-25T12:08")
     assert seen.resets_at_local == "2026-11-25T13:08:00+01:00"

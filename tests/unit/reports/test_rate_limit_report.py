@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from rate_limit.types import PacingFigures, WaitCause
-from reports.rate_limit_report import closing_words, pacing_section, progress_words
+from rate_limit.types import RateLimitStats, WaitCause
+from reports.rate_limit_report import build_pacing_section, describe_limit, summary_line
 from tests.support.paths import SCHEMAS
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -24,7 +24,7 @@ REQUESTS = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
 SCHEMA = SCHEMAS / "processing_stats.schema.json"
 
 
-def figures(**changed: Any) -> PacingFigures:
+def figures(**changed: Any) -> RateLimitStats:
     """Return figures of a run that nothing has limited yet, but for what is changed."""
     calm: dict[str, Any] = {
         "pace_rpm": 58.0,
@@ -37,17 +37,17 @@ def figures(**changed: Any) -> PacingFigures:
         "waiting_for": None,
         "waiting_until_s": None,
         "waited_s": dict.fromkeys(WaitCause, 0.0),
-        "refusals": {},
+        "rejections": {},
         "requests": 100,
-        "refused": 0,
+        "rejected": 0,
         "wasted_upload_bytes": 0,
     }
-    return PacingFigures(**(calm | changed))
+    return RateLimitStats(**(calm | changed))
 
 
 def words(*, rpm: float | None = None, tpm: float | None = None, **changed: Any) -> str:
     """Return the words beside the progress at noon UTC, in Berlin."""
-    return progress_words(figures(**changed), now_s=NOW_S, utcnow=NOON, rpm=rpm, tpm=tpm, zone=BERLIN)
+    return describe_limit(figures(**changed), now_s=NOW_S, utcnow=NOON, rpm=rpm, tpm=tpm, zone=BERLIN)
 
 
 def waiting(cause: WaitCause, seconds: float | None = None, **changed: Any) -> dict[str, Any]:
@@ -111,16 +111,16 @@ def test_the_users_own_ceiling_is_shown_as_it_was_typed(
 
 
 @pytest.mark.parametrize(
-    ("refusals", "said"),
+    ("rejections", "said"),
     [
         ({REQUESTS: 5, TOKENS: 1}, "pace 58/min, limit 60/min"),
         ({REQUESTS: 1, TOKENS: 5}, "pace 58/min, limit 250k tokens/min"),
         ({}, "pace 58/min, limit 60/min"),
     ],
 )
-def test_of_two_limits_the_one_that_refuses_is_told(refusals: dict[str, int], said: str) -> None:
+def test_of_two_limits_the_one_that_refuses_is_told(rejections: dict[str, int], said: str) -> None:
     """There is room for one, and the other does not bind."""
-    both = {"limit_rpm": 60.0, "limit_tpm": 250_000.0, "refusals": refusals}
+    both = {"limit_rpm": 60.0, "limit_tpm": 250_000.0, "rejections": rejections}
 
     assert words(**waiting(WaitCause.PACE, 1.0, **both)) == said
 
@@ -130,7 +130,7 @@ def test_a_wait_across_a_change_of_clocks_ends_at_the_right_local_time() -> None
     before = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     state = figures(**waiting(WaitCause.QUOTA, 3_600.0))
 
-    assert progress_words(state, now_s=NOW_S, utcnow=before, zone=BERLIN).endswith("until 02:30:00")
+    assert describe_limit(state, now_s=NOW_S, utcnow=before, zone=BERLIN).endswith("until 02:30:00")
 
 
 @given(
@@ -163,15 +163,15 @@ def section_fits(section: object) -> bool:
     return Draft202012Validator(part).is_valid(section)
 
 
-def night() -> PacingFigures:
+def example_figures() -> RateLimitStats:
     """Return the figures of a night in which much was waited for."""
     return figures(
         pace_rpm=298.44,
         limit_rpm=300.0,
         limit_is_named=True,
         requests=1512,
-        refused=12,
-        refusals={TOKENS: 2, REQUESTS: 11},
+        rejected=12,
+        rejections={TOKENS: 2, REQUESTS: 11},
         waited_s={WaitCause.QUOTA: 61.234, WaitCause.PACE: 700.0},
         wasted_upload_bytes=9_000_000,
     )
@@ -179,7 +179,7 @@ def night() -> PacingFigures:
 
 def test_the_section_tells_what_was_learned_and_lost() -> None:
     """Limits, refusals by quota with the largest first, waiting by every cause, bytes sent in vain."""
-    section = pacing_section(night())
+    section = build_pacing_section(example_figures())
 
     assert section
     assert asdict(section) == {
@@ -207,13 +207,13 @@ def test_the_section_tells_what_was_learned_and_lost() -> None:
         figures(),
         figures(requests=0, pace_rpm=None),
         figures(pace_rpm=math.inf, limit_rpm=math.inf),
-        figures(requests=1, refused=2),
+        figures(requests=1, rejected=2),
     ],
     ids=["calm", "nothing-sent", "boundless", "miscounted"],
 )
-def test_every_section_fits_the_schema(state: PacingFigures) -> None:
+def test_every_section_fits_the_schema(state: RateLimitStats) -> None:
     """No division by nothing, and no number that JSON does not have."""
-    section = pacing_section(state)
+    section = build_pacing_section(state)
 
     assert section
     assert section_fits(asdict(section))
@@ -221,7 +221,7 @@ def test_every_section_fits_the_schema(state: PacingFigures) -> None:
 
 def test_a_run_without_pacing_has_no_section() -> None:
     """A run that ended before anything was to be asked learned nothing; the schema allows it."""
-    assert pacing_section(None) is None
+    assert build_pacing_section(None) is None
     assert section_fits(None)
     assert not section_fits({"pace": 1})
 
@@ -232,27 +232,27 @@ def test_a_run_without_pacing_has_no_section() -> None:
         (None, ""),
         (figures(limit_rpm=300.0), ""),
         (
-            night(),
+            example_figures(),
             "the service limited us: 300 requests a minute; 12 of 1,512 calls were refused (0.8 %)",
         ),
         (
-            figures(limit_rpm=57.6, refused=1),
+            figures(limit_rpm=57.6, rejected=1),
             "the service limited us: about 58 requests a minute; 1 of 100 calls was refused (1.0 %)",
         ),
         (
-            figures(limit_rpm=60.0, limit_tpm=250_000.0, refused=3),
+            figures(limit_rpm=60.0, limit_tpm=250_000.0, rejected=3),
             (
                 "the service limited us: about 60 requests and 250,000 tokens a minute;"
                 " 3 of 100 calls were refused (3.0 %)"
             ),
         ),
         (
-            figures(refused=2, requests=90_000),
+            figures(rejected=2, requests=90_000),
             "the service limited us: 2 of 90,000 calls were refused (less than 0.1 %)",
         ),
     ],
     ids=["not-paced", "never-refused", "named", "measured", "both", "no-limit-known"],
 )
-def test_the_line_at_the_end(state: PacingFigures | None, said: str) -> None:
+def test_the_line_at_the_end(state: RateLimitStats | None, said: str) -> None:
     """It is there when the service refused calls, and silent when there is nothing to tell."""
-    assert closing_words(pacing_section(state)) == said
+    assert summary_line(build_pacing_section(state)) == said

@@ -12,15 +12,15 @@ from jsonschema import Draft202012Validator
 
 from errors import ErrorKind, ExitCode, FatalError, StopReason
 from models import Outcome, Usage
-from reports.prompt_evolution import prompt_evolution
+from reports.prompt_evolution import build_prompt_evolution
 from reports.run_report import (
     ErrorGroup,
     Example,
     FailureEntry,
     PlanCounts,
     Tally,
-    error_analysis,
-    error_group,
+    build_error_analysis,
+    build_error_group,
 )
 from tests.support.outcomes import (
     START,
@@ -33,7 +33,7 @@ from tests.support.outcomes import (
     succeeded,
 )
 from tests.support.paths import SCHEMAS
-from tests.support.reports import check, mixed, plan_for, schema, stats_of, tallied
+from tests.support.reports import load_checked, mixed_tally, plan_for, schema, stats_of, tally_of
 
 KIND = ErrorKind
 
@@ -43,7 +43,7 @@ KIND = ErrorKind
 
 def test_the_tally_tells_what_happened() -> None:
     """Every outcome, call, retry, token and note is counted where it belongs."""
-    tally = mixed()
+    tally = mixed_tally()
 
     assert (tally.succeeded, tally.reused, tally.answered, tally.finished) == (3, 1, 4, 9)
     assert tally.failed == {KIND.BLOCKED: 1, KIND.INVALID_REQUEST: 1}
@@ -57,7 +57,7 @@ def test_the_tally_tells_what_happened() -> None:
     assert tally.usage == Usage(input_tokens=4 * 1120, output_tokens=40)
     assert tally.upload_bytes == 12 * 1000
     assert tally.notes == {"turned upright": 3}
-    assert tally.lost == ["i.jpg"]
+    assert tally.unsaved == ["i.jpg"]
     assert tally.progress_counts() == {"done": 4, "failed": 2, "deferred": 2}
 
 
@@ -66,7 +66,7 @@ def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
     outcome = deferred("a.jpg", KIND.SERVER)
     put_off = replace(outcome, attempts=(*outcome.attempts, stopped_attempt(StopReason.KEY_INVALID)))
 
-    assert tallied(put_off).results == {"server": 1, "key_invalid": 1}
+    assert tally_of(put_off).results == {"server": 1, "key_invalid": 1}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
 )
 def test_the_exit_code(outcomes: list[Outcome], stop: StopReason | None, found: int, code: ExitCode) -> None:
     """A stop goes first, then nothing found, then failures, then what was put off."""
-    assert tallied(*outcomes).exit_code(stop=stop, found=found) is code
+    assert tally_of(*outcomes).exit_code(stop=stop, found=found) is code
 
 
 # The documents
@@ -94,7 +94,7 @@ def test_the_exit_code(outcomes: list[Outcome], stop: StopReason | None, found: 
 
 def test_every_file_is_accounted_for() -> None:
     """Both sums hold, for a run in which everything happened and which was stopped as well."""
-    tally = mixed()
+    tally = mixed_tally()
     went = stats_of(tally, plan_for(tally, not_started=4, answered=20, known=3)).accounting
 
     assert went.adds_up
@@ -117,13 +117,13 @@ def test_every_file_is_accounted_for() -> None:
 )
 def test_an_account_that_does_not_add_up_says_so(plan: PlanCounts) -> None:
     """A bug in counting shows in the document, it is never smoothed over."""
-    assert not stats_of(mixed(), plan).accounting.adds_up
+    assert not stats_of(mixed_tally(), plan).accounting.adds_up
 
 
 @given(st.lists(st.sampled_from([succeeded(), failed(), deferred(), failed("x", KIND.EMPTY)]), max_size=9))
 def test_totals_are_the_sums_of_their_parts(outcomes: list[Outcome]) -> None:
     """Whatever the outcomes are, every total in the document is the sum of its parts."""
-    stats = stats_of(tallied(*outcomes))
+    stats = stats_of(tally_of(*outcomes))
 
     for counted in (stats.passed_over, stats.failed, stats.deferred, stats.requests.retries):
         assert counted.total == sum(counted.by.values())
@@ -137,8 +137,8 @@ def test_totals_are_the_sums_of_their_parts(outcomes: list[Outcome]) -> None:
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_processing_stats_fits_its_schema(tmp_path: Path, *, stop: FatalError | None, dry_run: bool) -> None:
     """The document of a run in which everything happened is valid, stopped or not, dry or not."""
-    stats = stats_of(mixed(), stop=stop)
-    document = check(archiver(tmp_path, dry_run=dry_run).write_document("processing_stats", stats))
+    stats = stats_of(mixed_tally(), stop=stop)
+    document = load_checked(archiver(tmp_path, dry_run=dry_run).write_document("processing_stats", stats))
 
     assert document["dry_run"] is dry_run
     assert document["exit_code"] == (75 if stop else 3)
@@ -153,7 +153,7 @@ def test_processing_stats_fits_its_schema(tmp_path: Path, *, stop: FatalError | 
 def group(kind: ErrorKind, count: int = 1) -> ErrorGroup:
     """Return a group of more images than are named."""
     examples = (Example(key=f"{number}.jpg", detail=f"Detail {number}.") for number in range(count))
-    return error_group(kind, count=count, examples=examples, command="python main.py --prompt x")
+    return build_error_group(kind, count=count, examples=examples, command="python main.py --prompt x")
 
 
 def test_error_analysis_fits_its_schema(tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_error_analysis_fits_its_schema(tmp_path: Path) -> None:
         )
         for kind in KIND
     )
-    head = error_analysis(groups, deferred={"rate_limited": 2, "not_tried": 3})
-    document = check(archiver(tmp_path).write_stream("error_analysis", head, "failures", failures))
+    head = build_error_analysis(groups, deferred={"rate_limited": 2, "not_tried": 3})
+    document = load_checked(archiver(tmp_path).write_stream("error_analysis", head, "failures", failures))
 
     assert document["failed"] == sum(range(1, len(KIND) + 1))
     assert [one["count"] for one in document["groups"]] == list(range(len(KIND), 0, -1))
@@ -199,9 +199,11 @@ def test_the_ready_command_of_a_group(kind: ErrorKind, command: str | None) -> N
 def test_documents_of_a_run_without_any_image_are_valid(tmp_path: Path) -> None:
     """Nothing found, nothing failed, nothing reworded: the three documents are there all the same."""
     store, tally = archiver(tmp_path), Tally()
-    assert check(store.write_document("processing_stats", stats_of(tally)))["exit_code"] == 4
-    check(store.write_stream("error_analysis", error_analysis([], deferred={}), "failures", ()))
-    check(store.write_stream("prompt_evolution", prompt_evolution(run_info(), tally), "images", ()))
+    assert load_checked(store.write_document("processing_stats", stats_of(tally)))["exit_code"] == 4
+    load_checked(store.write_stream("error_analysis", build_error_analysis([], deferred={}), "failures", ()))
+    load_checked(
+        store.write_stream("prompt_evolution", build_prompt_evolution(run_info(), tally), "images", ())
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,9 +217,9 @@ def test_documents_of_a_run_without_any_image_are_valid(tmp_path: Path) -> None:
 def test_the_schemas_can_fail(tmp_path: Path, name: str, path: tuple[str, ...]) -> None:
     """A member too few, or one too many, is found."""
     store = archiver(tmp_path)
-    store.write_document("processing_stats", stats_of(mixed()))
-    store.write_stream("error_analysis", error_analysis([], deferred={}), "failures", ())
-    store.write_stream("prompt_evolution", prompt_evolution(run_info(), mixed()), "images", ())
+    store.write_document("processing_stats", stats_of(mixed_tally()))
+    store.write_stream("error_analysis", build_error_analysis([], deferred={}), "failures", ())
+    store.write_stream("prompt_evolution", build_prompt_evolution(run_info(), mixed_tally()), "images", ())
     document = json.loads((tmp_path / f"metadata/{name}.json").read_bytes())
     validator = Draft202012Validator(schema(name))
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from errors import ErrorKind, ExitCode, FatalError, StopReason
-from reports.run_report import PlanCounts, Tally, Where, last_line, summary
+from reports.run_report import OutputPaths, PlanCounts, Tally, build_last_line, build_summary
 from tests.support.outcomes import deferred, failed, succeeded
-from tests.support.reports import mixed, plan_for, stats_of, tallied
+from tests.support.reports import mixed_tally, plan_for, stats_of, tally_of
 
-WHERE = Where(output_dir="out", metadata="out/metadata")
+WHERE = OutputPaths(output_dir="out", metadata="out/metadata")
 KIND = ErrorKind
 
 
 def test_the_summary_tells_the_story() -> None:
     """Counts, failures by class with their remedies, calls, tokens, and where everything lies."""
     where = replace(WHERE, archive="out/archive.zip")
-    text = summary(stats_of(mixed(), plan_for(mixed(), answered=20)), where, dry_run=False)
+    text = build_summary(stats_of(mixed_tally(), plan_for(mixed_tally(), answered=20)), where, dry_run=False)
 
     assert text.splitlines()[:3] == [
         "29 images found in 1 min 30 s",
@@ -43,10 +43,10 @@ def test_the_summary_tells_the_story() -> None:
 @pytest.mark.parametrize("kind", KIND)
 def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
     """79 columns, no colour, whatever failed."""
-    tally = tallied(*(failed(f"{number}.jpg", kind) for number in range(3)))
+    tally = tally_of(*(failed(f"{number}.jpg", kind) for number in range(3)))
     for number in range(12):
-        tally.pass_over(f"a_rather_long_reason_{number}", Path("x"))
-    text = summary(stats_of(tally), WHERE, dry_run=True)
+        tally.skip(f"a_rather_long_reason_{number}", Path("x"))
+    text = build_summary(stats_of(tally), WHERE, dry_run=True)
 
     assert max(map(len, text.splitlines())) <= 79
     assert text.replace("\n", "").isprintable()
@@ -55,14 +55,14 @@ def test_the_summary_fits_a_terminal(kind: ErrorKind) -> None:
 def test_a_path_is_never_broken() -> None:
     """It is there to be copied, however long it is."""
     long = "/somewhere/" + "x" * 100
-    text = summary(stats_of(tallied(succeeded())), replace(WHERE, metadata=long), dry_run=False)
+    text = build_summary(stats_of(tally_of(succeeded())), replace(WHERE, metadata=long), dry_run=False)
 
     assert long in text
 
 
 def test_a_dry_run_says_so_first() -> None:
     """Nobody can take a dry run's numbers for real ones."""
-    text = summary(stats_of(tallied(succeeded())), WHERE, dry_run=True)
+    text = build_summary(stats_of(tally_of(succeeded())), WHERE, dry_run=True)
 
     assert text.splitlines()[0].startswith("[DRY RUN] No call was made")
     assert "Calls        1, simulated" in text
@@ -87,16 +87,22 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed",
             0,
         ),
-        (tallied(succeeded()), None, None, "Done: 1 image answered.", 0),
+        (tally_of(succeeded()), None, None, "Done: 1 image answered.", 0),
         (
-            tallied(succeeded(), failed()),
+            tally_of(succeeded(), failed()),
             None,
             None,
             "1 image failed. Next: read the reports, then run again.",
             3,
         ),
-        (tallied(deferred()), None, None, "1 image put off: The service was not to be had. Next: run", 75),
-        (tallied(failed()), None, REFUSED, "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY", 5),
+        (tally_of(deferred()), None, None, "1 image put off: The service was not to be had. Next: run", 75),
+        (
+            tally_of(failed()),
+            None,
+            REFUSED,
+            "Stopped: The key was\\x0arefused. Next: check GEMINI_API_KEY",
+            5,
+        ),
     ],
     ids=["no-input", "nothing-new", "left-alone", "done", "failed", "put-off", "stopped"],
 )
@@ -104,7 +110,7 @@ def test_the_last_line(
     *, tally: Tally, plan: PlanCounts | None, stop: FatalError | None, end: str, code: int
 ) -> None:
     """It says the reason, the next step and the exit code, on one line."""
-    line = last_line(stats_of(tally, plan, stop))
+    line = build_last_line(stats_of(tally, plan, stop))
 
     assert line.startswith(end)
     assert line.endswith(f" (exit code {code}: {ExitCode(code).meaning})")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind
 from models import Failed, Parameter, Prompt, StoredAnswer
-from reports.error_log import error_log
+from reports.error_log import build_error_log
 from storage.journal import schema
 from storage.output.ledger import Ledger
 from tests.support.journal_harness import World, an_attempt, run_info, sha256_of
@@ -156,7 +156,7 @@ def test_answers_and_calls_give_their_prompt_back_from_the_database(
     """Written in one run, read in the next."""
     world = World(tmp_path_factory.mktemp(f"journal{next(numbers)}"))
     world.put("a.png", b"bytes")
-    (image,) = world.found()
+    (image,) = world.find_images()
     calls = (an_attempt(prompt=BASE, kind=ErrorKind.TRUNCATED), an_attempt(2, prompt=prompt))
     with world.open(run_info()) as journal:
         journal.begin_run()
@@ -165,7 +165,7 @@ def test_answers_and_calls_give_their_prompt_back_from_the_database(
     with world.open(run_info(2)) as journal:
         answer = journal.find_answer(sha256_of(b"bytes"))
         found = journal.attempts("a.png", run_info().run_id)
-        chains = [*journal.evolved()]
+        chains = [*journal.prompt_chains()]
 
     assert not journal.was_rebuilt
     assert answer is not None
@@ -207,7 +207,7 @@ def never_answered(*used: Prompt) -> Failed:
 def test_an_error_log_names_the_changed_settings(prompt: Prompt, name: str) -> None:
     """At the call that had them, and above its words."""
     first = Prompt(text="Something else")
-    text = error_log(never_answered(first, prompt), run_of())
+    text = build_error_log(never_answered(first, prompt), run_of())
     (call,) = [line for line in text.splitlines() if line.startswith("      2  ")]
 
     assert call.endswith(f"  {name}")

@@ -17,7 +17,7 @@ import pytest
 from archiver import Archiver
 from errors import StorageError
 from tests.support.outcomes import archiver, failed, full_disk, picture, succeeded
-from utils.archives import Member, members, write_tar_gz, write_zip
+from utils.archives import Member, list_members, write_tar_gz, write_zip
 
 NASTY = ["new\nline.txt", "é🙂.txt", "-rf.txt", "~tilde", "back\\slash.txt", " blank ", "x" * 250, "%41.txt"]
 EARLIEST = (1980, 1, 1, 0, 0, 0)
@@ -59,17 +59,17 @@ def a_tree(root: Path) -> Archiver:
     return store
 
 
-def packed(store: Archiver, fmt: str) -> Path:
+def pack(store: Archiver, fmt: str) -> Path:
     """Pack, and return the archive's path."""
     path = store.pack(fmt)
     assert path is not None
     return path
 
 
-both = pytest.mark.parametrize("fmt", ["zip", "tar"])
+each_format = pytest.mark.parametrize("fmt", ["zip", "tar"])
 
 
-@both
+@each_format
 def test_an_archive_holds_results_and_metadata_and_nothing_else(tmp_path: Path, fmt: str) -> None:
     """No journal, lock, log, unfinished file, dry-run remark, earlier archive or foreign file is in it."""
     store = a_tree(tmp_path)
@@ -98,7 +98,7 @@ def test_an_archive_holds_results_and_metadata_and_nothing_else(tmp_path: Path, 
     (tmp_path / "successful/loop").symlink_to(tmp_path / "successful")
     os.mkfifo(tmp_path / "successful/pipe")
 
-    archive = packed(store, fmt)
+    archive = pack(store, fmt)
 
     assert archive.name == {"zip": "archive.zip", "tar": "archive.tar.gz"}[fmt]
     held = read_back(archive)
@@ -107,11 +107,11 @@ def test_an_archive_holds_results_and_metadata_and_nothing_else(tmp_path: Path, 
     assert all(data == (tmp_path / name).read_bytes() for name, data in held.items())
 
 
-@both
+@each_format
 def test_the_same_tree_gives_the_same_bytes(tmp_path: Path, fmt: str) -> None:
     """Neither times, nor owners, nor modes, nor the order on the disk, nor an earlier archive are in it."""
     one, other = a_tree(tmp_path / "one"), archiver(tmp_path / "other")
-    first = packed(one, fmt).read_bytes()
+    first = pack(one, fmt).read_bytes()
     for path in sorted((tmp_path / "one").rglob("*"), reverse=True):
         copy = tmp_path / "other" / path.relative_to(tmp_path / "one")
         if path.is_file() and not path.name.startswith("archive."):
@@ -120,13 +120,13 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path, fmt: str) -> None:
             copy.chmod(0o600)
             os.utime(copy, (1, 1))
 
-    assert packed(other, fmt).read_bytes() == first
-    assert packed(one, fmt).read_bytes() == first
+    assert pack(other, fmt).read_bytes() == first
+    assert pack(one, fmt).read_bytes() == first
 
 
 def test_the_fixed_facts_of_a_zip(tmp_path: Path) -> None:
     """Entries are from 1980 and readable by everybody; what is compressed already is stored."""
-    with zipfile.ZipFile(packed(a_tree(tmp_path), "zip")) as archive:
+    with zipfile.ZipFile(pack(a_tree(tmp_path), "zip")) as archive:
         entries = archive.infolist()
 
     assert {entry.date_time for entry in entries} == {EARLIEST}
@@ -138,7 +138,7 @@ def test_the_fixed_facts_of_a_zip(tmp_path: Path) -> None:
 
 def test_the_fixed_facts_of_a_tar(tmp_path: Path) -> None:
     """Entries are from 1970 and belong to nobody; the gzip header names no file and no time."""
-    archive = packed(a_tree(tmp_path), "tar")
+    archive = pack(a_tree(tmp_path), "tar")
     with tarfile.open(archive) as opened:
         entries = list(opened)
 
@@ -151,27 +151,27 @@ def test_the_fixed_facts_of_a_tar(tmp_path: Path) -> None:
         assert (magic, flags, mtime) == (0x8B1F, 0, 0)
 
 
-@both
+@each_format
 def test_names_come_back_as_they_were(tmp_path: Path, fmt: str) -> None:
     """Line feeds, blanks, emoji and names near the limit survive."""
     expected = make(tmp_path, *(f"successful/{name}" for name in NASTY), "successful/a-b/c", "successful/a/c")
 
-    assert list(read_back(packed(archiver(tmp_path), fmt)).items()) == sorted(expected.items())
+    assert list(read_back(pack(archiver(tmp_path), fmt)).items()) == sorted(expected.items())
 
 
-@both
+@each_format
 def test_a_name_that_is_not_utf8_is_passed_over(tmp_path: Path, fmt: str) -> None:
     """We never write one, and no archive can hold it everywhere."""
     expected = make(tmp_path, "successful/a.txt")
     Path(os.fsdecode(os.fsencode(tmp_path / "successful") + b"/\xff.txt")).write_bytes(b"x")
 
-    assert read_back(packed(archiver(tmp_path), fmt)) == expected
+    assert read_back(pack(archiver(tmp_path), fmt)) == expected
 
 
-@both
+@each_format
 def test_an_empty_tree_is_an_empty_archive(tmp_path: Path, fmt: str) -> None:
     """A run without any result still gives an archive that opens."""
-    assert read_back(packed(archiver(tmp_path), fmt)) == {}
+    assert read_back(pack(archiver(tmp_path), fmt)) == {}
 
 
 def test_no_archive_is_asked_for(tmp_path: Path) -> None:
@@ -180,11 +180,11 @@ def test_no_archive_is_asked_for(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("archive*"))
 
 
-@both
+@each_format
 def test_an_archive_that_cannot_be_finished_leaves_the_earlier_one(tmp_path: Path, fmt: str) -> None:
     """Half an archive never stands, and the error names the archive and the reason."""
     store = a_tree(tmp_path)
-    archive = packed(store, fmt)
+    archive = pack(store, fmt)
     before = archive.read_bytes()
     store.store(succeeded("d.jpg", "text", random.Random(7).randbytes(50_000)))
 
@@ -194,7 +194,7 @@ def test_an_archive_that_cannot_be_finished_leaves_the_earlier_one(tmp_path: Pat
     assert archive.read_bytes() == before
     assert not list(tmp_path.glob(".atomic-*"))
 
-    assert len(packed(store, fmt).read_bytes()) > 50_000
+    assert len(pack(store, fmt).read_bytes()) > 50_000
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar_gz])
@@ -217,6 +217,6 @@ def test_the_walk_is_lazy_and_sorted_as_whole_names(tmp_path: Path) -> None:
     """``a-b/x`` sorts before ``a/x``, as the whole names do, though ``a`` sorts before ``a-b``."""
     expected = make(tmp_path, "s/a/x", "s/a-b/x", "s/a.txt", "s/a/b/c", "s/b", "f/z")
 
-    walked = members(tmp_path, ["s", "f", "missing"], skip=lambda name: name == "s/b")
+    walked = list_members(tmp_path, ["s", "f", "missing"], skip=lambda name: name == "s/b")
 
     assert [member.name for member in walked] == [name for name in expected if name != "s/b"]

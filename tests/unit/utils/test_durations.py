@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.durations import length_text, seconds_of, time_of_day
+from utils.durations import format_duration, parse_duration, parse_time_of_day
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from utils.durations import length_text, seconds_of, time_of_day
 )  # fmt: skip
 def test_a_length(text: str, seconds: float) -> None:
     """A bare number is seconds; a unit behind each number says otherwise."""
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_length(text: str, seconds: float) -> None:
 def test_no_length(text: str) -> None:
     """What could be meant in two ways, or in none, is no length."""
     with pytest.raises(ValueError, match="not a length of time"):
-        seconds_of(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_no_length(text: str) -> None:
 )  # fmt: skip
 def test_a_length_for_people(seconds: float, text: str) -> None:
     """A length is written with the units that are not zero."""
-    assert length_text(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @given(milliseconds=st.integers(min_value=0, max_value=10**12))
@@ -47,7 +47,7 @@ def test_a_written_length_is_understood(milliseconds: int) -> None:
     """What is written reads back as the same length."""
     seconds = milliseconds / 1000
 
-    assert seconds_of(length_text(seconds)) == pytest.approx(seconds, rel=1e-12)
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_written_length_is_understood(milliseconds: int) -> None:
 )
 def test_a_time_of_day(text: str, shows: time) -> None:
     """Hours and minutes, as a clock of twenty-four hours shows them."""
-    assert time_of_day(text) == shows
+    assert parse_time_of_day(text) == shows
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_time_of_day(text: str, shows: time) -> None:
 def test_no_time_of_day(text: str) -> None:
     """What no such clock shows is none."""
     with pytest.raises(ValueError, match="not a time of day"):
-        time_of_day(text)
+        parse_time_of_day(text)

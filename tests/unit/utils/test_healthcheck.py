@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from utils.healthcheck import Ping
+from utils.healthcheck import HealthcheckPing
 
 CHECK = "7f3c9b1e-secret-check"
 
@@ -94,7 +94,7 @@ def service() -> Iterator[Service]:
 )
 def test_what_the_service_hears(service: Service, tail: str, expected: list[str]) -> None:
     """The endings of healthchecks.io go behind the path and before the query, which is kept."""
-    ping = Ping(service.url + tail)
+    ping = HealthcheckPing(service.url + tail)
 
     assert (ping.start(), ping.success(), ping.fail(3)) == (True, True, True)
     assert service.heard == [f"/{CHECK}{ending}" for ending in expected]
@@ -104,7 +104,7 @@ def test_what_the_service_hears(service: Service, tail: str, expected: list[str]
 @pytest.mark.parametrize("code", [0, -9, 256])
 def test_a_code_that_is_none_is_a_plain_failure(service: Service, code: int) -> None:
     """A failure never looks like a success: 0 would be one."""
-    assert Ping(service.url).fail(code)
+    assert HealthcheckPing(service.url).fail(code)
     assert service.heard == [f"/{CHECK}/fail"]
 
 
@@ -112,7 +112,7 @@ def test_a_service_that_knows_no_codes_hears_of_the_failure(service: Service) ->
     """Where the exit code finds nobody, the plain word does."""
     service.answers["/75"] = [404]
 
-    assert Ping(service.url).fail(75)
+    assert HealthcheckPing(service.url).fail(75)
     assert service.heard == [f"/{CHECK}/75", f"/{CHECK}/fail"]
 
 
@@ -120,7 +120,7 @@ def test_a_passing_fault_is_tried_once_more(service: Service, caplog: pytest.Log
     """The second try decides, and then nobody needs to be told."""
     service.answers[""] = [503]
 
-    assert Ping(service.url).success()
+    assert HealthcheckPing(service.url).success()
     assert len(service.heard) == 2
     assert caplog.records == []
 
@@ -145,7 +145,7 @@ def test_a_deaf_service_is_told_of(
     """Nothing is raised; one warning names the host and the trouble and never the secret path."""
     service.answers[""] = [answer] * 100
 
-    assert not Ping(service.url, timeout_s=0.2).success()
+    assert not HealthcheckPing(service.url, timeout_s=0.2).success()
 
     assert caplog.messages == [f"the ping did not reach 127.0.0.1: {trouble}"]
     assert len(service.heard) == 2 or answer == f"/{CHECK}?round"
@@ -155,7 +155,7 @@ def test_a_redirect_within_the_scheme_is_followed(service: Service) -> None:
     """A check that has moved on the same service still hears."""
     service.answers[""] = [f"{service.root}/moved"]
 
-    assert Ping(service.url).success()
+    assert HealthcheckPing(service.url).success()
     assert service.heard == [f"/{CHECK}", "/moved"]
 
 
@@ -164,7 +164,7 @@ def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     service = Service()
     service.close()
 
-    assert not Ping(service.url).start()
+    assert not HealthcheckPing(service.url).start()
     assert caplog.messages == ["the ping did not reach 127.0.0.1: Connection refused"]
 
 
@@ -186,7 +186,7 @@ def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_an_impossible_address_is_told_of(caplog: pytest.LogCaptureFixture, url: str) -> None:
     """Whatever stands in the setting, the work goes on, and the warning does not quote it."""
-    ping = Ping(url)
+    ping = HealthcheckPing(url)
 
     assert (ping.start(), ping.success(), ping.fail(1)) == (False, False, False)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3

@@ -14,7 +14,7 @@ from tests.support.hostile_images import encoded, picture, pixel_bomb
 from tests.support.privileges import unprivileged_folder
 from tests.support.sample_images import WHOLE, inspect, refusal
 from utils import image_conversion
-from utils.image_diagnosis import describe_stranger
+from utils.image_diagnosis import describe_unsupported
 from utils.image_formats import sniff
 from utils.image_validator import MAX_FILE_BYTES, UnreadableImage, inspect_image, load_for_upload
 
@@ -100,7 +100,7 @@ def test_rubbish_behind_a_good_beginning_is_refused(scratch: Path, data: bytes, 
 )
 def test_stranger_is_told_by_what_it_is(head: bytes, words: str) -> None:
     """A file that is no image is described so that its owner knows what to do; no raw bytes are shown."""
-    sentence = describe_stranger(head)
+    sentence = describe_unsupported(head)
 
     assert words in sentence
     assert sentence.isprintable()
@@ -138,7 +138,7 @@ def test_large_images_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "small.png").write_bytes(WHOLE["png"])
     thread = threading.Thread(target=inspect_image, args=[tmp_path / "giant.bmp"])
 
-    with image_conversion._one_large_at_a_time:
+    with image_conversion._large_image_lock:
         thread.start()
         assert inspect_image(tmp_path / "small.png").width == 48
         thread.join(0.2)

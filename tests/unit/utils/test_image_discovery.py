@@ -16,12 +16,12 @@ from utils.image_formats import SUFFIXES
 _PNG = encoded(picture(), "PNG")
 
 
-def found(root: Path, exclude: Collection[Path] = ()) -> list[str]:
+def find_images(root: Path, exclude: Collection[Path] = ()) -> list[str]:
     """Return the keys of the images below ``root``."""
     return [entry.relative for entry in discover(root, exclude=exclude) if isinstance(entry, FoundImage)]
 
 
-def passed_over(root: Path, exclude: Collection[Path] = ()) -> dict[str, PassedOverReason]:
+def find_passed_over(root: Path, exclude: Collection[Path] = ()) -> dict[str, PassedOverReason]:
     """Return everything that was passed over, by key."""
     entries = discover(root, exclude=exclude)
     return {entry.relative: entry.reason for entry in entries if isinstance(entry, PassedOver)}
@@ -39,7 +39,7 @@ def test_nasty_folder_is_sorted_into_what_was_expected(tmp_path: Path) -> None:
     """Every file is accounted for: taken, or passed over for the right reason."""
     table = build(tmp_path)
 
-    taken, left = found(tmp_path), passed_over(tmp_path)
+    taken, left = find_images(tmp_path), find_passed_over(tmp_path)
 
     assert sorted(taken) == sorted(nasty.key for nasty in table if nasty.fate != "passed over")
     assert left == {nasty.key: nasty.because for nasty in table if nasty.fate == "passed over"}
@@ -65,7 +65,7 @@ def test_images_come_in_one_order_folder_by_folder(tmp_path: Path) -> None:
         "c/x/y.png",
         "\N{LATIN SMALL LETTER E WITH ACUTE}.png",
     ]
-    assert found(tmp_path) == expected
+    assert find_images(tmp_path) == expected
 
 
 def test_found_image_says_where_it_lies_and_how_it_stands(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_suffix_alone_makes_an_image(tmp_path: Path, suffix: str) -> None:
     """A file called an image is judged by the validator, which can say what is wrong with it."""
     put(tmp_path, f"x{suffix}", data=b"no image")
 
-    assert found(tmp_path) == [f"x{suffix}"]
+    assert find_images(tmp_path) == [f"x{suffix}"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_content_makes_an_image_whatever_its_name(tmp_path: Path, file_format: s
     """A picture without an image's suffix is found by its first bytes."""
     put(tmp_path, "DSC_0001", data=encoded(picture(size=(64, 64)), file_format))
 
-    assert found(tmp_path) == ["DSC_0001"]
+    assert find_images(tmp_path) == ["DSC_0001"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_other_content_is_no_image(tmp_path: Path, data: bytes) -> None:
     """Films, sounds, raw data and text are not taken for images by a likeness of their first bytes."""
     put(tmp_path, "file", data=data)
 
-    assert passed_over(tmp_path) == {"file": PassedOverReason.NOT_AN_IMAGE}
+    assert find_passed_over(tmp_path) == {"file": PassedOverReason.NOT_AN_IMAGE}
 
 
 @pytest.mark.parametrize("exists_before", [True, False], ids=["made before", "made during"])
@@ -133,7 +133,9 @@ def test_output_directory_is_not_input(tmp_path: Path, *, exists_before: bool) -
     put(tmp_path, "out/b.png")
 
     assert [first.relative, *(entry.relative for entry in entries)] in (["a.png", "out"], ["a.png"])
-    assert passed_over(tmp_path, exclude=[tmp_path / "out"]) == {"out": PassedOverReason.OUTPUT_DIRECTORY}
+    assert find_passed_over(tmp_path, exclude=[tmp_path / "out"]) == {
+        "out": PassedOverReason.OUTPUT_DIRECTORY
+    }
 
 
 def test_output_directory_is_known_behind_a_link(tmp_path: Path) -> None:
@@ -144,22 +146,22 @@ def test_output_directory_is_known_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(tmp_path / "real", target_is_directory=True)
 
     for named in ("real", "alias", "in/door", "in/../real"):
-        assert found(tmp_path / "in", exclude=[tmp_path / named]) == ["a.png"]
+        assert find_images(tmp_path / "in", exclude=[tmp_path / named]) == ["a.png"]
 
 
 def test_output_directory_as_root_yields_only_itself(tmp_path: Path) -> None:
     """Reading the results as input is refused at the door."""
     put(tmp_path, "a.png")
 
-    assert found(tmp_path, exclude=[tmp_path]) == []
-    assert passed_over(tmp_path, exclude=[tmp_path]) == {"": PassedOverReason.OUTPUT_DIRECTORY}
+    assert find_images(tmp_path, exclude=[tmp_path]) == []
+    assert find_passed_over(tmp_path, exclude=[tmp_path]) == {"": PassedOverReason.OUTPUT_DIRECTORY}
 
 
 def test_input_below_the_output_directory_is_read(tmp_path: Path) -> None:
     """Only the output directory itself is closed: its parent-child order the other way round is fine."""
     put(tmp_path, "photos/a.png")
 
-    assert found(tmp_path / "photos", exclude=[tmp_path]) == ["a.png"]
+    assert find_images(tmp_path / "photos", exclude=[tmp_path]) == ["a.png"]
 
 
 def test_root_with_a_journal_is_read_since_it_was_named(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_root_with_a_journal_is_read_since_it_was_named(tmp_path: Path) -> None:
     put(tmp_path, "metadata/journal.db", data=b"")
     put(tmp_path, "a.png")
 
-    assert found(tmp_path) == ["a.png"]
+    assert find_images(tmp_path) == ["a.png"]
 
 
 def test_link_to_another_folder_is_followed(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_link_to_another_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
 
-    assert found(tmp_path / "in") == ["link/b.png"]
+    assert find_images(tmp_path / "in") == ["link/b.png"]
 
 
 def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
     (tmp_path / "a" / "to_b").symlink_to(tmp_path / "b", target_is_directory=True)
     (tmp_path / "b" / "to_a").symlink_to(tmp_path / "a", target_is_directory=True)
 
-    assert passed_over(tmp_path) == {
+    assert find_passed_over(tmp_path) == {
         "a/to_b/to_a": PassedOverReason.LINK_LOOP,
         "b/to_a/to_b": PassedOverReason.LINK_LOOP,
     }
@@ -200,8 +202,8 @@ def test_unreadable_things_are_named() -> None:
         (folder / "secret.png").chmod(0o000)
         (folder / "secret.bin").chmod(0o000)
 
-        assert found(folder) == ["secret.png"]
-        assert passed_over(folder) == {
+        assert find_images(folder) == ["secret.png"]
+        assert find_passed_over(folder) == {
             "blind/b.png": PassedOverReason.UNREADABLE,
             "locked": PassedOverReason.UNREADABLE,
             "secret.bin": PassedOverReason.UNREADABLE,
@@ -214,22 +216,22 @@ def test_socket_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("x.jpg")
 
-        assert passed_over(tmp_path) == {"x.jpg": PassedOverReason.SPECIAL_FILE}
+        assert find_passed_over(tmp_path) == {"x.jpg": PassedOverReason.SPECIAL_FILE}
 
 
 def test_root_that_is_missing_or_a_file_is_passed_over(tmp_path: Path) -> None:
     """The walk itself never raises."""
     put(tmp_path, "a.png")
 
-    assert passed_over(tmp_path / "missing") == {"": PassedOverReason.VANISHED}
-    assert passed_over(tmp_path / "a.png") == {"": PassedOverReason.UNREADABLE}
+    assert find_passed_over(tmp_path / "missing") == {"": PassedOverReason.VANISHED}
+    assert find_passed_over(tmp_path / "a.png") == {"": PassedOverReason.UNREADABLE}
 
 
 def test_hidden_root_is_read(tmp_path: Path) -> None:
     """The directory that the user named is read even if its name begins with a dot."""
     put(tmp_path, ".photos/a.png")
 
-    assert found(tmp_path / ".photos") == ["a.png"]
+    assert find_images(tmp_path / ".photos") == ["a.png"]
 
 
 def test_file_that_vanishes_during_the_walk_is_reported(tmp_path: Path) -> None:
@@ -265,7 +267,7 @@ def test_deep_folders_do_not_end_the_walk(tmp_path: Path) -> None:
     put(Path(folders[-1]), "a.png")
 
     try:
-        assert len(found(tmp_path)) == 1
+        assert len(find_images(tmp_path)) == 1
     finally:  # pytest's own clearing up is recursive
         os.unlink(f"{folders[-1]}/a.png")  # noqa: PTH108
         for folder in reversed(folders):
@@ -280,7 +282,7 @@ def test_many_files_in_one_folder_are_light(tmp_path: Path) -> None:
     first_three = [entry.relative for entry in islice(discover(tmp_path, exclude=[]), 3)]
 
     assert first_three == ["00000.png", "00001.png", "00002.png"]
-    assert len(set(found(tmp_path))) == 3000
+    assert len(set(find_images(tmp_path))) == 3000
 
 
 def test_every_reason_has_its_words() -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.support.hostile_images import encoded, exif, picture
 from tests.support.sample_images import WHOLE, inspect, refusal
-from utils.image_conversion import _traits, examine
-from utils.image_formats import ImageFormat, Traits, UnreadableImage, lacks_its_end
-from utils.image_structure import _scan_end, outline
+from utils.image_conversion import _decode_traits, examine
+from utils.image_formats import ImageFormat, Traits, UnreadableImage, is_truncated
+from utils.image_structure import _find_scan_end, read_structure
 
 _PIXELS = 100_000_000
 _GRAIN = Image.merge("RGB", [Image.effect_noise((40, 24), 60.0)] * 3)
@@ -46,7 +46,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def damaged(data: bytes, position: int, random: Random) -> Iterator[bytes]:
+def damage_variants(data: bytes, position: int, random: Random) -> Iterator[bytes]:
     """Yield the file with something wrong at this place."""
     before, rest = data[:position], data[position + 1 :]
     length = random.randrange(2, 60)
@@ -74,12 +74,12 @@ def test_damaged_jpeg_is_judged_as_the_decoder_judges_it(name: str) -> None:
     data, random = JPEGS[name], Random(name)
     judged = 0
     for position in range(3, len(data), max(5, len(data) // 250)):
-        for wrong in damaged(data, position, random):
-            if outline(wrong, ImageFormat.JPEG) is not None:
+        for wrong in damage_variants(data, position, random):
+            if read_structure(wrong, ImageFormat.JPEG) is not None:
                 judged += 1
                 seen = verdict(examine, wrong, ImageFormat.JPEG)
-                assert seen == verdict(_traits, wrong, ImageFormat.JPEG), (position, wrong)
-                assert not lacks_its_end(wrong, ImageFormat.JPEG)
+                assert seen == verdict(_decode_traits, wrong, ImageFormat.JPEG), (position, wrong)
+                assert not is_truncated(wrong, ImageFormat.JPEG)
 
     assert judged > 300  # most damage leaves the structure whole, or nothing would be proven
 
@@ -89,19 +89,21 @@ def test_no_damaged_png_is_judged_by_its_structure(name: str) -> None:
     """A checksum notices whatever happens to a PNG, wherever; what lies behind its end is no matter."""
     data, random = PNGS[name], Random(name)
     for position in range(len(data)):
-        for wrong in damaged(data, position, random):
-            assert wrong.startswith(data) or outline(wrong, ImageFormat.PNG) is None
+        for wrong in damage_variants(data, position, random):
+            assert wrong.startswith(data) or read_structure(wrong, ImageFormat.PNG) is None
 
 
 @pytest.mark.parametrize(("kind", "files"), [(ImageFormat.JPEG, JPEGS), (ImageFormat.PNG, PNGS)])
 def test_whole_file_is_not_decoded_and_described_alike(kind: ImageFormat, files: dict[str, bytes]) -> None:
     """The outline of a whole file says of it what decoding says."""
     for data in files.values():
-        seen = outline(data, kind)
+        seen = read_structure(data, kind)
         assert seen is not None
-        assert len(seen.tiny) < len(data)
-        assert _traits(seen.tiny, kind, max_pixels=64).width == (8 if kind is ImageFormat.JPEG else 1)
-        assert examine(data, kind, max_pixels=_PIXELS) == _traits(data, kind, max_pixels=_PIXELS)
+        assert len(seen.minimal_file) < len(data)
+        assert _decode_traits(seen.minimal_file, kind, max_pixels=64).width == (
+            8 if kind is ImageFormat.JPEG else 1
+        )
+        assert examine(data, kind, max_pixels=_PIXELS) == _decode_traits(data, kind, max_pixels=_PIXELS)
 
 
 @pytest.mark.parametrize("name", [name for name in JPEGS if name != "stereo"])
@@ -128,10 +130,10 @@ def test_marker_across_two_searches_is_seen() -> None:
     """However a large scan is divided, its end is found where it is."""
     for data in JPEGS.values():
         begin = data.index(b"\xff\xda") + 2
-        ends = {_scan_end(data, begin, step=step) for step in (1, 2, 3, 7, 100, len(data))}
+        ends = {_find_scan_end(data, begin, step=step) for step in (1, 2, 3, 7, 100, len(data))}
         assert len(ends) == 1
         assert data[ends.pop() :][:2] in {b"\xff\xd9", b"\xff\xc4", b"\xff\xda"}
-    assert _scan_end(b"\0" * 10, 0, step=3) == 10
+    assert _find_scan_end(b"\0" * 10, 0, step=3) == 10
 
 
 def test_unusual_jpeg_is_left_to_the_decoder(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_unusual_jpeg_is_left_to_the_decoder(tmp_path: Path) -> None:
     data = JPEGS["baseline"]
     filled = data[:2] + b"\xff\xff" + data[2:]
 
-    assert outline(filled, ImageFormat.JPEG) is None
+    assert read_structure(filled, ImageFormat.JPEG) is None
     assert inspect(tmp_path / "image", filled).width == 40
 
 
@@ -148,8 +150,8 @@ def test_file_of_nothing_but_small_parts_is_left_to_the_decoder() -> None:
     jpeg, png = JPEGS["baseline"], PNGS["colours"]
     comments, texts = b"\xff\xfe\0\2" * 100_001, chunk(b"tEXt", b"") * 100_001
 
-    assert outline(jpeg[:2] + comments + jpeg[2:], ImageFormat.JPEG) is None
-    assert outline(png[:33] + texts + png[33:], ImageFormat.PNG) is None
+    assert read_structure(jpeg[:2] + comments + jpeg[2:], ImageFormat.JPEG) is None
+    assert read_structure(png[:33] + texts + png[33:], ImageFormat.PNG) is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_png_that_cannot_hold_its_picture_is_refused(tmp_path: Path, pixels: byt
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
     (tmp_path / "image").write_bytes(data)
 
-    assert outline(data, ImageFormat.PNG) is None
+    assert read_structure(data, ImageFormat.PNG) is None
     assert "cannot be decoded" in refusal(tmp_path / "image")
 
 
@@ -173,7 +175,7 @@ def test_right_sums_over_wrong_pixels_are_believed(tmp_path: Path) -> None:
     pixels = zlib.compress(Random(1).randbytes(52))[:-20]
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
-    assert verdict(_traits, data, ImageFormat.PNG) is None
+    assert verdict(_decode_traits, data, ImageFormat.PNG) is None
     assert inspect(tmp_path / "image", data).width == 4
 
 

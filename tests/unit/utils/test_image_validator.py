@@ -20,7 +20,7 @@ from utils.image_formats import SUFFIXES, Conversion, ImageFormat, sniff
 from utils.image_validator import UnreadableImage, inspect_image, load_for_upload
 
 
-def sent(path: Path, data: bytes) -> Image.Image:
+def load_sent_image(path: Path, data: bytes) -> Image.Image:
     """Return the picture as the model would see it."""
     facts = inspect(path, data)
     image = Image.open(io.BytesIO(load_for_upload(path, facts)))
@@ -129,7 +129,7 @@ def test_picture_is_sent_upright(tmp_path: Path, file_format: str, orientation: 
     stored = upright.transpose(back[orientation]) if orientation in back else upright
     data = encoded(stored, file_format, exif=exif(orientation))
 
-    seen = sent(tmp_path / "image", data)
+    seen = load_sent_image(tmp_path / "image", data)
 
     facts = inspect_image(tmp_path / "image")
     assert corners(seen) == [True, False, False, False]
@@ -141,7 +141,7 @@ def test_rotated_transparent_webp_keeps_its_transparency(tmp_path: Path) -> None
     """What is turned is re-encoded in a format that loses nothing the picture has."""
     data = encoded(Image.new("RGBA", (20, 10), (255, 0, 0, 0)), "WEBP", exif=exif(6))
 
-    assert sent(tmp_path / "image", data).getchannel("A").getextrema() == (0, 0)
+    assert load_sent_image(tmp_path / "image", data).getchannel("A").getextrema() == (0, 0)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -153,7 +153,7 @@ def test_measurements_are_stretched_not_cut(tmp_path: Path, mode: str) -> None:
         for y in range(16):
             image.putpixel((x, y), (x * 16 + y) * factor)
 
-    seen = sent(tmp_path / "image.tiff", encoded(image.convert(mode), "TIFF"))
+    seen = load_sent_image(tmp_path / "image.tiff", encoded(image.convert(mode), "TIFF"))
 
     assert seen.convert("L").getextrema() == (0, 255)
 
@@ -164,7 +164,7 @@ def test_conversion_drops_what_a_camera_tells(tmp_path: Path) -> None:
     camera_data[0x0112], camera_data[0x010F] = 6, "SecretCamera"
     data = encoded(picture(), "JPEG", exif=camera_data.tobytes(), icc_profile=b"profile" * 20)
 
-    seen = sent(tmp_path / "image", data)
+    seen = load_sent_image(tmp_path / "image", data)
 
     assert seen.info["icc_profile"] == b"profile" * 20
     assert not seen.getexif()
@@ -174,7 +174,7 @@ def test_profile_of_inks_is_not_kept_for_light(tmp_path: Path) -> None:
     """A CMYK profile on RGB pixels would distort every colour."""
     data = encoded(picture().convert("CMYK"), "JPEG", icc_profile=b"profile of four inks")
 
-    seen = sent(tmp_path / "image", data)
+    seen = load_sent_image(tmp_path / "image", data)
 
     assert seen.mode == "RGB"
     assert "icc_profile" not in seen.info

@@ -14,7 +14,7 @@ import ctypes, sys, threading
 from utils import interpreter
 
 if sys.argv[1:]:
-    interpreter.prepare()
+    interpreter.configure_interpreter()
 libc, gate = ctypes.CDLL(None), threading.Barrier(8)
 libc.malloc.restype, libc.fopen.restype = ctypes.c_void_p, ctypes.c_void_p
 
@@ -51,7 +51,7 @@ def test_threads_share_one_heap() -> None:
 
 def test_the_event_loop_gets_its_turn_soon() -> None:
     """A thread that computes gives way within a millisecond."""
-    prepare = "import sys; from utils import interpreter; interpreter.prepare()"
+    prepare = "import sys; from utils import interpreter; interpreter.configure_interpreter()"
     code = f"{prepare}; print(sys.getswitchinterval() < 0.001)"
 
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from utils.lock import Holder, LockedError, locked, read_holder
+from utils.lock import LockedError, LockHolder, hold_lock, read_holder
 
 NOW = "2026-11-23T22:00:00Z"
 HOLD = """
 import sys
 from pathlib import Path
-from utils.lock import locked
-with locked(Path(sys.argv[1]), wait_s=0, started_at="2026-11-23T22:00:00Z"):
+from utils.lock import hold_lock
+with hold_lock(Path(sys.argv[1]), wait_s=0, started_at="2026-11-23T22:00:00Z"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -46,11 +46,11 @@ def test_a_lock_is_held_by_one_process(tmp_path: Path) -> None:
     with (
         another_process(tmp_path / "lock") as other,
         pytest.raises(LockedError) as caught,
-        locked(tmp_path / "lock", wait_s=0, started_at=NOW),
+        hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW),
     ):
         pass
 
-    assert caught.value.holder == Holder(pid=other.pid, host=socket.gethostname(), started_at=NOW)
+    assert caught.value.holder == LockHolder(pid=other.pid, host=socket.gethostname(), started_at=NOW)
 
 
 def test_a_killed_holder_leaves_nothing_locked(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_killed_holder_leaves_nothing_locked(tmp_path: Path) -> None:
         other.wait()
 
         assert read_holder(tmp_path / "lock") is None
-        with locked(tmp_path / "lock", wait_s=0, started_at=NOW):
+        with hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW):
             mine = read_holder(tmp_path / "lock")
 
     assert mine is not None
@@ -71,7 +71,7 @@ def test_waiting_takes_the_lock_when_it_is_free(tmp_path: Path) -> None:
     """With a wait the lock is taken over from a holder that ends."""
     with another_process(tmp_path / "lock") as other:
         other.send_signal(signal.SIGKILL)
-        with locked(tmp_path / "lock", wait_s=30, started_at=NOW):
+        with hold_lock(tmp_path / "lock", wait_s=30, started_at=NOW):
             held = read_holder(tmp_path / "lock")
 
     assert held is not None
@@ -79,11 +79,11 @@ def test_waiting_takes_the_lock_when_it_is_free(tmp_path: Path) -> None:
 
 def test_a_released_lock_names_nobody(tmp_path: Path) -> None:
     """After the block nobody holds the lock, by the kernel and by the note."""
-    with locked(tmp_path / "lock", wait_s=0, started_at=NOW):
+    with hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW):
         pass
 
     assert read_holder(tmp_path / "lock") is None
-    with locked(tmp_path / "lock", wait_s=0, started_at=NOW):
+    with hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW):
         pass
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_note_is_no_holder_or_a_harmless_one(tmp_path: Path, note: str
     (tmp_path / "lock.holder").write_text(note)
 
     read_holder(tmp_path / "lock")
-    with locked(tmp_path / "lock", wait_s=0, started_at=NOW):
+    with hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW):
         held = read_holder(tmp_path / "lock")
 
     assert held is not None

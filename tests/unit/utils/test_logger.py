@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.privileges import unprivileged_folder
-from utils.logger import SHORTEST_SECRET, one_line, redactor, reopen_log_file, set_up_logging
+from utils.logger import MIN_SECRET_LENGTH, escape_unprintable, make_redactor, reopen_log_file, set_up_logging
 
 KEY = "AIza+Sy/Example=0123 456'7"
 LOG = logging.getLogger("test.logger")
@@ -151,7 +151,7 @@ def test_no_secret_is_said(set_up: SetUp, tmp_path: Path, say: Callable[[], None
 
 def test_short_secrets_mangle_nothing(set_up: SetUp) -> None:
     """A secret too short to be one is left alone, and so is everything when there is none."""
-    stream = set_up(secrets=("a" * (SHORTEST_SECRET - 1), ""))
+    stream = set_up(secrets=("a" * (MIN_SECRET_LENGTH - 1), ""))
 
     LOG.info("aaaaaaaaaa banana")
 
@@ -161,14 +161,14 @@ def test_short_secrets_mangle_nothing(set_up: SetUp) -> None:
 @given(secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6), around=st.text())
 def test_redaction_leaves_no_trace(secret: str, around: str) -> None:
     """Whatever the secret and the words around it, the words stay and the secret goes."""
-    redacted = redactor([secret])(f"{around}\x00{secret}\x00")
+    redacted = make_redactor([secret])(f"{around}\x00{secret}\x00")
 
     assert redacted.endswith("\x00[secret]\x00")
 
 
 def test_the_longest_secret_goes_first() -> None:
     """When one secret begins another, no end of the longer one stays."""
-    assert redactor(["abcdef", "abcdefghi"])("abcdefghi abcdef") == "[secret] [secret]"
+    assert make_redactor(["abcdef", "abcdefghi"])("abcdefghi abcdef") == "[secret] [secret]"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_the_longest_secret_goes_first() -> None:
 )
 def test_one_line(text: str, expected: str) -> None:
     """Whatever could begin a line, command a terminal or break an encoding is spelled out."""
-    assert one_line(text) == expected
+    assert escape_unprintable(text) == expected
 
 
 def test_a_name_cannot_forge_a_record(set_up: SetUp, tmp_path: Path) -> None:
@@ -432,5 +432,5 @@ def test_json_commands_no_terminal(set_up: SetUp, text: str) -> None:
     LOG.info("%s", text)
 
     line = stream.getvalue().removesuffix("\n")
-    assert one_line(line) == line
+    assert escape_unprintable(line) == line
     assert json.loads(line)["message"] == text

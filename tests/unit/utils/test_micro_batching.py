@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from utils.micro_batching import Together, to_its_end
+from utils.micro_batching import MicroBatcher, run_to_completion
 
 
 def test_pieces_that_wait_are_done_in_one_go_and_each_gets_its_own_result() -> None:
@@ -22,14 +22,14 @@ def test_pieces_that_wait_are_done_in_one_go_and_each_gets_its_own_result() -> N
         may_go_on.wait()
         return [2 * piece for piece in pieces]
 
-    async def story() -> list[int]:
-        together = Together(work, name="work")
-        tasks = [asyncio.create_task(together.do(piece)) for piece in range(5)]
+    async def scenario() -> list[int]:
+        together = MicroBatcher(work, name="work")
+        tasks = [asyncio.create_task(together.submit(piece)) for piece in range(5)]
         await asyncio.sleep(0)
         may_go_on.set()
         return await asyncio.gather(*tasks)
 
-    assert asyncio.run(story()) == [0, 2, 4, 6, 8]
+    assert asyncio.run(scenario()) == [0, 2, 4, 6, 8]
     assert [piece for group in groups for piece in group] == [0, 1, 2, 3, 4]
     assert len(groups) <= 2
 
@@ -44,17 +44,17 @@ def test_a_piece_is_done_though_nobody_waits_for_it_any_more() -> None:
         done.extend(pieces)
         return [None for _ in pieces]
 
-    async def story() -> None:
-        together = Together(work, name="work")
-        tasks = [asyncio.create_task(together.do(piece)) for piece in range(3)]
+    async def scenario() -> None:
+        together = MicroBatcher(work, name="work")
+        tasks = [asyncio.create_task(together.submit(piece)) for piece in range(3)]
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         may_go_on.set()
-        await together.do(3)
+        await together.submit(3)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert done == [0, 1, 2, 3]
 
 
@@ -66,27 +66,27 @@ def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
             raise RuntimeError("a bug")
         return list(pieces)
 
-    async def story() -> int:
-        together = Together(work, name="work")
+    async def scenario() -> int:
+        together = MicroBatcher(work, name="work")
         with pytest.raises(RuntimeError, match="a bug"):
-            await together.do(0)
-        return await together.do(1)
+            await together.submit(0)
+        return await together.submit(1)
 
-    assert asyncio.run(story()) == 1
+    assert asyncio.run(scenario()) == 1
 
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_work_to_its_end_is_done_before_its_cancellation_is_heard(times: int) -> None:
     """However often it is asked for: who goes on after it finds everything done."""
 
-    async def story() -> bool:
+    async def scenario() -> bool:
         may_end, has_ended = asyncio.Event(), asyncio.Event()
 
         async def work() -> None:
             await may_end.wait()
             has_ended.set()
 
-        task = asyncio.create_task(to_its_end(work()))
+        task = asyncio.create_task(run_to_completion(work()))
         for _ in range(times):
             await asyncio.sleep(0)
             task.cancel()
@@ -97,7 +97,7 @@ def test_work_to_its_end_is_done_before_its_cancellation_is_heard(times: int) ->
             await task
         return has_ended.is_set()
 
-    assert asyncio.run(story())
+    assert asyncio.run(scenario())
 
 
 def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
@@ -107,14 +107,14 @@ def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
         await asyncio.sleep(0)
         raise RuntimeError("a bug")
 
-    async def story() -> None:
-        task = asyncio.create_task(to_its_end(work()))
+    async def scenario() -> None:
+        task = asyncio.create_task(run_to_completion(work()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(RuntimeError, match="a bug"):
             await task
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
@@ -128,9 +128,9 @@ def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
             both_work.wait()
         return list(pieces)
 
-    async def story() -> list[int]:
-        together = Together(work, name="work", lanes=2, most=1)
-        return await asyncio.gather(*(together.do(piece) for piece in range(3)))
+    async def scenario() -> list[int]:
+        together = MicroBatcher(work, name="work", max_workers=2, max_batch=1)
+        return await asyncio.gather(*(together.submit(piece) for piece in range(3)))
 
-    assert asyncio.run(story()) == [0, 1, 2]
+    assert asyncio.run(scenario()) == [0, 1, 2]
     assert sorted(groups) == [[0], [1], [2]]

@@ -14,132 +14,132 @@ import pytest
 
 from errors import ApiFailure
 from rate_limit.limiter import RateLimiter
-from rate_limit.shared import QuotaMemory, Scope, keep_company
-from rate_limit.types import LearnedLimit, LearnedLimits, Neighbour
+from rate_limit.shared import QuotaMemory, Scope, sync_with_peers
+from rate_limit.types import LearnedLimit, LearnedLimits, PeerStatus
 from tests.simulation.rate_limit.scenarios import Kind, Scenario, loop_clock
 from tests.simulation.rate_limit.server import Server
 from tests.support.fakes import START
 from tests.support.paths import ROOT
-from tests.support.shared_state_runs import BUSY, FOUND, Nights
+from tests.support.shared_state_runs import BUSY, FOUND, RunSequence
 from tests.support.virtual_loop import run_virtual
 
 SCOPE = Scope(fingerprint="0123456789abcdef", model="gemini-3.6-flash")
 
 
 @pytest.fixture
-def nights(tmp_path: Path) -> Nights:
+def runs(tmp_path: Path) -> RunSequence:
     """No run yet."""
-    return Nights(tmp_path)
+    return RunSequence(tmp_path)
 
 
-def test_runs_hear_how_the_others_stand(nights: Nights) -> None:
+def test_runs_hear_how_the_others_stand(runs: RunSequence) -> None:
     """Each hears all others on its key and model, and not itself."""
-    first, second, stranger = nights.run(), nights.run(), nights.run(key="another")
-    quiet = Neighbour(requests_60s=2.0, tokens_60s=3_000.0, demand_rpm=2.2, limits=FOUND)
+    first, second, stranger = runs.new_memory(), runs.new_memory(), runs.new_memory(key="another")
+    quiet = PeerStatus(requests_60s=2.0, tokens_60s=3_000.0, demand_rpm=2.2, limits=FOUND)
 
-    assert first.meet(BUSY, 0.0) == ()
-    assert second.meet(quiet, 0.0) == (BUSY,)
-    assert first.meet(BUSY, 1.0) == (quiet,)
-    assert stranger.meet(BUSY, 0.0) == ()
+    assert first.exchange(BUSY, 0.0) == ()
+    assert second.exchange(quiet, 0.0) == (BUSY,)
+    assert first.exchange(BUSY, 1.0) == (quiet,)
+    assert stranger.exchange(BUSY, 0.0) == ()
 
 
-def test_a_pause_means_the_same_moment_on_every_clock(nights: Nights) -> None:
+def test_a_pause_means_the_same_moment_on_every_clock(runs: RunSequence) -> None:
     """Loops count from different zeros; what is shared is the moment."""
-    first, second = nights.run(), nights.run()
-    first.meet(replace(BUSY, paused_until_s=1_000.0 + 30.0), 1_000.0)
-    nights.later(seconds=4)
+    first, second = runs.new_memory(), runs.new_memory()
+    first.exchange(replace(BUSY, paused_until_s=1_000.0 + 30.0), 1_000.0)
+    runs.advance_clock(seconds=4)
 
-    (other,) = second.meet(BUSY, 5.0)
+    (other,) = second.exchange(BUSY, 5.0)
 
     assert other.paused_until_s == pytest.approx(5.0 + 26.0, abs=1e-3)
 
 
-def test_a_pause_that_is_over_is_not_heard_of(nights: Nights) -> None:
+def test_a_pause_that_is_over_is_not_heard_of(runs: RunSequence) -> None:
     """And none is believed to last longer than an hour, whatever a row says."""
-    first, second, third = nights.run(), nights.run(), nights.run()
-    first.meet(replace(BUSY, paused_until_s=3.0), 0.0)
-    second.meet(replace(BUSY, paused_until_s=math.inf), 0.0)
-    nights.later(seconds=3)
+    first, second, third = runs.new_memory(), runs.new_memory(), runs.new_memory()
+    first.exchange(replace(BUSY, paused_until_s=3.0), 0.0)
+    second.exchange(replace(BUSY, paused_until_s=math.inf), 0.0)
+    runs.advance_clock(seconds=3)
 
-    assert [one.paused_until_s for one in third.meet(BUSY, 0.0)] == [None, 3_600.0]
+    assert [one.paused_until_s for one in third.exchange(BUSY, 0.0)] == [None, 3_600.0]
 
 
-def test_who_is_silent_for_ten_seconds_wants_nothing(nights: Nights) -> None:
+def test_who_is_silent_for_ten_seconds_wants_nothing(runs: RunSequence) -> None:
     """What it sent in its last minute fades; after that minute nothing is left of it."""
-    killed, run = nights.run(), nights.run()
-    killed.meet(BUSY, 0.0)
+    killed, run = runs.new_memory(), runs.new_memory()
+    killed.exchange(BUSY, 0.0)
     heard = []
     for seconds in (10, 20, 30, 1):
-        nights.later(seconds=seconds)
-        heard.append([(one.demand_rpm, one.requests_60s) for one in run.meet(BUSY, 0.0)])
+        runs.advance_clock(seconds=seconds)
+        heard.append([(one.demand_rpm, one.requests_60s) for one in run.exchange(BUSY, 0.0)])
 
     assert heard == [[(math.inf, 150.0)], [(0.0, 75.0)], [(0.0, 0.0)], []]
 
 
-def test_who_leaves_wants_nothing_at_once(nights: Nights) -> None:
+def test_who_leaves_wants_nothing_at_once(runs: RunSequence) -> None:
     """Its last requests still count against the quota."""
-    leaving, run = nights.run(), nights.run()
-    leaving.meet(BUSY, 0.0)
-    leaving.leave()
+    leaving, run = runs.new_memory(), runs.new_memory()
+    leaving.exchange(BUSY, 0.0)
+    leaving.deregister()
 
-    assert run.meet(BUSY, 0.0) == (replace(BUSY, demand_rpm=0.0),)
+    assert run.exchange(BUSY, 0.0) == (replace(BUSY, demand_rpm=0.0),)
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-2), timedelta(hours=2)])
-def test_a_jump_of_the_wall_clock_heals_within_a_turn(nights: Nights, jump: timedelta) -> None:
+def test_a_jump_of_the_wall_clock_heals_within_a_turn(runs: RunSequence, jump: timedelta) -> None:
     """Rows from before it are not believed; their runs write them anew."""
-    first, second, killed = nights.run(), nights.run(), nights.run()
+    first, second, killed = runs.new_memory(), runs.new_memory(), runs.new_memory()
     for run in (killed, first, second):
-        run.meet(BUSY, 0.0)
-    nights.now += jump
+        run.exchange(BUSY, 0.0)
+    runs.now += jump
 
-    assert first.meet(BUSY, 1.0) == ()
-    assert second.meet(BUSY, 1.0) == (BUSY,)
-    assert first.meet(BUSY, 2.0) == (BUSY,)
+    assert first.exchange(BUSY, 1.0) == ()
+    assert second.exchange(BUSY, 1.0) == (BUSY,)
+    assert first.exchange(BUSY, 2.0) == (BUSY,)
 
 
-def test_a_file_that_vanishes_is_made_again(nights: Nights) -> None:
+def test_a_file_that_vanishes_is_made_again(runs: RunSequence) -> None:
     """Runs that lost it meet again in the next one."""
-    first, second = nights.run(), nights.run()
-    first.meet(BUSY, 0.0)
-    nights.path.unlink()
+    first, second = runs.new_memory(), runs.new_memory()
+    first.exchange(BUSY, 0.0)
+    runs.path.unlink()
 
-    first.meet(BUSY, 1.0)
+    first.exchange(BUSY, 1.0)
 
-    assert second.meet(BUSY, 1.0) == (BUSY,)
+    assert second.exchange(BUSY, 1.0) == (BUSY,)
 
 
-def test_while_the_memory_fails_the_last_word_holds_for_ten_seconds(nights: Nights) -> None:
+def test_while_the_memory_fails_the_last_word_holds_for_ten_seconds(runs: RunSequence) -> None:
     """A turn that is left out must not look like being alone."""
-    first, second = nights.run(), nights.run()
-    second.meet(BUSY, 0.0)
-    first.meet(BUSY, 100.0)
-    nights.path.unlink()
-    nights.path.mkdir()
+    first, second = runs.new_memory(), runs.new_memory()
+    second.exchange(BUSY, 0.0)
+    first.exchange(BUSY, 100.0)
+    runs.path.unlink()
+    runs.path.mkdir()
 
-    assert first.meet(BUSY, 109.0) == (BUSY,)
-    assert first.meet(BUSY, 111.0) == ()
+    assert first.exchange(BUSY, 109.0) == (BUSY,)
+    assert first.exchange(BUSY, 111.0) == ()
 
 
 SPEAKER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from rate_limit.types import Neighbour
+from rate_limit.types import PeerStatus
 from rate_limit.shared import QuotaMemory, Scope
 
 scope = Scope(fingerprint="0123456789abcdef", model="gemini-3.6-flash")
 memory = QuotaMemory(Path(sys.argv[1]), scope=scope, run_id="run 1", utcnow=lambda: datetime.now(UTC))
 while True:
-    memory.meet(Neighbour(demand_rpm=float("inf")), 0.0)
+    memory.exchange(PeerStatus(demand_rpm=float("inf")), 0.0)
     print(datetime.now(UTC).isoformat(), flush=True)
 """
 
 
 @pytest.fixture
-def speaker(nights: Nights) -> Iterator[subprocess.Popen[str]]:
+def speaker(runs: RunSequence) -> Iterator[subprocess.Popen[str]]:
     """Another process that writes its row as fast as it can."""
-    command = [sys.executable, "-c", SPEAKER, str(nights.path)]
+    command = [sys.executable, "-c", SPEAKER, str(runs.path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -147,45 +147,47 @@ def speaker(nights: Nights) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_killed_process_is_gone_after_ten_seconds(nights: Nights, speaker: subprocess.Popen[str]) -> None:
+def test_a_killed_process_is_gone_after_ten_seconds(
+    runs: RunSequence, speaker: subprocess.Popen[str]
+) -> None:
     """Killed amid its writing, it leaves a sound file and a row that ends by itself."""
     assert speaker.stdout is not None
     for _ in range(20):
         spoke = speaker.stdout.readline()
     speaker.kill()
     speaker.wait()
-    nights.now = datetime.fromisoformat(spoke.strip())
-    run = nights.run()  # with the same name as the other, which a different process tells apart
+    runs.now = datetime.fromisoformat(spoke.strip())
+    run = runs.new_memory()  # with the same name as the other, which a different process tells apart
 
-    alive = [one.demand_rpm for one in run.meet(BUSY, 0.0)]
-    nights.later(seconds=11)
-    gone = [one.demand_rpm for one in run.meet(BUSY, 11.0)]
+    alive = [one.demand_rpm for one in run.exchange(BUSY, 0.0)]
+    runs.advance_clock(seconds=11)
+    gone = [one.demand_rpm for one in run.exchange(BUSY, 11.0)]
 
     assert (alive, gone) == ([math.inf], [0.0])
 
 
-class Recorder:
+class RecordingLimiter:
     """A limiter that notes what it hears, and when."""
 
-    def __init__(self, says: Neighbour = BUSY) -> None:
-        self.says = says
-        self.heard: list[tuple[float, tuple[Neighbour, ...]]] = []
+    def __init__(self, status: PeerStatus = BUSY) -> None:
+        self.status = status
+        self.received: list[tuple[float, tuple[PeerStatus, ...]]] = []
 
-    def learned(self) -> LearnedLimits:
+    def limits_to_save(self) -> LearnedLimits:
         """Return what the test chose."""
         return FOUND
 
-    def tell(self, now_s: float) -> Neighbour:  # noqa: ARG002
+    def own_status(self, now_s: float) -> PeerStatus:  # noqa: ARG002
         """Return what the test chose."""
-        return self.says
+        return self.status
 
-    def hear_of_others(self, now_s: float, others: object) -> None:
+    def update_peers(self, now_s: float, peers: object) -> None:
         """Note it."""
-        assert isinstance(others, tuple)
-        self.heard.append((now_s, others))
+        assert isinstance(peers, tuple)
+        self.received.append((now_s, peers))
 
 
-def memory_in(folder: Path, run_id: str) -> QuotaMemory:
+def new_memory_in(folder: Path, run_id: str) -> QuotaMemory:
     """Return the memory of a run whose wall clock follows the virtual loop."""
     loop = asyncio.get_running_loop()
     return QuotaMemory(
@@ -200,17 +202,17 @@ def test_news_are_heard_within_two_seconds(tmp_path: Path) -> None:
     """A pause that one run met right after its turn reaches the other in the second turn from then."""
 
     async def scenario() -> float:
-        teller, hearer = Recorder(), Recorder()
+        teller, hearer = RecordingLimiter(), RecordingLimiter()
         tasks = []
         for number, limiter in enumerate((hearer, teller)):
-            tasks.append(asyncio.create_task(keep_company(limiter, memory_in(tmp_path, str(number)))))
+            tasks.append(asyncio.create_task(sync_with_peers(limiter, new_memory_in(tmp_path, str(number)))))
             await asyncio.sleep(0.3)
         await asyncio.sleep(10.0)
-        teller.says, met_s = replace(BUSY, paused_until_s=100.0), loop_clock()
+        teller.status, met_s = replace(BUSY, paused_until_s=100.0), loop_clock()
         await asyncio.sleep(5.0)
         for task in tasks:
             task.cancel()
-        return next(at_s for at_s, others in hearer.heard if others and others[0].paused_until_s) - met_s
+        return next(at_s for at_s, others in hearer.received if others and others[0].paused_until_s) - met_s
 
     assert run_virtual(scenario()) <= 2.0
 
@@ -219,15 +221,15 @@ def test_the_end_keeps_what_was_learned_and_signs_off(tmp_path: Path) -> None:
     """However the task ends; and so does every half minute, for the case of a kill."""
 
     async def scenario() -> tuple[LearnedLimits | None, LearnedLimits | None, list[float]]:
-        task = asyncio.create_task(keep_company(Recorder(), memory_in(tmp_path, "1")))
+        task = asyncio.create_task(sync_with_peers(RecordingLimiter(), new_memory_in(tmp_path, "1")))
         await asyncio.sleep(35.0)
-        before = memory_in(tmp_path, "2").load()
+        before = new_memory_in(tmp_path, "2").load()
         (tmp_path / "pacing.db").unlink()
         await asyncio.sleep(5.0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        other = memory_in(tmp_path, "2")
-        return before, other.load(), [one.demand_rpm for one in other.meet(BUSY, 0.0)]
+        other = new_memory_in(tmp_path, "2")
+        return before, other.load(), [one.demand_rpm for one in other.exchange(BUSY, 0.0)]
 
     assert run_virtual(scenario()) == (FOUND, FOUND, [0.0])
 
@@ -247,7 +249,7 @@ class Client:
         learned = await asyncio.to_thread(self._memory.load)
         self.limiter = RateLimiter(max_concurrent=200, sleep=asyncio.sleep, learned=learned)
         tasks = [asyncio.create_task(self._work()) for _ in range(220)]
-        tasks.append(asyncio.create_task(keep_company(self.limiter, self._memory)))
+        tasks.append(asyncio.create_task(sync_with_peers(self.limiter, self._memory)))
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         for task in tasks:
             task.cancel()
@@ -259,18 +261,18 @@ class Client:
         while True:
             permit = await self.limiter.acquire(tokens=1_500)
             begun_s = loop_clock()
-            permit.sent()
+            permit.on_sent()
             try:
                 tokens = await self._server.call(1_500)
             except ApiFailure as failure:
                 self.refused_at_s.append(begun_s)
-                permit.failed(failure, seconds=loop_clock() - begun_s)
+                permit.on_failure(failure, seconds=loop_clock() - begun_s)
             else:
                 self.accepted_at_s.append(begun_s)
-                permit.answered(input_tokens=tokens, seconds=loop_clock() - begun_s)
+                permit.on_success(input_tokens=tokens, seconds=loop_clock() - begun_s)
 
 
-def between(instants_s: list[float], begin_s: float, end_s: float) -> int:
+def count_between(instants_s: list[float], begin_s: float, end_s: float) -> int:
     """Return how many instants lie in the stretch."""
     return sum(begin_s <= at_s < end_s for at_s in instants_s)
 
@@ -286,7 +288,7 @@ def test_two_runs_keep_to_the_limit_together(
 
     async def scenario() -> tuple[float, float, float]:
         server = Server(Scenario(name="", rpm=rpm, kind=kind, fault_share=0.0), random.Random(3))
-        clients = [Client(server, memory_in(tmp_path, str(number))) for number in range(2)]
+        clients = [Client(server, new_memory_in(tmp_path, str(number))) for number in range(2)]
         async with asyncio.TaskGroup() as group:
             for client in clients:
                 group.create_task(client.run(600.0))
@@ -306,12 +308,12 @@ def test_when_one_run_ends_the_other_takes_the_whole(tmp_path: Path) -> None:
 
     async def scenario() -> tuple[float, float]:
         server = Server(Scenario(name="", rpm=300, fault_share=0.0), random.Random(5))
-        first, second = (Client(server, memory_in(tmp_path, str(number))) for number in range(2))
+        first, second = (Client(server, new_memory_in(tmp_path, str(number))) for number in range(2))
         async with asyncio.TaskGroup() as group:
             group.create_task(first.run(300.0))
             group.create_task(second.run(510.0))
-        beside = between(second.accepted_at_s, 180.0, 300.0) / 2
-        alone = between(second.accepted_at_s, 330.0, 450.0) / 2
+        beside = count_between(second.accepted_at_s, 180.0, 300.0) / 2
+        alone = count_between(second.accepted_at_s, 330.0, 450.0) / 2
         return beside, alone
 
     beside, alone = run_virtual(scenario())
@@ -325,12 +327,12 @@ def test_the_next_run_begins_where_this_one_ended(tmp_path: Path) -> None:
 
     async def scenario() -> tuple[LearnedLimit | None, int, int]:
         server = Server(Scenario(name="", rpm=300, fault_share=0.0), random.Random(9))
-        await Client(server, memory_in(tmp_path, "1")).run(600.0)
+        await Client(server, new_memory_in(tmp_path, "1")).run(600.0)
         await asyncio.sleep(3_600.0)
-        second, begun_s = Client(server, memory_in(tmp_path, "2")), loop_clock()
+        second, begun_s = Client(server, new_memory_in(tmp_path, "2")), loop_clock()
         await second.run(120.0)
-        learned = second.limiter.learned().requests
-        return learned, between(second.accepted_at_s, begun_s, begun_s + 60.0), len(second.refused_at_s)
+        learned = second.limiter.limits_to_save().requests
+        return learned, count_between(second.accepted_at_s, begun_s, begun_s + 60.0), len(second.refused_at_s)
 
     learned, first_minute, refused = run_virtual(scenario())
 

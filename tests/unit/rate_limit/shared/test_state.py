@@ -8,131 +8,131 @@ import pytest
 
 from rate_limit.shared import key_fingerprint, state_path
 from rate_limit.types import LearnedLimit, LearnedLimits
-from tests.support.shared_state_runs import BUSY, FOUND, Nights
+from tests.support.shared_state_runs import BUSY, FOUND, RunSequence
 
 KEY = "AIzaSyNotARealKey0123456789abcdefghijkl"
 PASSED = LearnedLimits(requests=LearnedLimit(per_minute=3.0))
 
 
 @pytest.fixture
-def nights(tmp_path: Path) -> Nights:
+def runs(tmp_path: Path) -> RunSequence:
     """No run yet."""
-    return Nights(tmp_path)
+    return RunSequence(tmp_path)
 
 
-def test_the_first_night_knows_nothing(nights: Nights) -> None:
+def test_the_first_night_knows_nothing(runs: RunSequence) -> None:
     """A memory that does not exist yet holds nothing, and is no trouble."""
-    assert nights.run().load() is None
+    assert runs.new_memory().load() is None
 
 
-def test_the_next_night_starts_with_what_this_one_learned(nights: Nights) -> None:
+def test_the_next_night_starts_with_what_this_one_learned(runs: RunSequence) -> None:
     """Limits come back with what is known of them."""
-    nights.run().save(FOUND)
-    nights.later(hours=20)
+    runs.new_memory().save(FOUND)
+    runs.advance_clock(hours=20)
 
-    assert nights.run().load() == FOUND
+    assert runs.new_memory().load() == FOUND
 
 
 @pytest.mark.parametrize("other", [{"key": "fedcba9876543210"}, {"model": "gemini-3.8-pro"}])
-def test_each_quota_has_its_own_memory(nights: Nights, other: dict[str, str]) -> None:
+def test_each_quota_has_its_own_memory(runs: RunSequence, other: dict[str, str]) -> None:
     """What holds for one key and model says nothing about another."""
-    nights.run().save(FOUND)
+    runs.new_memory().save(FOUND)
 
-    assert nights.run(**other).load() is None
-    assert nights.run(model="models/gemini-3.6-flash").load() == FOUND
+    assert runs.new_memory(**other).load() is None
+    assert runs.new_memory(model="models/gemini-3.6-flash").load() == FOUND
 
 
-def test_after_a_week_a_limit_is_only_where_to_begin(nights: Nights) -> None:
+def test_after_a_week_a_limit_is_only_where_to_begin(runs: RunSequence) -> None:
     """Numbers stay, trust goes."""
-    nights.run().save(FOUND)
-    nights.later(days=7, seconds=1)
+    runs.new_memory().save(FOUND)
+    runs.advance_clock(days=7, seconds=1)
 
-    assert nights.run().load() == LearnedLimits(
+    assert runs.new_memory().load() == LearnedLimits(
         requests=LearnedLimit(per_minute=300.0), tokens=LearnedLimit(per_minute=250_000.0), latency_s=4.5
     )
 
 
-def test_after_a_month_it_is_forgotten(nights: Nights) -> None:
+def test_after_a_month_it_is_forgotten(runs: RunSequence) -> None:
     """Quotas change with tiers and models."""
-    nights.run().save(FOUND)
-    nights.later(days=30, seconds=1)
+    runs.new_memory().save(FOUND)
+    runs.advance_clock(days=30, seconds=1)
 
-    assert nights.run().load() is None
+    assert runs.new_memory().load() is None
 
 
-def test_what_a_wrong_clock_wrote_is_doubted_and_replaced(nights: Nights) -> None:
+def test_what_a_wrong_clock_wrote_is_doubted_and_replaced(runs: RunSequence) -> None:
     """A value from next year is where to begin, and would never grow old by itself."""
-    nights.later(days=365)
-    nights.run().save(FOUND)
-    nights.later(days=-365)
+    runs.advance_clock(days=365)
+    runs.new_memory().save(FOUND)
+    runs.advance_clock(days=-365)
 
-    learned = nights.run().load()
-    nights.run().save(PASSED)
+    learned = runs.new_memory().load()
+    runs.new_memory().save(PASSED)
 
     assert learned is not None
     assert learned.requests == LearnedLimit(per_minute=300.0)
-    assert nights.run().load() == replace(learned, requests=PASSED.requests)
+    assert runs.new_memory().load() == replace(learned, requests=PASSED.requests)
 
 
 @pytest.mark.parametrize("news", [LearnedLimits(), PASSED, LearnedLimits(latency_s=4.5)])
-def test_a_short_night_does_not_hide_what_a_long_one_found(nights: Nights, news: LearnedLimits) -> None:
+def test_a_short_night_does_not_hide_what_a_long_one_found(runs: RunSequence, news: LearnedLimits) -> None:
     """Neither nothing nor "three a minute passed" replaces a limit that was confirmed."""
-    nights.run().save(FOUND)
-    nights.run().save(news)
+    runs.new_memory().save(FOUND)
+    runs.new_memory().save(news)
 
-    assert nights.run().load() == FOUND
+    assert runs.new_memory().load() == FOUND
 
 
-def test_a_limit_that_is_found_anew_replaces_the_old_one(nights: Nights) -> None:
+def test_a_limit_that_is_found_anew_replaces_the_old_one(runs: RunSequence) -> None:
     """Lower or higher, the latest that was confirmed holds."""
     for per_minute in (150.0, 600.0):
         found = LearnedLimits(requests=LearnedLimit(per_minute=per_minute, confirmed=True))
-        nights.run().save(FOUND)
-        nights.run().save(found)
+        runs.new_memory().save(FOUND)
+        runs.new_memory().save(found)
 
-        assert nights.run().load() == replace(FOUND, requests=found.requests)
+        assert runs.new_memory().load() == replace(FOUND, requests=found.requests)
 
 
-def test_more_than_the_limit_that_passed_disproves_it(nights: Nights) -> None:
+def test_more_than_the_limit_that_passed_disproves_it(runs: RunSequence) -> None:
     """When 500 a minute passed, 300 is not the limit."""
-    nights.run().save(FOUND)
-    nights.run().save(LearnedLimits(requests=LearnedLimit(per_minute=500.0)))
+    runs.new_memory().save(FOUND)
+    runs.new_memory().save(LearnedLimits(requests=LearnedLimit(per_minute=500.0)))
 
-    learned = nights.run().load()
+    learned = runs.new_memory().load()
 
     assert learned is not None
     assert learned.requests == LearnedLimit(per_minute=500.0)
 
 
-def test_a_limit_that_is_only_repeated_grows_old(nights: Nights) -> None:
+def test_a_limit_that_is_only_repeated_grows_old(runs: RunSequence) -> None:
     """A run that ends with what it began with has learned nothing about it."""
-    nights.run().save(FOUND)
-    nights.later(days=5)
-    second = nights.run()
+    runs.new_memory().save(FOUND)
+    runs.advance_clock(days=5)
+    second = runs.new_memory()
     loaded = second.load()
     assert loaded is not None
     second.save(loaded)
-    nights.later(days=5)
+    runs.advance_clock(days=5)
 
-    learned = nights.run().load()
+    learned = runs.new_memory().load()
 
     assert learned is not None
     assert learned.requests == LearnedLimit(per_minute=300.0)
 
 
-def test_nobody_else_may_read_the_memory(nights: Nights) -> None:
+def test_nobody_else_may_read_the_memory(runs: RunSequence) -> None:
     """File and folder are the user's alone, whatever the umask allows."""
-    nights.run().save(FOUND)
+    runs.new_memory().save(FOUND)
 
-    assert stat.S_IMODE(nights.path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(nights.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(runs.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(runs.path.parent.stat().st_mode) == 0o700
 
 
-def test_no_side_file_stays(nights: Nights) -> None:
+def test_no_side_file_stays(runs: RunSequence) -> None:
     """Between two calls there is the file and nothing else."""
-    nights.run().meet(BUSY, 0.0)
+    runs.new_memory().exchange(BUSY, 0.0)
 
-    assert [path.name for path in nights.path.parent.iterdir()] == ["pacing.db"]
+    assert [path.name for path in runs.path.parent.iterdir()] == ["pacing.db"]
 
 
 def test_the_fingerprint_gives_nothing_away() -> None:

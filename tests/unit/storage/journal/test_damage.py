@@ -21,8 +21,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tmp_path_factory.mktemp("sound"))
     for number in range(IMAGES):
         world.put(f"folder {number % 3}/image {number}.png", f"bytes {number}".encode())
-    world.verdicts["folder 1/image 1.png"] = ErrorKind.BLOCKED
-    world.night()
+    world.endings["folder 1/image 1.png"] = ErrorKind.BLOCKED
+    world.play_run()
     return world
 
 
@@ -32,7 +32,7 @@ def world(sound: World, tmp_path: Path) -> World:
     copy = World(tmp_path)
     shutil.copytree(sound.images, copy.images, dirs_exist_ok=True)
     shutil.copytree(sound.output, copy.output)
-    copy.ledger, copy.nights = list(sound.ledger), sound.nights
+    copy.ledger, copy.runs_played = list(sound.ledger), sound.runs_played
     return copy
 
 
@@ -111,9 +111,9 @@ def test_a_damaged_journal_is_put_aside_and_rebuilt(world: World, damage: Callab
     aside = world.journal_path.with_name("journal.damaged-20261123T220000Z.db")
     assert aside.name in notice
     assert aside.read_bytes() == damaged
-    night = world.night()
-    assert night.calls == ["folder 1/image 1.png"]
-    assert night.plan.answered == IMAGES - 1
+    played = world.play_run()
+    assert played.calls == ["folder 1/image 1.png"]
+    assert played.plan.answered == IMAGES - 1
 
 
 def test_two_damages_in_one_second_keep_both_files(world: World) -> None:
@@ -133,17 +133,17 @@ def test_flipped_bits_never_cost_a_call(world: World, seed: int) -> None:
     _flip(world.journal_path, [rng.randrange(size) for _ in range(rng.choice([1, 2, 4]))], rng)
 
     try:
-        night = world.night()
+        played = world.play_run()
     except UsageError:
         assert int.from_bytes(world.journal_path.read_bytes()[60:64], "big") > 1
         return
 
-    assert set(night.calls) <= {"folder 1/image 1.png"}
+    assert set(played.calls) <= {"folder 1/image 1.png"}
     with JournalReader.read_only(world.journal_path) as reader:
         list(reader.failures())
-        list(reader.evolved())
+        list(reader.prompt_chains())
         reader.runs()
-        reader.spending()
+        reader.usage_totals()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.37, 0.62, 0.9, 0.99, 0.9999])
@@ -152,7 +152,7 @@ def test_a_cut_file_never_costs_a_call(world: World, share: float) -> None:
     data = world.journal_path.read_bytes()
     world.journal_path.write_bytes(data[: int(len(data) * share)])
 
-    assert set(world.night().calls) <= {"folder 1/image 1.png"}
+    assert set(world.play_run().calls) <= {"folder 1/image 1.png"}
 
 
 @pytest.mark.parametrize("position", [*range(16, 24), 28, 40, 44, 47, 52, 56, 59, 60, 62, 68, 100, 103, 105])
@@ -161,12 +161,12 @@ def test_a_flipped_bit_in_the_header_never_costs_a_call(world: World, position: 
     _flip(world.journal_path, [position], random.Random(3))
 
     try:
-        night = world.night()
+        played = world.play_run()
     except UsageError:
         assert position in range(60, 64)
         return
 
-    assert set(night.calls) <= {"folder 1/image 1.png"}
+    assert set(played.calls) <= {"folder 1/image 1.png"}
 
 
 @pytest.mark.parametrize("column", ["key", "sha256", "fingerprint", "artefacts", "size", "standing"])
@@ -180,7 +180,7 @@ def test_a_wrong_value_in_an_answer_is_noticed(world: World, column: str) -> Non
     with world.open(run_info(5)) as journal:
         assert journal.was_rebuilt
 
-    assert world.night().calls == ["folder 1/image 1.png"]
+    assert world.play_run().calls == ["folder 1/image 1.png"]
 
 
 def test_a_newer_journal_is_left_alone(world: World) -> None:
@@ -203,7 +203,7 @@ def test_a_deleted_journal_is_rebuilt_from_the_ledger(world: World) -> None:
     """Without any file at all the ledger proves what the tree holds."""
     world.journal_path.unlink()
 
-    assert world.night().calls == ["folder 1/image 1.png"]
+    assert world.play_run().calls == ["folder 1/image 1.png"]
 
 
 def test_a_side_file_without_its_main_file_is_put_aside(world: World) -> None:
@@ -228,7 +228,7 @@ def test_a_path_that_cannot_be_a_journal_is_a_storage_error(tmp_path: Path, obst
         path.parent.write_text("in the way")
 
     with pytest.raises(StorageError, match=r"journal\.db cannot be opened"):
-        Journal.open(path, run=run_info(), stands=lambda _: True, utcnow=lambda: START)
+        Journal.open(path, run=run_info(), is_present=lambda _: True, utcnow=lambda: START)
 
 
 @pytest.mark.parametrize("damage", [_empty, _cut_in_half, _garbage])

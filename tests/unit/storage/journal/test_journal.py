@@ -15,7 +15,7 @@ import pytest
 
 from errors import ErrorKind, StopReason, StorageError
 from models import Artefact, Attempt, ImageJob, Prompt, Reused, StoredAnswer, Usage
-from storage.journal import Journal, OutcomeCounts, Selection, Spending
+from storage.journal import Journal, OutcomeCounts, Selection, UsageTotals
 from storage.journal.connection import prefer_wal
 from tests.support.journal_harness import (
     START,
@@ -50,7 +50,7 @@ def journal(world: World) -> Iterator[Journal]:
 
 
 def _jobs(world: World) -> list[ImageJob]:
-    return list(world.found())
+    return list(world.find_images())
 
 
 def test_a_fresh_journal_is_empty_and_needs_the_ledger(world: World) -> None:
@@ -71,7 +71,7 @@ def test_an_answer_comes_back_whole(world: World, journal: Journal) -> None:
     )
     artefacts, _ = world.store(journal, run_info(), outcome, START)
 
-    journal.record(outcome, artefacts, finished_at=START + timedelta(seconds=1.5))
+    journal.record_one(outcome, artefacts, finished_at=START + timedelta(seconds=1.5))
 
     assert journal.find_answer(sha256_of(b"a.png")) == StoredAnswer(
         key="a.png",
@@ -86,9 +86,9 @@ def test_an_answer_comes_back_whole(world: World, journal: Journal) -> None:
         response_id="r1",
         answered_at=START + timedelta(seconds=1.5),
     )
-    assert journal.replaced("a.png") == artefacts
+    assert journal.find_replaced("a.png") == artefacts
     assert journal.find_answer(sha256_of(b"other")) is None
-    assert journal.replaced("b.png") == ()
+    assert journal.find_replaced("b.png") == ()
 
 
 def test_every_call_comes_back_whole(journal: Journal) -> None:
@@ -118,10 +118,10 @@ def test_every_call_comes_back_whole(journal: Journal) -> None:
         ),
     )
 
-    journal.record(deferred(a_job("a.png"), attempts=attempts), (), finished_at=START)
+    journal.record_one(deferred(a_job("a.png"), attempts=attempts), (), finished_at=START)
 
     assert journal.attempts("a.png", run_info().run_id) == attempts
-    assert journal.spending() == Spending(calls=2, usage=Usage(input_tokens=3, output_tokens=4))
+    assert journal.usage_totals() == UsageTotals(calls=2, usage=Usage(input_tokens=3, output_tokens=4))
 
 
 def test_text_that_is_no_unicode_is_kept_readable(journal: Journal) -> None:
@@ -131,7 +131,7 @@ def test_text_that_is_no_unicode_is_kept_readable(journal: Journal) -> None:
         failed(a_job("a.png"), ErrorKind.MALFORMED), detail="got '\ud83d'", prompt=odd.prompt, attempts=(odd,)
     )
 
-    journal.record(outcome, (), finished_at=START)
+    journal.record_one(outcome, (), finished_at=START)
 
     (row,) = journal.failures()
     assert (row.detail, row.prompt.text) == ("got '\\ud83d'", "caf\\udce9")
@@ -140,23 +140,23 @@ def test_text_that_is_no_unicode_is_kept_readable(journal: Journal) -> None:
 def test_a_deferral_without_a_call_hides_nothing(world: World, journal: Journal) -> None:
     """An image that the run never got to keeps what an earlier one said about it."""
     job = _jobs(world)[0]
-    journal.record(failed(job, ErrorKind.TIMEOUT), (), finished_at=START)
+    journal.record_one(failed(job, ErrorKind.TIMEOUT), (), finished_at=START)
 
-    journal.record(deferred(job), (), finished_at=START)
+    journal.record_one(deferred(job), (), finished_at=START)
 
     assert journal.tree_counts().real == OutcomeCounts(failed={ErrorKind.TIMEOUT: 1})
 
 
 def test_a_failure_under_other_settings_leaves_the_standing_answer_known(world: World) -> None:
     """Yesterday's answer still stands and still serves yesterday's question."""
-    world.night()
+    world.play_run()
     other = run_info(5, prompt="another")
     with world.open(other) as journal:
-        artefacts = journal.replaced("a.png")
-        journal.record(failed(_jobs(world)[0], ErrorKind.BLOCKED), (), finished_at=START)
-        assert journal.replaced("a.png") == artefacts
+        artefacts = journal.find_replaced("a.png")
+        journal.record_one(failed(_jobs(world)[0], ErrorKind.BLOCKED), (), finished_at=START)
+        assert journal.find_replaced("a.png") == artefacts
 
-    assert world.night().calls == []
+    assert world.play_run().calls == []
 
 
 def test_an_answer_that_was_not_kept_is_forgotten(world: World, journal: Journal) -> None:
@@ -166,17 +166,19 @@ def test_an_answer_that_was_not_kept_is_forgotten(world: World, journal: Journal
     changed = replace(job, size_bytes=4)
     world.put("a.png", b"new!")
 
-    journal.record(world.succeeded(changed), (), finished_at=START)
+    journal.record_one(world.succeeded(changed), (), finished_at=START)
 
     assert journal.find_answer(sha256_of(b"a.png")) is None
 
 
 def test_dry_answers_give_way_to_real_ones(world: World) -> None:
     """The files of a dry answer are to be replaced, and afterwards only the real answer is known."""
-    world.night(dry_run=True)
+    world.play_run(dry_run=True)
     with world.open(run_info(5)) as journal:
         job = _jobs(world)[0]
-        assert [artefact.path for artefact in journal.replaced("a.png")] == ["successful/a.png_result.txt"]
+        assert [artefact.path for artefact in journal.find_replaced("a.png")] == [
+            "successful/a.png_result.txt"
+        ]
         assert journal.find_answer(sha256_of(b"a.png")) is None
 
         world.finish(journal, run_info(5), world.succeeded(job))
@@ -193,56 +195,58 @@ def test_a_reused_answer_counts_as_an_answer_without_a_call(world: World, journa
     assert answer
     copied = (replace(answer.artefacts[0], path="successful/b.png_result.txt"),)
 
-    journal.record(Reused(job=second, answer=answer), copied, finished_at=START)
+    journal.record_one(Reused(job=second, answer=answer), copied, finished_at=START)
     journal.record_copy(third, answer, copied)
 
     assert journal.tree_counts().real.succeeded == 3
-    assert journal.spending().calls == 1
-    assert journal.replaced("b.png") == copied
+    assert journal.usage_totals().calls == 1
+    assert journal.find_replaced("b.png") == copied
 
 
 def test_adopting_is_idempotent_and_needs_proof(world: World) -> None:
     """The ledger is read line by line: known answers cost no look at the tree, unproven ones are left."""
-    world.night()
+    world.play_run()
     missing = replace(
         world.ledger[0], key="gone.png", artefacts=(Artefact(path="x", size_bytes=1, sha256=""),)
     )
     nothing = replace(world.ledger[0], key="nothing.png", artefacts=())
     asked: list[str] = []
 
-    def proves(artefact: Artefact) -> bool:
+    def check_hash(artefact: Artefact) -> bool:
         asked.append(artefact.path)
-        return world.proves(artefact)
+        return world.has_expected_hash(artefact)
 
     with world.open(run_info(5)) as journal:
-        assert journal.adopt([*world.ledger, missing, nothing], proves) == 0
+        assert journal.import_ledger([*world.ledger, missing, nothing], check_hash) == 0
 
     assert asked == ["x"]
 
 
 def test_an_old_ledger_line_does_not_undo_a_later_failure(world: World) -> None:
     """Rebuilt knowledge of an answer to another question leaves a known failure known."""
-    world.night()
+    world.play_run()
     world.journal_path.unlink()
     today = run_info(5, prompt="another")
-    with Journal.open(world.journal_path, run=today, stands=world.stands, utcnow=lambda: START) as journal:
+    with Journal.open(
+        world.journal_path, run=today, is_present=world.is_present, utcnow=lambda: START
+    ) as journal:
         for job in _jobs(world):
             outcome = failed(job, ErrorKind.BLOCKED, data=job.path.read_bytes())
-            journal.record(outcome, (), finished_at=START + timedelta(days=5))
+            journal.record_one(outcome, (), finished_at=START + timedelta(days=5))
 
-        assert journal.adopt(world.ledger, world.proves) == 3
-        plan = journal.plan(world.found(), selection=Selection(), hash_file=lambda _: "")
+        assert journal.import_ledger(world.ledger, world.has_expected_hash) == 3
+        plan = journal.plan(world.find_images(), selection=Selection(), hash_file=lambda _: "")
 
     assert plan.known_failures == {ErrorKind.BLOCKED: 3}
 
 
 def test_the_later_of_two_proven_ledger_lines_counts(world: World) -> None:
     """Changed bytes may have the very same answer text: the line written last says whose it is."""
-    world.night()
+    world.play_run()
     later = replace(world.ledger[0], sha256="f" * 64, size_bytes=7)
 
     with world.open(run_info(5)) as journal:
-        assert journal.adopt([*world.ledger, later], world.proves) == 1
+        assert journal.import_ledger([*world.ledger, later], world.has_expected_hash) == 1
 
         assert journal.find_answer("f" * 64) == later
         assert journal.find_answer(world.ledger[0].sha256) is None
@@ -264,13 +268,13 @@ def test_where_wal_is_refused_the_journal_works_with_a_notice(tmp_path: Path) ->
 def test_the_journal_survives_a_power_cut_by_its_settings(tmp_path: Path) -> None:
     """WAL, whose commits are on the disk when they return, not those between a run's begin and its end."""
     with World(tmp_path).open(run_info()) as journal:
-        levels = journal._rows("PRAGMA synchronous")
+        levels = journal._fetch_all("PRAGMA synchronous")
         journal.begin_run()
-        levels += journal._rows("PRAGMA synchronous")
+        levels += journal._fetch_all("PRAGMA synchronous")
         journal.end_run(exit_code=0, ended_at=START)
-        levels += journal._rows("PRAGMA synchronous")
+        levels += journal._fetch_all("PRAGMA synchronous")
 
-        assert journal._rows("PRAGMA journal_mode") == [("wal",)]
+        assert journal._fetch_all("PRAGMA journal_mode") == [("wal",)]
         assert levels == [(2,), (1,), (2,)]
 
 
@@ -287,7 +291,7 @@ def test_threads_record_while_the_jobs_are_handed_out(tmp_path: Path) -> None:
         threads.add(threading.get_ident())
         sha256 = sha256_of(job.key.encode())
         answered = replace(outcome, job=job, content=replace(outcome.content, sha256=sha256))
-        shared.record(answered, (), finished_at=START)
+        shared.record_one(answered, (), finished_at=START)
         shared.find_answer(sha256)
         return job.key
 
@@ -338,7 +342,7 @@ def test_a_writer_waits_for_a_reader_that_locks(world: World, journal: Journal) 
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM images").fetchone()
 
-    journal.record(failed(_jobs(world)[0], ErrorKind.EMPTY), (), finished_at=START)
+    journal.record_one(failed(_jobs(world)[0], ErrorKind.EMPTY), (), finished_at=START)
     other.close()
 
     assert journal.tree_counts().real.failed == {ErrorKind.EMPTY: 1}

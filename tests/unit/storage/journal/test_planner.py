@@ -15,7 +15,7 @@ def world(tmp_path: Path) -> World:
     world = World(tmp_path)
     for name in ("b.png", "d.png", "sub/b.png", "sub/e.png"):
         world.put(name, f"bytes of {name}".encode())
-    assert len(world.night().calls) == 4
+    assert len(world.play_run().calls) == 4
     return world
 
 
@@ -25,10 +25,10 @@ def _hash(path: Path) -> str:
 
 def test_nothing_new_costs_nothing(world: World) -> None:
     """A second night over the same images makes no call and reads no image."""
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.copied, night.hashed) == ([], [], [])
-    assert (night.plan.found, night.plan.answered, night.plan.todo) == (4, 4, 0)
+    assert (played.calls, played.copied, played.hashed) == ([], [], [])
+    assert (played.plan.found, played.plan.answered, played.plan.todo) == (4, 4, 0)
 
 
 @pytest.mark.parametrize("name", ["a.png", "c.png", "sub/c.png", "z.png"])
@@ -36,10 +36,10 @@ def test_one_more_image_anywhere_is_one_more_call(world: World, name: str) -> No
     """Wherever the new image sorts, it alone is asked about."""
     world.put(name, b"something new")
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.hashed) == ([name], [])
-    assert (night.plan.todo, night.plan.new, night.plan.answered) == (1, 1, 4)
+    assert (played.calls, played.hashed) == ([name], [])
+    assert (played.plan.todo, played.plan.new, played.plan.answered) == (1, 1, 4)
 
 
 @pytest.mark.parametrize("data", [b"bytes of X.png", b"of another size"], ids=["same-size", "other-size"])
@@ -48,14 +48,14 @@ def test_changed_bytes_under_the_same_name_are_one_call(world: World, data: byte
     earlier = world.result_of("b.png")
     world.put("b.png", data, mtime_s=1_700_000_001)
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.hashed) == (["b.png"], ["b.png"] if len(data) == 14 else [])
-    assert (night.plan.changed, night.plan.answered) == (1, 3)
-    kept = next((world.output / "metadata/history").rglob("b.png_result.txt"))
-    assert kept.read_text() == earlier
+    assert (played.calls, played.hashed) == (["b.png"], ["b.png"] if len(data) == 14 else [])
+    assert (played.plan.changed, played.plan.answered) == (1, 3)
+    moved = next((world.output / "metadata/history").rglob("b.png_result.txt"))
+    assert moved.read_text() == earlier
     assert world.result_of("b.png") != earlier
-    assert world.night().calls == []
+    assert world.play_run().calls == []
 
 
 @pytest.mark.parametrize("target", ["new.png", "sub/deeper/b.png"])
@@ -65,21 +65,21 @@ def test_a_renamed_or_moved_image_costs_nothing(world: World, target: str) -> No
     (world.images / target).parent.mkdir(exist_ok=True)
     (world.images / "b.png").rename(world.images / target)
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.copied) == ([], [target])
-    assert (night.plan.copyable, night.plan.todo) == (1, 0)
+    assert (played.calls, played.copied) == ([], [target])
+    assert (played.plan.copyable, played.plan.todo) == (1, 0)
     assert world.result_of(target) == earlier
-    assert world.night().plan.answered == 4
+    assert world.play_run().plan.answered == 4
 
 
 def test_a_copy_costs_nothing(world: World) -> None:
     """The same bytes under a second name get their answer put in place, however new the file is."""
     world.put("copy.png", b"bytes of b.png", mtime_s=1_800_000_000)
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.copied, night.hashed) == ([], ["copy.png"], ["copy.png"])
+    assert (played.calls, played.copied, played.hashed) == ([], ["copy.png"], ["copy.png"])
     assert world.result_of("copy.png") == world.result_of("b.png")
 
 
@@ -89,9 +89,9 @@ def test_copies_within_one_night_are_one_call(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         world.put(name, b"the same bytes")
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.copied) == (["a.png"], ["b.png", "c.png"])
+    assert (played.calls, played.copied) == (["a.png"], ["b.png", "c.png"])
 
 
 def test_a_shifted_series_costs_nothing(tmp_path: Path) -> None:
@@ -99,17 +99,17 @@ def test_a_shifted_series_costs_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     for number in range(6):
         world.put(f"{number}.png", f"bytes {number}".encode())
-    world.night()
+    world.play_run()
     answers = [world.result_of(f"{number}.png") for number in range(6)]
     for number in range(6):
         world.put(f"{number + 1}.png", f"bytes {number}".encode(), mtime_s=1_700_000_009)
     (world.images / "0.png").unlink()
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.plan.copyable) == ([], 6)
+    assert (played.calls, played.plan.copyable) == ([], 6)
     assert [world.result_of(f"{number + 1}.png") for number in range(6)] == answers
-    assert world.night().plan.answered == 6
+    assert world.play_run().plan.answered == 6
 
 
 def test_two_images_that_swap_names_cost_nothing(tmp_path: Path) -> None:
@@ -117,14 +117,14 @@ def test_two_images_that_swap_names_cost_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.put("a.png", b"one")
     world.put("b.png", b"two")
-    world.night()
+    world.play_run()
     answers = world.result_of("a.png"), world.result_of("b.png")
     world.put("a.png", b"two", mtime_s=1_700_000_009)
     world.put("b.png", b"one", mtime_s=1_700_000_009)
 
-    night = world.night()
+    played = world.play_run()
 
-    assert night.calls == []
+    assert played.calls == []
     assert (world.result_of("b.png"), world.result_of("a.png")) == answers
 
 
@@ -133,7 +133,7 @@ def test_touch_costs_nothing_and_is_hashed_once(world: World) -> None:
     for path in world.images.rglob("*.png"):
         os.utime(path, (1_800_000_000, 1_800_000_000))
 
-    touched, after = world.night(), world.night()
+    touched, after = world.play_run(), world.play_run()
 
     assert (touched.calls, len(touched.hashed)) == ([], 4)
     assert (after.calls, after.hashed) == ([], [])
@@ -143,22 +143,22 @@ def test_changed_settings_ask_again_and_keep_the_earlier_answers(world: World) -
     """Another prompt is another question: all images are asked about, no earlier answer is overwritten."""
     earlier = world.result_of("sub/b.png")
 
-    night = world.night(prompt="another")
+    played = world.play_run(prompt="another")
 
-    assert len(night.calls) == 4
-    assert night.plan.reasons == {TodoReason.SETTINGS: 4}
-    kept = next((world.output / "metadata/history").rglob("sub/b.png_result.txt"))
-    assert kept.read_text() == earlier
+    assert len(played.calls) == 4
+    assert played.plan.reasons == {TodoReason.SETTINGS: 4}
+    moved = next((world.output / "metadata/history").rglob("sub/b.png_result.txt"))
+    assert moved.read_text() == earlier
 
 
 def test_going_back_to_earlier_settings_costs_nothing(world: World) -> None:
     """The answers kept in the history serve again when the prompt is the earlier one again."""
     earlier = world.result_of("d.png")
-    world.night(prompt="another")
+    world.play_run(prompt="another")
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.plan.copyable) == ([], 4)
+    assert (played.calls, played.plan.copyable) == ([], 4)
     assert world.result_of("d.png") == earlier
 
 
@@ -171,28 +171,28 @@ def test_an_answer_that_no_longer_stands_is_asked_for_again(world: World, damage
     else:
         result.write_bytes(result.read_bytes()[:-1])
 
-    night = world.night()
+    played = world.play_run()
 
-    assert night.calls == ["d.png"]
-    assert night.plan.reasons == {TodoReason.LOST: 1}
+    assert played.calls == ["d.png"]
+    assert played.plan.reasons == {TodoReason.LOST: 1}
 
 
 def test_a_lost_answer_is_copied_where_the_same_bytes_are_answered(world: World) -> None:
     """A deleted result whose bytes are answered under another name costs no call."""
     world.put("twin.png", b"bytes of d.png")
-    world.night()
+    world.play_run()
     (world.output / "successful/d.png_result.txt").unlink()
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.copied) == ([], ["d.png"])
+    assert (played.calls, played.copied) == ([], ["d.png"])
 
 
 def test_a_copy_whose_source_vanished_is_asked_about_after_all(world: World) -> None:
     """Between the plan and the copying the tree may change; the image is then simply to do."""
     world.put("twin.png", b"bytes of d.png")
     with world.open(run_info(9)) as journal:
-        assert journal.plan(world.found(), selection=Selection(), hash_file=_hash).copyable == 1
+        assert journal.plan(world.find_images(), selection=Selection(), hash_file=_hash).copyable == 1
         (world.output / "successful/d.png_result.txt").unlink()
 
         assert list(journal.copies()) == []
@@ -207,7 +207,7 @@ def test_an_image_that_cannot_be_hashed_is_left_to_the_run(world: World) -> None
 
     world.put("b.png", b"bytes of X.png", mtime_s=1_800_000_000)
     with world.open(run_info(9)) as journal:
-        plan = journal.plan(world.found(), selection=Selection(), hash_file=hash_file)
+        plan = journal.plan(world.find_images(), selection=Selection(), hash_file=hash_file)
 
         assert plan.todo == 1
         assert [job.key for job in journal.jobs()] == ["b.png"]
@@ -221,7 +221,7 @@ def test_jobs_keep_names_that_are_not_utf8(tmp_path: Path) -> None:
     with world.open(run_info()) as journal:
         journal.plan([odd], selection=Selection(), hash_file=lambda _: "")
         (job,) = journal.jobs()
-        journal.record(deferred(odd), (), finished_at=START)
+        journal.record_one(deferred(odd), (), finished_at=START)
 
     assert job.path == path
     assert os.fsencode(job.path) == b"/images/caf\xe9\xff.png"
@@ -232,6 +232,6 @@ def test_a_new_plan_replaces_the_old_one(world: World) -> None:
     world.put("new.png", b"new")
     with world.open(run_info(9)) as journal:
         for _ in range(2):
-            journal.plan(world.found(), selection=Selection(), hash_file=lambda _: "")
+            journal.plan(world.find_images(), selection=Selection(), hash_file=lambda _: "")
 
         assert [job.key for job in journal.jobs()] == ["new.png"]

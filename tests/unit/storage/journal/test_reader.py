@@ -40,19 +40,19 @@ def journal(world: World) -> Iterator[Journal]:
 
 
 def _jobs(world: World) -> list[ImageJob]:
-    return list(world.found())
+    return list(world.find_images())
 
 
 def test_images_are_counted_once_by_their_latest_outcome(world: World, journal: Journal) -> None:
     """A failure that is answered later is no failure any more, and dry outcomes are counted apart."""
     jobs = _jobs(world)
-    journal.record(failed(jobs[0], ErrorKind.TIMEOUT), (), finished_at=START)
-    journal.record(failed(jobs[1], ErrorKind.TIMEOUT), (), finished_at=START)
+    journal.record_one(failed(jobs[0], ErrorKind.TIMEOUT), (), finished_at=START)
+    journal.record_one(failed(jobs[1], ErrorKind.TIMEOUT), (), finished_at=START)
     world.finish(journal, run_info(), world.succeeded(jobs[0]))
-    journal.record(deferred(jobs[2]), (), finished_at=START)
+    journal.record_one(deferred(jobs[2]), (), finished_at=START)
     with world.open(run_info(2, dry_run=True)) as dry:
-        dry.record(world.succeeded(a_job("dry.png", path=jobs[0].path)), (), finished_at=START)
-        dry.record(failed(jobs[0], ErrorKind.EMPTY), (), finished_at=START)
+        dry.record_one(world.succeeded(a_job("dry.png", path=jobs[0].path)), (), finished_at=START)
+        dry.record_one(failed(jobs[0], ErrorKind.EMPTY), (), finished_at=START)
 
     counts = journal.tree_counts()
 
@@ -67,7 +67,7 @@ def test_failures_are_listed_by_class_and_grouped(journal: Journal) -> None:
     for number in range(1200):
         kind = ErrorKind.BLOCKED if number % 3 else ErrorKind.EMPTY
         journal._connection.execute("PRAGMA synchronous = OFF")
-        journal.record(failed(a_job(f"{number:04}.png"), kind), (log,), finished_at=START)
+        journal.record_one(failed(a_job(f"{number:04}.png"), kind), (log,), finished_at=START)
 
     empty = [row.key for row in journal.failures(ErrorKind.EMPTY)]
     blocked, *others = journal.failure_groups(examples=2)
@@ -92,11 +92,11 @@ def test_only_images_asked_in_several_wordings_have_a_chain(world: World, journa
     rescued = (first, an_attempt(2, prompt=SOFTER))
     in_vain = (first, an_attempt(2, prompt=SOFTER, kind=ErrorKind.BLOCKED))
     again = (first, an_attempt(2, kind=ErrorKind.BLOCKED))
-    journal.record(replace(world.succeeded(jobs[0]), attempts=rescued), (), finished_at=START)
-    journal.record(replace(failed(jobs[1], ErrorKind.BLOCKED), attempts=in_vain), (), finished_at=START)
-    journal.record(replace(failed(jobs[2], ErrorKind.BLOCKED), attempts=again), (), finished_at=START)
+    journal.record_one(replace(world.succeeded(jobs[0]), attempts=rescued), (), finished_at=START)
+    journal.record_one(replace(failed(jobs[1], ErrorKind.BLOCKED), attempts=in_vain), (), finished_at=START)
+    journal.record_one(replace(failed(jobs[2], ErrorKind.BLOCKED), attempts=again), (), finished_at=START)
 
-    one, two = journal.evolved()
+    one, two = journal.prompt_chains()
 
     assert (one.key, one.succeeded, one.kind, one.attempts) == ("a.png", True, None, rescued)
     assert (two.key, two.succeeded, two.kind, two.attempts) == ("b.png", False, ErrorKind.BLOCKED, in_vain)
@@ -104,21 +104,21 @@ def test_only_images_asked_in_several_wordings_have_a_chain(world: World, journa
 
 def test_runs_come_back_whole_the_latest_first(world: World) -> None:
     """A run is remembered with its settings, its plan and its end."""
-    world.night()
+    world.play_run()
     world.put("d.png", b"d")
-    world.night(prompt="another")
+    world.play_run(prompt="another")
 
     with JournalReader.read_only(world.journal_path) as reader:
         latest, first = reader.runs()
 
     assert latest.info == run_info(2, prompt="another")
     assert (latest.found, latest.todo, latest.exit_code, latest.ended_at) == (4, 4, 0, START)
-    assert (first.found, first.todo, first.was_cut) == (3, 3, False)
+    assert (first.found, first.todo, first.was_killed) == (3, 3, False)
 
 
 def test_a_reader_sees_a_run_that_goes_on(world: World, journal: Journal) -> None:
     """``--status`` reads beside the writing run, and cannot write."""
-    journal.plan(world.found(), selection=Selection(), hash_file=lambda _: "")
+    journal.plan(world.find_images(), selection=Selection(), hash_file=lambda _: "")
     with JournalReader.read_only(world.journal_path) as reader:
         assert reader.tree_counts().real.succeeded == 0
 
@@ -126,14 +126,14 @@ def test_a_reader_sees_a_run_that_goes_on(world: World, journal: Journal) -> Non
 
         run = reader.runs()[0]
         assert reader.tree_counts(run_id=run.info.run_id).real.succeeded == 1
-        assert (run.todo, run.ended_at, run.was_cut) == (3, None, False)
+        assert (run.todo, run.ended_at, run.was_killed) == (3, None, False)
         with pytest.raises(StorageError):
-            reader._rows("DELETE FROM runs")
+            reader._fetch_all("DELETE FROM runs")
 
 
 def test_a_reader_leaves_no_file_of_its_own_behind(world: World) -> None:
     """Reading a journal at rest needs the main file alone, as from a read-only copy."""
-    world.night()
+    world.play_run()
 
     with JournalReader.read_only(world.journal_path) as reader:
         assert reader.tree_counts().real.succeeded == 3

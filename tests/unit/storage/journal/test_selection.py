@@ -15,7 +15,7 @@ def world(tmp_path: Path) -> World:
     world = World(tmp_path)
     for name in ("b.png", "d.png", "sub/b.png", "sub/e.png"):
         world.put(name, f"bytes of {name}".encode())
-    assert len(world.night().calls) == 4
+    assert len(world.play_run().calls) == 4
     return world
 
 
@@ -25,7 +25,7 @@ def _hash(path: Path) -> str:
 
 def test_an_answer_in_its_place_is_preferred_to_one_in_the_history(world: World) -> None:
     """After a forced night the history holds an answer to the same question; the new one serves."""
-    world.night(selection=Selection(force=True))
+    world.play_run(selection=Selection(force=True))
 
     with world.open(run_info(9)) as journal:
         answer = journal.find_answer(sha256_of(b"bytes of b.png"))
@@ -38,11 +38,11 @@ def test_force_asks_about_everything_again(world: World) -> None:
     """``force`` takes no earlier answer for any image, but still asks only once about the same bytes."""
     world.put("twin.png", b"bytes of b.png")
 
-    night = world.night(selection=Selection(force=True))
+    played = world.play_run(selection=Selection(force=True))
 
-    assert night.calls == ["b.png", "d.png", "sub/b.png", "sub/e.png"]
-    assert night.plan.reasons == {TodoReason.FORCED: 5}
-    assert world.night().calls == []
+    assert played.calls == ["b.png", "d.png", "sub/b.png", "sub/e.png"]
+    assert played.plan.reasons == {TodoReason.FORCED: 5}
+    assert world.play_run().calls == []
 
 
 @pytest.mark.parametrize("kind", ErrorKind)
@@ -51,11 +51,11 @@ def test_which_failures_are_tried_again(world: World, kind: ErrorKind) -> None:
     transient = {ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT}
     transient.add(ErrorKind.FILE_UNAVAILABLE)
     world.put("bad.png", b"bad")
-    world.verdicts["bad.png"] = kind
-    world.night()
+    world.endings["bad.png"] = kind
+    world.play_run()
 
-    by_default = world.night()
-    insisting = world.night(selection=Selection(retry_failed=True))
+    by_default = world.play_run()
+    insisting = world.play_run(selection=Selection(retry_failed=True))
 
     assert by_default.calls == (["bad.png"] if kind in transient else [])
     assert by_default.plan.known_failures == ({} if kind in transient else {kind: 1})
@@ -65,38 +65,38 @@ def test_which_failures_are_tried_again(world: World, kind: ErrorKind) -> None:
 def test_a_deferred_image_is_done_the_next_night(world: World) -> None:
     """``Deferred`` is no verdict: the image is simply still to do."""
     world.put("late.png", b"late")
-    world.verdicts["late.png"] = "deferred"
-    world.night()
-    del world.verdicts["late.png"]
+    world.endings["late.png"] = "deferred"
+    world.play_run()
+    del world.endings["late.png"]
 
-    night = world.night()
+    played = world.play_run()
 
-    assert night.calls == ["late.png"]
-    assert night.plan.reasons == {TodoReason.AGAIN: 1}
+    assert played.calls == ["late.png"]
+    assert played.plan.reasons == {TodoReason.AGAIN: 1}
 
 
 @pytest.mark.parametrize("how", ["bytes", "settings"])
 def test_a_known_failure_is_tried_again_when_something_changed(world: World, how: str) -> None:
     """A permanent failure belongs to its bytes and its settings; other ones are another question."""
     world.put("bad.png", b"bad")
-    world.verdicts["bad.png"] = ErrorKind.INVALID_REQUEST
-    world.night()
+    world.endings["bad.png"] = ErrorKind.INVALID_REQUEST
+    world.play_run()
     if how == "bytes":
         world.put("bad.png", b"mended", mtime_s=1_800_000_000)
 
-    night = world.night(prompt="another" if how == "settings" else "describe")
+    played = world.play_run(prompt="another" if how == "settings" else "describe")
 
-    assert "bad.png" in night.calls
+    assert "bad.png" in played.calls
 
 
 def test_a_touched_known_failure_is_still_known(world: World) -> None:
     """A new time on the bytes that failed is hashed once and asked about never."""
     world.put("bad.png", b"bad")
-    world.verdicts["bad.png"] = ErrorKind.BLOCKED
-    world.night()
+    world.endings["bad.png"] = ErrorKind.BLOCKED
+    world.play_run()
     world.put("bad.png", b"bad", mtime_s=1_800_000_000)
 
-    touched, after = world.night(), world.night()
+    touched, after = world.play_run(), world.play_run()
 
     assert (touched.calls, touched.hashed) == ([], ["bad.png"])
     assert (after.calls, after.hashed) == ([], [])
@@ -110,28 +110,28 @@ def test_only_takes_the_named_classes_and_nothing_else(world: World) -> None:
         ("z.png", ErrorKind.EMPTY),
     ]:
         world.put(name, name.encode())
-        world.verdicts[name] = kind
-    world.night()
+        world.endings[name] = kind
+    world.play_run()
     world.put("new.png", b"new")
 
-    night = world.night(
+    played = world.play_run(
         prompt="milder", selection=Selection(only=frozenset({ErrorKind.BLOCKED, ErrorKind.TIMEOUT}))
     )
 
-    assert night.calls == ["x.png", "y.png"]
-    assert (night.plan.todo, night.plan.not_selected, night.plan.found) == (2, 6, 8)
+    assert played.calls == ["x.png", "y.png"]
+    assert (played.plan.todo, played.plan.not_selected, played.plan.found) == (2, 6, 8)
 
 
 def test_an_answer_that_stands_outweighs_a_later_failure(world: World) -> None:
     """When a forced try fails and the answer was left standing, the image is answered, not failed."""
-    job = next(job for job in world.found() if job.key == "b.png")
+    job = next(job for job in world.find_images() if job.key == "b.png")
     run = run_info(9)
     with world.open(run) as journal:
-        journal.record(failed(job, ErrorKind.BLOCKED, data=b"bytes of b.png"), (), finished_at=START)
+        journal.record_one(failed(job, ErrorKind.BLOCKED, data=b"bytes of b.png"), (), finished_at=START)
 
-    night = world.night()
+    played = world.play_run()
 
-    assert (night.calls, night.plan.answered) == ([], 4)
+    assert (played.calls, played.plan.answered) == ([], 4)
     with world.open(run) as journal:
         assert journal.tree_counts().real.failed == {}
 
@@ -141,8 +141,8 @@ def test_a_dry_run_never_counts_as_done(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.put("a.png", b"a")
 
-    dry, dry_again = world.night(dry_run=True), world.night(dry_run=True)
-    real, dry_after = world.night(), world.night(dry_run=True)
+    dry, dry_again = world.play_run(dry_run=True), world.play_run(dry_run=True)
+    real, dry_after = world.play_run(), world.play_run(dry_run=True)
 
     assert (dry.calls, dry_again.calls, real.calls) == (["a.png"], ["a.png"], ["a.png"])
     assert (dry_after.calls, dry_after.plan.answered) == ([], 1)
@@ -152,15 +152,15 @@ def test_a_dry_run_neither_replaces_nor_copies_real_answers(world: World) -> Non
     """Under other settings a dry run plays all images; the real answers stay what the journal knows."""
     world.put("copy.png", b"bytes of b.png")
     with world.open(run_info(7, dry_run=True)) as journal:
-        assert journal.plan(world.found(), selection=Selection(), hash_file=_hash).copyable == 1
+        assert journal.plan(world.find_images(), selection=Selection(), hash_file=_hash).copyable == 1
         assert list(journal.copies()) == []
         assert list(journal.jobs()) == []
         assert journal.find_answer(sha256_of(b"bytes of b.png")) is None
 
     with world.open(run_info(8, prompt="another", dry_run=True)) as journal:
-        job = next(world.found())
-        assert journal.replaced(job.key) == ()
-        journal.record(world.succeeded(job, "another"), (), finished_at=START)
+        job = next(world.find_images())
+        assert journal.find_replaced(job.key) == ()
+        journal.record_one(world.succeeded(job, "another"), (), finished_at=START)
         assert journal.tree_counts().dry.succeeded == 0
 
-    assert world.night().calls == []
+    assert world.play_run().calls == []

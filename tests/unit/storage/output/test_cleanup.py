@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from storage.output.cleanup import _MOST, Bystanders
+from storage.output.cleanup import _MAX_IMAGES, ExistingFiles
 from storage.output.layout import Place
-from storage.output.tree import ResultTree
+from storage.output.tree import OutputTree
 
 PLACE = Place.of("t/a.jpg")
 
 
-def _swept(root: Path) -> ResultTree:
-    tree = ResultTree(root, run_id="r", dry_run=False)
-    tree.sweep()
+def _cleaned_tree(root: Path) -> OutputTree:
+    tree = OutputTree(root, run_id="r", dry_run=False)
+    tree.remove_unfinished()
     return tree
 
 
@@ -26,9 +26,9 @@ def _write(path: Path) -> None:
 def test_pictures_of_earlier_runs_are_found_after_the_sweep(tmp_path: Path, ending: str) -> None:
     """An earlier answer's picture stands in the way of the next, as it does without a sweep."""
     _write(tmp_path / f"successful/t/a.jpg_result{ending}")
-    unswept = ResultTree(tmp_path, run_id="r", dry_run=False)
+    unswept = OutputTree(tmp_path, run_id="r", dry_run=False)
 
-    assert _swept(tmp_path).present(PLACE) == unswept.present(PLACE)
+    assert _cleaned_tree(tmp_path).find_results(PLACE) == unswept.find_results(PLACE)
 
 
 def test_reports_of_earlier_runs_go_with_the_answer(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_reports_of_earlier_runs_go_with_the_answer(tmp_path: Path) -> None:
     for name in ("a", "b"):
         _write(tmp_path / f"failed/t/{name}.jpg_error.log")
 
-    _swept(tmp_path).remove_report(PLACE)
+    _cleaned_tree(tmp_path).remove_report(PLACE)
 
     assert [path.name for path in (tmp_path / "failed/t").iterdir()] == ["b.jpg_error.log"]
 
@@ -45,13 +45,13 @@ def test_what_this_run_writes_is_found(tmp_path: Path) -> None:
     """A picture or a report that was put after the sweep is known."""
     (tmp_path / "successful").mkdir()
     (tmp_path / "failed").mkdir()
-    tree = _swept(tmp_path)
+    tree = _cleaned_tree(tmp_path)
     tree.put(PLACE.picture(1, "png"), b"picture")
     tree.put(PLACE.error_log, b"report")
 
     tree.remove_report(PLACE)
 
-    assert tree.present(PLACE) == [PLACE.picture(1, "png")]
+    assert tree.find_results(PLACE) == [PLACE.picture(1, "png")]
     assert not (tmp_path / PLACE.error_log).exists()
 
 
@@ -61,13 +61,13 @@ def test_folders_behind_links_are_looked_into(tmp_path: Path) -> None:
     (tmp_path / "successful").mkdir()
     (tmp_path / "successful/t").symlink_to(tmp_path / "elsewhere")
 
-    assert _swept(tmp_path).present(PLACE) == [PLACE.picture(1, "png")]
+    assert _cleaned_tree(tmp_path).find_results(PLACE) == [PLACE.picture(1, "png")]
 
 
 def test_names_that_a_file_system_may_spell_otherwise_are_looked_for() -> None:
     """Of two spellings of one letter only the file system knows whether they are one name."""
-    seen = Bystanders()
-    seen.begin()
+    seen = ExistingFiles()
+    seen.reset()
 
     assert not seen.may_have("successful/e")
     assert seen.may_have("successful/\u00e9")
@@ -75,19 +75,19 @@ def test_names_that_a_file_system_may_spell_otherwise_are_looked_for() -> None:
 
 def test_too_many_are_not_remembered() -> None:
     """Memory is bounded: with very many pictures each image is looked for again."""
-    seen = Bystanders()
-    seen.begin()
-    for number in range(_MOST + 1):
-        seen.note(f"successful/{number}_result.png")
+    seen = ExistingFiles()
+    seen.reset()
+    for number in range(_MAX_IMAGES + 1):
+        seen.add(f"successful/{number}_result.png")
 
     assert seen.may_have("successful/a")
 
 
 def test_texts_are_not_remembered() -> None:
     """A million answers in words take no memory."""
-    seen = Bystanders()
-    seen.begin()
-    for number in range(2 * _MOST):
-        seen.note(f"successful/{number}_result.txt")
+    seen = ExistingFiles()
+    seen.reset()
+    for number in range(2 * _MAX_IMAGES):
+        seen.add(f"successful/{number}_result.txt")
 
     assert not seen.may_have("successful/1")

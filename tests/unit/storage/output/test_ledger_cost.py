@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from archiver import Archiver
 from errors import ApiFailure
-from gemini.response_parser import read_answer
+from gemini.response_parser import parse_response
 from models import Usage
 from tests.support.outcomes import run_info, succeeded
 from tests.support.reports import schema
@@ -27,11 +27,11 @@ def test_a_line_of_the_ledger_tells_its_cost(tmp_path: Path) -> None:
     document = json.loads(line)
     Draft202012Validator(schema("results")).validate(document)
     assert document["cost_usd"] == 0.033612
-    (answer,) = store.ledger()
+    (answer,) = store.read_ledger()
     assert (answer.usage, answer.cost_usd) == (usage, None)
     del document["usage"]["image_output_tokens"], document["cost_usd"]
     (tmp_path / "metadata/results.jsonl").write_text(json.dumps(document))
-    (answer,) = store.ledger()
+    (answer,) = store.read_ledger()
     assert answer.usage.image_output_tokens == 0
 
 
@@ -41,5 +41,5 @@ def test_a_failed_call_tells_what_its_pictures_took() -> None:
     candidate = {"content": {"parts": [picture]}, "finishReason": "IMAGE_OTHER"}
     body = {"candidates": [candidate], "usageMetadata": {"candidatesTokenCount": 1120}}
     with pytest.raises(ApiFailure) as caught:
-        read_answer(body, wants_images=True)
+        parse_response(body, wants_images=True)
     assert caught.value.image_output_tokens == 1120
