@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test bench bench-peers bench-optimizer bench-pacing bench-plan check lint type format clean
+.PHONY: help run test crash-test bench bench-peers bench-optimizer bench-pacing bench-plan check lint type format picture house clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -73,6 +73,12 @@ type: $(VENV)/.dev ## check types
 format: $(VENV)/.dev ## put the code into its format
 	@$(IN_VENV) -m ruff check --fix .
 	@$(IN_VENV) -m ruff format .
+
+picture: $(VENV)/.dev ## draw docs/img/dependency-rule.svg from the table of the dependency rule
+	@$(IN_VENV) -m tests.project.dependency_picture
+
+house: $(VENV)/.dev ## count lines, modules, functions, openings and words of private dialect
+	@$(IN_VENV) -m tests.project.house
 
 clean: ## remove .venv and caches, never results
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

@@ -1,7 +1,6 @@
 """The tree, the dependency rule, and the rules of form, held against the code.
 
-The tables below are the design: see docs/adr/0001. A new file, folder or library fails here until its place
-is decided.
+A new file, folder or library fails here until its place is decided in ``tree_rules``: see docs/adr/0001.
 """
 
 import ast
@@ -9,194 +8,23 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.project.source import cycle, functions, imports, modules, own_imports, packages, tree
+from tests.project.tree_rules import (
+    MAX_FILE_LINES,
+    MAX_FUNCTION_LINES,
+    ONLY_IN,
+    PURPOSE,
+    ROOT_FILES,
+    SAME_NAME,
+    TABLE,
+    allowed,
+    place,
+)
 from tests.support.paths import ROOT
-
-NOT_THE_PROGRAM = {"tests", "examples", "bench", "docs", "build", "output"}
-MAX_FILE_LINES = 350
-MAX_FUNCTION_LINES = 40
-
-
-ROOT_FILES = {
-    "main.py",
-    "config.py",
-    "processor.py",
-    "retry_handler.py",
-    "prompt_optimizer.py",
-    "archiver.py",
-    "errors.py",
-    "models.py",
-    "__main__.py",
-}
-
-EVERYTHING = "everything"
-
-# Which names at the root may be imported by which: the dependency rule of docs/adr/0001. A package stands
-# for all of its modules. "everything" is all that stands above the row.
-TABLE = {
-    "errors": "",
-    "utils": "",
-    "models": "errors",
-    "settings": "errors utils",
-    "retry_handler": "errors",
-    "rate_limit": "errors",
-    "costs": "errors models",
-    "prompts": "errors models",
-    "gemini": "errors models utils",
-    "processing": "errors models utils",
-    "prompt_optimizer": "prompts errors models",
-    "processor": "processing retry_handler errors models utils",
-    "reports": "costs prompts rate_limit settings errors models utils",
-    "storage": "prompts reports errors models utils",
-    "archiver": "storage errors models utils",
-    "config": "settings prompts errors",
-    "app": EVERYTHING,
-    "main": "app config processing errors utils",
-    "__main__": "main",
-}
-
-# What each package is for: where a new file belongs.
-PURPOSE = {
-    "app": "one run from plan to report; the only place that knows every part",
-    "processing": "what happens to one image",
-    "prompts": "decisions about prompts",
-    "rate_limit": "when the next request may start",
-    "costs": "budgets, prices, token estimates",
-    "gemini": "all that knows Google's API",
-    "storage": "everything on disk that a later run needs",
-    "reports": "texts and documents; no input or output",
-    "settings": "options, their sources, the argument parser",
-    "utils": "helpers that know no word of this domain",
-}
-
-# Where each foreign library, and each part of the standard library that reaches the world, may be named.
-ONLY_IN = {
-    "google": {"gemini"},
-    "aiohttp": {"gemini"},
-    "certifi": {"gemini.transport"},
-    "yarl": {"gemini.transport"},
-    "tenacity": {"retry_handler"},
-    "pydantic_settings": {"settings.sources"},
-    "pydantic": {"settings.sources", "config"},
-    "dotenv": {"settings.sources"},
-    "PIL": {"utils.image_validator", "utils.image_conversion"},
-    "pillow_heif": {"utils.image_validator", "utils.image_conversion"},
-    "tqdm": {"utils.progress"},
-    "sqlite3": {"storage.journal", "rate_limit.shared"},
-    "platformdirs": {"rate_limit.shared.scope"},
-    "genai_prices": {"costs.pricing"},
-    "argparse": {"settings.argument_parser"},
-    "signal": {"main"},
-    "urllib.request": {"utils.healthcheck"},
-    "http.client": {"utils.healthcheck"},
-    "subprocess": set[str](),
-    "socket": {"utils.lock"},
-    "filelock": {"utils.lock"},
-    "fcntl": {"utils.lock"},
-}
-
-# Modules of one name in two packages, and why that is right.
-SAME_NAME = {"journal": "the package, and in it the module of the class Journal, by which all use it"}
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One name that a module imports, wherever in the file it does so."""
-
-    name: str
-    line: int
-    at_import: bool
-    """True when it happens as soon as the module is imported."""
-
-
-@cache
-def modules() -> Mapping[str, Path]:
-    """Return the files of the program by their dotted names; a package goes by its own name."""
-    files = [*ROOT.glob("*.py"), *(path for package in packages() for path in package.rglob("*.py"))]
-    dotted = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
-    return {name.removesuffix(".__init__"): path for name, path in sorted(dotted.items())}
-
-
-def packages() -> list[Path]:
-    """Return the folders that hold parts of the program."""
-    return [init.parent for init in ROOT.glob("*/__init__.py") if init.parent.name not in NOT_THE_PROGRAM]
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    """Return the syntax tree of a file."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def imports(path: Path) -> tuple[Import, ...]:
-    """Return all imports of a file, those inside functions and for type checkers too."""
-    late = {id(node) for part in ast.walk(tree(path)) if _is_late(part) for node in ast.walk(part)}
-    return tuple(
-        Import(name, node.lineno, id(node) not in late)
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in _names(node)
-    )
-
-
-def _is_late(node: ast.AST) -> bool:
-    if isinstance(node, ast.If):
-        return ast.unparse(node.test) == "TYPE_CHECKING"
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-
-
-def _names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-        return
-    for alias in node.names:
-        whole = f"{node.module}.{alias.name}"
-        yield whole if whole in modules() or whole in ONLY_IN else str(node.module)
-
-
-def place(module: str) -> str:
-    """Return under which name of the root a module stands in the table."""
-    return module.split(".", maxsplit=1)[0]
-
-
-def allowed(name: str) -> set[str]:
-    """Return which names of the root may be imported by one of them."""
-    words = TABLE[name]
-    return {*TABLE} - {"main", "__main__", name} if words == EVERYTHING else set(words.split())
-
-
-def own_imports(module: str) -> set[str]:
-    """Return the modules of the program that ``module`` imports."""
-    return {one.name for one in imports(modules()[module]) if one.name in modules()}
-
-
-def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Return all functions of a file, however deep."""
-    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-
-
-def cycle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return a circle in ``graph``, or an empty list."""
-    finished: set[str] = set()
-
-    def walk(node: str, trail: list[str]) -> list[str]:
-        if node in trail:
-            return [*trail[trail.index(node) :], node]
-        if node in finished:
-            return []
-        found = next((one for to in sorted(graph[node]) if (one := walk(to, [*trail, node]))), [])
-        finished.add(node)
-        return found
-
-    return next((one for node in sorted(graph) if (one := walk(node, []))), [])
-
 
 each_module = pytest.mark.parametrize("module", modules())
 
