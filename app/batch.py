@@ -8,8 +8,7 @@ file knows neither flags nor the environment.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,6 +23,7 @@ from processing.stop_signal import StopSignal
 from processor import Processor
 from reports.tally import Tally
 from storage.journal import FinishedImage, Journal, Plan, Selection
+from utils.background import running
 from utils.image_discovery import FoundImage, PassedOver, discover
 from utils.micro_batching import MicroBatcher, run_to_completion
 from utils.progress import Progress
@@ -134,12 +134,13 @@ class Batch:
         """Take every image that is to do to its outcome, showing the progress."""
         self._progress.start(plan.todo + plan.copyable)
         try:
-            async with self._showing_progress(processor):
+            async with running(self._refresh_progress(processor)):
                 await processor.run(self._iterate_jobs())
                 await run_to_completion(
                     self._store_all((held, _do_nothing) for held in self._fail_fast.flush())
                 )
         finally:
+            self._show_progress(processor)
             self._progress.close()
             if processor.cancelled_count:
                 log.warning(
@@ -278,21 +279,10 @@ class Batch:
                 case _:
                     assert_never(item)
 
-    @asynccontextmanager
-    async def _showing_progress(self, processor: Processor) -> AsyncIterator[None]:
-        async def refresh() -> None:
-            while True:
-                self._show_progress(processor)
-                await asyncio.sleep(PROGRESS_INTERVAL_S)
-
-        task = asyncio.create_task(refresh())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async def _refresh_progress(self, processor: Processor) -> None:
+        while True:
             self._show_progress(processor)
+            await asyncio.sleep(PROGRESS_INTERVAL_S)
 
     def _show_progress(self, processor: Processor) -> None:
         self._retrying_count = processor.waiting_count

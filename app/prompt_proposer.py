@@ -14,8 +14,8 @@ an answer may be used (``repair``).
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -88,7 +88,7 @@ class PromptProposer:
         self._is_finished = False
 
     async def run(self) -> None:
-        """Ask for what is wanted, until nobody may ask any more."""
+        """Send a question whenever the optimizer wants one; return when no more may be sent."""
         self._optimizer.on_request = self._has_request.set
         while not self._is_finished:
             await self._has_request.wait()
@@ -221,18 +221,6 @@ class PromptProposer:
             totals.add(usage, reservation.cost)
             self._on_usage(usage, reservation.cost)
         return generation
-
-
-@asynccontextmanager
-async def proposing(proposer: PromptProposer) -> AsyncIterator[None]:
-    """Ask for words while the block runs; a question that is under way at its end is cancelled."""
-    task = asyncio.create_task(proposer.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class _NotGrantedError(Exception):

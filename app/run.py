@@ -20,7 +20,6 @@ from app import composition
 from app.checkpoint import checkpointing
 from app.deadline import Deadline, enforce
 from app.finalize import to_proposal_entries
-from app.prompt_proposer import proposing
 from archiver import Archiver
 from config import Settings
 from costs.budget import Budget
@@ -38,6 +37,7 @@ from reports.rate_limit_report import describe_limit
 from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
 from reports.tally import Tally
 from storage.journal import Journal, Plan, TodoReason
+from utils.background import running
 from utils.micro_batching import run_to_completion
 
 log = logging.getLogger(__name__)
@@ -205,7 +205,7 @@ class _Run:
                     utcnow=self.utcnow,
                 )
                 gc.freeze()
-                async with proposing(proposer) if proposer else nullcontext():
+                async with running(proposer.run()) if proposer else nullcontext():
                     await self.batch.process(processor, plan)
 
 

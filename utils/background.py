@@ -13,7 +13,7 @@ async def running(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
     """Start the work beside the block; at the block's end cancel it and wait until it is over.
 
     An exception that the work raised by itself is raised at the end of the block. A caller that is
-    cancelled meanwhile is told when the work is over, not before.
+    cancelled meanwhile stops when the work is over, not before.
     """
     task = asyncio.create_task(work)
     try:

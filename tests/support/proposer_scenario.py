@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from app.prompt_proposer import PromptProposer, ProposerOptions, proposing
+from app.prompt_proposer import PromptProposer, ProposerOptions
 from costs.budget import Budget
 from costs.optimizer_budget import OptimizerBudget
 from costs.pricing import ModelPricing
@@ -23,6 +23,7 @@ from reports.tally import Tally
 from tests.support.budgets import TODAY, load_pricing, new_budget
 from tests.support.fakes import START, MaxJitter
 from tests.support.virtual_loop import run_virtual
+from utils.background import running
 
 BASE = Prompt(text="Describe the picture")
 OPTIMIZER = "gemini-3.8-flash"
@@ -111,7 +112,7 @@ class ProposerScenario:
         """Ask while the steps last; return when the block was left, in seconds."""
 
         async def main() -> float:
-            async with proposing(self.proposer):
+            async with running(self.proposer.run()):
                 await asyncio.sleep(0)
                 for step in steps:
                     await step
