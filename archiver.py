@@ -1,6 +1,6 @@
-"""Writes outcomes, documents and the archive, so that a crash loses no paid answer.
+"""Writer of outcomes, documents and the archive; a crash loses no paid answer.
 
-At any instant a line of the ledger whose files stand with their hashes proves an answer; a line without its
+At any instant, a ledger line whose files exist with their hashes proves an answer; a line without its
 files proves nothing. ``storage.output.commit`` keeps that order. See docs/adr/0004.
 """
 
@@ -44,24 +44,24 @@ from utils.json_encoding import json_document, json_stream, to_jsonable
 
 PROGRAM = "gemini-batch-processor"
 SCHEMA_VERSION = 1
-"""Of the documents; see ``docs/schema/``."""
+"""Version of the JSON documents; see ``docs/schema/``."""
 
 _ROOT_GONE = "was removed, moved or unmounted during the run"
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
 _PACKERS = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}
 
 StoreResult = tuple[Artefact, ...] | StorageError
-"""The files of an outcome, or why they do not stand."""
+"""The files of an outcome, or the error that kept them from being written."""
 
 
 class Archiver:
-    """Writes the output tree of one run. Its methods block; threads may share it.
+    """Writer of the output tree of one run. Its methods block; threads may share it.
 
     Args:
-        output_dir: made when missing.
+        output_dir: created if missing.
         run: the present run.
         has_real_run: a dry run writes its documents and archive beside those of an earlier real run.
-        price: returns what a call costs that took these tokens at this moment; None if unknown.
+        price: returns the cost of a call in US dollars, by its tokens and its start; None if unknown.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class Archiver:
         self._price = price
         is_beside = run.dry_run and has_real_run
         self.documents = output_dir / (DRY_RUN if is_beside else METADATA)
-        """Where this run's documents go."""
+        """Folder of this run's documents."""
         self._archive = "archive.dry-run" if is_beside else "archive"
         self._tree = OutputTree(output_dir, run_id=run.run_id, dry_run=run.dry_run)
-        # The ledger of the real answers never holds a simulated one.
+        # A simulated answer must never count as a paid one, so it has a ledger of its own.
         name = f"{DRY_RUN}/{Path(LEDGER).name}" if run.dry_run else LEDGER
         self._ledger_path = output_dir / name
         self._ledger = Ledger(self._ledger_path, run_id=run.run_id, root=output_dir)
         self._identity: tuple[int, int] | None = None
 
     def check_writable(self) -> None:
-        """Make the folders and try a write in each, before anything is paid for.
+        """Check that every folder can be written to, before anything is paid for; create missing ones.
 
         Raises:
             StorageError: results could not be written.
@@ -104,7 +104,7 @@ class Archiver:
                     (folder / WRITE_TEST).unlink()
 
     def free_bytes(self) -> int:
-        """Return how much room is left for an ordinary user where the results go.
+        """Return how many bytes an ordinary user can still write to the output directory.
 
         Raises:
             StorageError: the file system does not say.
@@ -113,13 +113,13 @@ class Archiver:
             return shutil.disk_usage(self._root).free
 
     def remove_unfinished(self) -> int:
-        """Remove unfinished files that a killed run left; return how many. Only while no other run is on."""
+        """Remove the unfinished files of a killed run and return how many; no other run may be active."""
         return self._tree.remove_unfinished()
 
     def read_ledger(self) -> Iterator[StoredAnswer]:
-        """Yield every real answer that was ever received, oldest first; damaged lines are passed over.
+        """Yield every real answer that was ever received, oldest first; damaged lines are skipped.
 
-        Those that may stand in the history follow once more, with their files as they are called there.
+        Answers whose files may be in the history follow once more, with the paths they have there.
 
         Raises:
             StorageError: the ledger cannot be read.
@@ -137,12 +137,13 @@ class Archiver:
     def store(self, outcome: Outcome, *, replaced: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
         """Write an outcome's files and return them; a Deferred has none.
 
-        A dry run leaves an image that has real files alone, and returns none. A Reused is put in place
-        by ``put_copy``, and returns none where that does.
+        A dry run writes nothing for an image that has real files, and returns none. A Reused is written
+        by ``put_copy``, which may return none.
 
         Args:
             outcome: of this run.
-            replaced: the files of the image's earlier answer, which move to the history; see ``kept``.
+            replaced: the files of the image's earlier answer, which move to the history; see
+                ``find_in_history``.
 
         Raises:
             StorageError: a file could not be written; the message names it and the image.
@@ -154,10 +155,12 @@ class Archiver:
         return stored
 
     def store_all(self, outcomes: Sequence[tuple[Outcome, Sequence[Artefact]]]) -> list[StoreResult]:
-        """Do what ``store`` does for some outcomes at once: answers share their turns of the disk.
+        """Write the files of several outcomes, as ``store`` does; answers share the waits for the disk.
 
-        Each is an outcome and the files that it replaces. Returns the files of each, or why they do not
-        stand; one that cannot be written takes no other along, unless it is the ledger that fails.
+        Args:
+            outcomes: each with the files that it replaces.
+
+        Returns the files of each, or its error. An error concerns one outcome alone, unless the ledger fails.
         """
         is_here = self._is_same_root()
         prepared = [self._prepare(outcome, replaced, is_here=is_here) for outcome, replaced in outcomes]
@@ -171,9 +174,9 @@ class Archiver:
     def put_copy(
         self, job: ImageJob, answer: StoredAnswer, *, replaced: Sequence[Artefact] = ()
     ) -> tuple[Artefact, ...]:
-        """Put a stored answer in place under the name of another image with the same bytes.
+        """Write a stored answer under the name of another image with the same bytes.
 
-        Returns the new files; none when the stored ones are not what they were, and in a dry run.
+        Returns the new files; none if a stored file has changed, and in a dry run.
 
         Raises:
             StorageError: a file could not be read or written.
@@ -193,23 +196,23 @@ class Archiver:
         return copy.artefacts
 
     def find_in_history(self, replaced: Iterable[Artefact]) -> tuple[Artefact, ...]:
-        """Return where files that this run replaced stand now; files that did not stand are left out."""
+        """Return the replaced files with their paths in the history; files not moved there are left out."""
         found = (self._tree.find_in_history(artefact) for artefact in replaced)
         return tuple(artefact for artefact in found if artefact)
 
     def is_present(self, artefact: Artefact) -> bool:
-        """Return whether a file is there with the right size."""
+        """Return whether a file exists with the right size."""
         return self._tree.is_present(artefact)
 
     def has_expected_hash(self, artefact: Artefact) -> bool:
-        """Return whether a file is there with the right bytes."""
+        """Return whether a file exists with the right bytes."""
         return self._tree.has_expected_hash(artefact)
 
     def write_document(self, name: str, document: object) -> Path:
         """Write ``<name>.json`` from a dataclass and return its path.
 
         Raises:
-            StorageError: it could not be written; an earlier one stands.
+            StorageError: it could not be written; an earlier one is unchanged.
 
         """
         return self._write_pieces(name, (json_document({**self._document_head(), **to_jsonable(document)}),))
@@ -220,7 +223,7 @@ class Archiver:
         Memory does not grow with the number of items.
 
         Raises:
-            StorageError: it could not be written; an earlier one stands.
+            StorageError: it could not be written; an earlier one is unchanged.
 
         """
         return self._write_pieces(
@@ -230,11 +233,11 @@ class Archiver:
     def pack(self, fmt: str) -> Path | None:
         """Write the archive and return its path; None for the format ``none``. Call it last.
 
-        It holds the results and the metadata without journal, locks, logs and unfinished files. The
-        same tree gives the same bytes.
+        The archive holds the results and the metadata, without journal, locks, logs and unfinished files.
+        The same tree gives the same bytes.
 
         Raises:
-            StorageError: it could not be written; an earlier one stands.
+            StorageError: it could not be written; an earlier one is unchanged.
 
         """
         if fmt == "none":
@@ -246,12 +249,12 @@ class Archiver:
         return path
 
     def _check_root(self, consequence: str) -> None:
-        """Refuse to go on in another directory than the run began in (removed, moved, unmounted)."""
+        """Raise a StorageError if the output directory was removed, moved or unmounted during the run."""
         if not self._is_same_root():
             raise StorageError(f"{self._root} {_ROOT_GONE}: {consequence}")
 
     def _is_same_root(self) -> bool:
-        try:  # without an identity nothing was checked before, so there is nothing to compare
+        try:  # None: ``check_writable`` was not called, so there is nothing to compare with
             return self._identity in {None, _identity(self._root)}
         except OSError:
             return False
@@ -259,7 +262,7 @@ class Archiver:
     def _prepare(
         self, outcome: Outcome, replaced: Sequence[Artefact], *, is_here: bool
     ) -> PendingAnswer | StoreResult:
-        """Return an answer that is to be written; everything else is written now."""
+        """Return an answer as pending; write every other outcome now and return its files or its error."""
         key = outcome.job.key
         if not is_here:
             return StorageError(f"{self._root} {_ROOT_GONE}: the outcome of {key} was lost")
@@ -302,7 +305,7 @@ class Archiver:
             return ()
         file = build_failure_file(place, outcome, self._run)
         self._tree.put(file.path, file.data)
-        # Not before: while the disk is full, an earlier answer stays where the journal knows it.
+        # Only after the write: if the disk is full, an earlier answer stays where the journal has it.
         for path in select_result_paths(replaced):
             self._tree.move_to_history(path)
         for path in filter(self._tree.is_dry, self._tree.find_results(place)):
@@ -310,7 +313,7 @@ class Archiver:
         return (file.artefact,)
 
     def _read_stored_files(self, answer: StoredAnswer) -> list[ResultFile]:
-        """Return the files of a stored answer, none when one of them is not what it was."""
+        """Return the files of a stored answer; none if one of them has changed."""
         files = []
         for artefact in answer.artefacts:
             data = self._tree.read(artefact)

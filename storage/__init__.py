@@ -1,1 +1,5 @@
-"""Everything on disk that a later run needs: the journal and the output tree."""
+"""Everything on disk that a later run needs.
+
+journal/    what is known of each image, in one SQLite file
+output/     the output directory: results, ledger, history
+"""

@@ -1,19 +1,17 @@
-"""Which images are answered, which are still to do, and what did every call end in?
+"""The journal: one SQLite file that records the outcome of each image and every call made for it.
 
-The journal is one SQLite file, ``metadata/journal.db``. It must not know how an image is sent, how a
-result is named or written, or what a run means to the user: it is told where answers stand and asks
-(through callbacks) whether they still do.
+Callbacks of the caller say whether an answer's files still exist. See docs/adr/0004.
 
-    schema.py     the tables, and how values are laid into them
-    opening.py    open, check, put a damaged file aside, start afresh
-    views.py      the types that reports read
-    reader.py     what the reports ask; also for ``--status`` beside a running run
-    answers.py    which answers were paid for, and where they stand
-    records.py    write one outcome, copy or ledger line
-    plan.py       what the user wants done, and what the plan says
-    look.py       has an image still the bytes that are known?
-    planning.py   the split: answered, to copy, to do, known to fail
-    writer.py     ``Journal``: the above behind one lock, for the one process that writes
+    schema.py         tables, and values as they are stored
+    connection.py     open, check, replace a damaged file
+    read_models.py    types that reports read
+    reader.py         queries of the reports and of ``--status``
+    answers.py        paid answers, and where their files are
+    writes.py         write outcomes, copies and ledger lines
+    bulk_insert.py    insert rows in groups
+    plan.py           selection and plan of a run
+    planner.py        sort images: answered, to copy, to ask, known failure
+    journal.py        ``Journal``: all of this behind one lock, for the one process that writes
 """
 
 from storage.journal.journal import Journal

@@ -1,8 +1,7 @@
-"""Which answers were paid for, and where does each of them stand?
+"""Rows of paid answers: the current one of each image, and earlier ones in the history.
 
-At most one answer stands under an image's own name; earlier ones may be kept in the history, from
-where they serve again when the same bytes turn up under the same settings. Dry answers serve nobody.
-This file must not know why an answer is wanted or how it is copied.
+An image has at most one current answer. An answer in the history can be copied when the same bytes come
+with the same settings. Answers of dry runs are never copied.
 """
 
 import json
@@ -15,14 +14,14 @@ from storage.journal import schema
 from storage.journal.bulk_insert import BulkInsert
 
 ArtefactCheck = Callable[[Artefact], bool]
-"""Says whether an artefact is still there as it was written."""
+"""Returns whether an artefact still exists as it was written."""
 
 _MAX_COPIES = 20
-"""Copies of the same bytes to look at before the search for one that still stands is given up."""
+"""Most answers to the same bytes whose files are checked before the search ends."""
 
 
 def is_in_tree(artefacts: Iterable[Artefact], check: ArtefactCheck) -> bool:
-    """Say whether an answer is in the tree; one without artefacts is not."""
+    """Return whether an answer is in the tree; one without artefacts is not."""
     listed = tuple(artefacts)
     return bool(listed) and all(map(check, listed))
 
@@ -30,7 +29,7 @@ def is_in_tree(artefacts: Iterable[Artefact], check: ArtefactCheck) -> bool:
 def find_answers(
     connection: sqlite3.Connection, *, sha256: str, fingerprint: str, run_id: str | None
 ) -> Iterator[StoredAnswer]:
-    """Yield the real answers to these bytes under these settings, those in their place first.
+    """Yield the real answers to these bytes under these settings, current ones first.
 
     With ``run_id`` only those that this run has obtained.
     """
@@ -45,15 +44,15 @@ def find_answers(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentAnswer:
-    """An answer, real or dry, that stands under its image's own name."""
+    """The answer, real or dry, that an image has now."""
 
     run_id: str | None
-    """Of the run that obtained it; None when that is not known."""
+    """The run that obtained it; None if unknown."""
     answer: StoredAnswer
 
 
 def find_current_answers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, CurrentAnswer]:
-    """Return, for those of the keys that have one, the answer that stands there."""
+    """Return the current answers of the keys that have one."""
     rows = connection.execute(
         f"SELECT a.run_id, {schema.ANSWER} WHERE a.standing = 1"  # noqa: S608
         " AND a.key IN (SELECT value FROM json_each(?))",
@@ -71,9 +70,9 @@ def set_current_answer(
     moved_to_history: Sequence[Artefact],
     current: CurrentAnswer | None,
 ) -> None:
-    """Let the answer be the one that stands under its key, unless a dry one would replace a real one.
+    """Write the answer as the current one of its key, unless a dry one would replace a real one.
 
-    ``present`` is the one that stands there now.
+    ``current`` is the answer that the key has now; None if there is none.
     """
     if answer.dry_run and current and not current.answer.dry_run:
         return
@@ -89,9 +88,9 @@ def move_answer_to_history(
     moved_to_history: Sequence[Artefact],
     should_forget: bool = False,
 ) -> None:
-    """Note that the answer in its place has moved to where ``kept`` says.
+    """Update the current answer's row: its files are now those of ``moved_to_history``.
 
-    With nothing kept it stands where it stood, unless it is ``given_up``: then it is forgotten.
+    If there are none, the row stays as it is, or is removed with ``should_forget``.
     """
     if not (moved_to_history or should_forget):
         return
@@ -104,7 +103,7 @@ def move_answer_to_history(
 def import_from_history(
     connection: sqlite3.Connection, answer: StoredAnswer, has_expected_hash: Callable[[Artefact], bool]
 ) -> bool:
-    """Take over an answer whose files lie in the history, if they are what they were and not known yet."""
+    """Add an answer in the history that the journal lacks; return False if known or its bytes are wrong."""
     row = (answer.sha256, answer.fingerprint, schema.pack_artefacts(answer.artefacts))
     known = connection.execute(
         "SELECT 1 FROM answers WHERE sha256 = ? AND fingerprint = ? AND artefacts = ?", row
@@ -120,7 +119,7 @@ def import_from_history(
 def _insert_answer(rows: BulkInsert, answer: StoredAnswer, *, is_current: bool, run_id: str | None) -> None:
     sealed: tuple[schema.Value, ...] = (
         answer.key,
-        int(is_current),
+        int(is_current),  # column ``standing``
         answer.size_bytes,
         answer.sha256,
         answer.fingerprint,

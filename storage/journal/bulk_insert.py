@@ -1,8 +1,7 @@
-"""How do the rows of some outcomes get into the tables, without a statement for each?
+"""Bulk insert: collects rows and writes those of one table in one statement.
 
-Every statement gives the interpreter's lock away several times and has to fight for it again, which costs
-more than what SQLite does meanwhile. So rows of one table wait for each other and go in one statement. It
-must not know what a row means.
+Each statement releases and takes the interpreter's lock several times, which costs more than SQLite's own
+work. One statement for many rows saves a tenth of the CPU of images of 20 KB (docs/performance.md).
 """
 
 import sqlite3
@@ -16,14 +15,14 @@ from storage.journal import schema
 _T = TypeVar("_T")
 
 _ROWS_PER_STATEMENT = 16
-"""Rows in one statement; each number of them is a statement of its own for SQLite to prepare and keep."""
+"""Most rows in one statement; SQLite prepares and caches one statement for each number of rows."""
 
 
 class BulkInsert:
-    """Rows on their way into the tables, within one transaction of the caller's.
+    """Rows that wait for ``flush``, within one transaction of the caller.
 
     Args:
-        connection: where statements go that cannot wait.
+        connection: the journal; callers may use it for statements that cannot wait.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -32,11 +31,17 @@ class BulkInsert:
         self._prompts: set[str] = set()
 
     def add(self, insert: str, row: schema.Row, conflict: str = "") -> None:
-        """Have a row inserted: what stands before its values in the statement, the values, what follows."""
+        """Add a row.
+
+        Args:
+            insert: the statement up to its VALUES.
+            row: the values.
+            conflict: the statement after its VALUES.
+        """
         self._pending.setdefault((insert, conflict), []).append(row)
 
     def add_prompt(self, prompt: Prompt) -> str:
-        """Return the id of the prompt's row, which is made when it is the first of its kind."""
+        """Add the prompt's row, unless it was added before, and return its id."""
         row = schema.prompt_row(prompt)
         if row[0] not in self._prompts:
             self._prompts.add(row[0])
@@ -44,7 +49,7 @@ class BulkInsert:
         return row[0]
 
     def flush(self) -> None:
-        """Insert what waits, table after table, in the order in which they were first added to."""
+        """Write the waiting rows, table after table, in the order in which each got its first row."""
         pending, self._pending = self._pending, {}
         for (insert, conflict), rows in pending.items():
             remaining = iter(rows)
@@ -56,7 +61,7 @@ class BulkInsert:
 
 
 def placeholders(values: Sequence[object]) -> str:
-    """Return as many placeholders as there are values."""
+    """Return one placeholder for each value."""
     return ", ".join("?" * len(values))
 
 

@@ -1,8 +1,7 @@
-"""How is the journal opened, and what happens when its file is not sound?
+"""Open and check the journal's file, and replace it if it is damaged.
 
-A file that is no journal any more is never repaired in place and never deleted: it is put aside with
-its side files, and a fresh one begins, which the ledger of results fills again. A file of a newer
-version is left alone. It must not know what the tables mean.
+A damaged file is never repaired in place and never deleted: it is renamed together with its side files, and
+a new one is created, which the ledger fills again. A file of a newer version is left unchanged.
 """
 
 import sqlite3
@@ -16,7 +15,7 @@ from errors import StorageError, UsageError
 from storage.journal import schema
 
 BUSY_TIMEOUT_S = 10.0
-"""How long to wait for another process that holds the file for a moment (``--status``, a backup)."""
+"""How long to wait for another process that locks the file for a moment (``--status``, a backup)."""
 
 _NO_WAL = (
     "the file system of the output directory does not allow SQLite's WAL mode (a network drive?):"
@@ -26,7 +25,7 @@ _NO_WAL = (
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 _HEADER_BYTES = 100
 _LARGEST_VERSION = 1_000
-"""A version above this is a flipped bit, not a program of the far future."""
+"""A version above this means a damaged file, not a newer program."""
 
 _OUTSIDE_CAUSES = {
     sqlite3.SQLITE_BUSY,
@@ -42,7 +41,7 @@ _OUTSIDE_CAUSES = {
 
 
 class _DamagedError(Exception):
-    """The file's content is not a journal; the message ends the sentence "the journal …"."""
+    """Error for a file whose content is not a journal; its message completes "the journal …"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +52,16 @@ class OpenedJournal:
     notices: tuple[str, ...]
     """Sentences for the user about what was found."""
     was_rebuilt: bool
-    """A damaged file was put aside."""
+    """True if a damaged file was moved aside."""
     needs_ledger: bool
-    """The tables may lack answers that stand in the tree."""
+    """True if the tables may lack answers whose files are in the tree."""
 
 
 def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> OpenedJournal:
-    """Open the journal, make it when there is none, replace it when it is damaged.
+    """Open the journal; create it if there is none, replace it if it is damaged.
 
     Raises:
-        UsageError: it was written by a newer version; nothing was touched.
+        UsageError: it was written by a newer version; nothing was changed.
         StorageError: it cannot be read or written.
     """
     try:
@@ -80,7 +79,7 @@ def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> OpenedJourna
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open the journal beside a run that may be writing it; nothing can be written through it.
+    """Open the journal for reading only; a run may write it at the same time.
 
     Raises:
         UsageError: there is no journal, or a newer version wrote it.
@@ -98,16 +97,16 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def describe_error(error: Exception) -> str:
-    """Return SQLite's words; of a disk that is full where it maps memory it only says "disk I/O error"."""
+    """Return SQLite's message, with an addition for "disk I/O error", which can mean a full disk."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     is_vague = code & 0xFF == sqlite3.SQLITE_IOERR
     return f"{error} (the disk is full, or fails)" if is_vague else str(error)
 
 
 def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Switch to WAL, or to a rollback journal where the file system has no shared memory.
+    """Update the file to WAL mode, or to a rollback journal if the file system has no shared memory.
 
-    Both survive a power cut with everything that was committed and synced. Returns notices for the user.
+    Both keep everything that was committed and synced through a power cut. Returns notices for the user.
     """
     try:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -120,10 +119,10 @@ def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
-    """Have each commit wait for the disk, or only those that SQLite must sync to stay whole.
+    """Start or stop waiting for the disk at each commit; see docs/adr/0004.
 
-    Without it a power cut takes the last commits along, all of each or nothing. A rollback journal, which
-    some file systems need in place of WAL, is synced always: it could not be kept whole otherwise.
+    If stopped, a power cut can lose the last commits, each as a whole. A rollback journal always waits:
+    otherwise a power cut could damage it.
 
     Source: https://sqlite.org/pragma.html#pragma_synchronous (2026-11).
     """
@@ -133,7 +132,7 @@ def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
 
 
 def _open_checked(path: Path) -> sqlite3.Connection:
-    """Return a connection to a journal that passed all checks; an absent one is made."""
+    """Return a connection to a journal that passed all checks; create the file if there is none."""
     is_new = not path.exists()
     if is_new and any(_side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
         raise _DamagedError("is missing its main file")
@@ -155,13 +154,13 @@ def _open_checked(path: Path) -> sqlite3.Connection:
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
-    """True for a new file, and for one whose first run was killed before it had tables."""
+    """Return True for a new file, and for one whose first run was killed before the tables were created."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     return int(pages) <= 1 and not schema.layout(connection)
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables; the mode comes first because it cannot change inside a transaction."""
+    """Add the tables; the mode is set first because it cannot change inside a transaction."""
     prefer_wal(connection)
     connection.execute("BEGIN IMMEDIATE")
     schema.create(connection)
@@ -169,7 +168,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Add what an older version of this program did not have; a kill leaves the old file or the new one."""
+    """Add the tables and columns of newer versions; a kill leaves the old layout or the new one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < schema.VERSION:
         connection.execute("BEGIN IMMEDIATE")
@@ -178,7 +177,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 
 def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> OpenedJournal:
-    """Set the mode, and see whether the last run ended by itself."""
+    """Return the opened journal with its mode set; check whether the last run ended by itself."""
     try:
         notices = prefer_wal(connection)
         runs, running = connection.execute("SELECT count(*), sum(state = 'running') FROM runs").fetchone()
@@ -200,16 +199,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Read text that is no longer UTF-8 as text all the same: the seals judge it, not a decoder."""
+    """Return the connection, set to read invalid UTF-8 as text: the seals find damage, not the decoder."""
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     return connection
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    """Read without leaving a trace.
+    """Return a connection that reads and creates no file.
 
-    A WAL file that nobody writes is opened as immutable: otherwise SQLite would put side files beside
-    it and leave them there, or fail in a folder that we may not write to.
+    A WAL file without a writer is opened as immutable: otherwise SQLite would create side files and leave
+    them there, or fail in a folder that is read-only.
     """
     if _is_wal_at_rest(path):
         return _connect_readable(f"{path.resolve().as_uri()}?immutable=1")
@@ -222,7 +221,10 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _is_wal_at_rest(path: Path) -> bool:
-    """Whoever writes in WAL mode keeps a ``-wal`` file; bytes 18 and 19 of the header say the mode."""
+    """Return whether the file is in WAL mode and has no writer: a writer keeps a ``-wal`` file.
+
+    Source: https://sqlite.org/fileformat.html (bytes 18 and 19 of the header are the mode).
+    """
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES)
     return header[18:20] == b"\2\2" and not _side_file(path, "-wal").exists()
@@ -241,7 +243,7 @@ def _connect_readable(uri: str) -> sqlite3.Connection:
 
 
 def _check_header(path: Path) -> None:
-    """Look at the first bytes before SQLite does: it would write to some files that it should not."""
+    """Check the first bytes before SQLite opens the file: it writes to some files that are no journal."""
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES:
@@ -260,7 +262,10 @@ def _check_version(version: int) -> None:
 
 
 def _check_content(connection: sqlite3.Connection) -> None:
-    """Read everything once: about a second for 100,000 images, against paying for one of them twice."""
+    """Check every page and seal, so that no damaged row has an answer paid for twice.
+
+    100,000 images take 1.6 s (docs/performance.md).
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     _check_version(version)
     is_known = 1 <= version <= schema.VERSION
@@ -288,9 +293,9 @@ def _check_seals(connection: sqlite3.Connection) -> None:
 
 
 def _classify(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
-    """Tell a damaged file from a full disk, a lock or missing permission.
+    """Return a _DamagedError for a damaged file; for a full disk, a lock or a permission the error itself.
 
-    Python fails to decode SQLite's very message when it quotes damaged bytes of the tables' names.
+    A UnicodeDecodeError is damage too: SQLite's message then quotes damaged bytes of a table's name.
     """
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     is_outside = code & 0xFF in _OUTSIDE_CAUSES and code != sqlite3.SQLITE_IOERR_SHORT_READ
@@ -298,7 +303,10 @@ def _classify(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
 
 
 def _put_aside(path: Path, now: datetime) -> Path:
-    """Rename the file and its side files; the main file first, since orphans are noticed and it is not."""
+    """Move the file and its side files to another name, and return it.
+
+    The main file goes first: after a kill, side files without a main file are noticed at the next start.
+    """
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside, number = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}"), 1
     while aside.exists():

@@ -1,4 +1,4 @@
-"""The journal of one output directory, opened for writing by the one process that may.
+"""The journal of one output directory, open for the one process that writes it.
 
 Each call takes one lock and one transaction: any thread may use it; a power cut leaves all of a call or none.
 """
@@ -32,7 +32,9 @@ from storage.journal.writes import FinishedImage
 from storage.output.layout import HISTORY
 
 _CHUNK = 500
-"""Images sorted by one set of queries; SQLite of old takes at most 999 values in one."""
+"""Images sorted by one set of queries; SQLite before 3.32 takes at most 999 values in one.
+
+Source: https://sqlite.org/limits.html#max_variable_number"""
 
 
 class Journal(JournalReader):
@@ -40,9 +42,9 @@ class Journal(JournalReader):
 
     Args:
         path: the journal's file.
-        opened: from ``opening.open_for_writing``.
-        run: the present run; its fingerprint is "today's settings".
-        stands: says whether an artefact is in the tree with the size it should have (a stat, no more).
+        opened: from ``connection.open_for_writing``.
+        run: the present run; its fingerprint stands for the present settings.
+        is_present: returns whether an artefact is in the tree with the right size (one ``stat``).
     """
 
     def __init__(
@@ -55,30 +57,28 @@ class Journal(JournalReader):
         self.notices = opened.notices
         """Sentences for the user about what was found on opening."""
         self.was_rebuilt = opened.was_rebuilt
-        """True when a damaged file was put aside and this one is fresh."""
+        """True if a damaged file was moved aside and this one is new."""
         self.needs_ledger = opened.needs_ledger
-        """True when ``adopt`` should read the ledger: a fresh journal, or a last run that was cut off."""
+        """True if ``import_ledger`` should read the ledger: a new journal, or a last run that was cut off."""
 
     @classmethod
     def open(
         cls, path: Path, *, run: RunInfo, is_present: ArtefactCheck, utcnow: Callable[[], datetime]
     ) -> "Journal":
-        """Open the journal, make it when there is none, replace it when it is damaged.
+        """Open the journal; create it if there is none, replace it if it is damaged.
 
         Raises:
-            UsageError: it was written by a newer version; nothing was touched.
+            UsageError: it was written by a newer version; nothing was changed.
             StorageError: it cannot be read or written.
         """
         return Journal(path, connection.open_for_writing(path, utcnow), run=run, is_present=is_present)
 
     def import_ledger(self, answers: Iterable[StoredAnswer], has_expected_hash: ArtefactCheck) -> int:
-        """Take over what the ledger says and the tree proves, and the journal does not know.
+        """Add the ledger's answers that the journal lacks and whose files exist; return how many.
 
         Args:
             answers: the lines of the ledger in the order of writing (later ones count), then of the history.
-            has_expected_hash: returns True if an artefact stands with the very bytes it should have.
-
-        Returns how many answers were taken over.
+            has_expected_hash: returns whether an artefact exists with the right bytes.
         """
         imported = 0
         for chunk in batched(answers, _CHUNK):
@@ -87,7 +87,7 @@ class Journal(JournalReader):
         return imported
 
     def begin_run(self) -> None:
-        """Record that the run has begun; call it after ``import_ledger``, which asks how the last one ended.
+        """Record that the run has begun; call it after ``import_ledger``.
 
         Synced when it returns. Later rows are not synced one by one until ``end_run``: see docs/adr/0004.
         """
@@ -97,7 +97,7 @@ class Journal(JournalReader):
             connection.sync_each_commit(self._connection, enabled=False)
 
     def end_run(self, *, exit_code: int, ended_at: datetime, is_whole: bool = True) -> None:
-        """Record that the run ended by itself, in whatever way.
+        """Record that the run ended by itself, with any exit code.
 
         Args:
             exit_code: of the process.
@@ -118,13 +118,13 @@ class Journal(JournalReader):
         selection: Selection,
         hash_file: Callable[[Path], str],
     ) -> Plan:
-        """Split the images found into answered, copyable, to do and known to fail; read once, lazily.
+        """Sort the images found into answered, copyable, to do and known failures; return the counts.
 
         Args:
-            found: every image of the input directory.
+            found: every image of the input directory; read once, lazily.
             selection: what the user wants done beyond the default.
-            hash_file: returns the SHA-256 of a file in hex; asked only where size and time leave doubt.
-                An OSError means that the bytes cannot be known.
+            hash_file: returns the SHA-256 of a file in hex; called only if size or time has changed.
+                An OSError means that the bytes are unknown.
         """
         self._selection = selection
         planner = Planner(
@@ -145,12 +145,11 @@ class Journal(JournalReader):
         return plan
 
     def copies(self) -> Iterator[tuple[ImageJob, StoredAnswer]]:
-        """Yield the images whose answer only needs to be put in place, sorted by key.
+        """Yield the images whose answer only needs to be copied, sorted by key; none in a dry run.
 
-        Exhaust it before ``jobs``. The answer is looked up when its turn comes, since an earlier copy
-        may have moved it to the history (a shifted series: 1 to 2, 2 to 3, …). Where none stands any
-        more, the image is asked about after all. The copier must compare the hashes. A dry run copies
-        nothing.
+        Exhaust it before ``jobs``. Each answer is looked up when its turn comes, since an earlier copy
+        may have moved it to the history (a series renamed 1 to 2, 2 to 3, …). If there is none any more,
+        the image becomes a job. The caller that copies must compare the hashes.
         """
         if self._run.dry_run:
             return
@@ -172,14 +171,15 @@ class Journal(JournalReader):
             self._connection.execute("INSERT OR IGNORE INTO temp.todo VALUES (?, ?, ?, ?)", row)
 
     def jobs(self) -> Iterator[ImageJob]:
-        """Yield the images to ask about, sorted by key; safe while other threads record."""
+        """Yield the images to send, sorted by key; safe while other threads record."""
         rows = self._fetch_pages("SELECT key, path, size, mtime FROM temp.todo WHERE key > ? ORDER BY key")
         return map(_to_job, rows)
 
     def find_answer(self, sha256: str) -> StoredAnswer | None:
-        """Return an answer to these bytes under today's settings that stands in the tree or its history.
+        """Return an answer to these bytes under the present settings whose files exist; None if unknown.
 
-        In a dry run there is none; with ``Selection.force`` only this run's own answers count.
+        Its files may be in the history. A dry run has none; with ``Selection.force`` only this run's own
+        answers count.
         """
         if self._run.dry_run:
             return None
@@ -193,7 +193,7 @@ class Journal(JournalReader):
         return next((answer for answer in found if is_in_tree(answer.artefacts, self._is_present)), None)
 
     def filter_known(self, hashes: Sequence[str]) -> frozenset[str]:
-        """Return those for which ``find_answer`` may find an answer."""
+        """Return the hashes for which ``find_answer`` may find an answer."""
         rows = self._fetch_all(
             "SELECT sha256 FROM answers"
             " WHERE sha256 IN (SELECT value FROM json_each(?1)) AND fingerprint = ?2",
@@ -203,14 +203,14 @@ class Journal(JournalReader):
         return frozenset(sha256 for (sha256,) in rows)
 
     def find_replaced(self, key: str) -> tuple[Artefact, ...]:
-        """Return the files of the answer that a new outcome of this image would replace; see below."""
+        """Return the files that a new outcome of this image would replace; see ``find_all_replaced``."""
         (artefacts,) = self.find_all_replaced([key])
         return artefacts
 
     def find_all_replaced(self, keys: Sequence[str]) -> list[tuple[Artefact, ...]]:
-        """Return for each image the files of the answer that a new outcome of it would replace.
+        """Return for each image the files of the answer that a new outcome would replace.
 
-        Some of them may be gone. A dry run replaces no real answer: for it there are none.
+        Some of them may be missing. A dry run replaces no real answer, so it gets none for these.
         """
         with self._exclusive_access():
             current = find_current_answers(self._connection, keys)
@@ -224,7 +224,7 @@ class Journal(JournalReader):
         finished_at: datetime,
         moved_to_history: Sequence[Artefact] = (),
     ) -> None:
-        """Write down how an image ended, as ``record_all`` does; see ``Ended``."""
+        """Record how one image ended; see ``record`` and ``FinishedImage``."""
         self.record(
             [
                 FinishedImage(
@@ -237,10 +237,10 @@ class Journal(JournalReader):
         )
 
     def record(self, finished: Iterable[FinishedImage]) -> None:
-        """Write down how some images ended; call it when their artefacts stand.
+        """Record how some images ended; call it when their artefacts are written.
 
         Raises:
-            StorageError: it could not be written; nothing of it was.
+            StorageError: it could not be written; nothing was recorded.
         """
         with self._transaction():
             writes.write_outcomes(self._connection, self._run, finished)
@@ -253,7 +253,7 @@ class Journal(JournalReader):
         *,
         moved_to_history: Sequence[Artefact] = (),
     ) -> None:
-        """Write down that ``answer`` now also stands under this image's name, as ``artefacts``."""
+        """Record that ``artefacts`` are a copy of ``answer`` under this image's name."""
         with self._transaction():
             writes.write_copy(
                 BulkInsert(self._connection),
@@ -266,7 +266,8 @@ class Journal(JournalReader):
             )
 
     def lessons(self, model: str, prompt_sha256: str) -> tuple[EditStatsRow, ...]:
-        """Return what earlier runs learned about other words than this prompt's."""
+        """Return what earlier runs learned about edits of this prompt."""
+        # EditStatsRow: the table is called ``lessons``; its columns and the fields are called alike.
         rows = self._fetch_all(
             "SELECT kind, arm, rescues, failures FROM lessons WHERE model = ?1 AND prompt_sha256 = ?2",
             model,
@@ -285,12 +286,13 @@ class Journal(JournalReader):
         )
 
     def save_lessons(self, rows: Sequence[EditStatsRow]) -> None:
-        """Write down what is known now, in place of what was known of the same model and prompt."""
+        """Write the statistics of edits; they replace those of the same models and prompts."""
         with self._transaction():
             writes.write_lessons(self._connection, rows)
 
     def proposed_edits(self, model: str, prompt_sha256: str) -> tuple[CandidateRow, ...]:
-        """Return the words that a model proposed on earlier nights in place of this prompt's."""
+        """Return the candidates that a model proposed for this prompt in earlier runs."""
+        # CandidateRow.status is the column ``outcome``, and CandidateStatus.ACCEPTED is stored as "joined".
         rows = self._fetch_all(
             "SELECT kind, name, text, proposed_by, outcome FROM proposed_edits"
             " WHERE model = ?1 AND prompt_sha256 = ?2 ORDER BY name",
@@ -305,7 +307,7 @@ class Journal(JournalReader):
         )
 
     def save_proposed_edits(self, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]) -> None:
-        """Write down words that a model proposed, and what became of them."""
+        """Write the candidates that a model proposed, with their status."""
         with self._transaction():
             writes.write_proposed_edits(self._connection, model, prompt_sha256, rows)
 
@@ -326,14 +328,14 @@ class Journal(JournalReader):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing; on the disk when it returns, but for what comes between a run's begin and end."""
+        """Hold the lock and one transaction; it is synced unless it lies between a run's begin and end."""
         with self._exclusive_access():
             self._connection.execute("BEGIN")
             try:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                # Some errors (a full disk) may have ended the transaction already.
+                # SQLite itself may have ended the transaction already, for example on a full disk.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise

@@ -1,7 +1,4 @@
-"""What does the user want done, and what does the plan of a run say?
-
-Only types: the sorting is in ``planning``.
-"""
+"""Types of a plan: what the user selects, and how many images are to do; ``planner`` makes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,54 +9,54 @@ from errors import ErrorKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What the user wants done beyond, or instead of, what is not answered yet."""
+    """Options of the user that change which images are sent."""
 
     retry_failed: bool = False
-    """Ask again also where asking again is not expected to help."""
+    """Send known failures again, although that is not expected to help."""
     only: frozenset[ErrorKind] = frozenset()
-    """Do nothing but images whose latest outcome has one of these classes; empty: no such limit."""
+    """Send only images whose latest outcome is a failure of one of these kinds; empty if unlimited."""
     force: bool = False
-    """Ask again about everything, answered or not."""
+    """Send every image again, answered or not."""
 
 
 class TodoReason(StrEnum):
-    """Why an image is not simply done."""
+    """Why an image is to be sent or copied."""
 
     NEW = "new"
-    """Never seen under this name."""
+    """Its name is new."""
     CHANGED = "changed"
-    """Other bytes under a known name."""
+    """Its name is known, its bytes are others."""
     SETTINGS = "settings"
     """Its outcome belongs to another model, prompt or option."""
     LOST = "lost"
-    """Its answer no longer stands in the tree."""
+    """Files of its answer are missing."""
     AGAIN = "again"
     """It was deferred, or failed in a way that is tried again."""
     FORCED = "forced"
-    """The user wants it asked again."""
+    """``Selection.force`` is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How many images fall into which part; the parts add up to ``found``."""
+    """Number of images in each part; ``reasons`` aside, the parts add up to ``found``."""
 
     found: int
     answered: int
-    """Done under today's settings."""
+    """Answered under the present settings."""
     copyable: int
-    """Their bytes are answered under another name, or in the history: no call."""
+    """The same bytes are answered under another name, or in the history: no call."""
     todo: int
-    """To be asked about."""
+    """To be sent."""
     known_failures: Mapping[ErrorKind, int]
-    """Left alone, by class, because asking again is not expected to help."""
+    """Skipped, by kind of error, because another try is not expected to help."""
     not_selected: int
-    """Left alone because ``Selection.only`` names other images."""
+    """Skipped because of ``Selection.only``."""
     reasons: Mapping[TodoReason, int]
-    """Of those to do or to copy."""
+    """Number of images to send or to copy, by reason."""
 
     @property
     def new(self) -> int:
-        """Images never seen under their name."""
+        """Images with a new name."""
         return self.reasons.get(TodoReason.NEW, 0)
 
     @property

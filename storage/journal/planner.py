@@ -1,7 +1,7 @@
-"""Has an image still the bytes that the journal knows?
+"""Planner: sorts images into answered, copyable, to do and known failures.
 
-Stat first, hash only in doubt: a file whose size and time are as recorded counts as unchanged;
-otherwise its bytes decide. What follows for the image is not this file's business.
+A file whose size and time are as recorded counts as unchanged; only otherwise its bytes are hashed. What
+bounds the time of a plan: docs/performance.md.
 """
 
 import json
@@ -24,7 +24,7 @@ from storage.journal.writes import write_image_from_answer
 
 
 class LastOutcome(NamedTuple):
-    """The latest real outcome of an image; a tuple because it is made for every image found."""
+    """The latest real outcome of an image; a tuple, because there is one for every image found."""
 
     size: int
     mtime: int
@@ -35,7 +35,7 @@ class LastOutcome(NamedTuple):
 
 
 class CurrentAnswerRow(NamedTuple):
-    """The real answer that the journal believes to stand under an image's name."""
+    """The real answer that an image has according to the journal."""
 
     size: int
     mtime: int
@@ -46,7 +46,7 @@ class CurrentAnswerRow(NamedTuple):
 
 @dataclass(slots=True)
 class ImageCheck:
-    """One image as it is now, beside what is known of it; hashed at most once, and only in doubt."""
+    """One image as it is now, and what the journal has of it; hashed at most once, only if needed."""
 
     job: ImageJob
     last_outcome: LastOutcome | None
@@ -55,13 +55,13 @@ class ImageCheck:
     _sha256: str | None = None
 
     def has_same_bytes(self, past: LastOutcome | CurrentAnswerRow) -> bool:
-        """Say whether the image still has the bytes that it had then."""
+        """Return whether the image still has the bytes that it had then."""
         if self._stat_equals(past):
             return True
         return past.size == self.job.size_bytes and past.sha256 == self.sha256()
 
     def sha256(self) -> str:
-        """Return the hash of the bytes; "" when they cannot be read, which equals no other."""
+        """Return the hash of the bytes; "" if they cannot be read, which equals no other hash."""
         if self._sha256 is None:
             pasts = (past for past in (self.answer, self.last_outcome) if past and self._stat_equals(past))
             self._sha256 = next((past.sha256 for past in pasts if past.sha256), None) or self._compute_hash()
@@ -78,7 +78,7 @@ class ImageCheck:
 
 
 def is_outcome_of(last_outcome: LastOutcome, answer: CurrentAnswerRow) -> bool:
-    """Say whether the image's row tells of this answer."""
+    """Return whether the image's row is about this answer."""
     described = (last_outcome.outcome, last_outcome.sha256, last_outcome.fingerprint)
     return described == ("succeeded", answer.sha256, answer.fingerprint)
 
@@ -101,7 +101,7 @@ class _Part(Enum):
 
 @dataclass(slots=True, kw_only=True)
 class Planner:
-    """Sorts images into their parts; the caller holds a transaction around every call."""
+    """Sorter of images into the parts of a plan; the caller holds a transaction around every call."""
 
     connection: sqlite3.Connection
     run: RunInfo
@@ -113,12 +113,12 @@ class Planner:
     _reasons: Counter[TodoReason] = field(default_factory=Counter)
 
     def begin(self) -> None:
-        """Empty the lists of an earlier plan."""
+        """Remove the lists of an earlier plan."""
         for statement in _TABLES:
             self.connection.execute(statement)
 
     def sort(self, jobs: Sequence[ImageJob]) -> None:
-        """Put each of these images (at most a few hundred at a time) into its part."""
+        """Add each of these images to its part of the plan; at most a few hundred at a time."""
         last_outcomes, current_answers, sizes = (
             self._read_last_outcomes(jobs),
             self._read_current_answers(jobs),
@@ -219,7 +219,7 @@ class Planner:
             self.connection.execute("INSERT OR IGNORE INTO todo VALUES (?, ?, ?, ?)", row)
 
     def _refresh_answer(self, check: ImageCheck) -> None:
-        """After ``touch``, or when the image's row tells of a later try that came to nothing."""
+        """Update the image's row after a ``touch``, or if it is about a later try without an answer."""
         last_outcome, answer = check.last_outcome, check.answer
         if last_outcome and answer and is_outcome_of(last_outcome, answer):
             self._refresh_image(check, last_outcome)
@@ -256,9 +256,9 @@ class Planner:
         return {key: CurrentAnswerRow._make(columns) for key, *columns in rows}
 
     def _answered_sizes(self, jobs: Sequence[ImageJob]) -> set[int]:
-        """Return which of the images' sizes an answered image has: only these may be copies."""
-        # One row of each size is enough to see: where all images are of one size, looking at every
-        # answer of that size, for every chunk anew, would take as long as all the rest together.
+        """Return the sizes that some answered image has too: only images of these sizes may be copies."""
+        # EXISTS stops at the first row of a size. Without it, 100,000 images of one size take 15 s
+        # in place of 7 (docs/performance.md).
         rows = self.connection.execute(
             "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM answers"
             " WHERE dry_run = 0 AND fingerprint = ? AND size = value)",

@@ -1,7 +1,4 @@
-"""What does the journal tell about images, failures, calls and runs, and from which columns?
-
-The types that ``JournalReader`` returns, each with the columns it is made of. Nothing is asked here.
-"""
+"""Types that ``JournalReader`` returns, and the columns that each is built from."""
 
 import json
 from collections import Counter
@@ -31,17 +28,17 @@ RUN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeCounts:
-    """How many images ended in which way, each image counted once, by its latest outcome."""
+    """Number of images by their latest outcome; each image counts once."""
 
     succeeded: int = 0
     failed: Mapping[ErrorKind, int] = field(default_factory=dict)
-    """By class."""
+    """By kind of error."""
     deferred: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeCounts:
-    """The images of the tree; those only ever seen by dry runs apart."""
+    """Counts of the tree's images; ``dry`` has those that only dry runs have seen."""
 
     real: OutcomeCounts
     dry: OutcomeCounts
@@ -49,7 +46,7 @@ class TreeCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """The calls that were made for real, failed ones included, and what they were billed for."""
+    """Number of real calls, failed ones included, and the tokens that they were billed for."""
 
     calls: int
     usage: Usage
@@ -70,7 +67,7 @@ class FailureRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
-    """All failures of one class."""
+    """All failures of one kind."""
 
     kind: ErrorKind
     images: int
@@ -80,29 +77,29 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptChain:
-    """An image that was asked about in more than one wording, with every call of its latest run."""
+    """An image that was sent with more than one prompt, with every call of its latest run."""
 
     key: str
     kind: ErrorKind | None
-    """How it ended; None when it was answered at last, or deferred."""
+    """Kind of its failure; None if it was answered or deferred."""
     succeeded: bool
     attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run, and what it planned."""
+    """One run, and the counts of its plan."""
 
     info: RunInfo
     ended_at: datetime | None
-    """None while it is running, or when it was cut off."""
+    """None while the run is active, and if it was killed."""
     exit_code: int | None
     was_killed: bool
-    """It was killed: a later run found it unfinished."""
+    """True if a later run found it unfinished."""
     found: int | None
     """Images found; None before the plan was made."""
     todo: int | None
-    """Images that the run set out to ask about."""
+    """Images to send; None before the plan was made."""
 
 
 def count_outcomes(rows: list[tuple[Any, ...]], *, dry_run: bool) -> OutcomeCounts:
@@ -118,7 +115,7 @@ def count_outcomes(rows: list[tuple[Any, ...]], *, dry_run: bool) -> OutcomeCoun
 
 
 def _prompt(text: str | None, revision: int | None, edits: str | None) -> Prompt:
-    """A row whose prompt is lost to damage still tells the rest."""
+    """Return the prompt of a row; an empty one if damage has removed it, so that the row can be read."""
     return schema.prompt_from(text or "", revision or 0, edits or "[]")
 
 
@@ -136,7 +133,7 @@ def failure_from(row: tuple[Any, ...]) -> FailureRow:
 
 
 def attempt_from(row: tuple[Any, ...]) -> Attempt:
-    """Return the call in a row of the ``ATTEMPT`` columns."""
+    """Return the attempt in a row of the ``ATTEMPT`` columns."""
     return Attempt(
         number=row[0],
         started_at=datetime.fromisoformat(row[1]),
@@ -170,7 +167,7 @@ def run_from(row: tuple[Any, ...]) -> RunRow:
         info=info,
         ended_at=datetime.fromisoformat(row[8]) if row[8] else None,
         exit_code=row[9],
-        was_killed=row[10] == "cut",
+        was_killed=row[10] == "cut",  # column ``state``
         found=row[11],
         todo=row[12],
     )

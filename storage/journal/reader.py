@@ -1,8 +1,7 @@
-"""What do the reports and ``--status`` ask the journal?
+"""Queries of the reports and of ``--status``.
 
-Every question is about the tree as it stands now, whatever run wrote it, unless a run is named; real
-and dry outcomes are never mixed. Lists are read page by page, so that memory does not grow with the
-number of images. It must not know how anything is written.
+Each query covers the present outcomes of all runs, unless a run is named; real and dry outcomes are never
+mixed. Lists are read page by page, so that memory does not grow with the number of images.
 """
 
 import sqlite3
@@ -30,11 +29,11 @@ _PAGE_ROWS = 500
 
 
 class JournalReader:
-    """Answers questions about the journal; safe to use from several threads.
+    """Reader of the journal; safe to use from several threads.
 
     Args:
         path: the journal's file, for messages.
-        connection: from ``opening``; closed by ``close``.
+        connection: from the module ``connection``; closed by ``close``.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -68,7 +67,7 @@ class JournalReader:
             self._connection.close()
 
     def tree_counts(self, *, run_id: str | None = None) -> TreeCounts:
-        """Count the images by their latest outcome; with ``run_id`` only those that this run finished."""
+        """Return the number of images by latest outcome; with ``run_id`` only those finished in this run."""
         rows = self._fetch_all(
             "SELECT dry_run, outcome, kind, count(*) FROM images"
             " WHERE ?1 IS NULL OR run_id = ?1 GROUP BY dry_run, outcome, kind",
@@ -80,12 +79,11 @@ class JournalReader:
         )
 
     def count_finished(self, run: RunInfo) -> int:
-        """Count the images that a run brought to an answer or a failure.
+        """Return the number of images that a run answered or that failed in it.
 
-        Answers of earlier runs that it only put in place under another name are not among them: these
-        were never to do.
+        Copies of earlier runs' answers do not count: they were never to do.
         """
-        # A copy made no call, and carries the time of the answer that it copies.
+        # A copy made no call, and has the time of the answer that it copies.
         ((images,),) = self._fetch_all(
             "SELECT count(*) FROM images WHERE run_id = ?1 AND outcome <> 'deferred'"
             " AND (attempts > 0 OR finished_at >= ?2)",
@@ -95,7 +93,7 @@ class JournalReader:
         return int(images)
 
     def usage_totals(self, *, run_id: str | None = None) -> UsageTotals:
-        """Sum all calls that were ever made for real; with ``run_id`` those of this run."""
+        """Return the sums over all real calls; with ``run_id`` only over those of this run."""
         ((calls, input_tokens, output_tokens),) = self._fetch_all(
             "SELECT count(*), total(input_tokens), total(output_tokens) FROM attempts"
             " JOIN runs USING (run_id) WHERE NOT dry_run AND (?1 IS NULL OR run_id = ?1)",
@@ -105,7 +103,7 @@ class JournalReader:
         return UsageTotals(calls=calls, usage=usage)
 
     def count_answered_since(self, moment: datetime) -> int:
-        """Count the calls of real runs that began at ``moment`` or later and were answered."""
+        """Return the number of real calls that began at ``moment`` or later and were answered."""
         ((calls,),) = self._fetch_all(
             "SELECT count(*) FROM attempts JOIN runs USING (run_id) WHERE NOT dry_run"
             " AND attempts.started_at >= ?1 AND kind IS NULL AND ended_run IS NULL",
@@ -125,11 +123,11 @@ class JournalReader:
         return map(read_models.failure_from, rows)
 
     def failure_groups(self, *, examples: int, dry_run: bool = False) -> tuple[FailureGroup, ...]:
-        """Return one group for each class of failure in the tree, the largest first.
+        """Return one group for each kind of failure in the tree, the largest first.
 
         Args:
-            examples: how many images each group names, 0 or more.
-            dry_run: look at the outcomes of dry runs instead.
+            examples: most images in each group, 0 or more.
+            dry_run: return the outcomes of dry runs instead.
         """
         counts = self.tree_counts()
         failed = (counts.dry if dry_run else counts.real).failed
@@ -139,7 +137,7 @@ class JournalReader:
         )
 
     def prompt_chains(self, *, dry_run: bool = False) -> Iterator[PromptChain]:
-        """Yield the images whose latest run asked in more than one wording, sorted by key."""
+        """Yield the images whose latest run sent more than one prompt, sorted by key."""
         rows = self._fetch_pages(
             "SELECT i.key, i.run_id, i.outcome, i.kind FROM images AS i"
             " WHERE i.key > ?1 AND i.dry_run = ?2 AND i.attempts > 1 AND 1 < (SELECT count("
@@ -180,7 +178,7 @@ class JournalReader:
     def _fetch_pages(self, query: str, *values: schema.Value) -> Iterator[tuple[Any, ...]]:
         """Yield rows whose first column is a key; the query takes the last key seen as ``?1``.
 
-        Between two pages nothing is held, so that other threads may write while somebody iterates.
+        No lock is held between two pages, so that other threads may write meanwhile.
         """
         last = ""
         while page := self._fetch_all(f"{query} LIMIT {_PAGE_ROWS}", last, *values):
@@ -189,7 +187,7 @@ class JournalReader:
 
     @contextmanager
     def _exclusive_access(self) -> Iterator[None]:
-        """Hold the lock; let no error of SQLite out as it is."""
+        """Hold the lock; raise a StorageError for an error of SQLite."""
         with self._lock:
             try:
                 yield

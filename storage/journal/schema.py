@@ -1,13 +1,10 @@
-"""Which tables has the journal, and how do values lie in them?
+"""Tables of the journal, and conversion of values to and from their rows.
 
-``images`` says how the last look at every image ended, ``answers`` which answers were paid for and
-where they stand (under their own name, or kept in the history). They are two tables because an image
-that fails under today's prompt may still have its answer to yesterday's. ``lessons`` holds what was
-learned about other words, ``proposed_edits`` the words that a model proposed. It must not know who asks.
-
-Every answer carries a seal, a checksum of its own row: SQLite finds a broken page by itself, but not
-a flipped bit inside a value, and a wrong value here is an answer bought twice. The CHECKs serve the
-same end, since ``PRAGMA integrity_check`` evaluates them.
+``images`` has the last outcome of each image, ``answers`` each paid answer: an image that fails with the
+present prompt may still have its answer to an earlier one. ``lessons`` has the statistics of edits,
+``proposed_edits`` the candidates. Each answer has a seal (a checksum of its row), because SQLite does not
+notice a flipped bit inside a value, and a wrong value here is an answer paid twice. The CHECKs serve the
+same purpose: ``PRAGMA integrity_check`` evaluates them.
 """
 
 import hashlib
@@ -22,10 +19,10 @@ from errors import ErrorKind, StopReason
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 
 VERSION = 3
-"""Of the tables below; ``PRAGMA user_version``. Version 1 had no ``lessons``, 2 no ``proposed_edits``."""
+"""``PRAGMA user_version`` of the tables. Version 1 had no ``lessons``, 2 no ``proposed_edits``."""
 
 MAX_OUTCOMES = 1_000_000_000
-"""Of one arm; more is a flipped bit."""
+"""Highest count of one arm; a higher one is a damaged value."""
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
@@ -35,7 +32,7 @@ _REASONS = ", ".join(f"'{reason}'" for reason in StopReason)
 
 
 def _is_time(column: str) -> str:
-    """A time as ``instant`` writes it, so that ``datetime.fromisoformat`` cannot fail on it."""
+    """Return the condition that a column holds a time as ``utc_isoformat`` writes it."""
     return f"({column} GLOB '????-??-??T??:??:??*+00:00' AND julianday({column}) IS NOT NULL)"
 
 
@@ -152,18 +149,18 @@ _PICTURE_TOKENS = """
     ALTER TABLE attempts ADD COLUMN image_output_tokens INTEGER NOT NULL DEFAULT 0
     CHECK (typeof(image_output_tokens) = 'integer')"""
 _ADDED_IN = {1: _STATEMENTS, 2: (_LESSONS,), 3: (_PROPOSED_EDITS, _PICTURE_TOKENS)}
-"""What each version added; nothing that was there is ever changed."""
+"""What each version added; existing tables and columns never change."""
 
 SEALED = (
     "key, standing, size, sha256, fingerprint, artefacts, prompt_id,"
     " input_tokens, output_tokens, model_version, response_id, answered_at, dry_run"
 )
-"""What the seal covers: all of an answer but the time stamp of its image, which ``touch`` moves."""
+"""Columns that the seal covers. The image's time is not among them: ``touch`` changes it."""
 
 _CONTROL = {"control": True}
-"""Stands for the edits of a prompt that was kept as a control.
+"""Column ``edits`` of a prompt of the control group that has neither edits nor parameters.
 
-With changed settings it is an object of all three: edits, control, parameters."""
+Otherwise the column is an object of edits, parameters and control, or a plain list of edits."""
 
 ANSWER = (
     "a.key, a.size, a.mtime, a.sha256, a.fingerprint, a.artefacts, p.text, p.revision, p.edits,"
@@ -174,7 +171,7 @@ ANSWER = (
 
 
 def create(connection: sqlite3.Connection, version: int = VERSION) -> None:
-    """Lay all tables into an empty database; the caller holds a transaction."""
+    """Add all tables to an empty database; the caller holds a transaction."""
     _add_versions(connection, after=0, version=version)
 
 
@@ -191,12 +188,12 @@ def _add_versions(connection: sqlite3.Connection, *, after: int, version: int) -
 
 
 def layout(connection: sqlite3.Connection) -> list[Row]:
-    """Return the tables as SQLite has written them down, to compare with those of a sound file."""
+    """Return the definitions of all tables, to compare with those of ``expected_layout``."""
     return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def expected_layout(version: int = VERSION) -> list[Row]:
-    """Return what ``layout`` gives for a journal as this version, or an earlier one, makes it."""
+    """Return what ``layout`` returns for an undamaged journal of this version."""
     connection = sqlite3.connect(":memory:")
     try:
         create(connection, version)
@@ -211,12 +208,12 @@ def seal(row: Iterable[Value]) -> int:
 
 
 def to_storable_text(text: str) -> str:
-    """Return text that SQLite can hold: lone surrogates (broken escapes, odd file names) spelt out."""
+    """Return text that SQLite can store: lone surrogates (of broken escapes or file names) are escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def clamp_mtime(mtime_ns: int) -> int:
-    """Return a modification time that fits SQLite's 64 bits; file systems can say the year 2400."""
+    """Return a modification time that fits SQLite's 64 bits, which end in the year 2262."""
     return max(-(2**63), min(mtime_ns, 2**63 - 1))
 
 
@@ -231,16 +228,16 @@ def pack_artefacts(artefacts: Iterable[Artefact]) -> str:
 
 
 def unpack_artefacts(packed: str) -> tuple[Artefact, ...]:
-    """Return what ``pack_artefacts`` packed."""
+    """Return the artefacts in JSON of ``pack_artefacts``."""
     return tuple(
         Artefact(path=path, size_bytes=size_bytes, sha256=sha256)
         for path, size_bytes, sha256 in json.loads(packed)
     )
 
 
-@lru_cache(maxsize=64)  # nearly all images of a run share a few prompts, and each asks three times
+@lru_cache(maxsize=64)  # nearly all images of a run share a few prompts, and each needs its row three times
 def prompt_row(prompt: Prompt) -> tuple[str, str, int, str]:
-    """Return the row of a prompt; its id is a hash of the rest, so that equal prompts share a row."""
+    """Return the row of a prompt; its id is a hash of the other columns, so equal prompts share a row."""
     text, edits = to_storable_text(prompt.text), json.dumps(_encode_variant(prompt))
     return prompt_id(text, prompt.revision, edits), text, prompt.revision, edits
 
@@ -253,7 +250,7 @@ def _encode_variant(prompt: Prompt) -> object:
 
 
 def prompt_id(text: str, revision: int, edits: str) -> str:
-    """Return the id that belongs to a row of ``prompts``."""
+    """Return the id of a row of ``prompts``."""
     return hashlib.sha256(json.dumps([text, revision, edits]).encode()).hexdigest()[:24]
 
 

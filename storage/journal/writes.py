@@ -1,8 +1,7 @@
-"""How is one outcome, copy or ledger line written down?
+"""Write outcomes, copies and ledger lines into the journal.
 
-Each function is one step of a transaction that the caller holds. Two rules run through all of them:
-what a dry run says never replaces what a real one said, and the knowledge of where an answer stands
-is given up only when the answer itself is replaced. It must not know why an image was asked about.
+Each function is one step of a transaction that the caller holds. Two rules hold for all of them: a dry run
+never replaces rows of a real one, and the row of an answer goes only when the answer itself is replaced.
 """
 
 import json
@@ -39,7 +38,7 @@ from storage.journal.bulk_insert import BulkInsert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedImage:
-    """How an image ended, and where that stands."""
+    """An image's outcome, with its files."""
 
     outcome: Outcome
     """With every call that was made."""
@@ -48,13 +47,12 @@ class FinishedImage:
     finished_at: datetime
     """UTC."""
     moved_to_history: Sequence[Artefact] = ()
-    """Where the files of the replaced answer stand now, when they were moved to the history; from there
-    they serve again. When there are none, a success forgets the replaced answer and any other outcome
-    leaves it as it stands."""
+    """Files of the replaced answer with their paths in the history, from where they can be copied again.
+    If there are none, a success removes the replaced answer's row; other outcomes leave it unchanged."""
 
 
 _OutcomeWithCalls = Succeeded | Failed | Deferred
-"""Outcomes that tell of calls."""
+"""Outcomes with calls of their own."""
 
 _IMAGE_COLUMNS = (
     "key, size, mtime, sha256, fingerprint, outcome, kind, detail, artefacts, prompt_id, attempts,"
@@ -83,7 +81,7 @@ _UNLESS_NEWER = "AND (excluded.dry_run < images.dry_run OR excluded.finished_at 
 
 
 def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
-    """Write down that the run has begun, and that earlier ones that never ended were cut off."""
+    """Record that the run has begun; earlier runs that never ended become ``cut``."""
     connection.execute("UPDATE runs SET state = 'cut' WHERE state = 'running'")
     connection.execute(
         "INSERT INTO runs VALUES (?, 'running', ?, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL)",
@@ -101,17 +99,16 @@ def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
 
 
 def write_plan(connection: sqlite3.Connection, run: RunInfo, *, found: int, todo: int) -> None:
-    """Write down what the run set out to do, so that ``--status`` can say what is left."""
+    """Record how many images were found and are to do, so that ``--status`` can say what is left."""
     connection.execute("UPDATE runs SET found = ?, todo = ? WHERE run_id = ?", (found, todo, run.run_id))
 
 
 def end_run(
     connection: sqlite3.Connection, run: RunInfo, *, exit_code: int, ended_at: datetime, is_whole: bool
 ) -> None:
-    """Write down that the run ended by itself.
+    """Record that the run ended by itself.
 
-    One whose outcomes are not all here keeps the state of a run that was cut off, so that the next one
-    looks for them in the ledger.
+    If outcomes are missing (not ``is_whole``), it stays ``running``, so that the next run reads the ledger.
     """
     connection.execute(
         "UPDATE runs SET state = iif(?, 'ended', state), ended_at = ?, exit_code = ? WHERE run_id = ?",
@@ -120,7 +117,7 @@ def end_run(
 
 
 def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Iterable[FinishedImage]) -> None:
-    """Write down how some images ended."""
+    """Record how some images ended."""
     finished = list(finished)
     rows = BulkInsert(connection)
     current = find_current_answers(connection, [one.outcome.job.key for one in finished])
@@ -138,7 +135,14 @@ def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Itera
 def write_outcome(
     rows: BulkInsert, run: RunInfo, finished: FinishedImage, *, current: CurrentAnswer | None
 ) -> None:
-    """Write down how an image ended, with all its calls; ``present`` is the answer in its place."""
+    """Record how an image ended, with all its calls.
+
+    Args:
+        rows: where the rows go.
+        run: the present run.
+        finished: the outcome and its files.
+        current: the answer that the image has now; None if there is none.
+    """
     outcome, moved_to_history, finished_at = finished.outcome, finished.moved_to_history, finished.finished_at
     if current and isinstance(outcome, Failed | Deferred):
         move_answer_to_history(rows, current, moved_to_history=moved_to_history)
@@ -184,7 +188,7 @@ def write_copy(
     moved_to_history: Sequence[Artefact],
     current: CurrentAnswer | None,
 ) -> None:
-    """Write down that an answer now stands under another name too; it cost nothing."""
+    """Record that ``artefacts`` are a copy of an answer under another image's name; it cost nothing."""
     copied = replace(
         answer,
         key=job.key,
@@ -200,7 +204,7 @@ def write_copy(
 def write_imported_answer(
     connection: sqlite3.Connection, answer: StoredAnswer, *, current: CurrentAnswer | None
 ) -> None:
-    """Write down an answer that the tree proves and the journal did not know."""
+    """Record an answer of the ledger that the journal lacks."""
     rows = BulkInsert(connection)
     set_current_answer(rows, answer, run_id=None, moved_to_history=(), current=current)
     rows.flush()
@@ -208,7 +212,7 @@ def write_imported_answer(
 
 
 def write_image_from_answer(connection: sqlite3.Connection, key: str) -> None:
-    """Let the image's row say what the answer in its place says."""
+    """Update the image's row from its current answer."""
     connection.execute(_IMAGE_FROM_ANSWER, (key,))
 
 
@@ -303,7 +307,7 @@ def _write_attempts(rows: BulkInsert, run: RunInfo, key: str, attempts: Iterable
 
 
 def write_lessons(connection: sqlite3.Connection, rows: Sequence[EditStatsRow]) -> None:
-    """Write what is known of other words, in place of what was known of the same models and prompts."""
+    """Write the statistics of edits; they replace those of the same models and prompts."""
     for scope in {(row.model, row.prompt_sha256) for row in rows}:
         connection.execute("DELETE FROM lessons WHERE model = ? AND prompt_sha256 = ?", scope)
     connection.executemany(
@@ -318,7 +322,8 @@ def write_lessons(connection: sqlite3.Connection, rows: Sequence[EditStatsRow]) 
 def write_proposed_edits(
     connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]
 ) -> None:
-    """Write down words that a model proposed, each in place of what was known of the same name."""
+    """Write the candidates that a model proposed; each replaces the one of the same name."""
+    # CandidateRow.status is the column ``outcome``, and CandidateStatus.ACCEPTED is stored as "joined".
     connection.executemany(
         "INSERT OR REPLACE INTO proposed_edits VALUES (?, ?, ?, ?, ?, ?, ?)",
         [

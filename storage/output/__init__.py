@@ -1,1 +1,10 @@
-"""What the output directory looks like, and how it is written and trusted."""
+"""The output directory: its layout, and how files in it are written and checked.
+
+layout.py          names and places of all files
+answer_files.py    answers and failures as files
+answer_text.py     text of an answer's file
+tree.py            write, find and move result files
+cleanup.py         unfinished files, and the index of existing pictures and reports
+ledger.py          append-only list of all answers received
+commit.py          write answers in an order that survives a crash
+"""

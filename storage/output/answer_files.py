@@ -1,8 +1,4 @@
-"""Which files, with which bytes, does an answer or a failure become?
-
-Pure: outcomes in, files out. This file never touches the disk and must not know in which order the
-files are written, nor what stands there already.
-"""
+"""Build the files of an answer or a failure, with their names and bytes; no I/O."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +14,7 @@ from storage.output.layout import Place, is_text, picture_suffix, result_ending
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """A file that is to stand in the output directory."""
+    """A file to be written to the output directory."""
 
     path: str
     """Relative to the output directory."""
@@ -26,13 +22,13 @@ class ResultFile:
 
     @property
     def artefact(self) -> Artefact:
-        """What the ledger and the journal note about it."""
+        """The file's path, size and hash, for the ledger and the journal."""
         digest = hashlib.sha256(self.data).hexdigest()
         return Artefact(path=self.path, size_bytes=len(self.data), sha256=digest)
 
 
 def build_answer_files(place: Place, generation: Generation, *, dry_run: bool) -> tuple[ResultFile, ...]:
-    """Return an answer's files in the order in which they are to be written: the text last."""
+    """Return an answer's files in the order of writing: the text last."""
     trailer = DRY_RUN_TRAILER if dry_run else b""
     pictures = [
         ResultFile(place.picture(number, picture_suffix(image.data)), image.data + trailer)
@@ -48,12 +44,12 @@ def build_failure_file(place: Place, failed: Failed, run: RunInfo) -> ResultFile
 
 
 def build_copied_files(place: Place, stored: Sequence[ResultFile]) -> tuple[ResultFile, ...]:
-    """Return the same answer's files under the name of another image."""
+    """Return the files of an answer under the name of another image."""
     return tuple(_iter_copied_files(place, stored))
 
 
 def build_copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[ResultFile]) -> StoredAnswer:
-    """Return what the ledger notes about the same answer under the name of another image."""
+    """Return the ledger's record of an answer under the name of another image."""
     return replace(
         answer,
         key=job.key,
@@ -64,7 +60,7 @@ def build_copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[Res
 
 
 def build_stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile]) -> StoredAnswer:
-    """Return what the ledger notes about an answer."""
+    """Return the ledger's record of an answer."""
     return StoredAnswer(
         key=succeeded.job.key,
         size_bytes=succeeded.job.size_bytes,
@@ -99,7 +95,7 @@ def _iter_copied_files(place: Place, stored: Sequence[ResultFile]) -> Iterator[R
     new_text = encode_utf8(format_answer_text("", [_file_name(path) for path in renamed.values()]))
     for file in stored:
         if is_text(file.path):
-            # The one text that speaks of the files' names: that of an answer of pictures alone.
+            # The text of an answer without text names its picture files, so it needs the new names.
             yield ResultFile(place.text, new_text if file.data == old_text else file.data)
         elif file.path in renamed:
             yield ResultFile(renamed[file.path], file.data)

@@ -1,7 +1,4 @@
-"""In which words do an answer and a failure stand in their files?
-
-Text in, text out: this file never touches the disk and must not know where a file will lie.
-"""
+"""Text of an answer's file, and the marks of files that a dry run writes; no I/O."""
 
 from collections.abc import Sequence
 
@@ -9,13 +6,13 @@ DRY_RUN_LINE = "[DRY RUN] No call was made: this file shows what a real run woul
 """The first line of every text that a dry run writes."""
 
 DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
-"""The last bytes of every picture that a dry run writes; no viewer minds them."""
+"""The last bytes of every picture that a dry run writes; viewers ignore them."""
 
 
 def format_answer_text(text: str, pictures: Sequence[str]) -> str:
-    """Return what stands in the answer's text file: the answer as it is, ending with one line feed.
+    """Return the content of an answer's text file: the answer as it is, with one line feed at its end.
 
-    An answer of pictures alone gives one line that names them.
+    An answer without text gives one line that names its pictures.
     """
     if text.strip() or not pictures:
         return text.rstrip("\r\n") + "\n"

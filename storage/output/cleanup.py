@@ -1,9 +1,7 @@
-"""What do earlier runs leave in the tree: unfinished files, which go, and what else stands there?
+"""Removal of unfinished files, and an index of the images that have pictures or reports.
 
-Before an answer in words is put in place, each of eleven kinds of picture might stand in its way, and a
-report of its image's failure. To look for them costs more than to write the answer, and nearly never finds
-one. So the one walk that looks for unfinished files notes which images have any. Texts it does not note:
-there may be millions, and each is looked for. This file must not know why a file is written.
+One walk does both. The index saves twelve ``lstat`` for each answer (docs/performance.md), since nearly no
+image has older pictures or a report. It has no texts: there may be millions.
 """
 
 import os
@@ -15,25 +13,25 @@ from utils.files import is_temporary
 
 _TRACKED_FOLDERS = (f"{SUCCESSFUL}/", f"{FAILED}/")
 _MAX_IMAGES = 10_000
-"""Images with pictures or reports that are noted, which take a megabyte or two."""
+"""Most images in the index, which then takes one or two MB."""
 
 
 class ExistingFiles:
-    """Which images have pictures or a report, as far as that is known."""
+    """Index of images with pictures or a report; may report false positives, never false negatives."""
 
     def __init__(self) -> None:
         self._images: set[str] | None = None
 
     def reset(self) -> None:
-        """Take it that nothing stands there but what is noted from now on."""
+        """Start an empty index: no file exists but those added from now on."""
         self._images = set()
 
     def invalidate(self) -> None:
-        """Take it that anything may stand anywhere."""
+        """Remove the index: from now on any file may exist."""
         self._images = None
 
     def add(self, path: str) -> None:
-        """Hear of a file that stands, or is about to."""
+        """Add a file that exists or is about to be written."""
         if self._images is None or is_text(path) or not path.startswith(_TRACKED_FOLDERS):
             return
         self._images.add(_fold_case(common_path(path)))
@@ -41,15 +39,15 @@ class ExistingFiles:
             self.invalidate()
 
     def may_have(self, image: str) -> bool:
-        """Return False where an image, called as ``image_of`` does, surely has nothing but a text."""
-        # A file system may take two spellings for one name; whether it does is not known.
+        """Return False only if the image (a ``common_path``) certainly has no picture and no report."""
+        # Some file systems take two spellings as one name (case, Unicode normal forms).
         return self._images is None or not image.isascii() or _fold_case(image) in self._images
 
 
 def remove_unfinished(root: str, folder: str, existing: ExistingFiles, *, recursive: bool) -> int:
-    """Remove the unfinished files that a killed run left in ``folder``; return how many went.
+    """Remove the unfinished files of a killed run from ``folder``, add the others to ``existing``.
 
-    Looks at names only; what cannot be read or removed is left.
+    Returns how many were removed. Only names count; files that cannot be read or removed stay.
     """
     try:
         with os.scandir(f"{root}{folder}") as entries:

@@ -1,12 +1,9 @@
-"""In which order do answers come to stand, so that a crash at any instant can be explained?
+"""Commit of answers to the output directory, in an order that survives a crash; see docs/adr/0004.
 
-One line in the ledger first; then what stands in an answer's way is moved to the history; then its files,
-the text last, each synced before it has its name; then the ledger is synced, and the names; then an earlier
-failure's report goes. Taken for each answer alone, these steps make a wave of answers wait for the disk three
-times each. So answers that come together take each step together: one sync for all their lines, and one for
-each folder.
-
-This file must not know how an answer was obtained, nor in which words it is told.
+The steps: write the ledger line; move older files to the history; write the files, the text last, each
+synced before it gets its name; sync the ledger and the folder; remove the report of an earlier failure.
+Answers that come together share one sync of the ledger and one of each folder, which takes two waits for
+the disk in place of four (docs/performance.md).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +21,7 @@ from storage.output.tree import OutputTree, to_storage_error, with_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAnswer:
-    """An answer that is to stand in the tree."""
+    """An answer to be written to the tree."""
 
     place: Place
     answer: StoredAnswer
@@ -32,18 +29,18 @@ class PendingAnswer:
     replaced: Sequence[Artefact]
     """The files of the image's earlier answer."""
     consequence: str
-    """What a failure to write it means, in words."""
+    """Text for the user about what is lost if it cannot be written."""
 
     @property
     def folder(self) -> str:
-        """Where all its files go."""
+        """The folder of all its files."""
         return self.place.text.rpartition("/")[0]
 
 
 def commit_answers(
     tree: OutputTree, ledger: Ledger, ledger_path: Path, answers: Sequence[PendingAnswer]
 ) -> list[StorageError | None]:
-    """Write the answers; return for each why it does not stand, or None."""
+    """Write the answers; return for each its error, or None if it is written."""
     if not answers:
         return []
     try:
@@ -60,7 +57,7 @@ def commit_answers(
 
 
 def select_result_paths(artefacts: Iterable[Artefact]) -> list[str]:
-    """Return the paths of results; a failure's report is no answer and is simply overwritten or removed."""
+    """Return the paths of results, which go to the history; failure reports are overwritten or removed."""
     return [artefact.path for artefact in artefacts if artefact.path.startswith(f"{SUCCESSFUL}/")]
 
 
@@ -73,8 +70,8 @@ def _run_step(step: Callable[[], None], pending: PendingAnswer) -> StorageError 
 
 
 def _write(tree: OutputTree, pending: PendingAnswer) -> None:
-    """Make room and write the files, whose names are not safe yet."""
-    # A picture is looked for where it goes, since the tree may not know what others put there meanwhile.
+    """Move older files away and write the new ones; their names are not synced yet."""
+    # Other programs may have written pictures since the index was made, so each new path is checked too.
     pictures = [file.path for file in pending.files if not is_text(file.path)]
     for path in dict.fromkeys(
         [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]

@@ -1,11 +1,9 @@
-"""Where in the output directory does everything lie, and what is it called?
+"""Names and places of all files in the output directory; no I/O.
 
-    successful/<folder>/<file name>_result.txt        the answer's text
-    successful/<folder>/<file name>_result.<ext>      its picture; _result_2.<ext>, … when there are several
-    failed/<folder>/<file name>_error.log             why there is no answer
-    metadata/                                         documents, ledger, journal, history
-
-Names only: this file never touches the disk and must not know who writes what, or when.
+successful/<folder>/<file name>_result.txt        the answer's text
+successful/<folder>/<file name>_result.<ext>      its picture; _result_2.<ext>, … if there are several
+failed/<folder>/<file name>_error.log             why there is no answer
+metadata/                                         documents, ledger, journal, history
 """
 
 import re
@@ -26,10 +24,10 @@ JOURNAL = f"{METADATA}/journal.db"
 LEDGER = f"{METADATA}/results.jsonl"
 HISTORY = f"{METADATA}/history"
 DRY_RUN = f"{METADATA}/dry-run"
-"""What a dry run writes about itself beside the documents of real runs."""
+"""Documents and ledger of dry runs, beside those of real runs."""
 
 WRITE_TEST = ".write-test"
-"""Made and removed again before a run, in every folder that is to be written to."""
+"""File that is created and removed before a run in every folder that the run writes to."""
 
 UNKNOWN_SUFFIX = "bin"
 PICTURE_SUFFIXES = {
@@ -54,17 +52,17 @@ _WORKING_FILE = re.compile(
 )
 _ENDING = re.compile(r"_result(_[0-9]+)?\.[a-z0-9]+\Z")
 
-# One limit for all files of an image, so that they share one shortened stem.
+# Leaves space for the longest ending, so that all files of an image share one shortened stem.
 _STEM_LIMIT_BYTES = 255 - len("_result_9999.webp")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the files of one image go; all of them share its folder and stem."""
+    """Paths of the files of one image, relative to the output directory; they share folder and stem."""
 
     folder: PurePosixPath
     stem: str
-    """The image's file name, shortened with a hash when it is near the file system's limit."""
+    """The image's file name, shortened with a hash if it is near the file system's limit."""
 
     @classmethod
     def of(cls, key: str) -> "Place":
@@ -74,7 +72,7 @@ class Place:
 
     @property
     def text(self) -> str:
-        """The answer's text, relative to the output directory like all paths here."""
+        """The answer's text file."""
         return self.result(_TEXT_ENDING)
 
     @property
@@ -91,32 +89,32 @@ class Place:
         return self.result(f"_result.{suffix}" if number == 1 else f"_result_{number}.{suffix}")
 
     def iter_picture_names(self) -> Iterator[tuple[str, ...]]:
-        """Yield, without end, every name that the first picture can have, then the second, and so on."""
+        """Yield, without end, all names that the first picture can have, then the second, and so on."""
         base = self._base(SUCCESSFUL)
         for number in count(1):
             numbered = f"{base}_result" if number == 1 else f"{base}_result_{number}"
             yield tuple(f"{numbered}.{suffix}" for suffix in _ALL_SUFFIXES)
 
     def _base(self, root: str) -> str:
-        """Return the path of all files below ``root``, but for how their names end."""
+        """Return the common path of all files below ``root``, without their endings."""
         folder = str(self.folder)
         return f"{root}/{self.stem}" if folder == "." else f"{root}/{folder}/{self.stem}"
 
 
 def picture_suffix(data: bytes) -> str:
-    """Return the suffix (no dot) for a picture by what its bytes are, ``bin`` when that is unknown."""
+    """Return the suffix (no dot) of a picture's format by its bytes; ``bin`` if unknown."""
     kind = sniff(data[:HEAD_BYTES])
     return PICTURE_SUFFIXES[kind] if kind else UNKNOWN_SUFFIX
 
 
 def result_ending(path: str) -> str | None:
-    """Return how a result file's name ends (``_result_2.png``), or None when it is not one."""
+    """Return the ending of a result file's name (``_result_2.png``); None if it is no result file."""
     match = _ENDING.search(path)
     return match.group() if match else None
 
 
 def common_path(path: str) -> str:
-    """Return the part of a path that an image's results have in common, or those of its failures."""
+    """Return the part of a path that all results of an image share, or all of its failure reports."""
     return path.rpartition(_LOG_ENDING if path.endswith(_LOG_ENDING) else "_result")[0]
 
 
@@ -126,6 +124,6 @@ def is_text(path: str) -> bool:
 
 
 def is_excluded_from_archive(path: str) -> bool:
-    """Return whether a file or folder is no result: the journal, a lock, a log, or an unfinished file."""
+    """Return whether a file or folder is the journal, a lock, a log or an unfinished file."""
     name = path.rpartition("/")[2]
     return name == WRITE_TEST or is_temporary(name) or _WORKING_FILE.fullmatch(path) is not None

@@ -1,8 +1,7 @@
-"""Which answers were ever received, and can a line of this list be trusted after a crash?
+"""The ledger: a file of JSON lines, one for each answer ever received.
 
-The ledger is a file of JSON lines that only grows. A line is written before the files it speaks of; it
-proves an answer only together with them. A line that was cut off by a crash, or that somebody
-damaged, is passed over. This file must not know how an answer's files are written.
+It only grows. A line is written before the files that it names, and proves an answer only together with
+them. Lines that are incomplete or damaged are skipped. See docs/adr/0004.
 """
 
 import json
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 _Kind = TypeVar("_Kind")
 
 SCHEMA_VERSION = 1
-"""Of a line; see ``docs/schema/results.schema.json``."""
+"""Version of a line; see ``docs/schema/results.schema.json``."""
 
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -34,9 +33,9 @@ class Ledger:
     """The ledger in one file; safe to use from several threads, by one process.
 
     Args:
-        path: the file; made, with its folders below ``root``, for the first line.
-        root: the output directory, which is never made; None for the file's own folder.
+        path: the file; created with its folders below ``root`` for the first line.
         run_id: of the run that writes.
+        root: the output directory, which is never created; None for the file's own folder.
     """
 
     def __init__(self, path: Path, *, run_id: str, root: Path | None = None) -> None:
@@ -47,10 +46,10 @@ class Ledger:
         self._bad_reported = 0
 
     def append(self, *answers: StoredAnswer) -> None:
-        """Add a line for each; they are on the disk when this returns.
+        """Add a line for each answer; the lines are synced on return.
 
         Raises:
-            OSError: when they could not be written; a part of them may stand, which no reader minds.
+            OSError: they could not be written; parts of them may remain, and are skipped on reading.
 
         """
         with self.appending(*answers):
@@ -58,12 +57,12 @@ class Ledger:
 
     @contextmanager
     def appending(self, *answers: StoredAnswer) -> Iterator[None]:
-        """Add a line for each before the block; they are on the disk when it ends.
+        """Add a line for each answer before the block and sync after it.
 
-        So whatever the block does to the disk shares the wait for it.
+        The block's own writes share that wait for the disk.
 
         Raises:
-            OSError: as ``append`` does; before the block or after it.
+            OSError: as in ``append``; before the block or after it.
 
         """
         lines = b"".join(map(self._encode, answers))
@@ -77,10 +76,10 @@ class Ledger:
                 os.close(descriptor)
 
     def __iter__(self) -> Iterator[StoredAnswer]:
-        """Yield the answers in the order they came; one image may come several times.
+        """Yield the answers in the order of writing; one image may come several times.
 
         Raises:
-            OSError: when the file is there and cannot be read.
+            OSError: the file exists and cannot be read.
 
         """
         bad = 0
@@ -95,7 +94,7 @@ class Ledger:
 
     def _encode(self, answer: StoredAnswer) -> bytes:
         record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **to_jsonable(answer)}
-        # A measure of the run that asked; to the answer the user's own words are what they are.
+        # The control group is about the run, not about the answer.
         del record["prompt"]["is_control"]
         return json_line(record) + b"\n"
 
@@ -116,14 +115,14 @@ class Ledger:
 
 
 def _line_feed_if_torn(descriptor: int) -> bytes:
-    """Return what closes a line that an earlier writer was killed in."""
+    """Return a line feed if the file ends within a line, because its writer was killed; else nothing."""
     size = os.fstat(descriptor).st_size
     os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
     return b"" if os.read(descriptor, 1) in {b"", b"\n"} else b"\n"
 
 
 def _parse_answer(record: Any) -> StoredAnswer:
-    """Return the answer that a line tells of; anything amiss is a ValueError, TypeError or KeyError."""
+    """Return the answer of a line; raise ValueError, TypeError or KeyError if anything is wrong."""
     if record["schema_version"] != SCHEMA_VERSION:
         raise ValueError("written by another version")
     answered_at = datetime.fromisoformat(_require_type(record["answered_at"], str))

@@ -1,9 +1,8 @@
-"""How do result files come to stand, get recognised and make room, without one ever being lost?
+"""The output tree: write, find and replace result files without losing one.
 
-Nothing real is ever deleted or overwritten here, but moved to the history of the run that replaces it.
-What a dry run wrote is recognised by its own mark, in the file itself: that holds without a journal,
-with a damaged one, and after a copy of the tree. This file must not know why a file is written, nor
-in which order; every OSError that leaves it names the file that it is about.
+Files of real runs are never deleted or overwritten, but moved to the history of the run that replaces them.
+Files of dry runs have a mark in themselves, so that they are known without the journal and after a copy of
+the tree. Every OSError names the file that it is about.
 """
 
 import contextlib
@@ -33,22 +32,22 @@ class OutputTree:
 
     Args:
         root: the output directory.
-        run_id: of the present run; what it replaces goes to the history under this name.
-        dry_run: the run is dry: it touches nothing real.
+        run_id: of the present run; files that it replaces go to the history under this name.
+        dry_run: the run is dry: it changes no file of a real run.
     """
 
     def __init__(self, root: Path, *, run_id: str, dry_run: bool) -> None:
         self._root = root
-        self._prefix = os.path.join(root, "")  # noqa: PTH118 -- what comes before all paths, as a text
+        self._prefix = os.path.join(root, "")  # noqa: PTH118 -- a str: a Path costs ten times as much
         self._run_id = run_id
         self._dry_run = dry_run
         self._existing = ExistingFiles()
 
     def remove_unfinished(self) -> int:
-        """Remove unfinished files that a killed run left; return how many. Only while no other run is on.
+        """Remove the unfinished files of a killed run and return how many; no other run may be active.
 
-        What stands beside the texts is noted, so that nobody has to look for it: from here on, what
-        others put into the tree beside an answer's text stays where it is.
+        Pictures and reports that exist now are noted. Those that other programs add later are not found
+        again: ``find_results`` and ``remove_report`` may miss them.
         """
         existing = self._existing
         existing.reset()
@@ -59,13 +58,15 @@ class OutputTree:
         return below + remove_unfinished(self._prefix, "", existing, recursive=False)
 
     def put(self, path: str, data: bytes, *, sync: bool = True) -> None:
-        """Write a file in one step, with the folders above it; without ``sync`` see ``sync``.
+        """Write a file in one step, with the folders above it.
+
+        Without ``sync`` its name may be lost in a power cut until the method ``sync`` is called.
 
         Raises:
             OSError: it could not be written; nothing is left of it.
 
         """
-        target = f"{self._prefix}{path}"  # a Path costs ten times as much
+        target = f"{self._prefix}{path}"
         self._existing.add(path)
         with with_path(target):
             try:
@@ -75,22 +76,22 @@ class OutputTree:
                 write_atomic(target, data, sync=sync)
 
     def sync(self, folder: str) -> None:
-        """Let the names of the files that were put into a folder survive a power cut.
+        """Write the names of a folder's files to the disk, so that they survive a power cut.
 
         Raises:
-            OSError: it could not be done.
+            OSError: they could not be written.
 
         """
         with with_path(f"{self._prefix}{folder}"):
             sync_directory(f"{self._prefix}{folder}")
 
     def find_results(self, place: Place) -> list[str]:
-        """Return the result files that stand under an image's name, whoever wrote them."""
+        """Return the result files that exist under an image's name, of any run or program."""
         found = [place.text] if self._is_file(place.text) else []
         if not self._existing.may_have(common_path(place.text)):
             return found
         for names in place.iter_picture_names():
-            # No picture has the number: then none has a higher one.
+            # Pictures are numbered without gaps.
             present = [name for name in names if self._is_file(name)]
             if not present:
                 return found
@@ -113,12 +114,12 @@ class OutputTree:
             return handle.read() == DRY_RUN_TRAILER
 
     def move_to_history(self, path: str) -> None:
-        """Make room where a result file stands, if one does: a dry one is removed, a real one kept.
+        """Move a result file to the history of this run, if it exists.
 
-        A real one moves to the history of this run; in a dry run it stays.
+        A file of a dry run is removed instead. In a dry run a real file stays.
 
         Raises:
-            OSError: it could not be moved; it stands as it stood.
+            OSError: it could not be moved and is unchanged.
 
         """
         if not self._is_file(path):
@@ -129,17 +130,17 @@ class OutputTree:
             self._move(path)
 
     def remove_report(self, place: Place) -> None:
-        """Remove the report of an image's failure, if it is there."""
+        """Remove the report of an image's failure, if it exists."""
         if self._existing.may_have(common_path(place.error_log)):
             self.remove(place.error_log)
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with with_path(self._root / path):
             (self._root / path).unlink(missing_ok=True)
 
     def find_in_history(self, artefact: Artefact) -> Artefact | None:
-        """Return the artefact where this run's history has it, or None when it was not moved there."""
+        """Return the artefact with its path in this run's history; None if it was not moved there."""
         for path in self._history_paths(artefact.path):
             moved = Artefact(path=path, size_bytes=artefact.size_bytes, sha256=artefact.sha256)
             if self.is_present(moved):
@@ -149,27 +150,27 @@ class OutputTree:
         return None
 
     def list_history_folders(self) -> list[str]:
-        """Return the folders of the history, one for each run that replaced something, oldest first."""
+        """Return the folders of the history, one for each run that replaced files, oldest first."""
         try:
             return sorted(f"{HISTORY}/{folder.name}" for folder in (self._root / HISTORY).iterdir())
         except OSError:
             return []
 
     def find_all_in_folder(self, artefacts: Sequence[Artefact], folder: str) -> tuple[Artefact, ...]:
-        """Return where an answer's files may stand in a folder of the history; none when they do not.
+        """Return an answer's files with their paths in a folder of the history; none if one is missing.
 
-        Goes by size alone: whether they are the very ones, ``proves`` must tell.
+        Only sizes are compared; ``has_expected_hash`` compares the bytes.
         """
         there = tuple(replace(artefact, path=f"{folder}/{artefact.path}") for artefact in artefacts)
         return there if all(map(self.is_present, there)) else ()
 
     def is_present(self, artefact: Artefact) -> bool:
-        """Return whether the file is there with the right size; one ``stat``, nothing is read."""
+        """Return whether the file exists with the right size; one ``stat``, nothing is read."""
         status = self._status(artefact.path)
         return status is not None and status.st_size == artefact.size_bytes
 
     def has_expected_hash(self, artefact: Artefact) -> bool:
-        """Return whether the file is there with the very bytes it should have."""
+        """Return whether the file exists with the right bytes."""
         if not self.is_present(artefact):
             return False
         try:
@@ -179,7 +180,7 @@ class OutputTree:
             return False
 
     def read(self, artefact: Artefact) -> bytes | None:
-        """Return the file's bytes, or None when they are not the ones that it should have."""
+        """Return the file's bytes; None if they are not the right ones."""
         if not self.is_present(artefact):
             return None
         with with_path(self._root / artefact.path):
@@ -194,7 +195,7 @@ class OutputTree:
             (self._root / path).rename(target)
 
     def _history_paths(self, path: str) -> Iterator[str]:
-        """Yield where the file may go: under the run's own name, then under numbered ones."""
+        """Yield the paths a file may get in the history: below the run's id, then below numbered ones."""
         yield f"{HISTORY}/{self._run_id}/{path}"
         yield from (f"{HISTORY}/{self._run_id}-{number}/{path}" for number in count(2))
 
@@ -202,19 +203,19 @@ class OutputTree:
         return self._status(path) is not None
 
     def _status(self, path: str) -> os.stat_result | None:
-        """Return the status of a regular file below the root, None for anything else."""
-        # A ledger is a text file that anybody may edit: it must not lead out of the tree.
+        """Return the status of a regular file below the root; None for anything else."""
+        # Paths come from the ledger, a text file that can be edited: they must not lead out of the tree.
         if path.startswith("/") or ".." in path.split("/"):
             return None
         try:
-            status = os.lstat(f"{self._prefix}{path}")  # a Path costs ten times as much
+            status = os.lstat(f"{self._prefix}{path}")
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
 
 def has_real_run(output_dir: Path) -> bool:
-    """Return whether a real run has left answers or documents here, which a dry run must not replace."""
+    """Return whether there are answers or documents of a real run, which a dry run must not replace."""
     with contextlib.suppress(OSError):
         if (output_dir / LEDGER).stat().st_size > 0:
             return True
@@ -227,7 +228,7 @@ def has_real_run(output_dir: Path) -> bool:
 
 @contextlib.contextmanager
 def with_path(path: Path | str) -> Iterator[None]:
-    """Let an OSError name ``path``: a full disk names nothing, and a temporary name tells nobody anything."""
+    """Add ``path`` to an OSError that has no path (a full disk) or that of a temporary file."""
     try:
         yield
     except OSError as error:
@@ -238,7 +239,7 @@ def with_path(path: Path | str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def storage_errors(consequence: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError that says which file, for which reason, and what is lost."""
+    """Raise a StorageError for an OSError, with the file, the reason and the consequence."""
     try:
         yield
     except OSError as error:
@@ -246,6 +247,6 @@ def storage_errors(consequence: str) -> Iterator[None]:
 
 
 def to_storage_error(error: OSError, consequence: str) -> StorageError:
-    """Return what ``storing`` raises."""
+    """Return the StorageError for an OSError; see ``storage_errors``."""
     where = os.fsdecode(error.filename) if error.filename else "a file"
     return StorageError(escape_unprintable(f"{where}: {error.strerror or error}; {consequence}"))
