@@ -1,29 +1,27 @@
-"""How many tokens will a call take, before it is made?
+"""Tokens of a call before it is made: the likely number, and an upper bound.
 
-Two answers for two askers. A pacer wants the likely number, for too high a guess wastes the quota. A cap
-on money wants a number that is never exceeded, for what it lets go is spent. One number for both makes
-the night slow or the cap leak. For the same reason an answer has a bound that is sent along. Nothing here
-knows prices, or what an image's bytes are.
-
-Sources: gemini-api.md, section 2 (Google's page on media resolution, November 2026); field-notes.md,
-section 2 (thoughts have a floor of 2,000 to 3,000 tokens, below 4,000 there may be no answer).
+The rate limiter needs the likely number, since too high a guess wastes the quota. The budget needs a number
+that is never exceeded; for the same reason a bound of the answer's length is sent along.
+Sources: docs/api-facts.md, section 2.7 (Google's page on media resolution, November 2026);
+docs/prompt-repair-evidence.md, section 1.2 (thoughts take at least 2,000 to 3,000 tokens, and an answer
+limited to less than 4,000 may not come at all).
 """
 
 import re
 from dataclasses import dataclass
 
 IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
-"""Of a picture in an answer, by its size: the price page's dollars for a picture, divided by its price for
-a token, rounded up (gemini-api.md, section 4, November 2026)."""
+"""Output tokens of a picture, by its size: Google's price of the picture, divided by its price of a token,
+rounded up. Source: docs/api-facts.md, sections 4.4 and 4.5, November 2026; 4K at the printed $0.113."""
 
 _WRAPPING_TOKENS = 32
-"""What the service may add around question and picture."""
+"""Tokens that the service may add around question and picture."""
 
 _GEMINI_3_IMAGE = 1120
 _PAN_AND_SCAN = (256, 2048)
-"""Gemini 2.5: the whole image, and at most this for its parts."""
+"""Gemini 2.5: tokens of the whole image, and at most of its parts."""
 _TILE_TOKENS, _TILE_PX, _ONE_TILE_PX = 258, 768, 384
-"""Gemini 2.0: tiles; an image of up to 384 px on both sides is one."""
+"""Gemini 2.0: tiles; an image of up to 384 px on both sides is one tile."""
 _SMALLEST_CROP_PX = 256
 
 _CHARACTERS_PER_TOKEN = 4
@@ -41,18 +39,18 @@ _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLength:
-    """How long an answer may be allowed to become, in tokens of words, thoughts and pictures together."""
+    """Bounds for ``maxOutputTokens``, in tokens of words, thoughts and pictures together."""
 
     initial: int
-    """While nothing is known about this prompt's answers."""
+    """The bound while no answer to this prompt is known."""
     minimum: int
-    """Below this an answer is hardly worth asking for."""
+    """Below this an answer is hardly worth its call."""
     maximum: int
-    """More than this the service refuses as a bound."""
+    """The service refuses a larger bound."""
 
 
 def expected_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
-    """Return the likely tokens of an image of so many pixels together with the prompt."""
+    """Return the likely input tokens of an image of so many pixels and the prompt."""
     ascii_characters = sum(character.isascii() for character in prompt)
     foreign_bytes = _count_bytes(prompt) - ascii_characters
     text_tokens = _divide_up(ascii_characters, _CHARACTERS_PER_TOKEN) + _divide_up(
@@ -62,7 +60,7 @@ def expected_input_tokens(model: str, *, width: int, height: int, prompt: str) -
 
 
 def max_input_tokens(model: str, *, width: int, height: int, prompt: str) -> int:
-    """Return what an image together with the prompt cannot exceed: no token is less than one byte."""
+    """Return an upper bound of the input tokens of image and prompt: no token is less than one byte."""
     return (
         _max_image_tokens(_parse_generation(model), width, height) + _count_bytes(prompt) + _WRAPPING_TOKENS
     )
@@ -82,7 +80,7 @@ def answer_length(model: str, *, wants_images: bool, size: str = "1K") -> Answer
 
 
 def _parse_generation(model: str) -> tuple[int, int] | None:
-    """Return a model's version; None for a name that does not say it, such as ``gemini-flash-latest``."""
+    """Return a model's version; None if unknown, as for ``gemini-flash-latest``."""
     found = _VERSION.match(model.lower().removeprefix("models/"))
     return (int(found[1]), int(found[2] or 0)) if found else None
 
@@ -96,7 +94,7 @@ def _expect_image_tokens(generation: tuple[int, int] | None, width: int, height:
 
 def _max_image_tokens(generation: tuple[int, int] | None, width: int, height: int) -> int:
     if generation is not None and generation < (2, 5):
-        # Google's page cuts small images into smaller tiles than 768 px; whichever makes more counts.
+        # Google's page also has tiles smaller than 768 px for small images; the larger count is the bound.
         crop_px = max(_SMALLEST_CROP_PX, min(_TILE_PX, int(min(width, height) / 1.5)))
         return _TILE_TOKENS * max(_count_tiles(width, height, _TILE_PX), _count_tiles(width, height, crop_px))
     return _GEMINI_3_IMAGE if generation and generation >= (3, 0) else sum(_PAN_AND_SCAN)

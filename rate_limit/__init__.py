@@ -1,20 +1,21 @@
-"""When may the next request start, given what the service has let through so far?
+"""Rate limiting: when the next request may start, given what the service has accepted so far.
 
-Pure: no clock, no waiting, no input or output. Every method is given the instant as ``now_s``, seconds
-on any clock that does not go back; ``rate_limiter`` is the shell that waits. Nothing here knows images,
-HTTP, or how many runs there are beyond what it is told.
+No module but ``limiter`` and ``shared/`` waits or does input or output. Methods get the instant as ``now_s``:
+seconds on any clock that does not go back. See docs/adr/0009.
 
-    figures.py    the plain numbers that go in and out
-    sendings.py   which requests left in the last two minutes, and did the quota take them?
-    ceiling.py    the user's own limit, exact for every window
-    evidence.py   what does one refusal say about the limit?
-    strategy.py   the port: what a way to pace must answer; and the fixed one
-    opening.py    the search for a pace while nothing is known
-    strikes.py    do refusals prove that there is a limit?
-    learning.py   the pace that finds the limit, for requests or for tokens
-    sharing.py    which part of the limit is ours beside other runs on the same key?
-    health.py     is the service well, and how many calls may be in flight?
-    costs/budget.py     how much of what is sent may be retries?
-    quotas.py     the pause that a refusal opens, and the quota of a day
-    pacer.py      ``Pacer``: all of the above behind one door
+    limiter.py           ``RateLimiter``: the queue of waiting callers
+    pacer.py             ``Pacer``: all reasons to wait behind one interface
+    strategy.py          interface of a pacing strategy, and the strategy without a limit
+    adaptive_rate.py     the pace that finds a limit and stays just below it
+    slow_start.py        the pace while no limit is known
+    limit_detection.py   whether rejections prove a limit
+    limit_estimation.py  the limit that one rejection points at
+    probe_schedule.py    when to check whether a limit has risen
+    sliding_window.py    the user's own limit, exact in any window
+    request_log.py       the requests of the last two minutes
+    service_health.py    circuit breaker, and the number of calls in flight
+    retry_budget.py      the share of retries while the service is in distress
+    cooldown.py          the pause after a rejection, and the quota of a day
+    types.py             the values that go in and out
+    shared/              what runs on one API key share, and keep for the next run
 """

@@ -1,18 +1,11 @@
-"""Which pace finds a limit that nobody told, and keeps to it?
+"""Adaptive rate: find an unpublished limit, and stay just below it.
 
-The usual answer halves a pace at every refusal and creeps up again; it oscillates between too much and
-too little, and pays for each swing. Here a refusal is a measurement (``evidence``), and its result is
-held like a ceiling of the user's own. Three phases:
+    CLIMB   raise the pace in growing steps until a rejection; also the phase while no limit is known,
+            in which ``SlowStart`` sets the pace instead
+    HOLD    stay just below the limit, evenly spaced, with at most the limit in any minute
+    PROBE   raise the pace slowly above the limit; a minute without a rejection there leads to CLIMB
 
-    CLIMB   up from a limit that has risen, in ever larger steps, until it refuses again; and the state
-            before any limit is met, in which this paces nothing (``opening`` does)
-    HOLD    just below the limit, evenly spaced, and never more than the limit in any minute
-    PROBE   slowly above it. Refused: it is still there, and the next probe comes later. A minute above
-            it stays clean: the limit has risen, so climb.
-
-A failed probe costs a few refusals and no throughput, so their share alone decides how often to probe:
-rarely at a limit that was met again and again, soon after it fell without a reason. Nothing grows while
-something else than this pace holds requests back. This file does not know what else that may be.
+The pace rises only while requests wait for it and for nothing else. See docs/adr/0009.
 """
 
 import dataclasses
@@ -33,36 +26,39 @@ from rate_limit.request_log import MINUTE_S, RequestLog, SentRequest
 from rate_limit.types import LearnedLimit, Unit
 
 _MARGIN = {Unit.REQUESTS: 0.995, Unit.TOKENS: 1.0}
-"""Of the limit, what the pace takes; in tokens, the fullness of each minute binds first."""
+"""The part of the limit that the pace uses; in tokens, the window of each minute binds first."""
 _OVERFLOW_SHARE = 0.25
-"""Of a request's tokens, what may overflow a measured window: else it is never full, as none fits exactly."""
+"""The part of a request's tokens that may overflow a measured window, which no request fills exactly."""
 _CLIMB_FACTOR = 1.5
 _FIRST_CLIMB_FACTOR = 1.15
-"""Where a limit was known and has risen, the steps begin smaller."""
+"""The first step up from a known limit that has risen is smaller."""
 _CLIMB_STEP_S = 4.0
 _EPISODE_S = 5.0
-"""Refusals this close together are one event: a burst of them is not many times as much news."""
+"""Rejections this close together are one event: a burst of them says no more than one."""
 _PROBE_LIFT = (0.03, 0.01, 0.45)
-"""How far above the limit a probe begins, how much it adds each second, and where it ends."""
+"""Parts of the limit by which a probe exceeds it: at first, more each second, and at most."""
 _PROBE_S = 53.0
 _PROBE_PROOF = 1.08
-"""A probe is clean when so many times the limit passed within a minute, and one request more."""
+"""A probe succeeds if so many times the limit, and one request more, was accepted within a minute."""
 _RAISED_FACTOR = 1.03
 _OWN_SHARE = 0.9
-"""Of a named limit, what passes before a refusal where nobody else uses it."""
+"""If at least this part of a named limit was accepted before a rejection, no other client uses it."""
 _LATE_CREDIT_S = 1.0
-"""A late start may be made up for by so much, but by no more than one request."""
+"""How much of a late start the next request may make up for, but at most one request."""
 _LIMITING_S = 5.0
 _NEW_LIMIT_S = 20.0
-"""For so long after a limit was first met, less sure measurements correct it, too."""
+"""For so long after a limit was first met, less certain measurements correct it, too."""
 
 
 class AdaptiveRate:
     """The learned pace for one unit.
 
+    A rejection measures the limit (``limit_estimation``), and the pace then holds it. So the pace does not
+    oscillate as with AIMD (https://en.wikipedia.org/wiki/Additive_increase/multiplicative_decrease).
+
     Args:
         unit: what is paced.
-        start: what another night learned; None for nothing.
+        start: the limit that another run learned; None if unknown.
     """
 
     def __init__(self, unit: Unit, *, start: LearnedLimit | None) -> None:
@@ -93,21 +89,21 @@ class AdaptiveRate:
 
     @property
     def pace(self) -> float | None:
-        """Units a minute that may start now, for all runs on the key; None for no limit."""
+        """Units a minute that may start now, for all runs on the key; None if unlimited."""
         return self._pace
 
     def earliest_start_s(self, amount: float, now_s: float, request_log: RequestLog) -> float | None:
-        """Return when the amount may start; None for not before a granted request has left."""
+        """Return when the amount may start; None if unknown: a granted request has to leave first."""
         self._advance(now_s, request_log)
         if self._pace is None:
             return now_s
         start_s = max(now_s, self._next_start_s)
         if self._limit is None or self._phase is Phase.CLIMB or self._is_bucket:
             return start_s
-        # Even a right pace is too fast behind a burst that still fills the window.
+        # After a burst that still fills the window, even the right pace is too fast.
         window_limit = max(self._limit, self._pace) * self._share
         if self._unit is Unit.TOKENS and self._named_limit is not None:
-            window_limit -= 0.5 * self._mean_amount  # known exactly, so the estimates must not overrun it
+            window_limit -= 0.5 * self._mean_amount  # a named limit is exact: estimates must not exceed it
         elif self._unit is Unit.TOKENS:
             window_limit += _OVERFLOW_SHARE * self._mean_amount
         if self._unit is Unit.REQUESTS:
@@ -116,7 +112,7 @@ class AdaptiveRate:
         return None if fits_s is None else max(start_s, fits_s)
 
     def on_granted(self, request: SentRequest, now_s: float, *, was_paced: bool) -> None:
-        """Count a request; ``was_held`` says that this pace is what it had waited for."""
+        """Record a granted request; ``was_paced``: this strategy is what it had waited for."""
         if was_paced:
             self._last_paced_s = now_s
         self._mean_amount += 0.1 * (request.amount(self._unit) - self._mean_amount)
@@ -127,7 +123,7 @@ class AdaptiveRate:
             )
 
     def on_rejected(self, rejection: Rejection, now_s: float, request_log: RequestLog) -> None:
-        """Hear that the quota for this unit refused a request."""
+        """Record that the quota for this unit rejected a request."""
         if rejection.is_precise and rejection.hint_s is not None:
             self._longest_hint_s = max(self._longest_hint_s, rejection.hint_s)
         context = self._context(now_s)
@@ -143,7 +139,7 @@ class AdaptiveRate:
             return
         is_vague = estimate.is_bucket and context.is_new and not estimate.is_measured
         if self._anchor is None or not is_vague:
-            self._anchor = estimate.anchor  # else the longer stretch from the one before will tell more
+            self._anchor = estimate.anchor  # else the older anchor stays: a longer stretch measures better
         if rejection.hint_s is not None:
             self._recent_hints_s = (*self._recent_hints_s[-4:], rejection.hint_s)
         self._hold_limit(estimate, rejection, now_s)
@@ -158,13 +154,13 @@ class AdaptiveRate:
         )
 
     def _may_stem_from_earlier_run(self, rejection: Rejection, request_log: RequestLog) -> bool:
-        """Tell whether what filled a known limit may have been sent before this run began: by another one."""
+        """Return whether requests of an earlier run may have filled the window of a known limit."""
         first_sent_s = request_log.first_sent_s
         is_first = self._limit is not None and self._anchor is None
         return is_first and first_sent_s is not None and rejection.sent_s - first_sent_s < MINUTE_S
 
     def _hold_limit(self, estimate: LimitEstimate, rejection: Rejection, now_s: float) -> None:
-        """Keep from now on to what a refusal says the limit is."""
+        """Update the limit to the estimate, and start to hold it."""
         if self._limit is None:
             self._limit_found_s = now_s
         self._is_bucket = estimate.is_bucket
@@ -174,26 +170,26 @@ class AdaptiveRate:
         self._limit = limit
         self._last_cut_s = now_s
         if self._is_bucket:
-            # At that moment it holds one request; with two, one that comes early is not refused.
+            # A bucket then holds one request; waiting for a second keeps an early one from rejection.
             self._next_start_s = rejection.relief_s + MINUTE_S * self._mean_amount / (limit * self._share)
         self._enter_phase(Phase.HOLD, now_s)
 
     def _spacing_s(self) -> float:
-        """How far apart requests are; those of tokens differ, so a small one may follow a late big one."""
+        """Return the seconds between requests; infinite for tokens, as a small one may follow a big one."""
         largest = 1.0 if self._unit is Unit.REQUESTS else math.inf
         return MINUTE_S / (self._pace * self._share) * largest if self._pace else 0.0
 
     def on_accepted(self) -> None:
-        """Hear that the quota took a request."""
+        """Record that the quota accepted a request."""
         self._detector.on_accepted()
 
     def set_share(self, *, share: float, others: float) -> None:
-        """Hear which part of the pace is ours, and what others took in the last minute."""
+        """Update the part of the pace that is ours, and the amount that peers used in the last minute."""
         self._share = share
         self._others = others
 
     def current_limit(self) -> LearnedLimit | None:
-        """Return the limit as it is believed to be now; None while none was met."""
+        """Return the limit as it is estimated now; None if unknown."""
         if self._limit is None:
             return None
         return LearnedLimit(
@@ -201,7 +197,7 @@ class AdaptiveRate:
         )
 
     def limit_to_save(self) -> LearnedLimit | None:
-        """Return what the next night starts from: the limit, or what was seen to pass."""
+        """Return what the next run starts from: the limit, or what was seen to pass; None if unknown."""
         if self._limit is not None:
             return self._trusted_limit()
         if self._max_per_minute > 0.0 and self._unit is Unit.REQUESTS:
@@ -212,11 +208,11 @@ class AdaptiveRate:
         current, before = self.current_limit(), self._schedule.limit_before_fall
         if current is None or current.named or current.confirmed:
             return current
-        # One refusal may be mistaken by far: to begin a night knowing nothing is better.
+        # One rejection may be far off: a run without a limit starts better than one with a wrong limit.
         return LearnedLimit(per_minute=max(current.per_minute, before)) if before else None
 
     def adopt_limit(self, limit: LearnedLimit) -> None:
-        """Hear of a limit that another run on the key has met."""
+        """Update the limit to one that another run on the key has met, if none is known here."""
         if self._limit is None and (limit.named or limit.confirmed):
             self._start_at(limit)
 
@@ -244,28 +240,28 @@ class AdaptiveRate:
         )
 
     def _smooth(self, measured: float) -> float:
-        """A window of tokens is full to within a request, more or less; requests are counted one by one."""
+        """Return a mean of old limit and measurement: a window of tokens is full to within one request."""
         known = self._limit
         if self._unit is Unit.REQUESTS or known is None or abs(measured - known) > 0.03 * known:
             return measured
         return 0.7 * known + 0.3 * measured
 
     def _damp_drop(self, measured: float) -> float:
-        """A limit that stood for minutes is not given up for one measurement of a few seconds."""
+        """Return the measurement, but at least half of a limit that was confirmed for minutes."""
         is_established = (
             self._limit is not None and self._phase is not Phase.CLIMB and self._schedule.is_confirmed
         )
         return max(measured, 0.5 * self._limit) if is_established and self._limit is not None else measured
 
     def _correct_anchor(self, rejection: Rejection) -> None:
-        """What left before the first refusal counted as taken; some of it was only not yet refused."""
+        """Remove an amount from the anchor that counted as accepted, and was rejected later."""
         anchor = self._anchor
         if anchor is not None and rejection.sent_s < anchor.sent_s:
             asked = anchor.asked - rejection.request.amount(self._unit)
             self._anchor = dataclasses.replace(anchor, asked=asked)
 
     def _choose_limit(self, estimate: LimitEstimate, named: float | None) -> float:
-        """Return the limit: the named one, unless so little passed that somebody else has the rest."""
+        """Return the limit: the named one, unless so little passed that another client must use the rest."""
         named = self._named_limit if named is None else named
         passed = max(estimate.per_minute, estimate.anchor.window)
         if named is not None and (passed >= _OWN_SHARE * named or self._phase is Phase.CLIMB):
@@ -273,7 +269,7 @@ class AdaptiveRate:
             self._is_bucket = False
             return named
         measured = estimate.per_minute if estimate.is_bucket else self._smooth(estimate.per_minute)
-        believed = self._damp_drop(measured)  # before the fall makes the old limit unconfirmed
+        believed = self._damp_drop(measured)  # first, since a fall makes the old limit unconfirmed
         if named is not None:
             self._schedule.on_limit_fell(named)
         self._named_limit = None
@@ -322,7 +318,7 @@ class AdaptiveRate:
         begin, slope, max_lift = _PROBE_LIFT
         probed_s = now_s - self._phase_since_s
         lift = min(max_lift, begin + slope * probed_s)
-        # A small limit is lifted by whole requests, or no minute would show it.
+        # A small limit rises by whole requests, or no minute would show the difference.
         self._pace = self._limit * (1.0 + lift) + 2.0 * self._mean_amount * lift / max_lift
         if probed_s >= _PROBE_S and total + self._others >= _PROBE_PROOF * self._limit + self._mean_amount:
             self._named_limit = None
@@ -338,7 +334,7 @@ class AdaptiveRate:
             self._schedule.schedule_next(now_s, sent_per_s, is_named=self._named_limit is not None)
 
     def _is_limiting(self, now_s: float) -> bool:
-        """Tell whether requests wait for this pace and for nothing else."""
+        """Return whether requests wait for this pace and for nothing else."""
         pace = self._pace or 1.0
         return now_s - self._last_paced_s <= max(
             _LIMITING_S, 2.5 * MINUTE_S * self._mean_amount / (pace * self._share)

@@ -1,8 +1,8 @@
-"""How long does everybody wait after a refusal, and when is the day's quota spent?
+"""Cooldown: the pause of all callers after a rejection, and the end of a day's quota.
 
-A quota belongs to the project, so one refusal speaks for all requests. A quota per day is no proof by
-itself: bodies were seen that name one and ask for 36 s (gemini-api.md, section 3, 2026-08). So its hint
-is obeyed once, and only the same quota again ends the run. This file does not know what limits are.
+A quota belongs to the project, so one rejection pauses all requests. A quota per day is no proof by itself:
+bodies were captured that name one and ask for 36 s. So its hint is obeyed once, and the same quota again
+ends the run. Source: docs/api-facts.md, sections 3.2 and 3.4 (body A), 2026-08.
 """
 
 import math
@@ -11,14 +11,14 @@ from errors import ApiFailure, FatalError, StopReason
 from rate_limit.types import Unit
 
 UNHINTED_PAUSE_S = 5.0
-"""How long everybody waits after a first 429 that names no time."""
+"""Pause after a first 429 without a hint."""
 _MAX_UNHINTED_S = 30.0
 _HINT_MARGIN_S = 0.05
-"""Added to every hint, so that nobody comes back a rounding error too early."""
+"""Added to every hint, so that no request comes back a rounding error too early."""
 
 
 class Cooldown:
-    """The pause for everybody."""
+    """The pause that all callers keep."""
 
     def __init__(self) -> None:
         self.until_s = -math.inf
@@ -26,10 +26,10 @@ class Cooldown:
         self._daily_obeyed_s: dict[str, float] = {}
 
     def on_rejected(self, failure: ApiFailure, now_s: float) -> float:
-        """Open the pause, or lengthen it; return by how many seconds it now ends later.
+        """Start or extend the pause; return by how many seconds it now ends later.
 
         Raises:
-            FatalError: a daily quota is refused again after its own hint was obeyed.
+            FatalError: a daily quota rejects again after its own hint was obeyed.
         """
         pause_s = self._pause_s(failure, now_s)
         if is_daily(failure):
@@ -39,18 +39,18 @@ class Cooldown:
         return max(0.0, self.until_s - before_s)
 
     def extend_to(self, until_s: float) -> None:
-        """Wait as long as another run does that was refused."""
+        """Extend the pause to that of another run."""
         self.until_s = max(self.until_s, until_s)
 
     def on_accepted(self) -> None:
-        """Hear that the quota took a request."""
+        """Record that the quota accepted a request."""
         self._unhinted_s = UNHINTED_PAUSE_S
 
     def _pause_s(self, failure: ApiFailure, now_s: float) -> float:
         if failure.retry_after_s is not None:
             return failure.retry_after_s + _HINT_MARGIN_S
         pause_s = self._unhinted_s
-        if now_s >= self.until_s:  # not one of several that were refused together
+        if now_s >= self.until_s:  # only the first of several that were rejected together
             self._unhinted_s = min(_MAX_UNHINTED_S, 1.5 * self._unhinted_s)
         return pause_s
 
@@ -68,13 +68,13 @@ class Cooldown:
 
 
 def is_daily(failure: ApiFailure) -> bool:
-    """Tell a quota per day that stands alone; beside one per minute the latter is what binds."""
+    """Return whether only quotas per day are named; beside one per minute, that one binds."""
     daily = any("PerDay" in quota for quota in failure.quota_ids)
     return daily and not any("PerMinute" in quota for quota in failure.quota_ids)
 
 
 def find_limited_units(failure: ApiFailure) -> tuple[Unit, ...]:
-    """Return which limits per minute a refusal is about: requests, where it does not say."""
+    """Return which limits per minute a rejection is about: requests if it does not say."""
     if is_daily(failure):
         return ()
     minutely = [quota for quota in failure.quota_ids if "PerDay" not in quota]
@@ -82,7 +82,7 @@ def find_limited_units(failure: ApiFailure) -> tuple[Unit, ...]:
 
 
 def find_named_limit(failure: ApiFailure, unit: Unit) -> float | None:
-    """Return the limit that the refusal names, which is that of its first quota alone."""
+    """Return the limit that a rejection names, which is that of its first quota only; None if unknown."""
     if not failure.quota_value or not failure.quota_ids:
         return None
     first = failure.quota_ids[0]

@@ -1,17 +1,10 @@
-"""When do refusals prove that there is a limit, and not just a refusal?
+"""Detection of a limit: whether rejections prove one, or come at random.
 
-Believing the first one is the naive way, and costs a night: gateways refuse one call in twenty at random,
-and a canned body names a limit that nobody keeps; whoever then halts at what had passed until that moment
-crawls at twenty a minute through a quota of thousands. A real quota gives itself away by its hints, which
-must agree with what was sent:
-
-    a window of the clock    two hints point at ends of windows that lie whole minutes apart
-    a window that slides     the hint is the moment when the oldest request of the minute leaves it
-    a bucket                 hints are as short as one request takes to drip in, and never round numbers
-    a named limit            it is what had just passed
-
-Without usable hints it takes three refusals in a row with one call at most let through between them, or so
-many that it does not matter why. This file does not know what is done about a limit.
+Hints of a real quota agree with what was sent (docs/adr/0009):
+    fixed window     two hints point at ends of windows that lie whole minutes apart
+    sliding window   the hint is the moment at which the oldest request of the minute leaves the window
+    token bucket     hints are as short as one request takes to drip in, and never round numbers
+    named limit      it is what had just passed
 """
 
 import math
@@ -23,10 +16,10 @@ from rate_limit.request_log import MINUTE_S, RequestLog
 from rate_limit.types import Unit
 
 _TRAVEL_JITTER_S = 1.5
-"""Requests travel up to this unequally long, so that moments agree only so far."""
+"""Requests travel unequally long, so that moments agree only within this."""
 _NAMED_TOLERANCE = (0.95, 1.05)
 _MIN_NAMED = 30.0
-"""Requests: with fewer it may be chance that as many had passed."""
+"""Requests: of a smaller limit, the same number may have passed at random."""
 _BUCKET_HINT_S, _SLOW_BUCKET_HINT_S = 1.0, 15.0
 _MIN_CONSECUTIVE = 3
 _MANY_SHARE = 0.3
@@ -40,12 +33,16 @@ class _Sample:
 
     @property
     def is_precise(self) -> bool:
-        """Whether the hint is more than a round number, which anybody may have made up."""
+        """Whether the hint is no round number; a gateway may have made up a round one."""
         return self.hint_s is not None and self.hint_s > 0.0 and self.hint_s != round(self.hint_s)
 
 
 class LimitDetector:
-    """The refusals of one unit that are not believed yet."""
+    """Decides from the rejections of one unit whether there is a limit.
+
+    Without usable hints, a limit is confirmed by three rejections in a row with at most one request accepted
+    between each two, or by 30 % of the last 40 outcomes.
+    """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
@@ -54,15 +51,15 @@ class LimitDetector:
         self._outcomes: deque[bool] = deque(maxlen=_OUTCOMES_KEPT)
 
     def on_accepted(self) -> None:
-        """Hear of a call that the quota let pass."""
+        """Record a request that the quota accepted."""
         self._outcomes.append(False)
 
     def confirms(self, rejection: Rejection, request_log: RequestLog) -> bool:
-        """Count a refusal; tell whether there is a limit indeed."""
+        """Record a rejection; return whether there is a limit."""
         self._outcomes.append(True)
         last, sample = self._last, _Sample(sent_s=rejection.sent_s, hint_s=rejection.hint_s)
         if last is not None and sample.sent_s - last.sent_s < _BUCKET_HINT_S / 10.0:
-            return self._has_many_rejections()  # they left together: one event
+            return self._has_many_rejections()  # requests that left together are one event
         self._count_consecutive(sample, request_log, rejection.request.amount(self._unit))
         self._last = sample
         return (
@@ -82,7 +79,7 @@ class LimitDetector:
         self._consecutive = self._consecutive + 1 if accepted_between <= amount else 1
 
     def _matches_named_limit(self, rejection: Rejection, request_log: RequestLog) -> bool:
-        """What had passed within the minute is just what the service names."""
+        """Return whether the amount accepted within the minute is the limit that the service names."""
         if rejection.named_limit is None or rejection.named_limit < _MIN_NAMED * rejection.request.amount(
             self._unit
         ):
@@ -111,13 +108,13 @@ class LimitDetector:
         return apart and off_s <= _TRAVEL_JITTER_S and longest_s > 2.0 * _TRAVEL_JITTER_S
 
     def _matches_named_bucket(self, rejection: Rejection, request_log: RequestLog) -> bool:
-        """The hint is about as long as one request takes to drip into a bucket of the named limit."""
+        """Return whether the hint is the time in which one request drips into a bucket of the named limit."""
         sample = self._last
         if sample is None or sample.hint_s is None or rejection.named_limit is None or not sample.is_precise:
             return False
         drip_s = MINUTE_S * rejection.request.amount(self._unit) / rejection.named_limit
         accepted = request_log.sum_accepted(self._unit, rejection.sent_s - MINUTE_S, rejection.sent_s)
-        # A much shorter one would be a rare chance; more likely somebody made it up.
+        # A much shorter hint is rare; more likely a gateway made it up.
         return 0.1 * drip_s <= sample.hint_s <= 1.1 * drip_s and accepted <= rejection.named_limit
 
     def _has_many_rejections(self) -> bool:

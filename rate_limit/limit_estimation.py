@@ -1,13 +1,8 @@
-"""What does one refusal say about the limit?
+"""Estimate of a limit from one rejection and the requests that were sent before it.
 
-The naive answer, "less than we sent in the last minute", is wrong by a factor: a window of the clock may
-have begun ten seconds ago, and a bucket lets far more pass at first. The hint tells which it is. Where
-Google counts in windows, "come back in h seconds" means that the window which is full began a minute
-before that moment, so what was taken since then *is* the limit, to the request; it holds for windows that
-slide as well, where h ends when the oldest request leaves. Where it fills a bucket, h is the time for one
-request to drip in: short, and no window at all; then what passed between two refusals is the limit.
-
-Pure functions of what was sent. This file does not decide what to do about it.
+Fixed or sliding window: "retry in h seconds" says that the full window began 60 - h seconds ago, so what was
+accepted since then is the limit. Token bucket: h is short, the time in which one request drips in, and what
+was accepted between two rejections is the limit. All functions are pure. See docs/adr/0009.
 """
 
 from dataclasses import dataclass
@@ -18,49 +13,49 @@ from rate_limit.types import Unit
 
 _SHORT_DRIP_S = 0.5
 _MAX_DRIP_S = 15.0
-"""Before anything is known, a hint up to this long may be a bucket's; a slower one is learned later."""
+"""While no limit is known, a hint up to this long may be a bucket's; a slower bucket is found later."""
 _PAIR_S = (4.0, 55.0)
-"""Two refusals this far apart bound a stretch in which a bucket gave all it had."""
+"""Between two rejections this far apart, a bucket gave all that it had."""
 _MIN_PAIR_S = 0.1
 _SURE_FACTOR, _WEAK_FACTOR = 8.0, 2.0
-"""How many times longer than the doubt about its ends a shorter stretch must be: to be believed from now on,
-and to be better than nothing while a limit is new."""
+"""How many times the uncertainty of its ends a shorter stretch must last: to be a measurement, and to be
+better than none while a limit is new."""
 _RECENT_S = 10.0
 _LEAP = 1.5
-"""A pace so far above the old limit was not carried by what a bucket had saved."""
+"""A pace so many times the old limit cannot come from the burst that a bucket had saved."""
 _ALIKE_HINTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """One refused request, as one dimension sees it."""
+    """One rejected request, for one unit."""
 
     request: SentRequest
     sent_s: float
     hint_s: float | None
     named_limit: float | None
-    """The limit that the service named."""
+    """The limit that the service named; None if unknown."""
     received_s: float | None = None
-    """When the refusal arrived; None for at once."""
+    """When the rejection arrived; None if unknown, which counts as at once."""
 
     @property
     def uncertainty_s(self) -> float:
-        """Return by how much the moment may be wrong at which it was refused: between leave and reply."""
+        """Seconds between departure and reply: the moment of the rejection is uncertain by these."""
         return 0.0 if self.received_s is None else self.received_s - self.sent_s
 
     @property
     def is_precise(self) -> bool:
-        """Return whether the hint is more than a round number, which is of no help."""
+        """Whether the hint is no round number, which would be of no help."""
         return self.hint_s is not None and self.hint_s > 0.0 and self.hint_s != round(self.hint_s)
 
     @property
     def relief_s(self) -> float:
-        """Return when it would not have been refused."""
+        """The instant at which the request would have been accepted."""
         return self.sent_s + (self.hint_s if self.is_precise and self.hint_s else 0.0)
 
 
 class Phase(Enum):
-    """What the pace is doing."""
+    """The phase of an ``AdaptiveRate``."""
 
     CLIMB = auto()
     HOLD = auto()
@@ -69,64 +64,64 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The refusal before."""
+    """The rejection from which the next one is measured."""
 
     phase: Phase
     sent_s: float
     relief_s: float
     asked: float
-    """What the quota had taken until then, since the beginning, and what it refused then."""
+    """Amount that the quota had accepted since the start of the run, and the amount that it rejected then."""
     window: float
-    """What it had taken in the window that the hint names."""
+    """Amount that it had accepted in the window that the hint names."""
     uncertainty_s: float = 0.0
-    """By how much these moments may be wrong."""
+    """Seconds by which these moments are uncertain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitEstimate:
-    """What a refusal says the limit is, each minute."""
+    """The limit that a rejection points at."""
 
     per_minute: float
     is_bucket: bool
     anchor: Anchor
-    """What the next refusal is measured from."""
+    """Where the next rejection is measured from."""
     is_measured: bool = False
-    """Two exact hints of a bucket tell it together."""
+    """Two exact hints of a bucket gave it together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationContext:
-    """What the refusal met."""
+    """State of the ``AdaptiveRate`` at a rejection."""
 
     unit: Unit
     phase: Phase
     pace: float | None
     limit: float | None
     is_bucket: bool
-    """What the refusals before said."""
+    """The earlier rejections came from a bucket."""
     anchor: Anchor | None
     is_new: bool
-    """No limit was known until a moment ago."""
+    """The limit was first met a moment ago."""
     was_raised: bool
-    """The refusal before raised the limit."""
+    """The previous rejection raised the limit."""
     recent_hints_s: tuple[float, ...]
-    """Of the refusals before, latest last."""
+    """Hints of the previous rejections, latest last."""
     longest_hint_s: float
-    """Of all that were exact."""
+    """Longest of all exact hints."""
     others: float
-    """What other runs on the key took in the last minute."""
+    """Amount that peers used in the last minute."""
 
 
 def estimate_limit(
     rejection: Rejection, request_log: RequestLog, context: EstimationContext
 ) -> LimitEstimate:
-    """Return what the refusal says about the limit."""
+    """Return the limit that the rejection points at."""
     hint_s = rejection.hint_s
     if hint_s is None or _is_constant(hint_s, context.recent_hints_s):
         back_s = MINUTE_S
     else:
         back_s = min(MINUTE_S, MINUTE_S - hint_s)
-    # Never far below the whole minute: a hint may be about something else than the window.
+    # Not far below the amount of the whole minute: the hint may be about something else than the window.
     window = max(
         _count_accepted(rejection, request_log, context, back_s),
         0.3 * _count_accepted(rejection, request_log, context, MINUTE_S),
@@ -153,7 +148,7 @@ def estimate_limit(
 
 
 def remeasures_bucket(rejection: Rejection, request_log: RequestLog, context: EstimationContext) -> bool:
-    """Tell whether the refusal measures a bucket anew, however soon it comes after the one before."""
+    """Return whether the rejection measures a bucket anew, however soon it follows the previous one."""
     return (
         context.is_bucket
         and rejection.is_precise
@@ -164,15 +159,15 @@ def remeasures_bucket(rejection: Rejection, request_log: RequestLog, context: Es
 def _estimate_bucket_rate(
     rejection: Rejection, request_log: RequestLog, context: EstimationContext, window: float
 ) -> float | None:
-    """Return the rate at which a bucket fills; None when the refusal looks like a window's."""
+    """Return the rate at which a bucket fills; None if the rejection looks like that of a window."""
     limit = context.limit
     if limit is None:
         drip = _initial_bucket_rate(rejection, request_log, context)
         return drip if drip > 1.1 * window else None
     between = _rate_between_rejections(rejection, request_log, context)
     if not context.is_bucket:
-        # No window overflows while its limit is held in every minute. Once may be chance, unless the
-        # refusal before had just raised the limit.
+        # No window overflows while its limit is held in every minute. One rejection may be random, unless
+        # the previous one had just raised the limit.
         stays = abs(window - limit) <= 0.03 * limit and not (context.was_raised or _was_holding(context))
         return between if context.phase is Phase.HOLD and not stays else None
     if between is not None and _is_exact(rejection, context):
@@ -187,7 +182,7 @@ def _was_holding(context: EstimationContext) -> bool:
 
 
 def _is_the_same_window(context: EstimationContext, window: float) -> bool:
-    """Tell whether the window is as full as at the refusal before: no coincidence, while the pace varies."""
+    """Return whether the window is as full as at the previous rejection: not random while the pace varies."""
     before = context.anchor.window if context.anchor else 0.0
     return abs(window - before) <= 0.01 * before
 
@@ -195,36 +190,36 @@ def _is_the_same_window(context: EstimationContext, window: float) -> bool:
 def _count_accepted(
     rejection: Rejection, request_log: RequestLog, context: EstimationContext, back_s: float
 ) -> float:
-    """Return what was taken in so many seconds before the refused request left."""
+    """Return the amount that was accepted in so many seconds before the rejected request left."""
     if back_s <= 0.0:
         return 0.0
     sent_s, unit = rejection.sent_s, context.unit
     own = request_log.sum_accepted(unit, sent_s - back_s - _slack_s(rejection, context), sent_s)
     if unit is Unit.TOKENS:
-        # What was refused did not fit any more, so the limit lies somewhere within it.
+        # The rejected amount did not fit any more, so the limit lies somewhere within it.
         own += 0.5 * rejection.request.amount(unit)
-    # Others that wait for the same moment send together, not evenly over the minute.
+    # The whole minute of the peers counts: waiting for the same moment, they send together.
     return own + context.others
 
 
 def _slack_s(rejection: Rejection, context: EstimationContext) -> float:
-    """Return by how much a window may seem to begin too late: requests do not travel equally fast.
+    """Return the seconds by which a window may seem to begin too late: requests travel unequally long.
 
-    The oldest request of a sliding window leaves at the very moment that the hint names. Missing it costs
-    a tenth of a limit of ten, so the slack grows with the distance of requests.
+    The oldest request of a sliding window leaves it at the very moment that the hint names. To miss it costs
+    a tenth of a limit of ten, so the slack grows with the spacing of requests.
     """
     pace = context.pace or MINUTE_S
     return min(2.0, max(0.1, 0.4 * MINUTE_S * rejection.request.amount(context.unit) / pace))
 
 
 def _is_constant(hint_s: float, recent_s: tuple[float, ...]) -> bool:
-    """Tell whether the service always says the same, which then says nothing."""
+    """Return whether the service always gives the same hint, which is then of no use."""
     latest = recent_s[1 - _ALIKE_HINTS :]
     return len(latest) == _ALIKE_HINTS - 1 and all(abs(hint_s - other) < 0.01 * hint_s for other in latest)
 
 
 def _may_be_bucket(rejection: Rejection, context: EstimationContext) -> bool:
-    """Tell whether the hint is as short as a bucket's; silence may be a bucket's as well."""
+    """Return whether the hint is as short as a bucket's; a missing hint may be a bucket's as well."""
     hint_s = rejection.hint_s
     if hint_s is None:
         return context.limit is not None
@@ -237,10 +232,10 @@ def _may_be_bucket(rejection: Rejection, context: EstimationContext) -> bool:
 def _rate_between_rejections(
     rejection: Rejection, request_log: RequestLog, context: EstimationContext
 ) -> float | None:
-    """Return what passed each minute since the refusal before: a bucket was empty at both.
+    """Return the rate a minute since the previous rejection, a bucket empty at both; None if unknown.
 
-    It was not quite empty, but at the end of each hint it held just what was refused. So two refusals need
-    not lie far apart, if it is known well when they happened.
+    At the end of each hint the bucket held just the rejected amount. So two rejections need not lie far
+    apart if the moments at which they happened are known well.
     """
     if context.anchor is None:
         return None
@@ -258,7 +253,7 @@ def _rate_between_rejections(
 
 
 def _is_measured(rejection: Rejection, context: EstimationContext) -> bool:
-    """Tell whether a bucket's rate is known from two refusals, as well as it needs to be."""
+    """Return whether two rejections give a bucket's rate exactly enough."""
     if context.anchor is None or not rejection.is_precise:
         return False
     uncertainty_s = rejection.uncertainty_s + context.anchor.uncertainty_s
@@ -266,7 +261,7 @@ def _is_measured(rejection: Rejection, context: EstimationContext) -> bool:
 
 
 def _is_exact(rejection: Rejection, context: EstimationContext) -> bool:
-    """Tell whether a bucket stayed low since the refusal before; where it was full, it lost something."""
+    """Return whether a bucket stayed below full since the previous rejection; a full one loses its inflow."""
     is_holding = context.phase is Phase.HOLD
     return is_holding or context.anchor is None or rejection.relief_s - context.anchor.relief_s <= _PAIR_S[1]
 
@@ -283,7 +278,7 @@ def _recent_rate(
 
 
 def _initial_bucket_rate(rejection: Rejection, request_log: RequestLog, context: EstimationContext) -> float:
-    """Return how fast a bucket may fill that was met while the pace climbed.
+    """Return the rate of a bucket that was met while no limit was known, per minute.
 
     A request waits no longer than it takes to drip in, so the hint bounds the rate; a hint in whole
     seconds is rounded and does not.

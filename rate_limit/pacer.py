@@ -1,8 +1,8 @@
-"""May the next request start, and if not, what is it waiting for?
+"""Pacer: whether the next request may start, and if not, what it waits for.
 
-One object for all requests of a run, because quotas belong to the project. Each part knows one reason to
-wait; this file asks them in turn, and tells all of them what became of a request. Every method returns at
-once: who waits, and how, is the business of ``rate_limiter``.
+One object for all requests of a run, because quotas belong to the project. It asks each part in turn for a
+reason to wait, and notifies all of them of how a request ended. Every method returns at once; ``limiter``
+does the waiting. See docs/adr/0009.
 """
 
 import math
@@ -28,7 +28,7 @@ _ACTIVE_S = 5.0
 
 @dataclass(slots=True, kw_only=True)
 class PacerSettings:
-    """What the user decided."""
+    """Settings of the user."""
 
     rpm: float | None
     tpm: float | None
@@ -39,7 +39,7 @@ class PacerSettings:
 
 @dataclass(slots=True)
 class RequestCounts:
-    """What it cost so far; whoever asks may read it at any time."""
+    """Totals of the run so far."""
 
     requests: int = 0
     rejected: int = 0
@@ -47,7 +47,7 @@ class RequestCounts:
 
 
 class Pacer:
-    """All reasons to wait."""
+    """All reasons to wait, for all requests of a run."""
 
     def __init__(self, settings: PacerSettings, learned: LearnedLimits) -> None:
         self._user_limits = {
@@ -78,14 +78,14 @@ class Pacer:
         self.rejections: Counter[str] = Counter()
 
     def retry_wait(self, now_s: float) -> Wait | None:
-        """Return what a retry waits for before it joins the queue; None for nothing."""
+        """Return what a retry waits for before it joins the queue; None if it may join now."""
         if not self.health.is_distressed(now_s):
             return None
         start_s = self._retry_budget.earliest_start_s(now_s)
         return Wait(cause=WaitCause.OUTAGE, until_s=start_s) if start_s > now_s else None
 
     def next_wait(self, now_s: float, tokens: float) -> Wait | None:
-        """Return what the next request waits for; None when it may start."""
+        """Return what the next request waits for; None if it may start now."""
         return (
             self._wait_for_cooldown(now_s)
             or self._wait_for_service(now_s)
@@ -95,7 +95,7 @@ class Pacer:
         )
 
     def grant(self, now_s: float, tokens: float, *, retry: bool, waited_for: WaitCause | None) -> SentRequest:
-        """Let one request start; ``held`` is what it waited for last."""
+        """Record that one request starts, and return it; ``waited_for`` is what it waited for last."""
         request = SentRequest(estimated_tokens=tokens, tokens=tokens * self._billed_ratio, is_retry=retry)
         self._mean_tokens += 0.1 * (request.tokens - self._mean_tokens)
         self._request_log.on_granted(request)
@@ -114,12 +114,12 @@ class Pacer:
         return request
 
     def on_connected(self, seconds: float) -> None:
-        """Hear how long it took to reach the service."""
+        """Record how long it took to connect."""
         if self._slow_start:
             self._slow_start.on_connected(seconds)
 
     def on_sent(self, request: SentRequest, now_s: float) -> None:
-        """Hear that a request leaves now."""
+        """Record that a request leaves now."""
         self.counts.requests += 1
         self._request_log.on_sent(request, now_s)
         for user_limit in self._user_limits.values():
@@ -127,7 +127,7 @@ class Pacer:
         self.health.on_sent(now_s)
 
     def on_success(self, request: SentRequest, now_s: float, *, input_tokens: int, seconds: float) -> None:
-        """Hear of an answer."""
+        """Record an answer."""
         self.health.on_ended(now_s, request.sent_s)
         self.health.on_reply(now_s, seconds)
         self._on_accepted()
@@ -135,10 +135,10 @@ class Pacer:
             self._on_billed(request, float(input_tokens), now_s)
 
     def on_failure(self, request: SentRequest, failure: ApiFailure, now_s: float, *, seconds: float) -> None:
-        """Hear of a call without a good answer.
+        """Record a call without a good answer.
 
         Raises:
-            FatalError: the day's quota is spent, or nothing is answered any more.
+            FatalError: the day's quota is spent, or an outage outlasted the user's patience.
         """
         self.health.on_ended(now_s, request.sent_s)
         if failure.kind is ErrorKind.RATE_LIMITED:
@@ -151,7 +151,7 @@ class Pacer:
         self.health.on_failure(failure, now_s, seconds, retry=request.is_retry)
 
     def release(self, request: SentRequest, now_s: float) -> None:
-        """Forget a request that never left, or whose end nobody will hear of."""
+        """Remove a request that never left, or that was cut off."""
         self.health.on_ended(now_s, request.sent_s)
         if request.sent_s is None:
             self._request_log.release(request)
@@ -159,7 +159,7 @@ class Pacer:
                 user_limit.release(request)
 
     def limits_to_save(self) -> LearnedLimits:
-        """Return what the next night starts from."""
+        """Return what the next run starts from."""
         return LearnedLimits(
             requests=self._strategies[Unit.REQUESTS].limit_to_save(),
             tokens=self._strategies[Unit.TOKENS].limit_to_save(),
@@ -167,14 +167,14 @@ class Pacer:
         )
 
     def current_limits(self) -> LearnedLimits:
-        """Return the limits that were met, confirmed or not."""
+        """Return the limits as they are estimated now, confirmed or not."""
         return LearnedLimits(
             requests=self._strategies[Unit.REQUESTS].current_limit(),
             tokens=self._strategies[Unit.TOKENS].current_limit(),
         )
 
     def pace_rpm(self) -> float | None:
-        """Return the requests a minute that may start, whatever limits them."""
+        """Return the requests a minute that may start under all limits; None if unlimited."""
         paces = [
             pace / (1.0 if unit is Unit.REQUESTS else max(1.0, self._mean_tokens))
             for unit in Unit
@@ -188,7 +188,7 @@ class Pacer:
         return self._cooldown.until_s
 
     def update_peers(self, now_s: float, peers: Sequence[PeerStatus]) -> None:
-        """Hear what other runs on the key do: their calls count, their pause is ours."""
+        """Update the status of the peers: their calls count, and their pause is ours."""
         for peer in peers:
             if peer.paused_until_s is not None and peer.paused_until_s > now_s:
                 self._cooldown.extend_to(peer.paused_until_s)
@@ -203,7 +203,7 @@ class Pacer:
         self._strategies[Unit.TOKENS].set_share(share=share, others=sum(o.tokens_60s for o in peers))
 
     def own_status(self, now_s: float) -> PeerStatus:
-        """Return what other runs on the key should know of this one."""
+        """Return the status of this run, for its peers."""
         requests = self._request_log.window_total(Unit.REQUESTS, now_s)
         is_held = now_s - self._last_paced_s <= _ACTIVE_S or self._cooldown.until_s > now_s
         return PeerStatus(
@@ -228,7 +228,7 @@ class Pacer:
 
     def _wait_for_user_limits(self, now_s: float, tokens: float) -> Wait | None:
         for unit, user_limit in self._user_limits.items():
-            # An estimate that proved too high is no leave to overrun a limit of the user's.
+            # An estimate that proved too high must not let requests exceed a limit of the user.
             amount = 1.0 if unit is Unit.REQUESTS else tokens * max(1.0, self._billed_ratio)
             start_s = user_limit.earliest_start_s(amount, now_s)
             if start_s is None or start_s > now_s:
@@ -236,7 +236,7 @@ class Pacer:
         return None
 
     def _wait_for_slow_start(self, now_s: float) -> Wait | None:
-        """Until a limit is met, answers say how many requests may follow."""
+        """Return the wait of slow start, which counts until a limit is met; None if there is none."""
         if self._slow_start is None or any(
             strategy.pace is not None for strategy in self._strategies.values()
         ):
@@ -310,11 +310,13 @@ def _is_answer(failure: ApiFailure) -> bool:
 
 
 def fair_share(pace: float, demands: Sequence[float]) -> float:
-    """Return the part (above 0, at most 1) of a pace that is ours, which can use all of it.
+    """Return the part (above 0, at most 1) of a pace that is ours, if this run could use all of it.
+
+    Max-min fair share: https://en.wikipedia.org/wiki/Max-min_fairness.
 
     Args:
-        pace: what all runs together may start each minute.
-        demands: what each other run could use each minute; may be infinite.
+        pace: requests a minute that all runs together may start.
+        demands: requests a minute that each peer could use; may be infinite.
     """
     remaining, claimants = pace, len(demands) + 1
     for demand in sorted(demands):

@@ -1,15 +1,15 @@
-"""When is it worth to ask whether a limit still stands?
+"""Schedule of probes: when to check whether a limit has risen.
 
-A failed probe costs a few refused calls and nothing else, so the share of calls that may be refused says
-how often: rarely at a limit that was met again and again, soon at one that was met once, and very soon
-after it fell, because whoever took the rest may be gone in a minute. This file does not know how to probe.
+A failed probe costs a few rejected calls and no throughput, so the share of calls that may be rejected sets
+the interval. It is long for a limit that was met repeatedly, shorter for one that was met once, and shortest
+after the limit fell, because another client may have taken the rest and may end within a minute.
 """
 
 _PROBE_SHARE = 0.0025
-"""Of all calls, what probing may have refused in the long run."""
+"""The part of all calls that probes may have rejected in the long run."""
 _PROBE_SHARE_AFTER_FALL = 0.02
 _REJECTION_DELAY_S = 0.3
-"""What left before the first refusal of a probe was heard is refused too."""
+"""Calls that leave before the first rejection of a probe arrives are rejected, too."""
 _FALL_FACTOR = 0.85
 _MAX_INTERVAL_S = 1_800.0
 _NAMED_INTERVAL_S = 900.0
@@ -18,11 +18,11 @@ _STEADY_WINDOW_S = 45.0
 
 
 class ProbeSchedule:
-    """The times of the probes of one limit."""
+    """Times of the probes of one limit."""
 
     def __init__(self) -> None:
         self.limit_before_fall: float | None = None
-        """What the limit was before it fell."""
+        """The limit before it fell; None if it did not fall."""
         self._fell_s: float | None = None
         self._times_found = 0
         self._had_full_window = False
@@ -31,20 +31,20 @@ class ProbeSchedule:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the limit was met more than once, or stayed clean for a minute."""
+        """Whether the limit was met more than once, or held for a minute without a rejection."""
         return self._times_found >= 2 or (self._times_found == 1 and self._had_full_window)
 
     def mark_confirmed(self) -> None:
-        """Take a limit for confirmed that another night confirmed."""
+        """Record that another run confirmed the limit."""
         self._times_found = 3
         self._had_full_window = True
 
     def on_limit_found(
         self, limit: float, previous: float | None, now_s: float, *, is_measured: bool = False
     ) -> None:
-        """Note that the limit was met, and where it was believed to be.
+        """Record that the limit was met, and its previous estimate.
 
-        ``is_measured``: two refusals tell it together, so that it counts as met again.
+        ``is_measured``: two rejections gave it together, so that it counts as met again.
         """
         if previous is not None and limit < _FALL_FACTOR * previous and self.is_confirmed:
             self.on_limit_fell(previous)
@@ -61,24 +61,24 @@ class ProbeSchedule:
                 self.limit_before_fall = self._fell_s = None
 
     def on_limit_fell(self, previous: float) -> None:
-        """Note that less passes than did before."""
+        """Record that the limit fell."""
         self.limit_before_fall = max(previous, self.limit_before_fall or 0.0)
         self._fell_s = None
         self._times_found = 1
         self._had_full_window = False
 
     def on_window_full(self, now_s: float) -> None:
-        """Note that a whole window at the limit passes without a refusal."""
+        """Record that a whole window at the limit passed without a rejection."""
         self._had_full_window = self._had_full_window or (
             self._found_s is not None and now_s - self._found_s >= _STEADY_WINDOW_S
         )
 
     def schedule_next(self, now_s: float, sent_per_s: float, *, is_named: bool) -> None:
-        """Set the time of the next probe; ``sent_per_s`` is how many calls a second the limit allows."""
+        """Update the time of the next probe; ``sent_per_s`` is the calls a second that the limit allows."""
         self._due_s = now_s + self._interval_s(sent_per_s, is_named=is_named)
 
     def is_due(self, now_s: float) -> bool:
-        """Tell whether to probe now."""
+        """Return whether to probe now."""
         return self._due_s is not None and now_s >= self._due_s
 
     def _interval_s(self, sent_per_s: float, *, is_named: bool) -> float:

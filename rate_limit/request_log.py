@@ -1,8 +1,7 @@
-"""Which requests left in the last two minutes, and did the quota take them?
+"""Log of the requests of the last two minutes, and whether the quota accepted them.
 
-Counting answers is the naive way, and late: an answer comes up to a minute after its quota was taken,
-a refusal after a quarter of a second. So a request counts as accepted from the moment it leaves, until a
-refusal takes it back. This file does not know what limits are.
+A request counts as accepted from the moment it leaves until a rejection takes it back: an answer comes up
+to a minute after its quota was taken, a rejection after a quarter of a second.
 """
 
 import math
@@ -14,9 +13,9 @@ from rate_limit.types import Unit
 
 MINUTE_S = 60.0
 WIRE_S = 0.25
-"""Requests arrive less evenly than they leave, so a window that must not overflow is longer by so much."""
+"""Requests arrive less evenly than they leave, so a window that must not overflow is longer by this."""
 _RETENTION_S = 130.0
-"""How far back a refusal may look: a window before the moment when its request left."""
+"""How far back a rejection looks: one window before its request left."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -25,18 +24,18 @@ class SentRequest:
 
     estimated_tokens: float
     tokens: float
-    """The best estimate; what was billed once that is known."""
+    """The best estimate; the billed number once it is known."""
     is_retry: bool = False
     sent_s: float | None = None
     is_rejected: bool = False
 
     def amount(self, unit: Unit) -> float:
-        """Return what it takes of a limit."""
+        """Return how much of a limit the request uses."""
         return 1.0 if unit is Unit.REQUESTS else self.tokens
 
 
 class RequestLog:
-    """Granted and sent requests, with totals that cost nothing to read."""
+    """Granted and sent requests, with running totals."""
 
     def __init__(
         self, window_s: float = MINUTE_S, *, retention_s: float = _RETENTION_S, counts_rejected: bool = False
@@ -50,17 +49,17 @@ class RequestLog:
         self._totals = dict.fromkeys(Unit, 0.0)
         """Pending and sent within the window."""
         self._lifetime_totals = dict.fromkeys(Unit, 0.0)
-        """Sent and not refused, since the beginning."""
+        """Sent and not rejected, since the start of the run."""
         self.first_sent_s: float | None = None
-        """When the first request left."""
+        """When the first request left; None if not started."""
 
     def on_granted(self, request: SentRequest) -> None:
-        """Count a request that may leave at any moment."""
+        """Record a granted request, which may leave at any moment."""
         self._pending += 1
         self._add(request, 1.0)
 
     def on_sent(self, request: SentRequest, now_s: float) -> None:
-        """Note the moment when it left."""
+        """Record when the request left."""
         self._pending -= 1
         self.first_sent_s = now_s if self.first_sent_s is None else self.first_sent_s
         request.sent_s = now_s
@@ -69,12 +68,12 @@ class RequestLog:
             self._lifetime_totals[unit] += request.amount(unit)
 
     def release(self, request: SentRequest) -> None:
-        """Forget a request that never left."""
+        """Remove a request that never left."""
         self._pending -= 1
         self._add(request, -1.0)
 
     def on_rejected(self, request: SentRequest, now_s: float) -> None:
-        """Take back a request that the quota did not count."""
+        """Record that the quota rejected a request; it counts no more."""
         if self._is_recent(request, now_s):
             self._add(request, -1.0)
         for unit in Unit:
@@ -82,22 +81,22 @@ class RequestLog:
         request.is_rejected = True
 
     def on_billed(self, request: SentRequest, tokens: float, now_s: float) -> None:
-        """Count what was billed in the place of ``sending.tokens``, which the caller replaces thereafter."""
+        """Update the totals to the billed tokens; the caller replaces ``request.tokens`` afterwards."""
         self._lifetime_totals[Unit.TOKENS] += tokens - request.tokens
         if self._is_recent(request, now_s) and self._is_counted(request):
             self._totals[Unit.TOKENS] += tokens - request.tokens
 
     def sum_accepted_before(self, unit: Unit, until_s: float) -> float:
-        """Return what the quota took of all requests that left before an instant of the last minute."""
+        """Return the amount accepted of all requests that left before an instant of the last minute."""
         return self._lifetime_totals[unit] - self.sum_accepted(unit, until_s, math.inf)
 
     def window_total(self, unit: Unit, now_s: float) -> float:
-        """Return what is pending or left within the window that ends now."""
+        """Return the amount that is pending, or left within the window that ends now."""
         self._expire(now_s)
         return self._totals[unit]
 
     def earliest_fit_s(self, unit: Unit, amount: float, limit: float, now_s: float) -> float | None:
-        """Return when the amount fits under the limit; None for not before a pending request has left.
+        """Return when the amount fits under the limit; None if unknown: a pending request has to leave first.
 
         An amount above the limit fits into an empty window.
         """
@@ -111,7 +110,7 @@ class RequestLog:
         return None
 
     def sum_accepted(self, unit: Unit, since_s: float, until_s: float) -> float:
-        """Return what the quota took of requests that left from ``since_s`` on and before ``until_s``."""
+        """Return the amount accepted of requests that left from ``since_s`` on and before ``until_s``."""
         return sum(
             request.amount(unit)
             for request in self._requests()
@@ -119,7 +118,7 @@ class RequestLog:
         )
 
     def first_accepted_s(self, since_s: float) -> float | None:
-        """Return when the first request left, from ``since_s`` on, that the quota took."""
+        """Return when the first accepted request left, from ``since_s`` on; None if there is none."""
         accepted_s = (
             one.sent_s for one in self._requests() if not one.is_rejected and one.sent_s is not None
         )
@@ -150,4 +149,4 @@ class RequestLog:
         while older and (older[0].sent_s or 0.0) + self._retention_s <= now_s:
             older.popleft()
         if not recent and not self._pending:
-            self._totals = dict.fromkeys(Unit, 0.0)  # sums of fractions drift; an empty window does not
+            self._totals = dict.fromkeys(Unit, 0.0)  # sums of fractions drift: an empty window is exactly 0

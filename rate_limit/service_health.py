@@ -1,10 +1,9 @@
-"""Is the service well, and how many calls may be in flight?
+"""Service health: a circuit breaker, and the limit of calls in flight.
 
-A quota refuses in milliseconds and says when to come back; a service in distress answers late, with 503,
-or not at all, and more calls make it worse. So this is kept apart from quotas and pace: a few failures
-among many answers are noise and change nothing; a burst of them lowers the number of calls in flight;
-when nothing is answered any more, everybody waits and single calls look whether it is over. A service from
-which nothing comes for long enough ends the run. This file does not know quotas.
+A quota rejects in milliseconds and says when to come back. A service in distress answers late, with 503 or
+not at all, and more calls make it worse. So a few failures among many answers change nothing; a burst lowers
+the number of calls in flight; if nothing is answered any more, all callers wait and single calls probe the
+service. An outage that outlasts the user's patience ends the run.
 """
 
 import math
@@ -14,7 +13,7 @@ from errors import NO_REPLY, TRANSIENT, ApiFailure, ErrorKind, FatalError, StopR
 
 _MIN_CONCURRENCY = 4
 _HEADROOM = 2.0
-"""Calls in flight, as a multiple of what the pace and the latency make of them on average."""
+"""Calls that may be in flight, as a multiple of pace times latency."""
 _FIRST_LATENCY_S = 10.0
 _LATENCY_WEIGHT = 0.1
 _BURST_S = 10.0
@@ -26,18 +25,18 @@ _DISTRESS_S = 30.0
 _DISTRESS_FAILURES = 5
 _DISTRESS_SHARE = 0.3
 _DEAD_FAILURES = 6
-"""Failures in a row, with nothing answered between, after which everybody waits."""
+"""Failures in a row, without an answer between, after which all callers wait."""
 _DEAD_S = 3.0
 _FIRST_PROBE_S = 5.0
 _MAX_PROBE_S = 60.0
 _IDLE_S = 150.0
-"""A stretch without any call that is longer than this is no part of an outage."""
+"""A longer stretch without any call is not part of an outage."""
 _MIN_FIRST_TRIES = 2
-"""One image that never ends proves nothing about the service."""
+"""An outage needs so many first tries that failed: one image alone proves nothing about the service."""
 
 
 class RecentOutcomes:
-    """How calls ended in the last seconds."""
+    """Outcomes of the calls of the last seconds."""
 
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
@@ -45,13 +44,13 @@ class RecentOutcomes:
         self._failures = 0
 
     def add(self, now_s: float, *, failed: bool) -> None:
-        """Count a call that ended; here too what is old is forgotten: nobody asks while all goes well."""
+        """Add a call that ended, and remove old ones, since ``is_bad`` is called only after failures."""
         self._expire(now_s)
         self._outcomes.append((now_s, failed))
         self._failures += failed
 
     def is_bad(self, now_s: float, failures: int, share: float) -> bool:
-        """Tell whether so many failed, and so large a share."""
+        """Return whether so many failed, and so large a share."""
         self._expire(now_s)
         return self._failures >= failures and self._failures >= share * len(self._outcomes)
 
@@ -61,13 +60,17 @@ class RecentOutcomes:
 
 
 class ServiceHealth:
-    """What is known about the service apart from its quotas."""
+    """State of the service apart from its quotas.
+
+    A circuit breaker (https://martinfowler.com/bliki/CircuitBreaker.html), open while ``next_probe_s`` lies
+    ahead, half open while one probe is in flight.
+    """
 
     def __init__(self, *, max_concurrent: int, outage_patience_s: float, latency_s: float | None) -> None:
         self._max_concurrent = max_concurrent
         self._patience_s = outage_patience_s
         self.latency_s = latency_s
-        """How long an answered call takes, on average; None before the first."""
+        """Mean duration of an answered call; None if unknown."""
         self.in_flight = 0
         self._sent_in_flight = 0
         self._sent_sum_s = 0.0
@@ -78,7 +81,7 @@ class ServiceHealth:
         self._failure_streak = 0
         self._streak_since_s = 0.0
         self._next_probe_s: float | None = None
-        """When the next single call may look; None while all is well."""
+        """When the next probe may start; infinite while one is in flight; None while calls are answered."""
         self._is_probing = False
         self._probe_interval_s = _FIRST_PROBE_S
         self._outage_since_s: float | None = None
@@ -86,7 +89,7 @@ class ServiceHealth:
         self._last_call_s = -math.inf
 
     def on_granted(self, now_s: float) -> None:
-        """Count a call that was granted."""
+        """Record a call that was granted."""
         if not self.in_flight and self._outage_since_s is not None and now_s - self._last_call_s > _IDLE_S:
             self._outage_since_s += now_s - self._last_call_s
         self.in_flight += 1
@@ -95,22 +98,22 @@ class ServiceHealth:
             self._is_probing = True
 
     def on_sent(self, now_s: float) -> None:
-        """Count a call that left."""
+        """Record a call that left."""
         self._sent_in_flight += 1
         self._sent_sum_s += now_s
 
     def on_ended(self, now_s: float, sent_s: float | None) -> None:
-        """Count a call that is over, whatever way."""
+        """Record a call that ended in any way."""
         self.in_flight -= 1
         self._last_call_s = now_s
         if sent_s is not None:
             self._sent_in_flight -= 1
             self._sent_sum_s -= sent_s
         if self._next_probe_s == math.inf and not self.in_flight:
-            self._next_probe_s = now_s  # the probe was not sent, or its end says nothing
+            self._next_probe_s = now_s  # the probe was not sent or was cut off: another one may start
 
     def on_reply(self, now_s: float, seconds: float | None) -> None:
-        """Hear of an answer, of whatever kind; ``seconds`` is how long a good one took."""
+        """Record an answer of any kind; ``seconds`` is how long a good one took, else None."""
         if seconds is not None:
             known = self.latency_s
             self.latency_s = seconds if known is None else known + _LATENCY_WEIGHT * (seconds - known)
@@ -120,32 +123,32 @@ class ServiceHealth:
         self._reopen(now_s)
 
     def on_failure(self, failure: ApiFailure, now_s: float, seconds: float, *, retry: bool) -> None:
-        """Hear of a call that brought no answer.
+        """Record a call without an answer.
 
         Raises:
-            FatalError: nothing was answered for as long as the user has patience.
+            FatalError: the service answered nothing for as long as the user's patience lasts.
         """
         if failure.kind in NO_REPLY:
             self._record_outcome(now_s, failed=True)
             self._count_streak(now_s)
         elif failure.kind is ErrorKind.RATE_LIMITED:
-            self._reopen(now_s)  # no answer, but whoever counts quotas is well
+            self._reopen(now_s)  # no answer, but a service that counts quotas is well
         if failure.kind in TRANSIENT:
             self._first_tries += not retry
             self._outage_since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
             self._check_patience(failure, now_s, self._outage_since_s)
 
     def exclude_wait(self, seconds: float) -> None:
-        """Leave out of an outage what was waited because a quota asked for it."""
+        """Remove from an outage the seconds that were waited for a quota."""
         if self._outage_since_s is not None:
             self._outage_since_s += seconds
 
     def next_probe_s(self) -> float | None:
-        """Return when a single call may look; infinite while one does, None while all is well."""
+        """Return when a probe may start; infinite while one is in flight; None while calls are answered."""
         return self._next_probe_s
 
     def is_distressed(self, now_s: float) -> bool:
-        """Tell whether retries would make it worse; a dead service is asked by single probes instead."""
+        """Return whether retries would make it worse; a dead service gets single probes instead."""
         if self._failure_streak >= _DEAD_FAILURES and not self.in_flight:
             if self._next_probe_s is None:
                 self._next_probe_s = now_s + self._probe_interval_s
@@ -163,7 +166,11 @@ class ServiceHealth:
         return max(1, math.floor(allowed))
 
     def _likely_latency_s(self, now_s: float) -> float:
-        """Quick answers come first, so what is still in flight counts too: at half its time, on average."""
+        """Return the latency, or twice the mean age of the calls in flight if that is longer.
+
+        Quick answers arrive first, so the mean of the answers alone is too short at first; a call in flight
+        is at half of its time, on average.
+        """
         in_flight_s = 2.0 * (now_s - self._sent_sum_s / self._sent_in_flight) if self._sent_in_flight else 0.0
         known = _FIRST_LATENCY_S if self.latency_s is None else self.latency_s
         return max(known, in_flight_s)
@@ -199,7 +206,7 @@ class ServiceHealth:
             self._next_probe_s = now_s + self._probe_interval_s
 
     def _reopen(self, now_s: float) -> None:
-        """Let everybody go again, gently, once a single call has shown that it is over."""
+        """Close the circuit breaker: the service replied, and few calls at first may be in flight."""
         was_dead = self._next_probe_s is not None or self._failure_streak >= _DEAD_FAILURES
         self._failure_streak = 0
         self._is_probing = False

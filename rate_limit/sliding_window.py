@@ -1,10 +1,9 @@
-"""How is a limit kept that the user set, in every window of 60 s and to the last request?
+"""Sliding window limit: the user's ``--rpm`` or ``--tpm``, exact in any 60 s.
 
-Spacing the grants is not enough: between grant and departure lie a disk and a thread, so two requests
-granted a second apart may leave together. So a request is counted from its grant on, takes its time when
-it leaves, and none is granted while those that may leave or have left fill the window. Proof: of all that
-leave within one window, look at the one that was granted last; at that moment each other one was either
-pending or had left within the window, so it was counted. This file does not know what is learned.
+A request counts from its grant on, because a disk and a thread may delay it: two requests granted a second
+apart may leave together. It gets its time when it leaves. Proof: of all requests that leave within one
+window, take the one that was granted last. At its grant, each of the others was either pending or had left
+within the window, so it was counted.
 """
 
 import math
@@ -14,7 +13,7 @@ from rate_limit.types import Unit
 
 
 class SlidingWindowLimit:
-    """One hard limit.
+    """One hard limit (a sliding window log).
 
     Args:
         unit: what it counts.
@@ -35,23 +34,23 @@ class SlidingWindowLimit:
         self._next_start_s = -math.inf
 
     def earliest_start_s(self, amount: float, now_s: float) -> float | None:
-        """Return when the amount may start; None for not before a granted request has left."""
+        """Return when the amount may start; None if unknown: a granted request has to leave first."""
         fits_s = self._request_log.earliest_fit_s(self._unit, amount, self._limit, now_s)
         return None if fits_s is None else max(now_s, self._next_start_s, fits_s)
 
     def on_granted(self, request: SentRequest, now_s: float) -> None:
-        """Count a request."""
+        """Record a granted request."""
         self._request_log.on_granted(request)
         self._next_start_s = max(self._next_start_s, now_s) + request.amount(self._unit) * self._spacing_s
 
     def on_sent(self, request: SentRequest, now_s: float) -> None:
-        """Note the moment when it left."""
+        """Record when the request left."""
         self._request_log.on_sent(request, now_s)
 
     def release(self, request: SentRequest) -> None:
-        """Forget a request that never left."""
+        """Remove a request that never left."""
         self._request_log.release(request)
 
     def on_billed(self, request: SentRequest, tokens: float, now_s: float) -> None:
-        """Put what was billed in the place of the estimate."""
+        """Update the estimate to the tokens that were billed."""
         self._request_log.on_billed(request, tokens, now_s)

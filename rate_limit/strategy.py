@@ -1,8 +1,4 @@
-"""What must a way to pace answer, in requests or in tokens?
-
-The port, and its simplest form: ``Fixed`` paces nothing, so that what is left are the user's ceilings and
-the pauses. The learning pace is the same thing with a ceiling that it finds itself.
-"""
+"""Interface of a pacing strategy for one unit, and the strategy that sets no limit."""
 
 from typing import Protocol
 
@@ -12,39 +8,39 @@ from rate_limit.types import LearnedLimit
 
 
 class Strategy(Protocol):
-    """Paces one unit."""
+    """Decides when requests may start, for one unit."""
 
     @property
     def pace(self) -> float | None:
-        """Return the units a minute that may start now, for all runs on the key; None for no limit."""
+        """Return the units a minute that may start now, for all runs on the key; None if unlimited."""
 
     def earliest_start_s(self, amount: float, now_s: float, request_log: RequestLog) -> float | None:
-        """Return when the amount may start; None for not before a granted request has left."""
+        """Return when the amount may start; None if unknown: a granted request has to leave first."""
 
     def on_granted(self, request: SentRequest, now_s: float, *, was_paced: bool) -> None:
-        """Count a request; ``was_held`` says that this pace is what it had waited for."""
+        """Record a granted request; ``was_paced``: this strategy is what it had waited for."""
 
     def on_rejected(self, rejection: Rejection, now_s: float, request_log: RequestLog) -> None:
-        """Hear that the quota for this unit refused a request."""
+        """Record that the quota for this unit rejected a request."""
 
     def on_accepted(self) -> None:
-        """Hear that the quota took a request."""
+        """Record that the quota accepted a request."""
 
     def set_share(self, *, share: float, others: float) -> None:
-        """Hear which part of the pace is ours, and what others took in the last minute."""
+        """Update the part of the pace that is ours, and the amount that peers used in the last minute."""
 
     def current_limit(self) -> LearnedLimit | None:
-        """Return the limit as it is believed to be now; None while none was met."""
+        """Return the limit as it is estimated now; None if unknown."""
 
     def limit_to_save(self) -> LearnedLimit | None:
-        """Return what the next night starts from."""
+        """Return what the next run starts from; None if unknown."""
 
     def adopt_limit(self, limit: LearnedLimit) -> None:
-        """Hear of a limit that another run on the key has met."""
+        """Update the limit to one that another run on the key has met, if none is known here."""
 
 
 class Unlimited:
-    """Paces nothing."""
+    """No limit and no learning: only the user's limits and the pauses remain."""
 
     pace: float | None = None
 
@@ -53,24 +49,24 @@ class Unlimited:
         return now_s
 
     def on_granted(self, request: SentRequest, now_s: float, *, was_paced: bool) -> None:
-        """Learn nothing."""
+        """Record nothing."""
 
     def on_rejected(self, rejection: Rejection, now_s: float, request_log: RequestLog) -> None:
-        """Learn nothing: the pause is all that follows."""
+        """Record nothing; ``Cooldown`` keeps the pause."""
 
     def on_accepted(self) -> None:
-        """Learn nothing."""
+        """Record nothing."""
 
     def set_share(self, *, share: float, others: float) -> None:
-        """Take all that the ceilings give."""
+        """Record nothing: there is no pace to divide."""
 
     def current_limit(self) -> LearnedLimit | None:
-        """Return that none is known."""
+        """Return None: no limit is known."""
         return None
 
     def limit_to_save(self) -> LearnedLimit | None:
-        """Return that nothing is known."""
+        """Return None: there is nothing to save."""
         return None
 
     def adopt_limit(self, limit: LearnedLimit) -> None:
-        """Learn nothing."""
+        """Record nothing."""

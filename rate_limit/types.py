@@ -1,7 +1,6 @@
-"""What does pacing tell, and what must it be told?
+"""Values that go into rate limiting and come out of it.
 
-Plain frozen numbers, so that they can be shown, stored and sent to another run as they are. They know
-nothing of how they are found.
+They are frozen and plain, so that they can be shown, stored and sent to another run as they are.
 """
 
 from collections.abc import Mapping
@@ -10,17 +9,17 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """What a limit counts."""
+    """Unit that a limit counts."""
 
     REQUESTS = "requests"
     TOKENS = "tokens"
 
 
 class WaitCause(StrEnum):
-    """Why nobody may start a request at the moment."""
+    """Reason for which no request may start at the moment."""
 
     QUOTA = "quota"
-    """A refusal said when to come back."""
+    """A rejection said when to come back."""
     PACE = "pace"
     """The learned pace."""
     CEILING = "ceiling"
@@ -33,69 +32,69 @@ class WaitCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Why the next request may not start yet."""
+    """A wait of the next request."""
 
     cause: WaitCause
     until_s: float | None
-    """The instant to ask again; None for as soon as a call in flight ends."""
+    """The instant to check again; None if unknown: a call in flight has to end first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedLimit:
-    """What is known about one limit."""
+    """One limit, and how well it is known."""
 
     per_minute: float
     named: bool = False
     """The service itself named it."""
     confirmed: bool = False
-    """It was met again, or a minute at it stayed clean; else only that much was seen to pass."""
+    """It was met again, or held for a minute without a rejection; else only so much was seen to pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedLimits:
-    """What the next night starts from."""
+    """Limits that the next run starts from; each is None if unknown."""
 
     requests: LearnedLimit | None = None
     tokens: LearnedLimit | None = None
     latency_s: float | None = None
-    """How long a call takes, on average."""
+    """Mean duration of a call, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
-    """What one run on a key tells the others; instants are on the clock of the run that reads it."""
+    """Status of one run on a key, for its peers; instants are on the clock of the run that reads it."""
 
     requests_60s: float = 0.0
-    """Requests that the quota took in the last minute."""
+    """Requests that the quota accepted in the last minute."""
     tokens_60s: float = 0.0
     demand_rpm: float = 0.0
-    """Requests a minute it could use; infinite when it is held back by the quota alone."""
+    """Requests a minute that the run could use; infinite if only the quota holds it back."""
     paused_until_s: float | None = None
     limits: LearnedLimits = LearnedLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitStats:
-    """How the pacing stands now and what it cost so far."""
+    """Present state of the rate limiter, and its totals so far."""
 
     pace_rpm: float | None
-    """Requests a minute that may start; None for no limit."""
+    """Requests a minute that may start; None if unlimited."""
     limit_rpm: float | None
     limit_tpm: float | None
     limit_is_named: bool
-    """The service named the limit that binds."""
+    """The service named one of these limits."""
     concurrency: int
     """Calls that may be in flight at once."""
     in_flight: int
     waiting: int
     waiting_for: WaitCause | None
     waiting_until_s: float | None
-    """On the event loop's clock; None when it depends on a call in flight."""
+    """On the event loop's clock; None if unknown: it depends on a call in flight."""
     waited_s: Mapping[WaitCause, float]
-    """How long the queue stood still, by cause."""
+    """Seconds in which the queue waited, by cause."""
     rejections: Mapping[str, int]
-    """Refused calls by the quota that refused them."""
+    """Rejected calls, by the quota that rejected them."""
     requests: int
     rejected: int
     wasted_upload_bytes: int
-    """Sent with calls that a quota refused."""
+    """Bytes sent with calls that a quota rejected."""

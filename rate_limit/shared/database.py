@@ -1,15 +1,9 @@
-"""How do several runs share a small file that may fail at any time and must stop nobody?
+"""Transactions on a small SQLite file that several runs share and that may fail at any time.
 
-The usual ways, a connection kept open and WAL, fit a file that matters and one machine. Here instead:
-
-* Every call opens the file, does one short transaction and closes it (below a millisecond). A file that
-  somebody removed or replaced is simply the one that the next call opens.
-* A rollback journal, not WAL. WAL needs memory that machines sharing a home directory do not share, and
-  when a network drive fails, touching such memory kills the process. Calls are too short to need it.
-* ``synchronous`` is OFF: one sync a second would wear disks for nothing. A kill loses nothing; a power cut
-  may damage the file, and then a fresh one begins.
-
-This file must not know what the values mean.
+Each call opens the file, does one short transaction (below 1 ms) and closes it, so that a replaced file is
+found. A rollback journal, not WAL: WAL needs memory that machines with a shared home directory do not share,
+and touching it kills the process when a network drive fails. ``synchronous`` is OFF: one sync a second would
+wear disks. A killed process loses nothing; a power cut may damage the file, and then a fresh one begins.
 """
 
 import os
@@ -20,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 VERSION = 1
-"""Of the tables; ``PRAGMA user_version``."""
+"""Version of the tables, in ``PRAGMA user_version``."""
 
 _LARGEST_VERSION = 1_000
-"""A version above this is a flipped bit, not a program of the far future."""
+"""A version above this is a flipped bit, not one of a newer program."""
 _BUSY_TIMEOUT_S = 0.2
 
 _STATEMENTS = (
@@ -60,7 +54,7 @@ _DAMAGE_CODES = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
 }
-"""Our statements are right, so that an error in one says that the tables are not ours."""
+"""The statements here are correct, so an SQL error means that another program made the tables."""
 _BUSY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 _T = TypeVar("_T")
@@ -75,14 +69,14 @@ class NewerError(Exception):
 
 
 DATABASE_ERRORS = (sqlite3.Error, OSError, UnicodeError, DamagedError, NewerError)
-"""All that ``transaction`` may raise; Python fails to decode SQLite's words when they quote damaged bytes."""
+"""All that ``run_transaction`` may raise; a message of SQLite that quotes damaged bytes fails to decode."""
 
 
 def run_transaction(path: Path, work: Callable[[sqlite3.Connection], _T]) -> _T:
-    """Do the work in one transaction; the file and its folder are made when missing.
+    """Return the result of the work, done in one transaction; a missing file is made with its folder.
 
     Raises:
-        TROUBLES: nothing was done.
+        DATABASE_ERRORS: nothing was done.
     """
     _create_file(path)
     with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)) as connection:
@@ -103,9 +97,9 @@ def run_transaction(path: Path, work: Callable[[sqlite3.Connection], _T]) -> _T:
 
 
 def quarantine(path: Path) -> Path:
-    """Make room for a fresh file; the damaged one is kept until the next is damaged.
+    """Move the damaged file aside and return its new path; it replaces the last one that was moved.
 
-    Its journal goes first: left behind, it would be played into the fresh file.
+    Its journal is removed first, or SQLite would play it into the fresh file.
 
     Raises:
         OSError: it cannot be moved.
@@ -117,29 +111,29 @@ def quarantine(path: Path) -> Path:
 
 
 def is_busy(error: Exception) -> bool:
-    """Tell whether another program merely holds the file for longer than we wait."""
+    """Return whether another program held the file for longer than the timeout."""
     return _error_code(error) & 0xFF in _BUSY_CODES
 
 
 def is_damage(error: Exception, path: Path) -> bool:
-    """Tell a damaged file from a full disk, a lock or missing permission."""
+    """Return whether the file is damaged, as opposed to a full disk, a lock or a missing permission."""
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, DamagedError | UnicodeDecodeError)
     code = _error_code(error)
-    if code == sqlite3.SQLITE_READONLY:  # as SQLite says of a header that asks for a format to come
+    if code == sqlite3.SQLITE_READONLY:  # SQLite's code for a header of a newer file format, too
         return all(_is_writable(one) for one in (path, path.parent))
     return code & 0xFF in _DAMAGE_CODES or code == sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _create_file(path: Path) -> None:
-    """Make the file before SQLite does, so that nobody else may read it; its journal follows its mode."""
+    """Create the file before SQLite does, readable by its user only; its journal gets the same mode."""
     if not path.is_absolute():
         raise OSError("the user has no home directory")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Exclusively: opening and closing a file that SQLite holds open elsewhere drops its locks.
+    # Exclusive: to open and close a file that SQLite has open in this process drops SQLite's locks.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    if not path.is_file():  # a pipe would keep us waiting for ever
+    if not path.is_file():  # a pipe would block for ever
         raise OSError("it is not a regular file")
 
 

@@ -1,8 +1,7 @@
-"""What is worth keeping for the next night, and for how long is it true?
+"""Values kept for the next run: which replace those on disk, and for how long they hold.
 
-Writing down the latest is the naive way: after a night of three images it has replaced the limit by
-"three a minute passed". And a limit that is only repeated from night to night must not look fresh for ever.
-This file must not know how limits are found.
+A run of three images must not replace the limit by "three a minute passed". A limit that is only repeated
+from run to run keeps its age.
 """
 
 import sqlite3
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from rate_limit.types import LearnedLimit, LearnedLimits
 
 UNTRUSTED_AFTER_S = 7 * 86_400.0
-"""What was learned longer ago is where to begin, and no more a limit to trust."""
+"""An older limit is only where to begin, not a limit to trust."""
 EXPIRED_AFTER_S = 30 * 86_400.0
 
 _WRONG_CLOCK_S = 86_400.0
@@ -30,25 +29,25 @@ class StoredValue:
     named: bool = False
     confirmed: bool = False
     age_s: float = 0.0
-    """Negative when a clock was wrong."""
+    """Negative if a clock was wrong."""
 
     @property
     def is_limit(self) -> bool:
-        """Whether it is a limit, and not only what was seen to pass."""
+        """Whether it is a limit, not only a number that was seen to pass."""
         return self.named or self.confirmed
 
 
 StoredValues = Mapping[str, StoredValue]
-"""By the names of the fields of ``LearnedLimits``."""
+"""Values by the name of their field in ``LearnedLimits``."""
 
 
 def is_plausible(value: object) -> bool:
-    """Tell whether a value may have been learned."""
+    """Return whether a value can have been learned."""
     return isinstance(value, float) and _PLAUSIBLE_RANGE[0] <= value <= _PLAUSIBLE_RANGE[1]
 
 
 def read(connection: sqlite3.Connection, scope_key: tuple[str, str], now: float) -> dict[str, StoredValue]:
-    """Return what is kept, however old."""
+    """Return the stored values, however old."""
     rows = connection.execute(
         "SELECT what, value, named, confirmed, seen_at FROM learned WHERE fingerprint = ? AND model = ?",
         scope_key,
@@ -68,7 +67,7 @@ def write(
     *,
     loaded: StoredValues,
 ) -> None:
-    """Write the facts that say more than those that are kept; ``loaded`` is what the run began with."""
+    """Write the values that say more than those on disk; ``loaded`` is what the run started from."""
     stored = read(connection, scope_key, now)
     for what, value in values.items():
         if is_plausible(value.value) and _should_replace(value, stored.get(what), loaded.get(what)):
@@ -79,7 +78,7 @@ def write(
 
 
 def to_stored(learned: LearnedLimits) -> StoredValues:
-    """Return what was learned as facts."""
+    """Return learned limits as values to store."""
     limits = {"requests": learned.requests, "tokens": learned.tokens}
     values = {
         what: StoredValue(value=float(limit.per_minute), named=limit.named, confirmed=limit.confirmed)
@@ -92,7 +91,7 @@ def to_stored(learned: LearnedLimits) -> StoredValues:
 
 
 def from_stored(values: StoredValues) -> LearnedLimits | None:
-    """Return what a night may begin with; None for nothing."""
+    """Return what a run starts from; None if unknown."""
     usable = {
         what: _drop_trust_if_old(value) for what, value in values.items() if value.age_s <= EXPIRED_AFTER_S
     }
@@ -109,7 +108,7 @@ def _should_replace(value: StoredValue, stored: StoredValue | None, loaded: Stor
     if stored is None or not -_WRONG_CLOCK_S <= stored.age_s <= EXPIRED_AFTER_S:
         return True
     if loaded is not None and replace(loaded, age_s=0.0) == value:
-        return False  # believed because it was loaded; it must not grow younger by that
+        return False  # known only because it was loaded: its age must not start again
     if value.is_limit:
         return True
     return value.value > stored.value * (_NOISE_FACTOR if stored.is_limit else 1.0)

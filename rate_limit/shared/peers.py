@@ -1,10 +1,8 @@
-"""How do runs at work tell each other how they stand, though any of them may be killed at any moment?
+"""Status of the runs at work: each writes one row every second and reads those of its peers.
 
-A run that must sign off to be gone would be divided with for ever after a kill. So each writes its row
-again and again, and who is silent is gone. Gone is not forgotten: what it sent in its last minute still
-counts against the quota, so its row stays for that long, wanting nothing. Wall clocks jump: a row of the
-future is from before the clock was set back, and its run writes it anew within a turn. This file must not
-know what the others make of it.
+The row is a heartbeat: a run that was silent for 10 s is gone, so a killed run needs no sign-off. Its row
+stays for a minute with a demand of 0, because what it sent still counts against the quota. A row from the
+future was written before the wall clock was set back; its run writes it anew within a second.
 """
 
 import json
@@ -18,7 +16,7 @@ from rate_limit.shared.learned_limits import is_plausible
 from rate_limit.types import LearnedLimit, LearnedLimits, PeerStatus
 
 LIVE_S = 10.0
-"""A run that was silent for longer is gone."""
+"""A run that was silent for longer is gone (a heartbeat timeout)."""
 
 _WINDOW_S = 60.0
 _MAX_PAUSE_S = 3_600.0
@@ -27,7 +25,7 @@ _MAX_PER_MINUTE = 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
-    """Who speaks."""
+    """Identity of one run at work, and the scope of its quota."""
 
     run_id: str
     pid: int
@@ -46,17 +44,17 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peers:
-    """What the other runs said last."""
+    """Last status of the other runs."""
 
     statuses: Sequence[PeerStatus] = ()
     pids: frozenset[int] = frozenset()
-    """Of those at work."""
+    """Process ids of the runs at work."""
 
 
 def write_status(
     connection: sqlite3.Connection, run: RunIdentity, status: PeerStatus, clock: ClockReading
 ) -> None:
-    """Write how this run stands."""
+    """Write the status of this run."""
     pause = None if status.paused_until_s is None else clock.now + status.paused_until_s - clock.now_s
     says = json.dumps(asdict(replace(status, paused_until_s=None)))
     connection.execute(
@@ -66,12 +64,12 @@ def write_status(
 
 
 def deregister(connection: sqlite3.Connection, run: RunIdentity) -> None:
-    """Note that the run wants nothing any more."""
+    """Record that the run has ended."""
     connection.execute("UPDATE runs SET gone = 1 WHERE run_id = ? AND pid = ?", (run.run_id, run.pid))
 
 
 def read_peers(connection: sqlite3.Connection, run: RunIdentity, clock: ClockReading) -> Peers:
-    """Return how the other runs stand, and sweep rows that say nothing any more."""
+    """Return the status of the other runs, and remove rows that no longer count."""
     connection.execute(
         "DELETE FROM runs WHERE seen_at < ? OR seen_at > ?", (clock.now - _WINDOW_S, clock.now + LIVE_S)
     )
@@ -93,7 +91,7 @@ def _is_live(row: tuple[Any, ...], now: float) -> bool:
 
 
 def _parse_row(row: tuple[Any, ...], clock: ClockReading) -> PeerStatus | None:
-    """Return what a row says; None when it makes no sense."""
+    """Return the status in a row; None if it cannot be parsed."""
     _, seen_at, _, paused_until, says = row
     try:
         status = _parse_status(json.loads(says))

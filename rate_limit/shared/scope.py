@@ -1,7 +1,6 @@
-"""Whose quota is it, and where does its memory lie?
+"""Scope of a quota: fingerprint of the API key, model, and the path of the shared file.
 
-The key would be the natural name, and must not stand in any file; so it goes by a fingerprint. This file
-must not know what is kept under it.
+The key itself must not stand in any file.
 """
 
 import hashlib
@@ -17,9 +16,9 @@ _DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """One quota: they count per project and model (gemini-api.md, section 3, 2026-08).
+    """Scope of one quota, which counts per project and model (docs/api-facts.md, section 4.1, 2026-08-18).
 
-    A key does not tell its project, so that two keys of one project do not find each other.
+    A key does not show its project, so runs with two keys of one project do not find each other.
     """
 
     fingerprint: str
@@ -27,12 +26,12 @@ class Scope:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what rows of this quota have in common; the model has a long and a short name."""
+        """Columns that all rows of this quota share; the model has a long and a short name."""
         return self.fingerprint, self.model.removeprefix("models/")
 
 
 def state_path(state_dir: Path | None) -> Path:
-    """Return where the memory lies; None is the user's own directory for such things."""
+    """Return the path of the shared file; None stands for the user's own state directory."""
     if state_dir is not None:
         return state_dir.expanduser().absolute() / FILE_NAME
     from platformdirs import user_state_path  # noqa: PLC0415 - a dry run needs none
@@ -43,10 +42,10 @@ def state_path(state_dir: Path | None) -> Path:
 def key_fingerprint(api_key: str, base_url: str | None) -> str:
     """Return 16 hex digits that stand for the key at this endpoint.
 
-    PBKDF2, because every Python has it and a key need not be long and random: a proxy in the office may
-    take "test", which a plain hash gives away to a list of words. 64 bits tell the keys of one user apart,
-    and are too few to rebuild one. The endpoint is the salt, since the same key elsewhere has another
-    quota. Takes about 0.1 s, on purpose.
+    PBKDF2, because every Python has it and a key may be short: a proxy in an office may accept "test", which
+    a list of words finds from a plain hash. 64 bits distinguish the keys of one user, and are too few to
+    rebuild one. The endpoint is the salt, since the same key elsewhere has another quota. It takes about
+    0.1 s, on purpose.
     """
     url = urlsplit((base_url or _DEFAULT_BASE_URL).rstrip("/"))
     endpoint = url._replace(scheme=url.scheme.lower(), netloc=url.netloc.lower()).geturl()

@@ -1,8 +1,7 @@
-"""How does a run use the memory of the quota without ever depending on it?
+"""Shared state of the quota as one run uses it, without depending on it.
 
-Passing errors on is the naive way: a full disk or a damaged file would end a night for the sake of a hint.
-So no method here raises; each does what it can, and the first trouble is said once. This file must not
-know how a limit is learned or divided.
+A full disk or a damaged file must not end a run, so no method of ``QuotaMemory`` raises for it; the first
+error of each kind is logged once.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ from rate_limit.types import LearnedLimits, PeerStatus
 log = logging.getLogger(__name__)
 
 SYNC_EVERY_S = 1.0
-"""How often runs speak; what one says is heard by the others within two turns."""
+"""Seconds between two exchanges; a status reaches the peers within two of them."""
 
 _SAVE_EVERY_S = 30.0
 
@@ -34,25 +33,25 @@ _T = TypeVar("_T")
 
 
 class Limiter(Protocol):
-    """What keeps to the limit, as far as other nights and other runs are concerned."""
+    """The part of a rate limiter that later runs and other runs need."""
 
     def limits_to_save(self) -> LearnedLimits:
-        """Return what the next night starts from."""
+        """Return what the next run starts from."""
 
     def own_status(self, now_s: float) -> PeerStatus:
-        """Return what other runs should know."""
+        """Return the status of this run, for its peers."""
 
     def update_peers(self, now_s: float, peers: Sequence[PeerStatus]) -> None:
-        """Hear what other runs do."""
+        """Update the status of the peers."""
 
 
 class QuotaMemory:
-    """The memory as one run sees it. Methods touch the disk, so they belong into a thread.
+    """The shared file as one run uses it. Methods access the disk: call them in a thread.
 
     Args:
-        path: of the file; it and its folder are made when missing, for the user's eyes only.
-        scope: whose quota it is.
-        run_id: names this run among those at work.
+        path: path of the file; a missing file and its folder are made, readable by the user only.
+        scope: scope of the quota.
+        run_id: name of this run among those at work.
         utcnow: the wall clock, which may jump.
     """
 
@@ -60,8 +59,8 @@ class QuotaMemory:
         self._path = path
         self._run = RunIdentity(run_id=run_id, pid=os.getpid(), scope_key=scope.key)
         self._utcnow = utcnow
-        # A cancelled caller does not end its thread, so that two calls may meet; what follows changes
-        # in the turn of one of them only.
+        # A cancelled caller does not end its thread, so two calls may run at once: this lock guards the
+        # fields below.
         self._lock = threading.Lock()
         self._loaded: learned_limits.StoredValues = {}
         self._peers = Peers()
@@ -70,29 +69,29 @@ class QuotaMemory:
         self._logged: set[str] = set()
 
     def load(self) -> LearnedLimits | None:
-        """Return what other nights learned; None for nothing of use.
+        """Return what other runs learned; None if unknown.
 
-        What is older than a week, or from the future because a clock was wrong, is only where to begin;
-        after 30 days it is forgotten.
+        A limit that is older than a week, or from the future because a clock was wrong, is only where to
+        begin; after 30 days it is ignored.
         """
         with self._lock:
             self._loaded = self._transact(self._read_values, {})
             return learned_limits.from_stored(self._loaded)
 
     def save(self, learned: LearnedLimits) -> None:
-        """Keep what was learned, unless what is known already is worth more."""
+        """Write what was learned, unless the value on disk says more."""
         with self._lock:
             self._transact(partial(self._write_values, learned_limits.to_stored(learned)), None)
 
     def exchange(self, status: PeerStatus, now_s: float) -> Sequence[PeerStatus]:
-        """Tell the other runs on the key how this one stands; return how they do.
+        """Write the status of this run; return that of the other runs on the key.
 
-        A run that ended or was killed is among them for one more minute, wanting nothing. While the
-        memory fails, what was heard last holds for 10 s.
+        A run that ended or was killed is among them for one more minute, with a demand of 0. While the file
+        fails, the last status of the peers holds for 10 s.
 
         Args:
             status: instants on the clock of ``now_s``.
-            now_s: now, on that clock; the instants of the others come back on it.
+            now_s: now, on that clock; the instants of the peers come back on it.
         """
         with self._lock:
             received = self._transact(partial(self._write_and_read, status, now_s), None)
@@ -104,7 +103,7 @@ class QuotaMemory:
             return self._peers.statuses
 
     def deregister(self) -> None:
-        """Say that this run wants nothing any more; it cannot come back."""
+        """Record that this run has ended; later calls of ``exchange`` only read."""
         with self._lock:
             self._is_deregistered = True
             self._transact(partial(peers.deregister, run=self._run), None)
@@ -132,7 +131,7 @@ class QuotaMemory:
             log.info("no other run uses this key and model any more")
 
     def _transact(self, work: Callable[[sqlite3.Connection], _T], default: _T) -> _T:
-        """Do the work in one transaction; return ``otherwise`` where that cannot be."""
+        """Return the result of the work, done in one transaction; ``default`` if the file fails."""
         try:
             try:
                 return database.run_transaction(self._path, work)
@@ -173,7 +172,7 @@ class QuotaMemory:
 
 @asynccontextmanager
 async def synced_with_peers(limiter: Limiter, memory: QuotaMemory) -> AsyncIterator[None]:
-    """While the block runs, let the limiter and the other runs on the key hear of each other."""
+    """Start ``sync_with_peers`` for the time of the block."""
     task = asyncio.create_task(sync_with_peers(limiter, memory))
     try:
         yield
@@ -183,9 +182,9 @@ async def synced_with_peers(limiter: Limiter, memory: QuotaMemory) -> AsyncItera
 
 
 async def sync_with_peers(limiter: Limiter, memory: QuotaMemory, *, every_s: float = SYNC_EVERY_S) -> None:
-    """Let the limiter and the other runs on the key hear of each other, until cancelled.
+    """Update the limiter and the peers from each other every ``every_s`` seconds, until cancelled.
 
-    What was learned is kept every half minute, and at the end.
+    What was learned is saved every 30 s, and at the end.
     """
     clock = asyncio.get_running_loop().time
     saved_s = clock()
