@@ -10,20 +10,19 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import config
-from errors import BatchError, ExitCode, FatalError, StopReason, StorageError, UsageError
+from errors import BatchError, ExitCode, StorageError, UsageError
 
 if TYPE_CHECKING:
     from app.deadline import Deadline
     from app.status import RunningProcess
     from config import Settings, StatusRequest
-    from processing.stop_signal import StopSignal
     from utils.lock import LockHolder
 
 log = logging.getLogger(__name__)
@@ -88,34 +87,43 @@ def console() -> None:
 
 
 def _run_locked(settings: "Settings", command: str) -> int:
-    """Do the run while this process alone holds the output directory, and tell the dead-man's switch."""
-    import asyncio
-
+    """Run while this process alone holds the output directory; return the exit code."""
     from app.deadline import compute_deadline
     from utils.interpreter import configure_interpreter
-    from utils.lock import LockedError, hold_lock, read_holder
+    from utils.lock import LockedError
 
     configure_interpreter()
-    # Before the lock: who gets it at 06:05 has missed the deadline 06:00, not a whole day before him.
+    # Before the lock: a run that gets it at 06:05 has missed the deadline 06:00, and has no day left.
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
-    wait_s = min(settings.wait_lock_s, deadline.seconds_left(_utcnow())) if deadline else settings.wait_lock_s
     with ExitStack() as stack:
-        lock = settings.output_dir / LOCK
-        now = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            stack.enter_context(_hold_output_dir(settings, deadline))
+        except LockedError as error:
+            if deadline and not deadline.seconds_left(_utcnow()):
+                text = f"{deadline.cause} while another run held {settings.output_dir}"
+                return _end(ExitCode.DEADLINE, text)
+            return _end(ExitCode.LOCKED, _locked_text(settings.output_dir, error.holder))
+        return _run_with_healthcheck(settings, command, deadline)
+
+
+@contextmanager
+def _hold_output_dir(settings: "Settings", deadline: "Deadline | None") -> Iterator[None]:
+    """Hold the lock of the output directory, after a wait of at most ``--wait-lock``."""
+    from utils.lock import hold_lock, read_holder
+
+    lock, wait_s = settings.output_dir / LOCK, settings.wait_lock_s
+    if deadline:
+        wait_s = min(wait_s, deadline.seconds_left(_utcnow()))
+    started_at = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
+    with ExitStack() as stack:
         try:
             settings.output_dir.mkdir(parents=True, exist_ok=True)
             if wait_s and read_holder(lock):
                 log.info("another run holds %s: waiting for it", settings.output_dir)
-            stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=now))
-        except LockedError as error:
-            if deadline and not deadline.seconds_left(_utcnow()):
-                return _end(
-                    ExitCode.DEADLINE, f"{deadline.cause} while another run held {settings.output_dir}"
-                )
-            return _end(ExitCode.LOCKED, _locked_text(settings.output_dir, error.holder))
+            stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=started_at))
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
-        return _run_with_healthcheck(settings, lambda: _end(*asyncio.run(_run(settings, command, deadline))))
+        yield
 
 
 def _locked_text(output_dir: Path, holder: "LockHolder | None") -> str:
@@ -123,19 +131,29 @@ def _locked_text(output_dir: Path, holder: "LockHolder | None") -> str:
     return f"{output_dir} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock."
 
 
-def _run_with_healthcheck(settings: "Settings", work: Callable[[], int]) -> int:
+def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadline | None") -> int:
+    """Run, and send the monitoring service of ``--ping`` the start and the end."""
     if settings.ping_url is None:
-        return work()
+        return _run(settings, command, deadline)
     from utils.healthcheck import HealthcheckPing
 
     ping, code = HealthcheckPing(settings.ping_url), int(ExitCode.UNEXPECTED)
     ping.start()
     try:
-        code = work()
+        code = _run(settings, command, deadline)
     finally:
         with suppress(KeyboardInterrupt):  # the work is done: its end stands whatever happens here
             _ = ping.success() if code == ExitCode.DONE else ping.fail(code)
     return code
+
+
+def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int:
+    """Run, and print how it ended; return the exit code."""
+    import asyncio
+
+    from app import run
+
+    return _end(*asyncio.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow)))
 
 
 def _to_running_process(holder: "LockHolder") -> "RunningProcess":
@@ -143,57 +161,6 @@ def _to_running_process(holder: "LockHolder") -> "RunningProcess":
 
     started_at = datetime.fromisoformat(holder.started_at)
     return RunningProcess(pid=holder.pid, host=holder.host, started_at=started_at)
-
-
-async def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> tuple[ExitCode, str]:
-    from app import run
-
-    def guard(
-        work: Coroutine[None, None, None], stop: "StopSignal", describe_progress: Callable[[], str]
-    ) -> Awaitable[None]:
-        return _run_until_signalled(work, stop, settings.grace_s, describe_progress)
-
-    return await run.run(settings, command, deadline=deadline, utcnow=_utcnow, guard=guard)
-
-
-async def _run_until_signalled(
-    work: Coroutine[None, None, None],
-    stop: "StopSignal",
-    grace_s: float,
-    describe_progress: Callable[[], str],
-) -> None:
-    """Do the work. The first signal lets calls in flight finish, the second or the grace's end cancels."""
-    import asyncio
-
-    from utils.logger import reopen_log_file
-
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
-    is_signalled = False  # a run that stops for another reason still gives its calls the grace
-
-    def on_signal(reason: StopReason, name: str) -> None:
-        nonlocal is_signalled
-        if task.done():
-            log.warning(
-                "%s: all calls have ended; only the documents and the archive are still written", name
-            )
-            return
-        if is_signalled:
-            task.cancel()
-            return
-        is_signalled = True
-        log.warning("%s: calls in flight are finished (at most %.0f s); again cancels them", name, grace_s)
-        stop.request(FatalError(reason, f"stopped by {name}"))
-        loop.call_later(grace_s, task.cancel)
-
-    loop.add_signal_handler(signal.SIGINT, on_signal, StopReason.INTERRUPTED, "Ctrl-C")
-    loop.add_signal_handler(signal.SIGTERM, on_signal, StopReason.TERMINATED, "SIGTERM")
-    loop.add_signal_handler(signal.SIGHUP, reopen_log_file)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: sys.stderr.write(f"{describe_progress()}\n"))
-    try:
-        await task
-    except asyncio.CancelledError:
-        if stop.cause is None:
-            raise
 
 
 def _print_status(request: "StatusRequest") -> int:

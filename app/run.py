@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from app import composition
 from app.checkpoint import checkpointing
 from app.deadline import Deadline, enforce
 from app.finalize import to_proposal_entries
+from app.signals import stop_on_signals
 from archiver import Archiver
 from config import Settings
 from costs.budget import Budget
@@ -45,10 +46,6 @@ log = logging.getLogger(__name__)
 PICTURE_MODEL = "gemini-nano-banana-2.1"
 """Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
-Work = Coroutine[None, None, None]
-Guard = Callable[[Work, StopSignal, Callable[[], str]], Awaitable[None]]
-"""Does the work until it is done or a signal ends it; the last argument tells how far the run is."""
-
 
 @dataclass(slots=True, kw_only=True)
 class _Resources:
@@ -69,7 +66,6 @@ async def run(
     *,
     deadline: Deadline | None,
     utcnow: Callable[[], datetime],
-    guard: Guard,
 ) -> tuple[ExitCode, str]:
     """Do one run, which takes no new work after its time limit; return its exit code and its last line.
 
@@ -94,8 +90,13 @@ async def run(
             resources=resources,
             utcnow=utcnow,
         )
-        async with enforce(deadline, current.stop, utcnow):
-            await guard(current.execute(deadline), current.stop, current.batch.describe_progress)
+        async with (
+            enforce(deadline, current.stop, utcnow),
+            stop_on_signals(
+                current.stop, grace_s=settings.grace_s, describe_progress=current.batch.describe_progress
+            ),
+        ):
+            await current.execute(deadline)
         stats, archive = await current.write_documents(command)
     return _print_summary(settings, archiver, stats, archive)
 

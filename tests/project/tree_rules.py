@@ -43,7 +43,7 @@ TABLE = {
     "archiver": "storage errors models utils",
     "config": "settings prompts errors",
     "app": EVERYTHING,
-    "main": "app config processing errors utils",
+    "main": "app config errors utils",
     "__main__": "main",
 }
 
@@ -78,7 +78,7 @@ ONLY_IN = {
     "platformdirs": {"rate_limit.shared.scope"},
     "genai_prices": {"costs.pricing"},
     "argparse": {"settings.argument_parser"},
-    "signal": {"main"},
+    "signal": {"main", "app.signals"},
     "urllib.request": {"utils.healthcheck"},
     "http.client": {"utils.healthcheck"},
     "subprocess": set[str](),
