@@ -21,7 +21,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,8 +74,8 @@ class PromptReviser(Protocol):
         ...
 
 
-class AnswerLookup(Protocol):
-    """Finds answers by the SHA-256 of an image's bytes."""
+class Store(Protocol):
+    """Keeps outcomes, and finds answers by the SHA-256 of an image's bytes."""
 
     def filter_known(self, hashes: Sequence[str]) -> Collection[str]:
         """Return those for which there may be one; blocks."""
@@ -83,6 +83,10 @@ class AnswerLookup(Protocol):
 
     async def find_answer(self, sha256: str) -> StoredAnswer | None:
         """Return it, if its files are still what they were."""
+        ...
+
+    async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+        """Keep an outcome; ``on_stored`` hears when its files stand: from then on no kill can lose it."""
         ...
 
 
@@ -119,9 +123,7 @@ class Processor:
     Args:
         caller: makes one call.
         reviser: chooses other words after a failure that waiting cannot cure.
-        answers: those that are already paid for.
-        keep: stores an outcome, and says when its files stand: from then on no kill can lose it; an image
-            counts as finished when it returned.
+        store: finds answers and keeps outcomes.
         stop: ends the run early.
         prompt: the user's own.
         workers: how many images are on their way at a time.
@@ -134,8 +136,7 @@ class Processor:
         *,
         caller: ApiCaller,
         reviser: PromptReviser,
-        answers: AnswerLookup,
-        store: Callable[[Outcome, Callable[[], None]], Awaitable[None]],
+        store: Store,
         stop: StopSignal,
         prompt: Prompt,
         workers: int,
@@ -144,7 +145,6 @@ class Processor:
     ) -> None:
         self._caller = caller
         self._reviser = reviser
-        self._answers = answers
         self._store = store
         self._stop = stop
         self._prompt = prompt
@@ -153,7 +153,7 @@ class Processor:
         self._rng = rng
         self._image_locks = KeyedLock()
         self._recent_hashes = RecentKeys()
-        self._inspector = Inspector(answers.filter_known)
+        self._inspector = Inspector(store.filter_known)
         self._first_timeout_s = retry_settings.timeout_s
         self._retry_queue = RetryQueue[_ActiveImage]()
         self._is_draining = False
@@ -206,7 +206,7 @@ class Processor:
         try:
             inspected = await self._inspector.inspect(job)
         except UnreadableImage as error:
-            await self._store(state.to_unreadable(error), state.slot.close)
+            await self._store.store(state.to_unreadable(error), state.slot.close)
             return
         self._caller.image_cache.put(job.key, inspected.image)
         facts, is_maybe_answered = inspected.facts, inspected.is_maybe_answered
@@ -234,7 +234,7 @@ class Processor:
         try:
             outcome = await self._find_outcome(image)
             if outcome is not None:
-                await self._store(outcome, image.state.slot.close)
+                await self._store.store(outcome, image.state.slot.close)
                 self._recent_hashes.add(image.facts.sha256)
             else:
                 is_over = False
@@ -254,7 +254,7 @@ class Processor:
         state = image.state
         try:
             is_lookup_due = image.is_maybe_answered and not state.attempts
-            answer = await self._answers.find_answer(image.facts.sha256) if is_lookup_due else None
+            answer = await self._store.find_answer(image.facts.sha256) if is_lookup_due else None
             return Reused(job=state.job, answer=answer) if answer else await self._ask_until_settled(image)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
             return state.to_unreadable(error)

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from app.batch import Batch, Folders
 from app.finalize import QuotaSources, RunFinalizer
+from app.outcome_store import OutcomeStore
 from app.prompt_proposer import PromptProposer, ProposerOptions
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
@@ -87,19 +88,26 @@ def open_journal(settings: Settings, run: RunInfo, archiver: Archiver, utcnow: C
     return Journal.open(settings.output_dir / JOURNAL, run=run, is_present=archiver.is_present, utcnow=utcnow)
 
 
+def build_outcome_store(
+    journal: Journal, archiver: Archiver, *, tally: Tally, stop: StopSignal, utcnow: Clock
+) -> OutcomeStore:
+    """Return the store of the run's outcomes."""
+    return OutcomeStore(journal=journal, archiver=archiver, tally=tally, stop=stop, utcnow=utcnow)
+
+
 def build_batch(
     settings: Settings,
     journal: Journal,
     archiver: Archiver,
+    store: OutcomeStore,
     *,
     tally: Tally,
     stop: StopSignal,
     stderr: TextIO,
     clock: Callable[[], float],
     status_text: Callable[[], str],
-    utcnow: Clock,
 ) -> Batch:
-    """Return the run over the input directory."""
+    """Return the images of the input directory."""
     return Batch(
         folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
         journal=journal,
@@ -107,7 +115,7 @@ def build_batch(
         tally=tally,
         progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock, status_text=status_text),
         stop=stop,
-        utcnow=utcnow,
+        store=store,
     )
 
 
@@ -252,7 +260,7 @@ def build_prompt_proposer(
 def build_processor(
     settings: Settings,
     model: GeminiClient | SimulatedModel,
-    batch: Batch,
+    store: OutcomeStore,
     *,
     limiter: RateLimiter,
     budget: Budget,
@@ -275,8 +283,7 @@ def build_processor(
     return Processor(
         caller=caller,
         reviser=reviser,
-        answers=batch,
-        store=batch.store,
+        store=store,
         stop=stop,
         prompt=prompt,
         workers=WORKERS_PER_SLOT * settings.max_concurrent,

@@ -117,16 +117,19 @@ class _Run:
         self.settings, self.info, self.journal, self.archiver = settings, info, journal, archiver
         self.resources, self.utcnow = resources, utcnow
         self.stop, self.tally = StopSignal(), Tally(price=resources.price_book.price)
+        self.store = composition.build_outcome_store(
+            journal, archiver, tally=self.tally, stop=self.stop, utcnow=utcnow
+        )
         self.batch = composition.build_batch(
             settings,
             journal,
             archiver,
+            self.store,
             tally=self.tally,
             stop=self.stop,
             stderr=sys.stderr,
             clock=asyncio.get_running_loop().time,
             status_text=lambda: _status_text(settings, resources, utcnow),
-            utcnow=utcnow,
         )
 
     async def write_documents(self, command: str) -> tuple[ProcessingStats, Path | None]:
@@ -165,7 +168,7 @@ class _Run:
             log.info("%s", deadline.describe(self.utcnow()))
         if not self.batch.has_space(composition.bytes_per_answer(self.settings)):
             return
-        await run_to_completion(asyncio.to_thread(self.batch.place_copies))
+        await run_to_completion(asyncio.to_thread(self.store.place_copies))
         await self._process_images(plan)
 
     async def _process_images(self, plan: Plan) -> None:
@@ -187,7 +190,7 @@ class _Run:
                 processor = composition.build_processor(
                     settings,
                     model,
-                    self.batch,
+                    self.store,
                     limiter=limiter,
                     budget=budget,
                     reviser=optimizer or RetryOnce(),

@@ -117,8 +117,7 @@ class Scenario:
         processor = Processor(
             caller=caller,
             reviser=new_optimizer() if self.optimize else RetryOnce(),
-            answers=self,
-            store=self._store,
+            store=self,
             stop=stop,
             prompt=BASE,
             workers=WORKERS_PER_SLOT * self.slots,
@@ -129,7 +128,8 @@ class Scenario:
         await processor.run(self._jobs())
         assert caller.in_flight == processor.waiting_count == 0
 
-    async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+    async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+        """Take an outcome, whose files stand at once."""
         on_stored()
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()

@@ -195,7 +195,7 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     """What ``keep`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
-        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:  # noqa: ARG002
+        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -211,9 +211,9 @@ def test_an_answer_holds_its_slot_until_it_is_stored(
     """Until then a kill would cost it; that it is also written down is for nobody to wait for."""
 
     class Slow(Scenario):
-        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
             await asyncio.sleep(stored_after_s)
-            await super()._store(outcome, on_stored)
+            await super().store(outcome, on_stored)
             await asyncio.sleep(10.0)
 
     model = ScriptedModel(default=[(1.0, "fine")])
@@ -229,8 +229,8 @@ def test_images_are_taken_lazily(tmp_path: Path) -> None:
     model = ScriptedModel()
 
     class Watching(Scenario):
-        async def _store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-            await super()._store(outcome, on_stored)
+        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+            await super().store(outcome, on_stored)
             ahead.append(self.taken_count - len(self.outcomes))
 
     Watching(folder=tmp_path, names=names, model=model, slots=3).play()
