@@ -1,13 +1,8 @@
-"""Which words might cure an image that keeps failing?
+"""Prompt repair of one run: calls of images go to ``Policy``, and its decisions come back as prompts.
 
-The naive answer gives every failure new words. But most failures are not the prompt's: a quota, an
-outage, a bad image. Those never change a prompt here, and neither does a first failure; and every edit
-is made from the user's own words and never from another edit, so that the intent is never two steps off.
-
-``repair`` decides; this file carries the calls of real images there and its decisions back as prompts.
-What each call came to is told to the one pool that all images of the run share. Where the edits there are
-do too little, it says what a model should be asked for, and takes in the answer. This file makes no call
-and knows nothing of retries, files or the wire.
+A failure that waiting cures never changes a prompt, and neither does the first failure of a class. Every edit
+is made from the user's own prompt and never from another edit. All images of a run share one ``EditStats``.
+This module makes no calls. See docs/adr/0011 and docs/prompt-optimization.md.
 """
 
 import random
@@ -40,7 +35,7 @@ from prompts.uplift import Uplift, UpliftEstimator
 K = ErrorKind
 
 RANDOM_KINDS = frozenset({K.EMPTY, K.NO_IMAGE, K.MALFORMED})
-"""Kinds that often pass when the same question is simply asked again (gemini-api.md, section 2)."""
+"""Kinds that often pass when the same question is asked again (docs/api-facts.md, section 2.6)."""
 
 
 _PICTURE_WORDS = re.compile(
@@ -52,54 +47,54 @@ _PICTURE_WORDS = re.compile(
 
 
 def asks_for_picture(prompt: str) -> bool:
-    """Tell whether the words ask for a picture, as far as words can tell."""
+    """Return whether the prompt seems to ask for a picture."""
     return _PICTURE_WORDS.search(prompt) is not None
 
 
 class RetryOnce:
-    """What is done without optimization: one plain second try where the failure is often chance."""
+    """Repair without optimization: one second call with the same prompt after a ``RANDOM_KINDS`` failure."""
 
     should_wait_for_others = False
 
     def begin_image(self) -> "RetryOnce":
-        """Return what serves one image; nothing is remembered, so it serves all."""
+        """Return the repair of one image; it has no state, so all images share it."""
         return self
 
     def on_failure(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
-        """Hear that the last call failed."""
+        """Record a failed call; always return True, since no call is taken back here."""
         return True
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
-        """Return the prompt for the next call, or None to give the image up."""
+        """Return the prompt for the next call; None to give the image up."""
         random_failures = sum(attempt.kind in RANDOM_KINDS for attempt in attempts)
         return prompt if attempts[-1].kind in RANDOM_KINDS and random_failures == 1 else None
 
     def on_success(self) -> None:
-        """Hear that the image has its answer."""
+        """Record that the image was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateRequest:
-    """Words that a model should be asked for."""
+    """A request for a new prompt, to be sent to a model."""
 
     kind: ErrorKind
-    """The class that they are to cure."""
+    """The class of failure that the new prompt should cure."""
     question: str
-    """What to ask, in full."""
+    """The whole question."""
 
 
 class PromptOptimizer:
-    """Repairs the prompts of images that fail consistently, and learns from all of them.
+    """Repair of prompts for images that fail consistently, learned from all of them.
 
     Args:
         base: the user's prompt.
-        edits: the edits there are.
-        pool: what is known of them; shared by all images of the run.
+        edits: the edits of the run.
+        edit_stats: what is known of them; shared by all images of the run.
         rng: the source of every draw.
         keep: words of the prompt that every edit keeps.
         parameters: the settings that can be changed for the model.
         limits: what the user allows.
-        trials: words that a model proposed, and whether one may be asked; None for neither.
+        candidates: prompts that a model proposed, and whether one may be asked; None for neither.
     """
 
     def __init__(
@@ -119,9 +114,9 @@ class PromptOptimizer:
         self._keep = tuple(keep)
         self._can_edit = limits is None or limits.max_edits > 0
         self.candidates = candidates = candidates or CandidatePool()
-        """What a model proposed."""
+        """Prompts that a model proposed."""
         self.on_request: Callable[[], None] = lambda: None
-        """Called when a model should be asked for words; ``wanted`` tells which."""
+        """Called when a model should be asked for a prompt; ``next_request`` returns the request."""
         self._policy = Policy(
             edit_stats=edit_stats,
             edits_by_kind=edits.applicable_edits(base.text, keep=keep),
@@ -134,22 +129,22 @@ class PromptOptimizer:
         self._uplift_estimator = UpliftEstimator()
         self.edit_stats = edit_stats
         self.outcomes_learned = 0
-        """Outcomes that were learned in this run."""
+        """Outcomes that changed ``edit_stats`` in this run."""
 
     def begin_image(self) -> "OptimizedImageRepair":
-        """Return what serves one image."""
+        """Return the repair of one image."""
         return OptimizedImageRepair(self)
 
     def estimate_uplift(self) -> Uplift:
-        """Return what edits were worth over asking again, in this run so far."""
+        """Return what edits are worth over asking again, in this run so far."""
         return self._uplift_estimator.estimate()
 
     def choose_step(self, history: FailureHistory) -> Step:
-        """Return what is done about an image now."""
+        """Return the next step for an image."""
         return self._policy.next_step(history)
 
     def learn(self, history: FailureHistory, step: "_CallStep", *, rescued: bool) -> None:
-        """Take in what a call came to that was decided on for this story."""
+        """Record the outcome of a step that was chosen for this history."""
         if history.times_of_kind > 1:
             self.outcomes_learned += 1
         self._policy.learn(history, step.arm, rescued=rescued)
@@ -157,14 +152,14 @@ class PromptOptimizer:
             self._uplift_estimator.add(step.assignment, rescued=rescued)
 
     def add_failure(self, history: FailureHistory, words: str) -> None:
-        """Take in what a failing image said, for the model that may be asked for other words."""
+        """Record the failure's sentence for the question to a model; call ``on_request`` if one is due."""
         if history.times_of_kind > 1 and not history.has_met_filter:
             self.candidates.add_failure(history.kind, words, is_new=history.times_of_kind == 2)
             if self._kind_in_need() is not None:
                 self.on_request()
 
     def next_request(self) -> CandidateRequest | None:
-        """Return the words that a model should be asked for now; None for none."""
+        """Return the question that a model should be asked now; None if there is none."""
         kind = self._kind_in_need()
         if kind is None:
             return None
@@ -178,7 +173,7 @@ class PromptOptimizer:
         return CandidateRequest(kind=kind, question=question)
 
     def _kind_in_need(self) -> ErrorKind | None:
-        """Return the class that needs words most; None where none does."""
+        """Return the class that needs a new prompt most; None if none does."""
         kinds = self.candidates.kinds_by_need() if self._can_edit else ()
         return next(
             (kind for kind in kinds if self.candidates.should_request(kind, self._policy.best_rate(kind))),
@@ -188,7 +183,7 @@ class PromptOptimizer:
     def add_candidate(
         self, kind: ErrorKind, answer: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
     ) -> Candidate:
-        """Take in a model's answer: put its words on trial, or refuse them."""
+        """Add a model's answer as a candidate: on trial, or rejected if it fails a check."""
         texts = [text for edit in self._edits.edits if (text := edit.apply(self._base.text, keep=self._keep))]
         known = {*texts, *self.candidates.texts()}
         try:
@@ -200,7 +195,7 @@ class PromptOptimizer:
         return self.candidates.add_on_trial(kind, text, proposed_by=proposed_by, usage=usage, cost=cost)
 
     def _failed_prompts(self, kind: ErrorKind) -> Iterator[str]:
-        """Yield the words of edits that failed on images of the class, the oftenest first."""
+        """Yield the prompts of edits that failed on images of the class, the most failures first."""
         counts = self.edit_stats.posterior(kind).counts
         tried = [edit for edit in self._edits.edits if edit.name in counts]
         for edit in sorted(tried, key=lambda edit: -counts[edit.name].failures):
@@ -209,11 +204,11 @@ class PromptOptimizer:
                 yield text
 
     def disable_parameter(self, parameter: Parameter) -> None:
-        """Hear that the model refuses a request with this parameter."""
+        """Record that the model rejects requests with this parameter."""
         self._policy.disable_parameter(parameter)
 
     def build_prompt(self, step: "_CallStep", history: FailureHistory) -> Prompt | None:
-        """Return words and settings of a call; None where the edit has none for this prompt."""
+        """Return prompt and settings of a call; None if the edit does not change this prompt."""
         parameters = self._parameters_for(step, history)
         match step:
             case AskAgain(assignment=assignment):
@@ -230,12 +225,12 @@ class PromptOptimizer:
                 assert_never(step)
 
     def _parameters_for(self, step: "_CallStep", history: FailureHistory) -> tuple[Parameter, ...]:
-        """Return the settings of a call: what is changed now, and what an answer cut off has kept."""
+        """Return the settings of a call: the one changed now, and those that a truncated answer keeps."""
         changed = {step.parameter} if isinstance(step, ChangeParameter) else set[Parameter]()
         if history.kind is K.TRUNCATED:
             changed |= _LONGER_OUTPUT.intersection(history.arms)
         if Parameter.LESS_THINKING in changed:
-            # It may take both: thoughts that leave room, and room for what is said after them.
+            # Less thinking alone may not suffice: the answer after the thoughts needs tokens too.
             changed.add(Parameter.MORE_OUTPUT_TOKENS)
         return tuple(sorted(parameter for parameter in changed if self._policy.accepts_parameter(parameter)))
 
@@ -245,14 +240,14 @@ class PromptOptimizer:
         return self._edits[name].apply(self._base.text, keep=self._keep)
 
     def abandon_step(self, step: "_CallStep") -> None:
-        """Hear that nothing will be known of a step that was chosen."""
+        """Record that the outcome of a chosen step will never be known."""
         self._policy.abandon(step)
 
 
 _CallStep = AskAgain | UseEdit | ChangeParameter
 _UNEDITED_ARMS = frozenset({ASK_AGAIN, *Parameter})
 _LONGER_OUTPUT = frozenset({Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING})
-"""What an answer that was cut off once keeps for its next tries."""
+"""Changed settings that an image keeps for its next calls once an answer was truncated."""
 
 
 class OptimizedImageRepair:
@@ -262,12 +257,12 @@ class OptimizedImageRepair:
         self._optimizer = optimizer
         self._history: FailureHistory | None = None
         self._pending_step: _CallStep | None = None
-        """What was decided for the story and has not come to anything yet."""
+        """The step that was chosen and whose outcome is not known yet; None if there is none."""
         self._is_over = False
 
     @property
     def should_wait_for_others(self) -> bool:
-        """True from the second failure of a class on, when edits are tried."""
+        """Whether edits are tried next: from the second failure of a curable class on."""
         return (
             self._history is not None
             and self._history.kind in CURABLE_KINDS
@@ -275,9 +270,10 @@ class OptimizedImageRepair:
         )
 
     def on_failure(self, attempts: Sequence[Attempt]) -> bool:
-        """Hear that the last of these calls failed; one that waiting would have cured teaches nothing.
+        """Record that the last of these calls failed; a failure that waiting cures teaches nothing.
 
-        Returns False where the model refused the setting and not the image: as if there had been no call.
+        Returns:
+            False if the model rejected the changed setting and not the image: that call does not count.
         """
         last = attempts[-1]
         self._is_over = last.kind is None or last.kind in TRANSIENT
@@ -304,7 +300,7 @@ class OptimizedImageRepair:
         self._pending_step = None
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:  # noqa: ARG002
-        """Return the prompt for the next call, or None to give the image up; once for each failure."""
+        """Return the prompt for the next call; None to give the image up. Called once for each failure."""
         if self._is_over or self._history is None or self._history.kind not in CURABLE_KINDS:
             return None
         step = self._optimizer.choose_step(self._history)
@@ -314,7 +310,7 @@ class OptimizedImageRepair:
         return self._optimizer.build_prompt(step, self._history)
 
     def on_success(self) -> None:
-        """Hear that the image has its answer."""
+        """Record that the image was answered."""
         if self._history is not None and self._pending_step is not None:
             self._optimizer.learn(self._history, self._pending_step, rescued=True)
         self._pending_step = None

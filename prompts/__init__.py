@@ -1,1 +1,13 @@
-"""Decides which images are asked about again with other words, with which words, and when to stop."""
+"""Decisions about prompts: which failed images are asked again, with which prompt, and when to stop.
+
+Nothing here makes a call; only ``edits`` reads a file. See docs/adr/0011 and docs/prompt-optimization.md.
+
+- ``rules``: what each class of failure allows.
+- ``edits``, ``edits.toml``, ``transforms``: small changes of the user's prompt.
+- ``policy``: the next call for a failed image; Thompson sampling and a control group.
+- ``posterior``: Beta posteriors of the success rates of one class.
+- ``edit_stats``: the posteriors of all classes, shared by all images of a run and kept for the next one.
+- ``uplift``: what edits are worth over asking again, with intervals.
+- ``candidates``: prompts that a model proposed, and their trials.
+- ``meta_prompt``: the question to that model, and the checks of its answer.
+"""

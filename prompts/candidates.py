@@ -1,12 +1,8 @@
-"""Which words of a model's are on offer, on trial, or done with; and is it time to ask for more?
+"""Prompts that a model proposed: their trials, and when the model is asked for another one.
 
-The naive answer asks as soon as anything fails and believes what it gets: it pays for an answer to each
-bad image, and a prompt that does nothing reaches every image of the night. Here a class must have failed
-consistently on several images, with no edit that is good enough; few are asked for; and what comes is tried
-on at most four images before the first rescue. Only a rescue lets it join the other edits.
-
-An image that was given to a trial holds one of its four places until it is known what came of it. Nothing
-here decides about an image, makes a call, or judges words (``proposals``).
+A model is asked only for a class that failed consistently on several images and has no good edit. A candidate
+is tried on at most ``MAX_TRIAL_IMAGES`` images; one rescue makes it an edit like the others. An image given
+to a candidate counts against that limit until its outcome is known. See docs/adr/0011.
 """
 
 from collections import Counter
@@ -21,78 +17,78 @@ from prompts.meta_prompt import CandidateEdit, FailureExamples
 from prompts.rules import CURABLE_KINDS
 
 MIN_FAILED_IMAGES = 4
-"""Images that a class must have failed on consistently before a model is asked."""
+"""Images of a class that must have failed consistently before a model is asked."""
 GOOD_ENOUGH_RATE = 0.5
-"""No model is asked while an edit is expected to rescue a larger share of the curable images."""
+"""No model is asked while an edit is expected to rescue more than this share of the curable images."""
 MAX_PER_CLASS = 2
-"""Proposals for one class of one model and prompt, those of earlier nights included."""
+"""Candidates for one class of one model and prompt, those of earlier runs included."""
 MAX_TRIAL_IMAGES = 4
-"""That a proposal is tried on before it rescued one."""
+"""Images that a candidate is tried on before its first rescue."""
 MIN_IMAGES_BEFORE_NEXT = 8
-"""Images after which it is known what a proposal is worth that joined tonight; before, no other is wanted."""
+"""Images after which the worth of a newly accepted candidate is known; no other is requested before."""
 
 
 class CandidateStatus(StrEnum):
-    """What became of a proposal."""
+    """What became of a candidate; ``joined`` and ``refused`` are the stored values."""
 
     ON_TRIAL = "on_trial"
     ACCEPTED = "joined"
     DROPPED = "dropped"
     REJECTED = "refused"
-    """Its words were not fit to be sent, or none came."""
+    """The answer failed a check, or there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateRow:
-    """What is kept of a proposal for other nights."""
+    """One candidate as stored between runs."""
 
     kind: ErrorKind
     name: str
     text: str
     proposed_by: str
-    """The model that was asked for it."""
+    """Name of the model."""
     status: CandidateStatus
-    """Any but ``refused``."""
+    """Any but ``REJECTED``."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Candidate:
-    """One answer of a model that was asked for words, and how it fares."""
+    """One answer of a model that was asked for a prompt, with its outcomes so far."""
 
     name: str
     kind: ErrorKind
     proposed_by: str
     text: str
-    """Empty where it is refused."""
+    """The prompt; empty if rejected."""
     status: CandidateStatus
     why: str
-    """One clause for people."""
+    """The reason for the status, as one clause for the user."""
     usage: Usage = field(default_factory=Usage)
-    """Of the question, with all its calls."""
+    """Tokens of the question, with all its calls."""
     cost: Decimal | None = None
-    """In US dollars; None when nobody knows."""
+    """In US dollars; None if unknown."""
     is_new: bool = True
-    """Asked for in this run."""
+    """Whether it was requested in this run."""
     tried: int = 0
-    """Images that it was tried on, in this run, while on trial."""
+    """Images of this run that it was tried on while on trial."""
     rescued: int = 0
     finished: int = 0
-    """Images that it was tried on, in this run, whether on trial or joined."""
+    """Images of this run that it was tried on, on trial or accepted."""
     in_flight: int = 0
-    """Images that were given to it and of which nothing is known yet."""
+    """Images that were given to it and whose outcome is not known yet."""
     is_usable: bool = True
-    """False for words of an earlier night that do not go with tonight's words to keep."""
+    """False for a prompt of an earlier run that fails a check now, with the words to keep of this run."""
 
 
 class CandidatePool:
-    """All proposals for one model and one base prompt.
+    """All candidates for one model and one base prompt.
 
     Args:
-        prompt: the user's own.
-        keep: words of it that stay.
-        rows: those of earlier nights.
-        taken: names of other edits.
-        asks: a model may be asked in this run; without it, only what joined on an earlier night serves.
+        prompt: the user's own prompt.
+        keep: words of it that every candidate keeps.
+        rows: candidates of earlier runs.
+        reserved_names: names of the other edits.
+        can_request: a model may be asked in this run; without it only accepted candidates are used.
     """
 
     def __init__(
@@ -113,17 +109,17 @@ class CandidatePool:
         self._failure_examples = FailureExamples()
         self._failed_images = Counter[ErrorKind]()
         self.changes = 0
-        """Things that are to be kept and were not known when the run began."""
+        """Number of changes that have to be stored and were not known when the run began."""
 
     def reportable_candidates(self) -> Iterator[Candidate]:
-        """Yield what there is to tell: all of this run, and what was on offer from earlier ones."""
+        """Yield the candidates for the report: all of this run, and the usable ones of earlier runs."""
         for one in self._by_name.values():
             is_resumed = self._can_request and one.status is CandidateStatus.ON_TRIAL
             if one.is_new or one.tried or is_resumed or one.status is CandidateStatus.ACCEPTED:
                 yield one
 
     def rows(self) -> tuple[CandidateRow, ...]:
-        """Return what is to be kept; refused answers are not."""
+        """Return the rows to be stored; rejected answers are not."""
         return tuple(
             CandidateRow(
                 kind=one.kind, name=one.name, text=one.text, proposed_by=one.proposed_by, status=one.status
@@ -133,15 +129,17 @@ class CandidatePool:
         )
 
     def add_failure(self, kind: ErrorKind, words: str, *, is_new: bool) -> None:
-        """Take in what an image said that fails consistently; ``is_new``: it did not fail so before."""
+        """Record the sentence of a consistent failure; ``is_new``: the image was not counted before."""
         if self._can_request:
             self._failed_images[kind] += is_new
             self._failure_examples.add(kind, words)
 
     def should_request(self, kind: ErrorKind, best_rate: float) -> bool:
-        """Tell whether a model should be asked for words for this class now.
+        """Return whether a model should be asked for a prompt for this class now.
 
-        ``best`` is the share of the curable images that the best edit there is should rescue.
+        Args:
+            kind: the class.
+            best_rate: share of the curable images that the best edit should rescue, 0 to 1.
         """
         of_kind = [one for one in self._by_name.values() if one.kind is kind]
         return (
@@ -154,26 +152,26 @@ class CandidatePool:
         )
 
     def kinds_by_need(self) -> list[ErrorKind]:
-        """Return the classes heard of, the one with the most images first."""
+        """Return the classes that failed consistently, the one with the most images first."""
         return [kind for kind, _ in self._failed_images.most_common()]
 
     def failure_examples(self, kind: ErrorKind) -> tuple[str, ...]:
-        """Return what failing images of this class said."""
+        """Return the sentences of failed images of this class."""
         return self._failure_examples.of_kind(kind)
 
     def dropped_texts(self, kind: ErrorKind) -> tuple[str, ...]:
-        """Return the words that were tried for this class and dropped."""
+        """Return the prompts that were tried for this class and dropped."""
         of_kind = (one for one in self._by_name.values() if one.kind is kind)
         return tuple(one.text for one in of_kind if one.status is CandidateStatus.DROPPED)
 
     def texts(self) -> frozenset[str]:
-        """Return all words that were ever proposed."""
+        """Return all prompts that were ever proposed."""
         return frozenset(one.text for one in self._by_name.values() if one.text)
 
     def add_on_trial(
         self, kind: ErrorKind, text: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
     ) -> Candidate:
-        """Put words on trial."""
+        """Add a candidate on trial."""
         return self._add(
             Candidate(
                 name=self._new_name(kind),
@@ -190,7 +188,7 @@ class CandidatePool:
     def add_rejected(
         self, kind: ErrorKind, why: str, *, proposed_by: str, usage: Usage, cost: Decimal | None
     ) -> Candidate:
-        """Note an answer that cannot be used, or a question without an answer."""
+        """Add an answer that cannot be used, or a question without an answer."""
         return self._add(
             Candidate(
                 name=self._new_name(kind),
@@ -216,21 +214,21 @@ class CandidatePool:
         return f"proposed_{kind}_{number}"
 
     def accepted_names(self, kind: ErrorKind) -> tuple[str, ...]:
-        """Return the names of the proposals that are edits like any other now."""
+        """Return the names of the candidates that are edits like any other now."""
         of_kind = (one for one in self._by_name.values() if one.kind is kind)
         return tuple(one.name for one in of_kind if one.status is CandidateStatus.ACCEPTED and one.is_usable)
 
     def is_candidate(self, name: str) -> bool:
-        """Tell whether an edit of this name is a model's."""
+        """Return whether the edit of this name is a candidate."""
         return name in self._by_name
 
     def edited_prompt(self, name: str) -> str | None:
-        """Return the words of an edit that is a model's, with all words to keep; None for none to be used."""
+        """Return the prompt of a candidate with all words to keep; None if it fails a check."""
         one = self._by_name[name]
         return CandidateEdit(name=name, kind=one.kind, text=one.text).apply(self._prompt, keep=self._keep)
 
     def next_candidate(self, kind: ErrorKind) -> str | None:
-        """Return the name of the proposal that an image of this class should be given; None for none."""
+        """Return the candidate on trial that an image of this class should get; None if there is none."""
         for one in self._by_name.values():
             is_open = one.status is CandidateStatus.ON_TRIAL and one.tried + one.in_flight < MAX_TRIAL_IMAGES
             if self._can_request and one.kind is kind and is_open and one.is_usable:
@@ -238,19 +236,19 @@ class CandidatePool:
         return None
 
     def reserve(self, name: str) -> None:
-        """Hear that an image was given to an edit."""
+        """Reserve one of the trial's images; no effect unless the edit is on trial."""
         one = self._by_name.get(name)
         if one and one.status is CandidateStatus.ON_TRIAL:
             one.in_flight += 1
 
     def release(self, name: str) -> None:
-        """Hear that nothing will be known of an image that was given to an edit."""
+        """Release a reserved image whose outcome will never be known."""
         one = self._by_name.get(name)
         if one and one.status is CandidateStatus.ON_TRIAL:
             one.in_flight = max(0, one.in_flight - 1)
 
     def learn(self, name: str, *, rescued: bool) -> None:
-        """Hear how an image ended that was given to an edit."""
+        """Record the outcome of an image that was given to an edit."""
         one = self._by_name.get(name)
         if one is None:
             return
@@ -284,7 +282,7 @@ class CandidatePool:
 
 
 def _is_undecided(one: Candidate) -> bool:
-    """Tell whether it has yet to show what it can do."""
+    """Return whether it is on trial, or accepted in this run and tried on few images."""
     is_new_here = (
         one.status is CandidateStatus.ACCEPTED and one.is_new and one.finished < MIN_IMAGES_BEFORE_NEXT
     )

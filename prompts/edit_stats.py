@@ -1,8 +1,7 @@
-"""What have all images of this model and prompt taught about each class and edit, tonight and before?
+"""Posteriors of all classes for one model and one base prompt, shared by all images of a run.
 
-The naive answer learns for each image alone, which teaches nothing: an image has four tries. Here all
-images of a run share one pool, for one model and one base prompt, and a run begins with what the last one
-knew. It leaves as plain rows and comes back from them: how they are stored is not known here.
+An image has only a few tries, so nothing can be learned from one image alone. A run starts with the rows that
+the last one left, at half their weight. Storing the rows is up to the caller.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,20 +12,20 @@ from prompts.edits import ASK_AGAIN
 from prompts.posterior import ClassPosterior, OutcomeCount
 
 PRIOR_NOTHING_HELPS = 0.05
-"""How likely it is beforehand that nothing whatever rescues any image of this run."""
+"""Prior probability that nothing rescues any image of this run."""
 CARRIED_WEIGHT = 0.5
-"""What is left of an outcome's weight in the next run, so that what once was hopeless is tried again."""
+"""Factor on an outcome's weight in the next run, so that a hopeless edit is tried again in some run."""
 WHOLE_CLASS = ""
 """The arm of the row that counts images: ``rescues`` the curable ones, ``failures`` the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditStatsRow:
-    """What is believed of one arm in one class; weighted counts, no tallies for people."""
+    """Weighted counts of one arm in one class, as stored between runs."""
 
     model: str
     prompt_sha256: str
-    """Of the user's own prompt, in hex."""
+    """Hash of the user's own prompt, in hex."""
     kind: ErrorKind
     arm: str
     """An edit's name, ``ask_again``, or empty for the class as a whole."""
@@ -36,18 +35,18 @@ class EditStatsRow:
 
 @dataclass(slots=True)
 class EditStats:
-    """The beliefs of one model and one base prompt; shared by all images of a run."""
+    """Posteriors for one model and one base prompt."""
 
     model: str
     prompt_sha256: str
     _posteriors: dict[ErrorKind, ClassPosterior] = field(default_factory=dict)
     _failure_likelihood: float = 1.0
-    """How likely so many failures without one rescue were, if there were hope."""
+    """Probability of all failures so far if repair works at all."""
     _has_rescue: bool = False
 
     @classmethod
     def from_rows(cls, model: str, prompt_sha256: str, rows: Iterable[EditStatsRow]) -> "EditStats":
-        """Return the pool that these rows were taken from; rows of other prompts or models are left out."""
+        """Return the statistics in these rows; rows of other prompts or models are left out."""
         stats = cls(model, prompt_sha256)
         by_kind: dict[ErrorKind, dict[str, OutcomeCount]] = {}
         for row in rows:
@@ -65,7 +64,7 @@ class EditStats:
         return stats
 
     def posterior(self, kind: ErrorKind) -> ClassPosterior:
-        """Return what is believed of a class."""
+        """Return the posterior of a class."""
         known = self._posteriors.get(kind)
         if known is None:
             known = self._posteriors[kind] = ClassPosterior(ASK_AGAIN)
@@ -73,7 +72,7 @@ class EditStats:
         return known
 
     def learn(self, kind: ErrorKind, failed_arms: Iterable[str], arm: str, *, rescued: bool) -> None:
-        """Take in one outcome on an image of this class on which ``tried`` had failed before."""
+        """Record one outcome on an image of this class on which ``failed_arms`` had failed before."""
         before, posterior = tuple(failed_arms), self.posterior(kind)
         self._has_rescue = self._has_rescue or rescued
         self._failure_likelihood *= 1.0 - posterior.chance_curable(before) * posterior.mean(arm)
@@ -82,7 +81,7 @@ class EditStats:
 
     @property
     def chance_of_any_success(self) -> float:
-        """The chance that anything helps at all: 1 from the first rescue on, small after many failures."""
+        """Probability that repair works at all: 1 from the first rescue on, small after many failures."""
         if self._has_rescue:
             return 1.0
         return (
@@ -100,12 +99,12 @@ class EditStats:
         return sum(one.curable for one in others), sum(one.seen for one in others)
 
     def rows(self) -> Iterator[EditStatsRow]:
-        """Yield all that is believed now."""
+        """Yield the rows of all classes."""
         for kind in sorted(self._posteriors):
             yield from self.rows_for(kind)
 
     def rows_for(self, kind: ErrorKind) -> Iterator[EditStatsRow]:
-        """Yield what is believed of one class now: a row for each arm, one for the class."""
+        """Yield the rows of one class: one for each arm, one for the class as a whole."""
         posterior = self.posterior(kind)
         images = OutcomeCount(posterior.curable, posterior.seen - posterior.curable)
         for arm, count in sorted({**posterior.counts, WHOLE_CLASS: images}.items()):

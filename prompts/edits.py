@@ -1,12 +1,7 @@
-"""Which edits are there, and what does each make of the user's prompt?
+"""Edits: small named changes of the user's prompt, read from ``edits.toml`` and the user's own file.
 
-The naive answer is a list of prompts in the code, which nobody can change, and which loses what mattered
-to the user as soon as it shortens anything.
-
-Edits are data: the bundled ``edits.toml``, extended or replaced by the user's own file. Whatever an edit
-does, the words that the user wants kept stand in the result, the result is not much longer than the
-prompt, and an edit that changes nothing is not offered. A file is never executed, and a mistake in it ends
-in one sentence. Nothing here knows what was learned about an edit, or makes a call.
+An edited prompt holds all words that the user wants kept, and is at most ``max_prompt_length`` long. An edit
+that changes nothing is not offered. A file is never executed; a mistake in it ends in one sentence.
 """
 
 import re
@@ -23,12 +18,12 @@ from prompts.transforms import TRANSFORMS, extract_core, replace_words
 
 BUNDLED_FILE = Path(__file__).with_name("edits.toml")
 MAX_EDITS = 50
-"""In all; what is tried at most four times on an image learns nothing from more."""
+"""Edits of a run. An image tries at most a few of them, so more could not be learned."""
 MAX_TEMPLATE_CHARACTERS = 600
-"""Characters of a template; also of all words that one edit puts in."""
+"""Characters of a template, and of each replacement."""
 MAX_FILE_BYTES = 256 * 1024
 ASK_AGAIN = "ask_again"
-"""What the record calls a call with the user's own words."""
+"""The recorded name of a call with the user's own prompt."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PLACEHOLDER = re.compile(r"\{[^{}\n]*\}")
@@ -38,7 +33,7 @@ _FIELDS = frozenset({"name", "serves", "template", "transforms", "replace", "neu
 
 
 def max_prompt_length(prompt: str) -> int:
-    """Return how many characters an edited prompt may have: twice the prompt and a few sentences."""
+    """Return how many characters an edited prompt may have: twice the prompt and 300 more."""
     return 2 * len(prompt) + 300
 
 
@@ -52,18 +47,18 @@ class Edit:
     transforms: tuple[str, ...] = ()
     replace: Mapping[str, str] = field(default_factory=dict)
     neutral: bool = False
-    """May be the one try that an image gets which the safety filter withheld."""
+    """Whether it may be the one try of an image that the safety filter withheld."""
 
     def apply(self, prompt: str, *, keep: Sequence[str] = ()) -> str | None:
-        """Return the edited prompt with all words to keep, or None where the edit is not to be used.
+        """Return the edited prompt with all words to keep; None if the edit cannot be used.
 
-        That is where it would change nothing, leave nothing, or make the prompt much longer.
+        It cannot if it would change nothing, leave nothing, or exceed ``max_prompt_length``.
         """
         text = prompt.strip()
         for name in self.transforms:
             text = TRANSFORMS[name](text)
         parts = {"{prompt}": replace_words(text, self.replace), "{core}": extract_core(prompt)}
-        # In one pass, so that a prompt which itself says "{core}" stays as the user wrote it.
+        # One pass, so that a prompt that itself contains "{core}" stays as the user wrote it.
         text = _PLACEHOLDER.sub(lambda found: parts.get(found.group(), found.group()), self.template).strip()
         text = add_missing_words(text, keep)
         is_useless = (
@@ -75,7 +70,7 @@ class Edit:
 
 
 def add_missing_words(text: str, keep: Sequence[str]) -> str:
-    """Return the text, with a sentence at its end that names the words which are missing in it."""
+    """Return the text with a sentence at its end that names the words missing in it."""
     missing = [words for words in keep if normalize_words(words) not in normalize_words(text)]
     if not missing:
         return text
@@ -84,7 +79,7 @@ def add_missing_words(text: str, keep: Sequence[str]) -> str:
 
 
 def check_kept_words(prompt: str, keep: Sequence[str]) -> None:
-    """Raise UsageError unless the prompt has the words that its edits are to keep."""
+    """Raise UsageError unless the prompt contains the words that its edits have to keep."""
     for words in keep:
         if not words.strip():
             raise UsageError("--prompt-keep needs words that stand in the prompt")
@@ -93,7 +88,7 @@ def check_kept_words(prompt: str, keep: Sequence[str]) -> None:
 
 
 def normalize_words(text: str) -> str:
-    """Return the text as it is compared: small letters, single blanks."""
+    """Return the text for comparison: lower case, single blanks."""
     return " ".join(text.lower().split())
 
 
@@ -104,13 +99,13 @@ class EditBook:
     edits: tuple[Edit, ...]
 
     def __getitem__(self, name: str) -> Edit:
-        """Return the edit of that name; KeyError where there is none."""
+        """Return the edit of that name; raise KeyError if there is none."""
         return {edit.name: edit for edit in self.edits}[name]
 
     def applicable_edits(self, prompt: str, *, keep: Sequence[str] = ()) -> dict[ErrorKind, tuple[str, ...]]:
         """Return for each curable class the names of the edits that change this prompt.
 
-        Where two edits come to the same words, a class is offered the first one only.
+        If two edits make the same prompt, only the first one is offered.
         """
         texts = {edit.name: edit.apply(prompt, keep=keep) for edit in self.edits}
         names_by_kind = {}
@@ -125,15 +120,14 @@ class EditBook:
 
     @property
     def neutral_names(self) -> frozenset[str]:
-        """The names of the edits that the safety filter may be tried with."""
+        """Names of the edits that are allowed after the safety filter withheld an answer."""
         return frozenset(edit.name for edit in self.edits if edit.neutral)
 
 
 def load(path: Path | None = None) -> EditBook:
     """Return the bundled edits, extended by the user's file.
 
-    An edit of a known name takes the place of the known one; ``replace_all = true`` leaves the bundled
-    ones out.
+    An edit with the name of a bundled one replaces it; ``replace_all = true`` leaves the bundled ones out.
 
     Raises:
         UsageError: one sentence that names the file, the edit and what is wrong with it.
@@ -150,7 +144,7 @@ def load(path: Path | None = None) -> EditBook:
 
 
 def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
-    """Return the edits of one file, and whether they are to be the only ones."""
+    """Read the edits of one file, and whether they replace all bundled ones."""
     document = _read_document(path)
     unknown = sorted(set(document) - {"edit", "replace_all"})
     if unknown:
@@ -185,7 +179,7 @@ def _read_document(path: Path) -> dict[str, Any]:
 
 
 class _EditReader:
-    """One table of a file, every field distrusted."""
+    """Reader of one ``[[edit]]`` table, which checks every field."""
 
     def __init__(self, path: Path, number: int, table: Mapping[str, Any]) -> None:
         name = table.get("name")
@@ -193,7 +187,7 @@ class _EditReader:
         self._table = table
 
     def read(self) -> Edit:
-        """Return the edit."""
+        """Return the edit; raise UsageError for any mistake in the table."""
         unknown = sorted(set(self._table) - _FIELDS)
         if unknown:
             raise self._error(f'has a field "{unknown[0]}", allowed are {", ".join(sorted(_FIELDS))}')

@@ -1,15 +1,9 @@
-"""How is a model asked for new words, and may what it answers be sent with an image?
+"""Question to a model for a new prompt, and the checks that its answer passes before it is sent.
 
-The naive answer puts the failures into a sentence and takes what comes back for the next prompt. But what
-failing images say was written by strangers (a sign in a photo can say "ignore your instructions"), and an
-answer is text of any kind: a refusal, a page of explanations, the same prompt again, one without the words
-that matter to the user.
-
-So the failures go out as quoted data, few, short and without controls; and an answer is used only where it
-passes every check below, as it stands and letter for letter: it is never a template, so that a "{prompt}"
-in it stays those eight letters. Nothing here makes a call, or knows when one is worth making.
-
-Source: field-notes.md, section 2.3 (GEPA: textual feedback of a few failing cases, 2026-11).
+Sentences of failed images come from outside (a sign in a photo may say "ignore your instructions"), so they
+are sent as data: one JSON object, few, short, printable. An answer is used letter for letter, never as a
+template, and only if it passes every check. See docs/adr/0011.
+Source: docs/prompt-repair-evidence.md, section 2.2 (GEPA: textual feedback of a few failing cases, 2026-11).
 """
 
 import json
@@ -21,14 +15,14 @@ from errors import ErrorKind
 from prompts.edits import add_missing_words, max_prompt_length, normalize_words
 
 MAX_EXAMPLES = 8
-"""Different sentences of failing images that are kept for each class."""
+"""Different sentences of failed images that are kept for each class."""
 MAX_EXAMPLE_CHARACTERS = 300
 MAX_FAILED_PROMPTS = 6
-"""Prompts that were tried in vain and are told."""
+"""Prompts without success that are sent along with the question."""
 MAX_FAILED_PROMPT_CHARACTERS = 600
 
 _MAX_READ_CHARACTERS = 4_000
-"""Characters of a failure's words that are looked at."""
+"""Characters of a failure's sentence that are read; the rest is ignored."""
 
 FAILURE_DESCRIPTIONS: Mapping[ErrorKind, str] = {
     ErrorKind.BLOCKED: "the service withholds the answer without naming a reason",
@@ -40,33 +34,33 @@ FAILURE_DESCRIPTIONS: Mapping[ErrorKind, str] = {
     ErrorKind.SCHEMA: "the answer does not have the form that was asked for",
     ErrorKind.REFUSED: "the model declines the task in a sentence",
 }
-"""Each curable class in words that a model understands."""
+"""Each curable class, described for a model."""
 
 _FENCED = re.compile(r"```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _HARMLESS = dict.fromkeys(map(ord, "\n\u200c\u200d"))
-"""Line feeds, and the joiners that Persian, Hindi and some emoji are written with."""
+"""Line feeds, and the joiners that Persian, Hindi and some emoji need."""
 _EVASION = re.compile(
     r"\bjailbreak|\b(?:uncensored|unfiltered)\b"
     r"|\b(?:ignor|disregard|bypass|circumvent|overrid|evad|disabl|forget)\w*\b[^.!?\n]{0,60}"
     r"\b(?:safety|safeguard|filter|polic(?:y|ies)|guideline|restriction|rule|instruction|moderation)",
     re.IGNORECASE,
 )
-"""Words that talk round a rule: sending them with every failing image would endanger the account."""
+"""Phrases that try to get round a rule: sent with every failing image they would endanger the account."""
 
 
 class UnusableAnswerError(ValueError):
-    """A model's answer is not to be sent with an image; the message is one clause that says why."""
+    """A model's answer fails a check; the message is one clause that says why."""
 
 
 class FailureExamples:
-    """The words of failing images, by class; bounded, and each sentence once."""
+    """Sentences of failed images by class: the latest ``MAX_EXAMPLES``, each once."""
 
     def __init__(self) -> None:
         self._by_kind: dict[ErrorKind, dict[str, None]] = {}
 
     def add(self, kind: ErrorKind, words: str) -> None:
-        """Take in what a failing image said; the latest ones stay."""
+        """Add the sentence of a failed image."""
         line = to_printable_line(words)
         known = self._by_kind.setdefault(kind, {})
         known.pop(line, None)
@@ -76,12 +70,12 @@ class FailureExamples:
             del known[next(iter(known))]
 
     def of_kind(self, kind: ErrorKind) -> tuple[str, ...]:
-        """Return what failing images of this class said, the latest last."""
+        """Return the sentences of this class, the latest last."""
         return tuple(self._by_kind.get(kind, ()))
 
 
 def to_printable_line(words: str, limit: int = MAX_EXAMPLE_CHARACTERS) -> str:
-    """Return strange words on one printable line of so many characters at most."""
+    """Return untrusted text as one printable line of at most ``limit`` characters."""
     read = words[:_MAX_READ_CHARACTERS]
     return " ".join("".join(sign if sign.isprintable() else " " for sign in read).split())[:limit].rstrip()
 
@@ -102,14 +96,14 @@ def build_meta_prompt(
     failed_prompts: Sequence[str] = (),
     keep: Sequence[str] = (),
 ) -> str:
-    """Return what a model is asked, in full.
+    """Return the whole question to a model.
 
     Args:
-        prompt: the user's own.
-        kind: the class of the failure.
-        examples: what failing images said.
-        failed_prompts: prompts that were tried and did not help.
-        keep: words that have to stay.
+        prompt: the user's own prompt.
+        kind: the class of failure.
+        examples: sentences of failed images.
+        failed_prompts: prompts that were tried without success.
+        keep: words that the new prompt has to contain.
     """
     payload = {
         "prompt": prompt,
@@ -120,7 +114,7 @@ def build_meta_prompt(
         ],
         "words_to_keep": list(keep),
     }
-    # JSON, since no text can end a string of it.
+    # JSON, because text inside a JSON string cannot end the string.
     data = json.dumps(payload, ensure_ascii=False, indent=1)
     head = (
         "You improve a prompt that is sent to a model together with one image at a time. For a part of the"
@@ -139,19 +133,19 @@ def build_meta_prompt(
 def parse_candidate(
     answer: str, *, prompt: str, known_texts: Collection[str], keep: Sequence[str] = ()
 ) -> str:
-    """Return the words of a model's answer as they may be sent, with all words to keep.
+    """Return the prompt in a model's answer, with all words to keep.
 
     Args:
-        answer: any text whatever.
-        prompt: the user's own.
-        known_texts: all words that were tried or are on offer already.
-        keep: words that have to stay.
+        answer: any text.
+        prompt: the user's own prompt.
+        known_texts: all prompts that were tried or are available already.
+        keep: words that the new prompt has to contain.
 
     Raises:
-        UnusableAnswerError: it fails a check.
+        UnusableAnswerError: the answer fails a check.
     """
     limit = max_prompt_length(prompt)
-    if len(answer) > 2 * limit + 1_000:  # before anything looks through it
+    if len(answer) > 2 * limit + 1_000:  # before any slower check reads it
         raise UnusableAnswerError("it is much too long")
     text = _unwrap(_normalize_blanks(answer).strip())
     if not text:
@@ -172,7 +166,7 @@ def parse_candidate(
 
 
 def _normalize_blanks(text: str) -> str:
-    """Return the text with line feeds alone between lines, and plain spaces for tabs and wide blanks."""
+    """Return the text with line feeds as the only line ends, and a space for each tab or wide blank."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join("".join(" " if _is_blank(sign) else sign for sign in line) for line in lines)
 
@@ -182,7 +176,7 @@ def _is_blank(sign: str) -> bool:
 
 
 def _unwrap(text: str) -> str:
-    """Return the text without one fence or one pair of quotes around all of it."""
+    """Return the text without one code fence or one pair of quotes around all of it."""
     fenced = _FENCED.fullmatch(text)
     if fenced:
         return fenced[1].strip()
@@ -194,16 +188,16 @@ def _unwrap(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateEdit:
-    """Words that a model proposed for one class, in the place of the user's own."""
+    """A prompt that a model proposed for one class, used in place of the user's own."""
 
     name: str
     kind: ErrorKind
     text: str
 
     def apply(self, prompt: str, *, keep: Sequence[str] = ()) -> str | None:
-        """Return the words with all words to keep, letter for letter; None where they are not to be used.
+        """Return the proposed prompt with all words to keep; None if it fails a check.
 
-        They are checked again, since they may have lain in a file for a year.
+        It is checked again here, because it may come from a file of an earlier run.
         """
         try:
             return parse_candidate(self.text, prompt=prompt, known_texts=(), keep=keep)

@@ -1,25 +1,9 @@
-"""What is the next call for an image that failed, if there is to be one?
+"""Choice of the next call for a failed image, by Thompson sampling and with a control group.
 
-The naive answer walks every image down one list of prompts. It pays the same five calls for an image that
-nothing can rescue, learns nothing from a thousand others, and never knows whether asking again would
-have done as well.
-
-In this order, for each image:
-
-1. A class that words cannot cure ends it. So does the end of its calls.
-2. A parameter that may cure the class comes before any words, unless it cured none of several images.
-3. The first failure of a class asks again with the same words: the cheapest cure. Only the same class
-   twice is consistent, and only consistent failures see an edit.
-4. Then the most promising of what was not yet tried on it, by Thompson sampling over what all images
-   taught; asking again stays one of the choices. Words of a model's that are on trial go before that, on
-   the few images that a trial takes (``trials``).
-5. It is given up as soon as the chance of a rescue is less than what one call is worth.
-
-The control: where step 4 comes to its first edit on an image, a coin decides, against the edit in 15 of 100
-cases at first, and then the image is asked about once more with its own words instead. The coin falls
-before anything is known of the outcome, for every class and every edit alike, so the two groups differ by
-the edit alone. Its share goes down when a number of controls has been drawn, a rule that no outcome can
-bend; the groups before and after are compared apart (``evidence``). Nothing here makes calls or reads files.
+In this order: no call for a class that no prompt cures; a setting that may cure the class; on the first
+failure of a class the same prompt again; on later ones a candidate on trial, else the most promising of edits
+and asking again; no call if the chance of a rescue is too small. An image of the control group is asked again
+with the user's own prompt in place of its first edit, drawn before any outcome is known. See docs/adr/0011.
 """
 
 import random
@@ -35,15 +19,15 @@ from prompts.edits import ASK_AGAIN
 from prompts.rules import Rule, rule_for
 
 MIN_RESCUE_CHANCE = 0.025
-"""Rescues: a call is not made when its chance of a rescue is below this."""
+"""Probability of a rescue below which a call is not made."""
 UNKNOWN_CLASS_FACTOR = 0.4
-"""Share of that worth which a class nobody knows yet must promise; early calls also teach."""
+"""Factor on ``MIN_RESCUE_CHANCE`` for a class that was never seen: early calls also teach."""
 HALF_KNOWN_AFTER = 40.0
-"""Images after which half of the difference is gone."""
+"""Images of a class after which half of that reduction is gone."""
 CONTROLS_BEFORE_REDUCTION = 30
-"""Controls after which the share of the control goes down to a third."""
+"""Controls after which the control share falls to a third."""
 MAX_FAILED_CHANGES = 7
-"""Images of one class that a changed parameter did not cure, while it cured none: it is left out then."""
+"""Failures after which a parameter that cured no image of a class is not changed for it any more."""
 
 _PARAMETERS = frozenset[str](Parameter)
 
@@ -54,17 +38,17 @@ class Failure:
 
     kind: ErrorKind
     reason: str = ""
-    """The service's own word, such as ``IMAGE_SAFETY``."""
+    """Raw reason of the service, such as ``IMAGE_SAFETY``; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureHistory:
-    """What happened to one image so far."""
+    """Failures of one image so far, and what each further call tried."""
 
     failures: tuple[Failure, ...]
-    """The first call's, then those of the further calls; never empty."""
+    """One for each call, in order; never empty."""
     arms: tuple[str, ...] = ()
-    """What each further call tried: ``ask_again``, a parameter, an edit; one fewer than failures."""
+    """What each call after the first tried: ``ask_again``, a parameter or an edit."""
 
     @property
     def kind(self) -> ErrorKind:
@@ -73,20 +57,20 @@ class FailureHistory:
 
     @property
     def times_of_kind(self) -> int:
-        """How often the image failed in its present class."""
+        """Number of failures in the class of the last one."""
         return sum(failure.kind is self.kind for failure in self.failures)
 
     def tried_arms(self) -> tuple[str, ...]:
-        """Return what was tried on the image while its present class was already consistent."""
+        """Return the arms tried on the image since its present class became consistent."""
         return tuple(arm for kind, arm in self._consistent_failures() if kind is self.kind)
 
     @property
     def is_first_repair(self) -> bool:
-        """True when nothing was tried yet after any class had become consistent."""
+        """Whether nothing was tried yet after a class became consistent."""
         return not any(self._consistent_failures())
 
     def _consistent_failures(self) -> Iterator[tuple[ErrorKind, str]]:
-        """Yield each class and what was tried after its second failure and later ones."""
+        """Yield class and arm of each call that followed a second or later failure of its class."""
         seen = Counter[ErrorKind]()
         for failure, arm in zip(self.failures, self.arms, strict=False):
             seen[failure.kind] += 1
@@ -95,29 +79,29 @@ class FailureHistory:
 
     @property
     def has_met_filter(self) -> bool:
-        """True when the safety filter or a ban withheld it once: a model's words are never tried on it."""
+        """Whether the safety filter or a ban withheld an answer once; candidates are not tried on it then."""
         rules = [rule_for(failure.kind, failure.reason) for failure in self.failures]
         return any(rule.is_neutral_only or not rule.is_curable for rule in rules)
 
     def with_failure(self, arm: str, failure: Failure) -> "FailureHistory":
-        """Return the story after one more call that failed."""
+        """Return the history after one more failed call."""
         return FailureHistory(failures=(*self.failures, failure), arms=(*self.arms, arm))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlAssignment:
-    """The image's part in the comparison of edits with asking again."""
+    """The group of an image in the comparison of edits with asking again."""
 
     kind: ErrorKind
     is_control: bool
-    """True: the coin was against the edit."""
+    """True: the image is asked again in place of its first edit."""
     control_share: float
-    """The share of the control when the coin was thrown; only equal shares are compared."""
+    """The control share when the group was drawn, 0 to 1; only images of equal shares are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskAgain:
-    """Call once more with the user's own words."""
+    """One more call with the user's own prompt."""
 
     assignment: ControlAssignment | None = None
 
@@ -129,7 +113,7 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeParameter:
-    """Call once more with the user's own words and another setting."""
+    """One more call with the user's own prompt and one changed setting."""
 
     parameter: Parameter
 
@@ -141,7 +125,7 @@ class ChangeParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseEdit:
-    """Call with the words that this edit makes of the user's own."""
+    """One more call with the prompt that this edit makes of the user's own."""
 
     name: str
     assignment: ControlAssignment | None = None
@@ -154,10 +138,10 @@ class UseEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
-    """Make no further call."""
+    """No further call for repair."""
 
     why: str
-    """One clause for people."""
+    """The reason, as one clause for the user."""
 
 
 Step = AskAgain | ChangeParameter | UseEdit | GiveUp
@@ -165,26 +149,28 @@ Step = AskAgain | ChangeParameter | UseEdit | GiveUp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairLimits:
-    """What the user allows."""
+    """Limits on repair, as set by the user."""
 
     max_edits: int = 4
-    """On one image; 0 and more."""
+    """Edits tried on one image; 0 and more."""
     max_calls: int = 5
-    """On one image, after its first call; those with changed parameters are not counted."""
+    """Calls for one image after its first one; calls with changed parameters do not count."""
     control_share: float = 0.15
-    """From 0 to 1."""
+    """Probability of the control group, 0 to 1."""
 
 
 class Policy:
-    """Decides for all images of a run; they may be in flight at the same time, in any order.
+    """Next steps for all images of a run, which may be in flight at the same time, in any order.
+
+    Edits are chosen by Thompson sampling: https://en.wikipedia.org/wiki/Thompson_sampling.
 
     Args:
-        pool: what is known, and where outcomes go.
-        offers: for each class the edits that change this prompt, by name.
-        neutral: those of them that the safety filter may be tried with.
+        edit_stats: what is known of the edits; outcomes are recorded there.
+        edits_by_kind: for each class the names of the edits that change this prompt.
+        neutral_edits: those of them that are allowed after the safety filter withheld an answer.
         parameters: the settings that can be changed in this run.
-        limits: what the user allows.
-        trials: words that a model proposed; None for none.
+        limits: what the user allows; None for the defaults.
+        candidates: prompts that a model proposed; None for none.
         rng: the source of every draw; the same draws and outcomes give the same steps.
     """
 
@@ -212,7 +198,7 @@ class Policy:
         self._disabled_parameters = set[str]()
 
     def next_step(self, history: FailureHistory) -> Step:
-        """Return what is done about the image now."""
+        """Return the next step for the image."""
         last = history.failures[-1]
         rule = rule_for(last.kind, last.reason)
         if not rule.is_curable:
@@ -225,7 +211,7 @@ class Policy:
         return AskAgain() if history.times_of_kind == 1 else self._choose_repair(history, rule)
 
     def learn(self, history: FailureHistory, arm: str, *, rescued: bool) -> None:
-        """Take in how a step ended; ``story`` is the one it was chosen for."""
+        """Record how a step ended; ``history`` is the one it was chosen for."""
         if arm in _PARAMETERS:
             self._failed_changes[history.kind, arm] += not rescued
             if rescued:
@@ -235,21 +221,21 @@ class Policy:
             self._edit_stats.learn(history.kind, history.tried_arms(), arm, rescued=rescued)
 
     def abandon(self, step: Step) -> None:
-        """Hear that nothing will be known of a step that was chosen."""
+        """Record that the outcome of a chosen step will never be known."""
         if isinstance(step, UseEdit):
             self._candidates.release(step.name)
 
     def best_rate(self, kind: ErrorKind) -> float:
-        """Return the share of a class's curable images that the best edit there is should rescue."""
+        """Return the expected success rate of the best edit on curable images of a class, 0 to 1."""
         posterior = self._edit_stats.posterior(kind)
         return max(map(posterior.mean, self._edits_for(kind)), default=0.0)
 
     def disable_parameter(self, parameter: Parameter) -> None:
-        """Never change this parameter again: the model does not take it."""
+        """Record that the model does not accept this parameter; it is never changed again in this run."""
         self._disabled_parameters.add(parameter)
 
     def accepts_parameter(self, parameter: Parameter) -> bool:
-        """Tell whether the model takes this parameter, as far as is known."""
+        """Return whether the model accepts this parameter, as far as is known."""
         return parameter in self._parameters and parameter not in self._disabled_parameters
 
     def _can_change(self, kind: ErrorKind, parameter: Parameter) -> bool:
@@ -259,12 +245,12 @@ class Policy:
         return has_cured or self._failed_changes[kind, parameter] < MAX_FAILED_CHANGES
 
     def _choose_repair(self, history: FailureHistory, rule: Rule) -> Step:
-        """Choose for an image that fails consistently."""
+        """Return the next step for an image that fails consistently."""
         proposed = self._candidates.next_candidate(history.kind)
         if proposed and not history.has_met_filter and proposed in self._filter_allowed(history, (proposed,)):
             return self._try_edit(history, proposed)
         posterior, tried_arms = self._edit_stats.posterior(history.kind), history.tried_arms()
-        # To ask a filter the same once more, after it said no twice, would be arguing.
+        # The safety filter withheld this prompt twice: a third identical call would put the account at risk.
         names = (*(() if rule.is_neutral_only else (ASK_AGAIN,)), *self._untried_edits(history, rule))
         if not names:
             return GiveUp(why="the safety filter had its one neutral try")
@@ -276,14 +262,14 @@ class Policy:
         return AskAgain() if best == ASK_AGAIN else self._try_edit(history, best)
 
     def _try_edit(self, history: FailureHistory, name: str) -> Step:
-        """Try an edit, unless it would be the image's first and the coin is against it."""
+        """Return the edit as next step, or the control in its place if it is the image's first edit."""
         step = self._assign(history.kind, name) if history.is_first_repair else UseEdit(name=name)
         if isinstance(step, UseEdit):
             self._candidates.reserve(name)
         return step
 
     def _untried_edits(self, history: FailureHistory, rule: Rule) -> list[str]:
-        """Return the edits that may be tried on the image now."""
+        """Return the names of the edits that may be tried on the image now."""
         offered = self._edits_for(history.kind)
         if rule.is_neutral_only:
             used = any(arm in self._neutral_edits for arm in history.arms)
@@ -296,13 +282,13 @@ class Policy:
         return (*self._edits_by_kind.get(kind, ()), *self._candidates.accepted_names(kind))
 
     def _filter_allowed(self, history: FailureHistory, names: Sequence[str]) -> list[str]:
-        """Return those that the image had not, unless it had as many edits as it may have."""
+        """Return the names not yet tried on the image; none if it had ``max_edits`` edits."""
         edits = sum(arm != ASK_AGAIN and arm not in _PARAMETERS for arm in history.arms)
         return [name for name in names if name not in history.arms] if edits < self._limits.max_edits else []
 
     @staticmethod
     def _required_chance(seen: float) -> float:
-        """Return the chance of a rescue that a call must have, by how many images taught of the class."""
+        """Return the least probability of a rescue for a call, after ``seen`` images of the class."""
         known = seen / (seen + HALF_KNOWN_AFTER)
         return MIN_RESCUE_CHANCE * (UNKNOWN_CLASS_FACTOR + (1.0 - UNKNOWN_CLASS_FACTOR) * known)
 

@@ -1,17 +1,9 @@
-"""How likely does one more try rescue an image of this class, given all that was seen of the class?
+"""Beta posteriors of one class: the share of curable images, and each arm's success rate among those.
 
-The naive answer counts tries and rescues of each edit. It is wrong twice. Some images nothing can rescue:
-they pass through every edit, and an edit that is mostly tried late, on images that others have failed
-on, looks worse than it is. And an edit that was never tried has no rate at all.
-
-Each class holds two unknowns: the share of images that can be cured at all, and for each edit its rate
-among those. A rescue proves that its image was curable, so the edits that failed on it before failed
-fully. The failures of an image that was never rescued count as much as the image was probably curable
-(one step of expectation-maximisation for each outcome). So rates are Beta posteriors over weighted counts.
-
-Most edits do little and a few do much, so the prior of a rate has two parts, weak and good; how many are
-good is learned for the class. That is why one failure tells little about the next edit, and twenty tell
-a lot about all of them. This file knows neither prompts nor rules of when to stop.
+A rescue proves that its image was curable, so each earlier failure on it counts fully. Failures of an image
+that was never rescued count by its probability of being curable: one step of expectation-maximisation per
+outcome. The prior of a rate mixes weak and good edits; the share of good ones is learned for the class.
+See docs/adr/0011, https://en.wikipedia.org/wiki/Expectation-maximization_algorithm.
 """
 
 import random
@@ -21,42 +13,42 @@ from functools import lru_cache
 from math import exp, lgamma
 
 FailedArms = tuple[str, ...]
-"""The arms that failed on one image, in alphabetical order; an arm may stand in it more than once."""
+"""The arms that failed on one image, in alphabetical order; an arm may occur more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beta:
-    """The prior of a rate."""
+    """Beta distribution as the prior of a rate."""
 
     a: float
     b: float
 
     def mean(self, rescues: float, failures: float) -> float:
-        """Return the mean after so many outcomes."""
+        """Return the posterior mean after these outcomes."""
         return (self.a + rescues) / (self.a + self.b + rescues + failures)
 
     def draw(self, rescues: float, failures: float, rng: random.Random) -> float:
-        """Return a rate drawn from what is known after so many outcomes."""
+        """Return a rate drawn from the posterior after these outcomes."""
         return rng.betavariate(self.a + rescues, self.b + failures)
 
 
 WEAK = Beta(a=1.0, b=9.0)
 GOOD = Beta(a=3.0, b=2.0)
 PLAIN = Beta(a=1.0, b=7.0)
-"""Of asking again with the same words: field-notes.md, section 2.4, has 5 to 25 %."""
+"""Of asking again: docs/prompt-repair-evidence.md, section 3.1 (simulated), has 5 to 25 %."""
 GOOD_SHARE = Beta(a=1.0, b=4.0)
 CURABLE_MEAN = 0.6
 CURABLE_WEIGHT = 10.0
-"""How many images' worth the other classes tell about the curable share of this one."""
+"""Weight, in images, of the other classes in the curable share of this one."""
 FORGETTING_FACTOR = 0.999
-"""What is left of an outcome's weight at the next one of its class, since services change: the weight is
-halved after some 700 outcomes."""
+"""Factor on the weight of earlier outcomes at each new one of the class, since services change; half the
+weight is left after about 700 outcomes."""
 DRAW_SPREAD = 0.6
-"""How far a draw lies from the mean, as a share of how far it would: fewer tries of what is only
-uncertain, since an image has several tries anyway."""
+"""Factor on the distance of a draw from the mean: an image has several tries, so it needs less exploration
+than plain Thompson sampling."""
 _NEGLIGIBLE = 0.01
 _FULL_WEIGHT_AFTER = 4.0
-"""Weighted tries after which an edit counts fully for the share of good ones."""
+"""Weighted tries after which an edit counts fully in the share of good edits."""
 
 
 @dataclass(slots=True)
@@ -69,13 +61,13 @@ class OutcomeCount:
 
 @dataclass(slots=True)
 class ClassPosterior:
-    """What is known of one class; ``plain`` names the arm that leaves the words as they are."""
+    """Posterior of one class; ``plain_arm`` names the arm that leaves the prompt unchanged."""
 
     plain_arm: str
     counts: dict[str, OutcomeCount] = field(default_factory=dict)
-    """What is believed now."""
+    """Weighted outcomes by arm, as of the last ``update``."""
     curable: float = 0.0
-    """Images that were probably curable, among those ``seen``."""
+    """Expected number of curable images among those ``seen``."""
     seen: float = 0.0
     curable_share: float = CURABLE_MEAN
     good_share: float = GOOD_SHARE.a / (GOOD_SHARE.a + GOOD_SHARE.b)
@@ -85,21 +77,21 @@ class ClassPosterior:
     _earlier_incurable: float = 0.0
     """Images of earlier runs that were not curable."""
     _chances_good: dict[str, float] = field(default_factory=dict)
-    """For each arm the chance that it is a good one; worked out when asked for."""
+    """Cache: for each arm the probability that it is a good one."""
     _mean_cache: dict[str, float] = field(default_factory=dict)
-    """For each arm its expected rate; worked out when asked for."""
+    """Cache: for each arm its expected rate."""
     _unrescued: dict[FailedArms, float] = field(default_factory=dict)
-    """How many images failed on exactly these arms and were not rescued, or not yet."""
+    """Number of images that failed on exactly these arms and are not rescued (yet)."""
 
     def restore(self, carried_counts: Mapping[str, OutcomeCount], *, curable: float, seen: float) -> None:
-        """Begin with what an earlier run believed."""
+        """Start with the weighted counts of earlier runs."""
         self._curable_counts = {
             arm: OutcomeCount(one.rescues, one.failures) for arm, one in carried_counts.items()
         }
         self._curable_images, self._earlier_incurable = curable, max(0.0, seen - curable)
 
     def learn(self, failed_arms: Iterable[str], arm: str, *, rescued: bool) -> None:
-        """Take in one outcome on an image on which the arms in ``tried`` had failed before."""
+        """Record one outcome on an image on which ``failed_arms`` had failed before."""
         self._forget()
         before = tuple(sorted(failed_arms))
         if before:
@@ -124,7 +116,7 @@ class ClassPosterior:
         self._earlier_incurable *= FORGETTING_FACTOR
 
     def update(self, *, other_classes: tuple[float, float]) -> None:
-        """Bring the beliefs up to date; ``elsewhere`` are curable and seen images of the other classes."""
+        """Update all rates; ``other_classes`` are the curable and the seen images of the other classes."""
         counts = {arm: OutcomeCount(one.rescues, one.failures) for arm, one in self._curable_counts.items()}
         means = {arm: self.mean(arm) for arm in set[str]().union(*self._unrescued)}
         curable, seen = self._curable_images, self._curable_images + self._earlier_incurable
@@ -154,7 +146,7 @@ class ClassPosterior:
         return GOOD_SHARE.mean(good, weight - good)
 
     def _chance_good(self, arm: str) -> float:
-        """Return the chance that an edit with these outcomes is a good one."""
+        """Return the probability that this edit is a good one, given its outcomes."""
         known = self._chances_good.get(arm)
         if known is None:
             count = self.counts.get(arm, _NO_OUTCOMES)
@@ -176,7 +168,7 @@ class ClassPosterior:
         return weak + self._chance_good(arm) * (good - weak)
 
     def draw(self, arm: str, rng: random.Random) -> float:
-        """Return a rate drawn from what is known of an arm (Thompson sampling), nearer to the mean."""
+        """Return a rate drawn from the arm's posterior, moved towards the mean (``DRAW_SPREAD``)."""
         count, mean = self.counts.get(arm, _NO_OUTCOMES), self.mean(arm)
         prior = PLAIN if arm == self.plain_arm else self._draw_prior(arm, rng)
         return mean + DRAW_SPREAD * (prior.draw(count.rescues, count.failures, rng) - mean)
@@ -185,7 +177,7 @@ class ClassPosterior:
         return GOOD if rng.random() < self._chance_good(arm) else WEAK
 
     def chance_curable(self, failed_arms: Iterable[str]) -> float:
-        """Return the chance that an image on which these arms failed can be cured at all."""
+        """Return the probability that an image on which these arms failed is curable."""
         withstood = 1.0
         for arm in failed_arms:
             withstood *= 1.0 - self.mean(arm)
@@ -196,14 +188,14 @@ _NO_OUTCOMES = OutcomeCount()
 
 
 def _update_curable(share: float, withstood: float) -> float:
-    """Return the chance to be curable after failures that a curable image has with this chance."""
+    """Return the probability of being curable after failures; a curable image has them with ``withstood``."""
     return share * withstood / (1.0 - share + share * withstood)
 
 
 def _good_odds(rescues: float, failures: float) -> float:
-    """Return how much likelier these outcomes are for a good arm than for a weak one.
+    """Return the likelihood ratio of these outcomes for a good arm over a weak one.
 
-    Rounded to a tenth of an outcome: finer is not worth its time.
+    Counts are rounded to a tenth of an outcome, so that the cache is hit.
     """
     return _cached_good_odds(round(rescues, 1), round(failures, 1))
 

@@ -1,14 +1,8 @@
-"""What is decided about a failed image before a single call is spent on it?
+"""Table of repair rules: what may be tried for each class of failure before a call is paid for.
 
-The naive answer sends every failure to the same ladder of prompts. So a quota gets new words, a
-prohibited picture is argued with (which endangers the account), and an answer that was cut off at its
-token limit is asked for again with a longer prompt.
-
-Here every class of failure has one row. What no words can cure never sees any; where a parameter is the
-cure, it comes first; what is left gets one plain second call and then edits. This file must not know
-which edits exist, what was learned about them, or how a call is made.
-
-Source: field-notes.md, section 2.1 (2026-11); finish reasons as in gemini-api.md (2026-11).
+A quota, an outage or prohibited content never gets another prompt. Where a setting is the cure, it comes
+first; the other classes get one second call with the same prompt and then edits. See docs/adr/0011.
+Source: docs/prompt-repair-evidence.md, sections 1.1 and 1.4; finish reasons: docs/api-facts.md, section 2.5.
 """
 
 from collections.abc import Mapping
@@ -25,13 +19,13 @@ class Rule:
     """How images of one class are treated."""
 
     is_curable: bool
-    """False: words are never changed, and this package never asks again."""
+    """False: the prompt is never changed, and no further call is made for repair."""
     why: str
-    """One clause for people."""
+    """The reason, as one clause for the user."""
     parameters: tuple[Parameter, ...] = ()
-    """Tried first, in this order, each once, before any other words."""
+    """Settings that are changed first, in this order, each once, before any edit."""
     is_neutral_only: bool = False
-    """Only edits that are marked as neutral, and at most one of them."""
+    """Whether only edits marked as neutral may be tried, and at most one of them."""
 
 
 def _incurable(why: str) -> Rule:
@@ -63,22 +57,22 @@ RULES: Mapping[ErrorKind, Rule] = {
     K.SCHEMA: Rule(is_curable=True, why="the form can be said more clearly"),
     K.REFUSED: Rule(is_curable=True, why="a stated purpose and a narrow task are declined less often"),
 }
-"""One row for every kind; a test holds that none is missing."""
+"""One row for every kind; a test checks that none is missing."""
 
 SAFETY_REASONS = frozenset({"SAFETY", "IMAGE_SAFETY"})
-"""Raw finish and block reasons of the safety filter (gemini-api.md, 2026-11).
+"""Raw finish and block reasons of the safety filter (docs/api-facts.md, section 2.5, 2026-11).
 
-Harmless photos are withheld for these too, so one neutral try is fair; a second one would be arguing.
+Harmless photos are withheld for these too, so there is one neutral try; more would put the account at risk.
 """
 
 _SAFETY_RULE = Rule(is_curable=True, why="the safety filter gets one neutral try", is_neutral_only=True)
 
 CURABLE_KINDS = frozenset(kind for kind, rule in RULES.items() if rule.is_curable)
-"""The classes that edits may serve."""
+"""The classes that edits may cure."""
 
 
 def rule_for(kind: ErrorKind, reason: str = "") -> Rule:
-    """Return the rule for a failure; ``reason`` is the service's own word for it, as it came."""
+    """Return the rule for a failure; ``reason`` is the raw finish or block reason, empty if unknown."""
     if kind is K.BLOCKED and reason.upper() in SAFETY_REASONS:
         return _SAFETY_RULE
     return RULES[kind]

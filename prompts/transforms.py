@@ -1,18 +1,13 @@
-"""Which small changes can be made to a prompt without knowing what it is about?
+"""Named functions that shorten or restructure a prompt whatever it is about; edits combine them.
 
-The naive answer lets a template stand for every change. But to simplify is to take away, and no template
-around the whole prompt takes anything away; the seed of this program made prompts that were too long
-longer that way.
-
-So there is a fixed set of named functions from words to words, which an edit may combine. Nothing here
-knows edits, files, or classes of failures, and nothing here runs what a user wrote.
+A template can only add to a prompt; these functions take away. The set is fixed: no code of a user is run.
 """
 
 import re
 from collections.abc import Callable, Mapping
 
 FIRST_WORDS = 40
-"""What ``first_words`` leaves."""
+"""The number of words that ``first_words`` keeps."""
 
 _COURTESY = re.compile(
     r"^\W*(?:(?:please|kindly|hi|hello|hey)\b[\s,!]*|(?:can|could|would|will) you\b\s*"
@@ -25,7 +20,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
 def drop_asides(text: str) -> str:
-    """Return the text without what stands in brackets; unchanged where nothing else would be left."""
+    """Return the text without parts in brackets; unchanged if nothing else would be left."""
     left = " ".join(_ASIDE.sub(" ", text).split())
     return _BLANK_BEFORE_STOP.sub(r"\1", left) or text
 
@@ -45,7 +40,7 @@ def first_sentence(text: str) -> str:
 
 
 def first_words(text: str) -> str:
-    """Return the first words of the text."""
+    """Return the first ``FIRST_WORDS`` words of the text."""
     words = text.split()
     return text if len(words) <= FIRST_WORDS else " ".join(words[:FIRST_WORDS]).rstrip(",;: ")
 
@@ -66,7 +61,7 @@ TRANSFORMS: Mapping[str, Callable[[str], str]] = {
 
 
 def extract_core(prompt: str) -> str:
-    """Return the task: the first sentence without courtesies and asides; never empty for words."""
+    """Return the task: the first sentence without courtesies and asides; empty only for a blank prompt."""
     return first_sentence(drop_courtesies(drop_asides(prompt))) or prompt.strip()
 
 

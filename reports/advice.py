@@ -1,7 +1,6 @@
-"""What does a class of failure mean to the user, and what can be done about it?
+"""Cause and remedy of each class of failure, in words for the user.
 
-One table, from which the error logs, ``error_analysis.json`` and the summary all take their words, so
-that they cannot disagree. It must not know how often something happened, nor how it is retried.
+The error logs, ``error_analysis.json`` and the summary take their words from this one table.
 """
 
 from collections.abc import Mapping
@@ -13,18 +12,18 @@ from errors import ErrorKind, StopReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What to tell the user about one class of failure."""
+    """Cause and remedy of one class of failure."""
 
     cause: str
-    """Why it happens, one sentence."""
+    """Why it happens, as one sentence."""
     remedy: str
-    """What to do now, one sentence."""
+    """What to do now, as one sentence."""
     flags: str = ""
-    """What to add to the command for the remedy; empty when the command is good as it is."""
+    """What to add to the command for the remedy; empty if nothing."""
     is_worth_repeating: bool = True
-    """False when the same image must fail again, whatever the flags."""
+    """False if the same image would fail again whatever the flags."""
     by_hand: str = ""
-    """What is left to do where repaired prompts did not help; empty where none are tried."""
+    """The remedy after prompt optimization was tried; empty if it is never tried for this class."""
 
 
 _REPAIR = "--enable-prompt-optimization"
@@ -112,13 +111,13 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ),
     }
 )
-"""Total: every class has its advice (a test holds it)."""
+"""One entry for every class; a test checks that none is missing."""
 
 _OPTIMIZATION_FAILED = "What --enable-prompt-optimization tried did not help."
 
 
 def advice_for(kind: ErrorKind, *, has_prompt_optimization: bool) -> Advice:
-    """Return the advice for a class; ``is_repaired``: other words were allowed, so they are no advice."""
+    """Return the advice for a class; with prompt optimization the advice to switch it on is left out."""
     advice = ADVICE[kind]
     if not (has_prompt_optimization and advice.by_hand):
         return advice
@@ -128,8 +127,8 @@ def advice_for(kind: ErrorKind, *, has_prompt_optimization: bool) -> Advice:
 STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
     {StopReason.DAILY_QUOTA: "the project's quota for the day is used up"}
 )
-"""What ended a run, in our words, where the service's own sentence could mean something else."""
+"""What ended a run, where the service's own sentence could mean something else."""
 
 WAITING_IS_USELESS = "waiting does not help"
 RAISE_SPENDING_CAP = "raise the project's spending cap at https://ai.studio/projects"
-"""Google's page for a project's billing. Source: body of a 402 (gemini-api.md, section 3, 2026-09)."""
+"""Google's page for a project's billing. Source: docs/api-facts.md, section 3.4, body F, 2026-09."""

@@ -1,8 +1,6 @@
-"""What was done to one image, call by call?
+"""Lines of ``prompt_evolution.json``: every call for one image, in order, in full.
 
-A result that was got with other words, or after another setting, is only to be understood by what came
-before; so a line has every call in full. Pure: a record in, a line of ``prompt_evolution.json`` out. What
-the calls achieved together is not known here.
+A result with an edited prompt, or after a changed setting, makes sense only with the calls before it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +14,7 @@ from reports.tally import PriceFunction, result_of, unknown_price
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvolutionStep:
-    """One call, and the words it carried."""
+    """One call with its prompt and result."""
 
     number: int
     started_at: datetime
@@ -25,9 +23,9 @@ class EvolutionStep:
     revision: int
     edits: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    """Settings that were changed for it."""
+    """Settings that were changed for this call."""
     control: bool
-    """The user's own words, kept by a coin where an edit would have had its turn."""
+    """Whether the image is in the control group: the user's own prompt in place of a first edit."""
     result: str
     """``answered``, a class of failure, or the reason that ended the run."""
     detail: str
@@ -35,18 +33,18 @@ class EvolutionStep:
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
-    """None where nobody knows."""
+    """None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvolutionEntry:
-    """One line of ``images``: every call for an image that was asked about in more than one wording."""
+    """One line of ``images``: an image with an edit, with a changed setting, or in the control group."""
 
     key: str
     outcome: str
     """``succeeded``, ``failed`` or ``deferred``."""
     kind: ErrorKind | None
-    """The class of the failure; None when it succeeded."""
+    """The class of the failure; None if it succeeded, or was deferred before any call."""
     attempts: tuple[EvolutionStep, ...]
 
 
@@ -58,14 +56,14 @@ def build_evolution_entry(
     kind: ErrorKind | None,
     price: PriceFunction = unknown_price,
 ) -> EvolutionEntry:
-    """Return every call for an image, in order, with its words and how it ended.
+    """Return every call for an image, in order.
 
     Args:
-        key: the image.
-        attempts: all calls of one run.
+        key: key of the image.
+        attempts: all calls for it.
         succeeded: the image was answered in the end.
-        kind: the class of failure when it failed; None when it was deferred before any.
-        price: what each call cost.
+        kind: the class of failure if it failed; else None.
+        price: computes the cost of a call.
 
     """
     return EvolutionEntry(

@@ -1,9 +1,7 @@
-"""What did the run cost, and what would a dry one have cost?
+"""Section ``cost`` of ``processing_stats.json``, and the line about costs in the summary.
 
-A sum of tokens times a price looks exact and is not: list prices change, and of a call that timed out
-nobody knows whether it is billed. So the document says which prices of which day it goes by, and beside
-the sum of the bills what the run can have cost at most; a dry run gives two numbers, and calls them an
-estimate. Nothing is priced here, and nothing is known of the model but its name.
+Tokens times list price is not the bill: prices change, and a call that timed out may be billed. So the
+section names the price list, its day, and the most the run can have cost. A dry run gets an estimated range.
 """
 
 from decimal import Decimal
@@ -14,11 +12,11 @@ from reports.tally import Tally
 
 _CURRENCY = "USD"
 _DIGITS = 6
-"""Of a dollar: a call costs at least a few millionths."""
+"""Decimal places of a dollar: a call costs at least a few millionths."""
 
 
 def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
-    """Return what a run's document says about money; None when nobody looked prices up."""
+    """Return the section about costs; None if no prices were looked up."""
     if costs is None:
         return None
     is_paid = costs.price_date is not None and costs.estimate is None
@@ -38,7 +36,7 @@ def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
 
 
 def summary_line(cost: Cost | None, *, model: str) -> str:
-    """Return the cost for the closing lines; empty when nothing is to be said about it."""
+    """Return the cost for the summary; empty if there is nothing to say about it."""
     if cost is None:
         return ""
     if cost.price_date is None:
@@ -50,7 +48,7 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
     if cost.total_usd is None:
         return ""
     upper_usd = cost.reserved_at_most_usd
-    # Half a percent of it may be another day's price.
+    # A difference of up to half a percent may come from prices of another day.
     is_unsure = upper_usd is not None and upper_usd > 1.005 * cost.total_usd
     unsure = (
         f", at most {_format_dollars(upper_usd)} with the calls whose bill never came"
@@ -72,7 +70,7 @@ def _round(cost: Decimal | None) -> float | None:
 
 
 def _format_dollars(cost: float) -> str:
-    """Return an amount in as many digits as say something: ``$12.30``, ``$0.0123``, ``$0.00004``."""
+    """Return an amount with two, four or six decimal places: ``$12.30``, ``$0.0123``, ``$0.000040``."""
     if cost >= 1:
         return f"${cost:,.2f}"
     return f"${cost:.4f}" if cost >= 0.001 or not cost else f"${cost:.6f}"

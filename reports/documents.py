@@ -1,8 +1,7 @@
-"""Which documents does a run leave in ``metadata/``, and what stands in each?
+"""Types of the documents in ``metadata/``, field by field; no number is computed here.
 
-The types here are the documents, field by field; ``docs/schema/`` says the same for other programs, and
-a test holds the two together. The head that all of them share (schema version, program, run, dry run) is
-the writer's. No number is worked out here.
+``docs/schema/`` describes the same documents for other programs; a test compares the two. The members that
+all documents share (schema version, program, run, dry run) are added by the writer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ Option = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """A total, and what it is made of."""
+    """A total, and its parts by name."""
 
     total: int
     by: Mapping[str, int]
@@ -30,12 +29,14 @@ class SkippedFiles:
     by: Mapping[str, int]
     """By reason."""
     examples: Mapping[str, Sequence[str]]
-    """The paths of the first few of each reason."""
+    """Paths of the first few files of each reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounting:
-    """Where every file of the input directory went. Two sums hold, and ``adds_up`` says so.
+    """Number of files of the input directory by what became of them.
+
+    Two sums hold, and ``adds_up`` says so:
 
     files_seen = passed_over + found; found = already_answered + known_failures + not_selected +
     answered + reused + failed + deferred + lost + not_started.
@@ -43,46 +44,46 @@ class Accounting:
 
     files_seen: int
     passed_over: int
-    """No input: hidden, another kind of file, a broken link, …"""
+    """Skipped files: hidden, another kind of file, a broken link, …"""
     found: int
     """Images."""
     already_answered: int
     """By an earlier run, under the same settings."""
     known_failures: int
-    """Failed in an earlier run, in a way that asking again is not expected to help."""
+    """Failed in an earlier run, so that another call is not expected to help."""
     not_selected: int
-    """Left alone because the user selected others."""
+    """Not among the images that the user selected."""
     answered: int
     """By a call of this run."""
     reused: int
-    """Their very bytes were answered before, under another name: no call."""
+    """Answered without a call: identical bytes were answered before, under another name."""
     failed: int
     deferred: int
-    """Nothing is wrong with them: the next run does them."""
+    """Left for the next run: a temporary failure, or the run stopped."""
     lost: int
-    """Their outcome could not be written."""
+    """Images whose outcome could not be written."""
     not_started: int
-    """The run stopped before their turn: the next run does them."""
+    """Images that the run did not reach before it stopped; the next run does them."""
     adds_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Why the run ended before every image was tried."""
+    """Reason why the run ended before every image was tried, and what to do next."""
 
     reason: StopReason
     detail: str
     remedy: str
     images_left: int
-    """What the next run has to do: deferred + not_started."""
+    """Images for the next run: deferred + not_started."""
     resets_at: datetime | None
-    """When there is quota again; None when no clock decides it, or nobody said."""
+    """When quota is available again; None if unknown, or if it does not depend on time."""
     resets_at_local: str | None
-    """The same moment where the machine is, with the difference to UTC."""
+    """The same moment in the machine's zone, with its offset from UTC."""
     images_per_night: int | None
-    """The quota per day as the service named it, else the answers of this quota day."""
+    """The quota per day that the service named, else the answers of this quota day; None if unknown."""
     nights_left: int | None
-    """How many nights the images left take at that."""
+    """Days that the images left take at that rate; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,50 +95,50 @@ class Requests:
     """``answered``, a class of failure, or the reason that ended the run."""
     refused_by_http_status: Mapping[int, int]
     retries: Breakdown
-    """Calls made again, by the class of the failure before."""
+    """Retries, by the class of the failure before."""
     upload_bytes: int
-    """Sizes of the images on disk, once for each call."""
+    """Bytes: the images' sizes on disk, once for each call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """How fast the run could ask, and what finding that out cost."""
+    """Limits on the request rate, and what it cost to find them."""
 
     limit_requests_per_minute: float | None
-    """As learned; None when no such limit was met."""
+    """As learned; None if unknown."""
     limit_tokens_per_minute: float | None
     limit_is_named: bool
-    """The service named a limit; else they are what it was seen to let through."""
+    """True if the service named a limit; else the limits are what it was seen to accept."""
     pace_at_end: float | None
-    """Requests a minute; None for no limit."""
+    """Requests a minute; None if unlimited."""
     concurrency: int
-    """Calls that might be in flight at once, at the end."""
+    """Limit on calls in flight at the end of the run."""
     requests: int
-    """Sent, those among them that were refused included."""
+    """Requests sent, rejected ones included."""
     refused: int
-    """With 429."""
+    """Requests rejected with 429."""
     refused_share: float
     refused_by_quota: Mapping[str, int]
-    """By the quota's id, or ``unnamed``; a refusal that names several counts for each."""
+    """By the quota's id, or ``unnamed``; a 429 that names several counts for each."""
     waited_seconds: Mapping[str, float]
-    """How long the queue stood still, by cause; however many waited in it, a second counts once."""
+    """How long the queue waited, by cause; a second counts once, however many callers waited."""
     wasted_upload_bytes: int
-    """Sent with calls that were refused."""
+    """Bytes sent with rejected calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What the calls of this run were billed for."""
+    """Tokens that the calls of this run were billed for."""
 
     input: int
     output: int
-    """Answers and thoughts."""
+    """Tokens of answers and thoughts."""
     total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRange:
-    """What something will usually cost."""
+    """Range of the usual cost, in US dollars."""
 
     low: float
     high: float
@@ -145,81 +146,81 @@ class CostRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What the calls of this run cost by list prices, to the millionth of a dollar."""
+    """Cost of the calls of this run by list prices, rounded to a millionth of a dollar."""
 
     currency: str
     total_usd: float | None
-    """Of all calls that were billed, failed ones included; None for a dry run and without a price."""
+    """All billed calls, failed ones included; None for a dry run, or if the price is unknown."""
     per_answer_usd: float | None
-    """All of it, divided among the images that were answered; None when none was."""
+    """``total_usd`` divided by the images answered by a call; None if there are none."""
     by_result_usd: Mapping[str, float]
-    """By how the calls ended, as in ``requests``; what cost nothing is left out."""
+    """By result of the call, as in ``Requests``; results without any cost are left out."""
     reserved_at_most_usd: float | None
-    """With what was set aside for calls whose bill never came; None without a cap on money."""
+    """With the reservations of calls whose cost is unknown; None without ``--max-cost``."""
     estimate_usd: CostRange | None
-    """For a dry run: what a real one will usually cost."""
+    """For a dry run: the usual cost of a real one; else None."""
     price_source: str
-    """The price list, or the sentence that none has a price."""
+    """The price list, or the sentence that no price is known."""
     price_date: str | None
-    """The day whose prices counted; None when no price is known."""
+    """Day of the prices; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """An edited prompt that should have been there from the start; ``better_prompt`` says when."""
+    """An edited prompt for the whole run; see ``prompt_suggestion`` for its conditions."""
 
     edit: str
     prompt: str
-    """The edited words, in full."""
+    """The edited prompt, in full."""
     tried: int
-    """Images that the user's words failed on consistently, with no setting changed."""
+    """Images that failed consistently with the user's prompt and unchanged settings."""
     rescued: int
     saved_calls: int
-    """Calls made for the images rescued, but for one each."""
+    """Calls made for the rescued images, minus one for each."""
     calls: int
     """All calls of the run."""
     not_tried_on: int
-    """Images that the user's own words served."""
+    """Images answered with the user's own prompt."""
     may_fail_on: int
-    """Of these, before as many calls are lost as would have been saved."""
+    """How many of these may fail before more calls are lost than saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedPrompts:
-    """How many images have an answer to something else than the user asked."""
+    """Number of images that were asked with an edited prompt or changed settings."""
 
     tried: int
-    """Images asked about in other words."""
+    """Images asked with an edited prompt."""
     answered: int
-    """Of these, answered so."""
+    """How many of these were answered by it."""
     tried_with_settings: int
-    """Images asked about in the user's own words with other settings of the call."""
+    """Images asked with the user's own prompt and changed settings of the call."""
     answered_with_settings: int
     suggestion: Suggestion | None
     see: str
-    """The document beside this one that has the whole story."""
+    """Name of the document with the details, in the same directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeTotals:
-    """The output directory as it stands now, whatever run filled it; of this run's kind, real or dry."""
+    """Totals of the output directory over all runs of this run's kind, real or dry."""
 
     answered: int
     failed: int
     deferred: int
     input_tokens: int
-    """All that was ever billed for it."""
+    """Input tokens billed by all these runs."""
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStats:
-    """``processing_stats.json``: what this run did, and how it ended."""
+    """Document ``processing_stats.json``: what this run did, and how it ended."""
 
     exit_code: int
     exit_meaning: str
     stopped: Stopped | None
-    """None when every image had its turn."""
+    """None if every image was tried."""
     started_at: datetime
     ended_at: datetime
     seconds: float
@@ -236,17 +237,17 @@ class ProcessingStats:
     lost: tuple[str, ...]
     """Keys of images whose outcome could not be written."""
     deferred_because: Mapping[str, int]
-    """The commonest sentences among them, each with its images."""
+    """Number of images by the last failure's sentence, the most common first."""
     requests: Requests
     pacing: Pacing | None
-    """None when the run ended before anything was to be asked."""
+    """None if the run ended before its first call."""
     tokens: Tokens
     cost: Cost | None
-    """None when no prices were looked up."""
+    """None if no prices were looked up."""
     notes: Mapping[str, int]
-    """What was done to images before sending, and to how many."""
+    """Number of images by what was done to them before sending."""
     other_words: EditedPrompts | None
-    """None where every call had the user's own words and settings."""
+    """None if every call had the user's own prompt and settings."""
     tree: TreeTotals
 
 
@@ -267,14 +268,14 @@ class ErrorGroup:
     cause: str
     remedy: str
     command: str | None
-    """What to type for the remedy; None when the same images would fail again."""
+    """What to type for the remedy; None if the same images would fail again."""
     examples: tuple[Example, ...]
     """The first few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnalysis:
-    """``error_analysis.json`` without its list ``failures``: why images have no answer."""
+    """Document ``error_analysis.json`` without its list ``failures``: why images have no answer."""
 
     failed: int
     deferred: Mapping[str, int]
@@ -291,7 +292,7 @@ class FailureEntry:
     detail: str
     attempts: int
     revision: int
-    """Of the last prompt; 0 is the user's own."""
+    """Revision of the last prompt; 0 is the user's own."""
     log: str | None
-    """The report, relative to the output directory."""
+    """Path of the error log, relative to the output directory; None if there is none."""
     failed_at: datetime

@@ -1,12 +1,8 @@
-"""What came of other words, and of other settings, than the user's own?
+"""Counts of what edits and changed settings achieved in one run, and what they took.
 
-The naive answer counts images that were answered in other words. That says neither what those words took
-nor which of them helped, and a setting that was changed first would be credited to the words.
-
-Each call goes to the one edit that it carried, or else to the setting that was changed last; each image
-counts once for all that was tried on it, and its answer for what the last call carried. Beside that stands
-what one has to know to say whether an edit should have been the prompt from the start (``better_prompt``).
-Memory grows with the number of edits, not of images. Nothing is judged or shown here.
+A call counts for the one edit that it carried, else for the setting that was changed last. An image counts
+once for each arm tried on it; its answer counts for the arm of the last call. Memory grows with the number of
+edits, not of images. The counts for ``prompt_suggestion`` are kept here too.
 """
 
 from collections.abc import Sequence
@@ -19,20 +15,20 @@ from models import Attempt, Parameter, Usage
 
 @dataclass(slots=True, eq=False)
 class ArmCounts:
-    """What one change came to: an edit, a setting, or all of a kind together."""
+    """Counts of one arm: an edit, a setting, or all of a kind together."""
 
     tried: int = 0
     """Images."""
     rescued: int = 0
-    """Of these, answered by a call with it."""
+    """How many of these were answered by a call with it."""
     calls: int = 0
-    """That carried it, however they ended."""
+    """Calls that carried it, however they ended."""
     usage: Usage = field(default_factory=Usage)
     _paid: Decimal = Decimal(0)
     _unpriced_calls: int = 0
 
     def add_call(self, usage: Usage, cost: Decimal | None) -> None:
-        """Count a call that carried it; a cost of None is one that nobody knows."""
+        """Add a call that carried it; ``cost`` is None if unknown."""
         self.calls += 1
         self.usage += usage
         self._paid += cost or 0
@@ -40,13 +36,13 @@ class ArmCounts:
 
     @property
     def cost(self) -> Decimal | None:
-        """Of all its calls; None where the cost of one is not known, or there was none."""
+        """US dollars for all its calls; None if one is unknown, or if there was no call."""
         return self._paid if self.calls and not self._unpriced_calls else None
 
 
 @dataclass(slots=True)
 class SuggestionCandidate:
-    """How an edit did on images that failed consistently, with the run's own settings."""
+    """Counts of an edit on images that failed consistently, with the run's own settings."""
 
     text: str
     """The edited prompt."""
@@ -54,39 +50,39 @@ class SuggestionCandidate:
     """Images."""
     rescued: int = 0
     saved_calls: int = 0
-    """Calls of the images that it answered, but for one each: not made, had it been there from the start."""
+    """Calls of the images that it answered, minus one each: what it would have saved as the run's prompt."""
 
 
 @dataclass(slots=True)
 class EditOutcomes:
-    """The counters; owned by one thread."""
+    """Counters of a run; owned by one thread."""
 
     edited: ArmCounts = field(default_factory=ArmCounts)
     """All calls that carried an edit."""
     changed_settings: ArmCounts = field(default_factory=ArmCounts)
-    """All calls with the user's own words and other settings."""
+    """All calls with the user's own prompt and changed settings."""
     asked_again: ArmCounts = field(default_factory=ArmCounts)
-    """The control: a coin kept the user's words where an edit would have had its turn."""
+    """The control group: asked again with the user's own prompt in place of a first edit."""
     by_edit: dict[str, ArmCounts] = field(default_factory=dict)
     by_parameter: dict[Parameter, ArmCounts] = field(default_factory=dict)
     suggestion_candidates: dict[str, SuggestionCandidate] = field(default_factory=dict)
     """By the edit's name."""
     images_asked: int = 0
-    """Images asked about at all."""
+    """Images with at least one call."""
     served_by_base: int = 0
-    """Images answered in the user's own words, sooner or later."""
+    """Images answered with the user's own prompt, at any call."""
     hard_images: int = 0
-    """Images that the user's words failed on consistently: an edit had its turn, or a control its coin."""
+    """Images that failed consistently with the user's prompt: an edit was tried, or they were a control."""
     hard_calls: int = 0
-    """What these took, without calls that waiting would have cured."""
+    """Calls of these images, without failures that waiting cures."""
 
     def add(self, attempts: Sequence[Attempt], costs: Sequence[Decimal | None], *, answered: bool) -> None:
-        """Count the calls of one image.
+        """Add the calls of one image.
 
         Args:
-            attempts: in order.
-            costs: of each.
-            answered: the last call was answered, and the answer is kept.
+            attempts: all calls, in order.
+            costs: US dollars of each; None if unknown.
+            answered: the last call was answered, and the answer was saved.
         """
         if not attempts:
             return
@@ -108,7 +104,7 @@ class EditOutcomes:
         self._count_candidates(attempts, answered=answered)
 
     def _find_arms(self, attempt: Attempt, changed: Sequence[Parameter]) -> tuple[ArmCounts, ...]:
-        """Return where a call belongs; ``changed`` has the settings in the order of their first change."""
+        """Return the arms of a call; ``changed`` has the settings in the order of their first change."""
         prompt = attempt.prompt
         if prompt.edits:
             return self.edited, self.by_edit.setdefault(prompt.edits[-1], ArmCounts())
@@ -119,13 +115,13 @@ class EditOutcomes:
         return *arms, self.changed_settings, self.by_parameter.setdefault(last, ArmCounts())
 
     def _count_candidates(self, attempts: Sequence[Attempt], *, answered: bool) -> None:
-        """Count what tells how an edit would have done as the prompt of the run."""
+        """Update the counts that say how an edit would have done as the prompt of the whole run."""
         if not any(attempt.prompt.edits or attempt.prompt.is_control for attempt in attempts):
             return
         informative = [attempt for attempt in attempts if _is_informative(attempt)]
         self.hard_images += 1
         self.hard_calls += len(informative)
-        # With other settings as well nobody knows whether the words alone would have done.
+        # With changed settings as well it is unknown whether the edit alone would have sufficed.
         edited_prompts = [one.prompt for one in informative if one.prompt.edits and not one.prompt.parameters]
         texts = {prompt.edits[-1]: prompt.text for prompt in edited_prompts}
         for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""The error log of a failed image: what happened, why, what to do, and every call."""
+"""Error log of a failed image: what happened, why, what to do, and every call."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ _INDENT = "    "
 
 
 def build_error_log(failed: Failed, run: RunInfo) -> str:
-    """Return the report of a failure, for people."""
+    """Return the text of the error log."""
     return "\n".join(_report_lines(failed, run)) + "\n"
 
 
@@ -74,7 +74,7 @@ def _format_status(attempt: Attempt) -> str:
 
 
 def _prompt_lines(failed: Failed) -> Iterator[str]:
-    """Yield every wording once, in the order of the calls that carried it."""
+    """Yield every prompt once, in the order of the calls that carried it."""
     for prompt in _unique_prompts([*(attempt.prompt for attempt in failed.attempts), failed.prompt]):
         yield ""
         yield f"Prompt {_format_prompt_name(prompt)}"
@@ -86,12 +86,12 @@ def _unique_prompts(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
 
 
 def _format_prompt_name(prompt: Prompt) -> str:
-    """Return a prompt's revision, edits and changed settings: ``1 (soften)``, ``0 (less thinking)``."""
+    """Return revision, edits and changed settings of a prompt: ``1 (soften)``, ``0 (less thinking)``."""
     changed = (*prompt.edits, *(parameter.replace("_", " ") for parameter in prompt.parameters))
     return f"{prompt.revision} ({' + '.join(changed) if changed else 'as given'})"
 
 
 def _indent_lines(text: str) -> Iterator[str]:
-    """Yield the lines of a text, indented, with control characters shown and not obeyed."""
+    """Yield the lines of a text, indented, with control characters escaped."""
     for line in text.rstrip("\n").split("\n"):
         yield (_INDENT + escape_unprintable(line.removesuffix("\r").expandtabs())).rstrip()

@@ -1,9 +1,7 @@
-"""What is to be told about other words than the user's: what were they worth, and over what?
+"""Head of ``prompt_evolution.json``: what edits and changed settings were worth, and what they cost.
 
-Pure: counts and records in, the head of ``prompt_evolution.json`` out. A share without its interval, or a
-rescue that asking again would have brought as well, would say too much; so each share has its interval,
-the worth of edits is their difference to a control, and what one *additional* rescue took is only said
-where that difference is no chance. Where the counts come from is not known here.
+Each share has its interval, and edits are compared with a control group. What one additional rescue took is
+given only if the difference is significant. See docs/adr/0011.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +19,7 @@ from reports.tally import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """An estimate, and the interval that holds it in 95 of 100 cases."""
+    """An estimate with its 95 % confidence interval."""
 
     estimate: float
     low: float
@@ -39,45 +37,45 @@ class UpliftArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpliftSection:
-    """What the first edit did over asking again, among images that failed twice alike."""
+    """Rescues by the first edit and by asking again, among images that failed consistently."""
 
     edited: UpliftArm
     asked_again: UpliftArm
-    """The control: a coin kept the user's own words."""
+    """The control group."""
     difference: Share | None
-    """Of the shares of rescues; None where there is nothing to compare."""
+    """Difference of the shares of rescues; None if there is nothing to compare."""
     calls_per_additional_rescue: Share | None
-    """Calls with a first edit for one rescue that asking again would not have brought; None unless shown."""
+    """First edits for one rescue that asking again would not have brought; None if not significant."""
     cost_per_additional_rescue: Share | None
-    """The same in dollars, by what a call in other words cost on average."""
+    """The same in US dollars, at the average cost of a call with an edit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedPromptCalls:
-    """What other words took."""
+    """Calls with an edited prompt, and what they cost."""
 
     total: int
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
-    """None where no price is known, or no call was made."""
+    """None if unknown, or if there was no call."""
     per_rescue: float | None
-    """None where nothing was rescued."""
+    """Calls for one rescue; None if nothing was rescued."""
     tokens_per_rescue: float | None
     cost_per_rescue: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditCount:
-    """What one edit of the prompt came to in this run."""
+    """Counts of one edit in this run."""
 
     tried: int
     """Images."""
     rescued: int
     share: Share
-    """Of rescues."""
+    """Share of rescues."""
     calls: int
-    """That carried it."""
+    """Calls that carried it."""
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
@@ -86,13 +84,13 @@ class EditCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterCount:
-    """What one changed setting came to in this run, with the user's own words."""
+    """Counts of one changed setting in this run, with the user's own prompt."""
 
     tried: int
     """Images."""
     answered: int
     calls: int
-    """For which it was the last setting changed."""
+    """Calls for which it was the last setting changed."""
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
@@ -107,38 +105,38 @@ class ProposalEntry:
     """The class it was proposed for."""
     model: str
     prompt: str
-    """The edited words; empty where there are none."""
+    """The proposed prompt; empty if there is none."""
     outcome: str
     """``joined``, ``on_trial``, ``dropped`` or ``refused``."""
     why: str
-    """One clause for people."""
+    """The reason for the outcome, as one clause for the user."""
     tried: int
-    """Images, before it was decided about."""
+    """Images, while it was on trial."""
     rescued: int
     input_tokens: int
-    """Of the question to the model, like the next two."""
+    """Tokens of the question to the model; the next two fields are about the question too."""
     output_tokens: int
     cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptEvolution:
-    """``prompt_evolution.json`` without its list ``images``: what other words have achieved."""
+    """Document ``prompt_evolution.json`` without its list ``images``."""
 
     prompt: str
-    """The user's own."""
+    """The user's own prompt."""
     reworded: int
-    """Images of this run that were asked about in other words."""
+    """Images of this run that were asked with an edited prompt."""
     rescued: int
-    """Of these, answered so."""
+    """How many of these were answered by it."""
     edits: Mapping[str, EditCount]
     parameters: Mapping[str, ParameterCount]
     calls: EditedPromptCalls
     uplift: UpliftSection | None
-    """None without prompt optimization."""
+    """None if prompt optimization is off."""
     proposals: tuple[ProposalEntry, ...]
     suggestion: Suggestion | None
-    """The edited prompt that should have been there from the start, where one is sure to."""
+    """An edited prompt for the whole run; None if no edit meets the conditions."""
 
 
 def build_prompt_evolution(
@@ -147,7 +145,7 @@ def build_prompt_evolution(
     uplift: Uplift | None = None,
     proposals: Sequence[ProposalEntry] = (),
 ) -> PromptEvolution:
-    """Return the head of the document about other words; its list of images is streamed."""
+    """Return the head of the document; the caller streams its list of images."""
     outcomes = tally.edit_outcomes
     return PromptEvolution(
         prompt=run.prompt,
@@ -224,7 +222,7 @@ def _build_uplift(measured: Uplift, edited_arm: ArmCounts) -> UpliftSection:
 
 
 def _invert(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Share:
-    """Return what one rescue more than by asking again takes: the inverse of the difference, end by end.
+    """Return what one additional rescue takes: the inverse of estimate and bounds of the difference.
 
     Source: D. G. Altman, Confidence intervals for the number needed to treat, BMJ 317 (1998) 1309.
     """
@@ -246,5 +244,5 @@ def _cost_per_rescue(arm: ArmCounts) -> float | None:
 
 
 def _round_dollars(cost: Decimal | None) -> float | None:
-    """To the millionth, as all amounts."""
+    """Return the cost rounded to a millionth of a dollar; None if unknown."""
     return None if cost is None else float(round(cost, 6))

@@ -1,24 +1,9 @@
-"""Would one edited prompt have served the whole run better than the user's own?
+"""Suggestion of an edited prompt that would have served the whole run better than the user's own.
 
-The naive answer names the edit with the most rescues. But an edit is only ever tried on images that the
-user's words failed on: how it does on those that they serve nobody knows, and some of what it rescued
-would have been answered by asking again.
-
-So an edit is named when all of this holds, and else nothing is said:
-
-1. It was tried on at least ten images, with the run's own settings, and the lower end of its share of
-   rescues (Wilson's interval) is at least one half.
-2. The user's words failed consistently on at least a tenth of the images asked about; less is not worth
-   another prompt.
-3. It did better than the control, the same words asked once more, beyond chance (Newcombe's interval).
-4. What it would have saved covers what one has to fear on the images that were never tried: that it fails
-   on as large a part of them as it may on the images which the user's words failed on (one less the lower
-   end), and that each takes as many calls then as those did. An edit keeps the intent, so that images
-   which gave the user's words no trouble are hardly harder for it than those which did.
-
-Saved are only calls that were made: those of the images that it answered, but one for each. Nothing is
-carried over to images that it was not tried on. Several such edits: the one that saves the most. Nothing
-here counts.
+An edit is only ever tried on images that the user's prompt failed on. So one is suggested only if its success
+rate, the share of hard images, the gain over the control group and the saved calls are all large enough: the
+conditions stand in docs/output.md (``suggestion``), their reason in docs/adr/0011. Of several edits, the
+one that saves the most calls is named.
 """
 
 import re
@@ -31,20 +16,20 @@ from reports.edit_outcomes import EditOutcomes, SuggestionCandidate
 from utils.logger import escape_unprintable
 
 MIN_TRIED = 10
-"""Images that an edit must have been tried on."""
+"""Images that an edit must have been tried on, at least."""
 MIN_RESCUE_SHARE = 0.5
-"""What the lower end of its share of rescues must reach."""
+"""Least value of the lower end of its share of rescues (Wilson interval)."""
 HARD_ONE_IN = 10
-"""Of so many images asked about, the user's words must have failed on one at least."""
+"""The user's prompt must have failed consistently on at least one in so many images."""
 
 _FLAG = "--prompt "
 
 
 def find_suggestion(outcomes: EditOutcomes, *, calls: int) -> Suggestion | None:
-    """Return the edited prompt that should have been there from the start; None where none is sure to.
+    """Return the edit that meets all conditions and saves the most calls; None if there is none.
 
     Args:
-        outcomes: what came of all words.
+        outcomes: counts of all edits.
         calls: all calls of the run.
     """
     if outcomes.hard_images * HARD_ONE_IN < outcomes.images_asked:
@@ -83,22 +68,22 @@ def _is_better_prompt(candidate: SuggestionCandidate, outcomes: EditOutcomes) ->
 
 
 def _max_failures(candidate: SuggestionCandidate, outcomes: EditOutcomes) -> int:
-    """Return on how many of the images served the edit may fail before all it saves is lost."""
+    """Return on how many of the images served by the user's prompt the edit may fail without a loss."""
     # Every failure takes at least one more call.
     further = max(outcomes.hard_calls - outcomes.hard_images, outcomes.hard_images)
     return min(outcomes.served_by_base, candidate.saved_calls * outcomes.hard_images // further)
 
 
 def format_suggestion(suggestion: Suggestion, *, width: int, document: str) -> Iterator[str]:
-    """Yield the suggestion for people, the prompt at its end as one types it.
+    """Yield the lines of the suggestion, with a ``--prompt`` flag at the end that can be typed.
 
     Args:
         suggestion: the suggestion.
-        width: columns that a line may take, unless one word of the prompt takes more.
-        document: where the same stands in full.
+        width: columns of a line; a longer word of the prompt stays whole.
+        document: path of the document that has the suggestion in full.
     """
     flag = list(_format_flag(suggestion.prompt, width)) if _is_plain(suggestion.prompt) else []
-    # Answers hang on the prompt: with another one nothing counts as answered.
+    # Answers belong to one prompt: with another prompt no image counts as answered.
     end = (
         "To use it, which asks about all images anew:"
         if flag
@@ -130,14 +115,14 @@ def _describe(suggestion: Suggestion) -> str:
 
 
 def _is_plain(prompt: str) -> bool:
-    """Tell whether a terminal shows these words as they are, and obeys none of them."""
+    """Return whether a terminal shows the prompt as it is, without control characters."""
     return prompt.replace("\n", "").isprintable()
 
 
 def _format_flag(prompt: str, width: int) -> Iterator[str]:
-    """Yield the flag as a shell reads it: quoted pieces, each but the last followed by a backslash.
+    """Yield the flag for a shell: quoted pieces, each but the last followed by a backslash.
 
-    The shell joins them to the very prompt, to the last blank; wrapped like prose it would become another.
+    The shell joins them to exactly this prompt, every blank included; wrapped text would be another prompt.
     """
     pieces = [""]
     for word in re.findall(r"\s*\S+\s*|\s+", prompt):

@@ -1,13 +1,9 @@
-"""When is there quota again, and how many nights does the rest take?
+"""Forecast after a stopped run: when quota is available again, and how many days the rest takes.
 
-A quota per day does not begin anew at midnight where the user lives, nor 24 hours after it was spent, but
-at midnight in California. On the user's own clock that moment moves whenever one of the two places
-switches to daylight saving and the other has not yet, or never does; and the day in between has 23 or 25
-hours. So nothing is added up here: the next midnight is asked of the calendar there, and shown on the
-calendar here. This file must not know what time it is, nor how the images left were counted.
-
-Source: quotas per day reset at midnight Pacific time, a spend limit counts the last ten minutes
-(gemini-api.md, section 4, 2026-08-18; ai.google.dev/gemini-api/docs/rate-limits).
+Quotas per day reset at midnight Pacific time, so each reset is read from the calendar there and shown in the
+user's zone: the two change to daylight saving on different days, and such a day has 23 or 25 hours.
+A spend limit counts the last ten minutes.
+Source: docs/api-facts.md, section 4.1, 2026-08-18; https://ai.google.dev/gemini-api/docs/rate-limits.
 """
 
 from dataclasses import dataclass
@@ -19,65 +15,65 @@ from reports.advice import RAISE_SPENDING_CAP, WAITING_IS_USELESS
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 _AFTER_RESET = timedelta(minutes=5)
-"""How long after the reset a cron job is safe from clocks that differ a little."""
+"""Margin after the reset for a cron job, because clocks differ a little."""
 _MAX_DAYS_WITH_DATE = 1_000
 _DAYS_PER_YEAR = 366
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaForecast:
-    """How it goes on after a run that was stopped."""
+    """What the user can do after a run that was stopped, and when."""
 
     remedy: str
-    """What the user does now, as one sentence without its full stop."""
+    """What to do now, as one sentence without its full stop."""
     images_left: int
     resets_at: datetime | None = None
-    """UTC; None when no clock decides it, or nobody said."""
+    """UTC; None if unknown, or if it does not depend on time."""
     resets_at_local: str | None = None
-    """The same moment where the user is, with the difference to UTC."""
+    """The same moment in the user's zone, with its offset from UTC."""
     images_per_night: int | None = None
     nights_left: int | None = None
-    """None when nothing is known to tell it from."""
+    """Days that the rest takes; None if unknown."""
 
 
 def next_reset(now: datetime) -> datetime:
-    """Return when the quotas per day begin anew: the first midnight in California after ``now``, in UTC."""
+    """Return when the quotas per day reset: the first midnight in California after ``now``, in UTC."""
     return _pacific_midnight(now, days=1)
 
 
 def last_reset(now: datetime) -> datetime:
-    """Return when the present quota day began, in UTC: at ``now`` or at most 25 hours before."""
+    """Return when the current quota day began, in UTC: at ``now`` or at most 25 hours before."""
     return _pacific_midnight(now, days=0)
 
 
 def cron_time(now: datetime, zone: tzinfo | None = None) -> time:
     """Return a time of day in ``zone`` that comes soon after every reset of the coming year.
 
-    Where both places do not switch together, the reset comes an hour earlier in some weeks; a time that
-    fits these would ask before the reset in all the others.
+    In some weeks the reset comes an hour earlier on the local clock, because the zones change on different
+    days. The later time is right all year.
     """
     first = next_reset(now).astimezone(zone)
     latest = max(
         _clock_difference(_pacific_midnight(now, days=day).astimezone(zone), first)
         for day in _next_year_days()
     )
-    # Plain arithmetic on the clock's face: no day, and so no change of clocks, is meant.
+    # Arithmetic on the time of day alone, so daylight saving does not matter.
     return (datetime.combine(first.date(), first.time()) + latest + _AFTER_RESET).time()
 
 
 def days_needed(images_left: int, per_day: int) -> int:
-    """Return how many nights so many images take."""
+    """Return how many days so many images take."""
     return -(-images_left // per_day)
 
 
 def daily_capacity(stop: FatalError, answered: int) -> int | None:
-    """Return how many images one day's quota is good for; None when nothing tells.
+    """Return how many images the quota of one day allows; None if unknown.
 
     Args:
         stop: names the quota, and sometimes its size.
-        answered: images that were answered in the quota day that ends the run.
+        answered: images that were answered in the quota day in which the run ended.
     """
-    # The size is told of one quota only, so it counts where all of them are requests per day.
+    # ``quota_value`` belongs to one of the quotas, so it is used only if all count requests per day.
     counts_requests = all("PerDay" in name and "token" not in name.lower() for name in stop.quota_ids)
     if stop.quota_ids and stop.quota_value and counts_requests:
         return stop.quota_value
@@ -87,14 +83,14 @@ def daily_capacity(stop: FatalError, answered: int) -> int | None:
 def forecast_quota(
     stop: FatalError, *, now: datetime, images_left: int, answered: int, zone: tzinfo | None = None
 ) -> QuotaForecast:
-    """Return how it goes on after a run that ``stop`` ended at ``now``.
+    """Return the forecast after a run that ``stop`` ended at ``now``.
 
     Args:
-        stop: why it ended.
+        stop: why the run ended.
         now: the end of the run.
-        images_left: what the next run has to do.
+        images_left: images that the next run has to do.
         answered: images that were answered in this quota day.
-        zone: where the user is; None for where the machine is.
+        zone: time zone of the user; None for the zone of the machine.
     """
     if stop.reason is StopReason.DAILY_QUOTA:
         return _forecast_daily_quota(stop, now=now, images_left=images_left, answered=answered, zone=zone)
@@ -150,7 +146,7 @@ def _describe_remedy(reason: StopReason, images_left: int) -> str:
 
 
 def _pacific_midnight(now: datetime, *, days: int) -> datetime:
-    """Midnight always exists there: clocks change at two in the morning."""
+    """Return a midnight in California, in UTC; it always exists, because clocks change at 2 a.m. there."""
     day = now.astimezone(PACIFIC).date() + timedelta(days=days)
     return datetime.combine(day, time(), PACIFIC).astimezone(UTC)
 
@@ -160,7 +156,7 @@ def _next_year_days() -> range:
 
 
 def _clock_difference(local: datetime, first: datetime) -> timedelta:
-    """Return how much later the clock's face shows it, the short way round: 00:00 is later than 23:00."""
+    """Return the difference of two times of day, from -12 to 12 hours: 00:00 is later than 23:00."""
     minutes = (local.hour - first.hour) * 60 + local.minute - first.minute
     return timedelta(minutes=(minutes + 720) % 1440 - 720)
 

@@ -1,9 +1,6 @@
-"""How fast may the run ask, what limits it, and what did that cost?
+"""What limits a run: beside the progress, in ``processing_stats.json``, and in the summary.
 
-Said in three places: a few words beside the progress, a section of ``processing_stats.json``, and one
-line at the end. A bare rate would not do: the reader of a slow night wants to know whether it was the
-service, his own ceiling or an outage, and until when. This file must not know how a pace is found, nor
-what time it is.
+It names the cause (the service's quota, the user's own ceiling, or an outage) and until when.
 """
 
 import math
@@ -26,15 +23,15 @@ def describe_limit(
     tpm: float | None = None,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return what limits the run at the moment, in about 50 columns at most; empty when nothing does.
+    """Return what limits the run at the moment, in about 50 columns at most; empty if nothing does.
 
     Args:
-        stats: how the pacing stands.
-        now_s: the instant on the clock of ``figures``.
-        utcnow: the same instant on the wall clock.
-        rpm: the user's own ceiling on requests a minute, if any.
+        stats: statistics of the rate limiter.
+        now_s: the current time on the clock of ``stats``, in seconds.
+        utcnow: the same moment on the wall clock.
+        rpm: the user's own ceiling on requests a minute; None if unlimited.
         tpm: the same for tokens.
-        zone: where the user is; None for where the machine is.
+        zone: time zone of the user; None for the zone of the machine.
     """
     match stats.waiting_for:
         case WaitCause.OUTAGE:
@@ -54,7 +51,7 @@ def describe_limit(
 
 
 def build_pacing_section(stats: RateLimitStats | None) -> Pacing | None:
-    """Return what a run's document says about its pacing; None when nothing was paced."""
+    """Return the section ``pacing``; None if the rate limiter was not started."""
     if stats is None:
         return None
     share = min(1.0, stats.rejected / stats.requests) if stats.requests else 0.0
@@ -75,7 +72,7 @@ def build_pacing_section(stats: RateLimitStats | None) -> Pacing | None:
 
 
 def summary_line(pacing: Pacing | None) -> str:
-    """Return how the service limited the run, as half a sentence; empty when it refused nothing."""
+    """Return how the service limited the run, as half a sentence; empty if it rejected no call."""
     if pacing is None or not pacing.refused:
         return ""
     limits = (
@@ -96,14 +93,14 @@ def summary_line(pacing: Pacing | None) -> str:
 
 def _describe_quota_wait(stats: RateLimitStats, until: str) -> str:
     limit, waiting = _describe_binding_limit(stats), stats.waiting
-    # The longer name of the one limit leaves no room for what is waited for, which it says by itself.
+    # A limit on tokens has a longer text, so "for quota" is left out to fit the line.
     what = "waiting" if "tokens" in limit else "waiting for quota"
     waits = f"{waiting} {what}{until}" if waiting else ""
     return ", ".join(filter(None, (limit, waits)))
 
 
 def _describe_binding_limit(stats: RateLimitStats) -> str:
-    """Return the limit that binds as far as it is known: the one that refused more calls."""
+    """Return the limit that binds, as far as known: the one that rejected more calls."""
     if stats.limit_tpm is not None and (stats.limit_rpm is None or _is_about_tokens(stats)):
         return f"limit {_format_short(stats.limit_tpm)} tokens/min"
     return "" if stats.limit_rpm is None else f"limit {_format_short(stats.limit_rpm)}/min"
@@ -118,7 +115,7 @@ def _format_until(until_s: float | None, now_s: float, utcnow: datetime, zone: t
     if until_s is None or not math.isfinite(until_s):
         return ""
     wait_s = min(max(0.0, until_s - now_s), _MAX_WAIT_S)
-    # Counted in UTC, so that a change of clocks in between is right on the local one.
+    # Added in UTC, so that the local time is right when daylight saving begins or ends in between.
     local = (utcnow + timedelta(seconds=wait_s)).astimezone(zone)
     return f" until {local:%H:%M:%S}" if wait_s < _DAY_S else f" until {local.day} {local:%b}"
 
@@ -132,7 +129,7 @@ def _format_short(number: float) -> str:
 
 
 def _format_plain(number: float) -> str:
-    """A flag's value is shown as it can be typed."""
+    """Return the value of a flag as it can be typed."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 

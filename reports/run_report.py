@@ -1,7 +1,6 @@
-"""What is to be told about a run: as documents for programs, and in a few lines for people?
+"""The documents about a run as a whole: ``processing_stats.json`` and ``error_analysis.json``.
 
-Pure: counts and records in, documents and text out. This file must not know where anything is written,
-what time it is, or how the counts came about.
+Counts and records in, documents out: paths and the current time are passed in.
 """
 
 from collections.abc import Iterable, Mapping
@@ -58,26 +57,26 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCounts:
-    """The split of the images that was made before the first call; the parts add up to ``found``."""
+    """Images by what the plan does with them, before the first call; the parts add up to ``found``."""
 
     found: int
     already_answered: int
     known_failures: int
     not_selected: int
     to_do: int
-    """To be asked about, or their answer to be copied."""
+    """Images to be called, or whose answer is to be copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaStatus:
-    """What the end of a run knows about the service's limits."""
+    """What is known about the service's limits at the end of a run."""
 
     stats: RateLimitStats | None = None
-    """How the pacing stands; None when the run ended before there was any."""
+    """Statistics of the rate limiter; None if it was not started."""
     answered_today: int | None = None
-    """Answers of this quota day, of all runs in the output directory; None: only this run's are known."""
+    """Answers of this quota day, of all runs in the output directory; None if unknown."""
     zone: tzinfo | None = None
-    """Where the user is; None for where the machine is."""
+    """Time zone of the user; None for the zone of the machine."""
 
 
 _UNKNOWN_QUOTA = QuotaStatus()
@@ -96,7 +95,7 @@ def build_processing_stats(
     quota: QuotaStatus = _UNKNOWN_QUOTA,
     costs: Costs | None = None,
 ) -> ProcessingStats:
-    """Return the document about the run as a whole, which ended at ``ended_at`` (UTC), early if ``stop``."""
+    """Return ``processing_stats.json`` of a run that ended at ``ended_at`` (UTC); ``stop`` ended it early."""
     accounting = _build_accounting(tally, plan)
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
     return ProcessingStats(
@@ -230,9 +229,9 @@ def build_error_group(
     Args:
         kind: the class.
         count: images.
-        examples: the first ``EXAMPLES`` of these are shown.
+        examples: the first ``MAX_EXAMPLES`` of these are shown.
         command: what the user types to run again with the same settings.
-        has_prompt_optimization: these settings allow other words.
+        has_prompt_optimization: these settings allow edited prompts.
 
     """
     advice = advice_for(kind, has_prompt_optimization=has_prompt_optimization)
@@ -247,7 +246,7 @@ def build_error_group(
 
 
 def build_error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int]) -> ErrorAnalysis:
-    """Return the head of the document about failures; its list of all failures is streamed."""
+    """Return the head of the document about failures; the caller streams its list of all failures."""
     ordered = sorted(groups, key=lambda group: (-group.count, group.kind))
     return ErrorAnalysis(
         failed=sum(group.count for group in ordered),

@@ -1,7 +1,6 @@
-"""What does the user read when the run is over?
+"""Summary of a run for the user: lines for stdout, and the last line for stderr.
 
-A few plain lines for stdout and one for stderr, from the very document that is written to disk, so that
-they cannot disagree with it. This file must not know how anything was counted.
+Both are made from ``ProcessingStats``, the document that is written to disk, so they cannot disagree with it.
 """
 
 import textwrap
@@ -17,14 +16,14 @@ from reports.rate_limit_report import summary_line as pacing_line
 from utils.logger import escape_unprintable
 
 WIDTH = 79
-"""Columns; only a path without a blank can be longer."""
+"""Columns of a line; only a path or a word without a blank can be longer."""
 
 _LABEL = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputPaths:
-    """Where the user finds what the run left; paths for people."""
+    """Paths of what the run left, as shown to the user."""
 
     output_dir: str
     metadata: str
@@ -32,7 +31,7 @@ class OutputPaths:
 
 
 def build_summary(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool) -> str:
-    """Return the closing lines: what came of the images, why some failed, where everything lies."""
+    """Return the summary: counts of images, reasons of failures, calls, costs, and paths."""
     return "\n".join(_summary_lines(stats, paths, dry_run=dry_run)) + "\n"
 
 
@@ -43,7 +42,7 @@ def build_last_line(stats: ProcessingStats) -> str:
 
 
 def is_nothing_new(stats: ProcessingStats) -> bool:
-    """Tell a run that went well and found every image answered already."""
+    """Return whether the run succeeded and every image was answered before."""
     accounting = stats.accounting
     return stats.exit_code == ExitCode.DONE and accounting.found == accounting.already_answered
 
@@ -95,7 +94,7 @@ def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:
 
 
 def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
-    """Nobody takes an answer to other words for one to his own without having been told."""
+    """Yield how many images were answered with an edited prompt or other settings."""
     edited = stats.other_words
     if edited is None:
         return
@@ -162,7 +161,7 @@ def _describe_end(stats: ProcessingStats) -> str:
 
 
 def _describe_retry(stats: ProcessingStats) -> str:
-    """A service that was never reached may be a wrong address, which no waiting mends."""
+    """Return what to do about deferred images; if no call got through, the address may be wrong."""
     if stats.requests.by_result.keys() == {ErrorKind.NETWORK}:
         return "check the connection, the proxy and --api-base-url, then run the same command again"
     return "run the same command again later"
@@ -187,7 +186,7 @@ def _format_images(count: int) -> str:
 
 
 def _format_duration(seconds: float) -> str:
-    """Return a length of time in the two units that matter."""
+    """Return a duration in its two largest units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest_s = divmod(round(seconds), 60)
@@ -200,7 +199,7 @@ def _wrap_row(label: str, text: str) -> list[str]:
 
 
 def _wrap(text: str, *, indent: int) -> list[str]:
-    # A path is never broken: it is there to be copied.
+    # Long words stay whole, so that a path can be copied.
     return textwrap.wrap(
         text,
         WIDTH,

@@ -1,7 +1,6 @@
-"""What has come of the run so far, and which exit code does that amount to?
+"""Counters of one run, and the exit code that follows from them.
 
-Every outcome is added once; what is counted and what the exit code says can therefore not disagree.
-Memory does not grow with the number of images. This file must not know how anything is shown.
+Every outcome is added once, so counts and exit code cannot disagree. Memory does not grow with the images.
 """
 
 from collections import Counter
@@ -22,19 +21,19 @@ MAX_EXAMPLES = 5
 
 FAIL_ON_ANY = FailOn(at_least=1)
 NOT_TRIED = "not_tried"
-"""Deferred because the run stopped before any call ended."""
+"""Label of images that were deferred because the run stopped before any of their calls ended."""
 
 ANSWERED = "answered"
-"""How a call ended that was answered."""
+"""Label of calls that were answered."""
 PROPOSAL = "proposal"
-"""Where a call is counted that asked a model for words, however it ended; it is about no image."""
+"""Label of calls that asked a model for a prompt, however they ended; they belong to no image."""
 
 PriceFunction = Callable[[Usage, datetime], Decimal | None]
-"""What a call costs that took these tokens at this moment; None when nobody knows, and in a dry run."""
+"""Cost in US dollars of a call with these tokens at this moment; None if unknown, and in a dry run."""
 
 
 def unknown_price(usage: Usage, at: datetime) -> Decimal | None:  # noqa: ARG001 - it is a Price
-    """Return that nobody knows what a call costs."""
+    """Return None: the cost of a call is unknown."""
     return None
 
 
@@ -47,41 +46,41 @@ class Tally:
     succeeded: int = 0
     """Images answered by a call."""
     reused: int = 0
-    """Images whose very bytes were answered before: no call."""
+    """Images answered without a call, since identical bytes were answered before."""
     failed: Counter[ErrorKind] = field(default_factory=Counter)
     deferred: Counter[str] = field(default_factory=Counter)
     """By the class of the last failure, or ``NOT_TRIED``."""
     edit_outcomes: EditOutcomes = field(default_factory=EditOutcomes)
-    """What came of other words and other settings than the user's own."""
+    """What edits and changed settings achieved."""
     deferred_because: Counter[str] = field(default_factory=Counter)
-    """What the last failure of each image put off said; the first ``EXAMPLES`` different sentences."""
+    """Last failure of each deferred image: the first ``MAX_EXAMPLES`` different sentences."""
     unsaved: list[str] = field(default_factory=list)
-    """Keys of images whose outcome could not be written; the first ends the run, so they are few."""
+    """Keys of images whose outcome could not be written; the first one ends the run, so they are few."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Files that are no input, by reason."""
     skipped_examples: dict[str, list[str]] = field(default_factory=dict)
-    """The paths of the first ``EXAMPLES`` of each reason."""
+    """Paths of the first ``MAX_EXAMPLES`` files of each reason."""
     requests: int = 0
     """Calls made."""
     results: Counter[str] = field(default_factory=Counter)
-    """How the calls ended: ``ANSWERED``, a class of failure, or the reason that ended the run."""
+    """Calls by result: ``ANSWERED``, a class of failure, or the reason that ended the run."""
     http_statuses: Counter[int] = field(default_factory=Counter)
-    """Of the calls that were refused with one."""
+    """Failed calls by HTTP status, if there was one."""
     retries: Counter[ErrorKind] = field(default_factory=Counter)
-    """Calls made again, by the class of the failure before."""
+    """Retries, by the class of the failure before."""
     usage: Usage = field(default_factory=Usage)
     cost: Decimal = Decimal(0)
-    """Of all calls, those that failed included."""
+    """US dollars for all calls, failed ones included."""
     cost_by_result: dict[str, Decimal] = field(default_factory=dict)
-    """The same, by how the calls ended; what cost nothing is left out."""
+    """``cost`` by result; results without any cost are left out."""
     upload_bytes: int = 0
-    """The image's size on disk, once for each call."""
+    """Bytes: the image's size on disk, once for each call."""
     notes: Counter[str] = field(default_factory=Counter)
-    """What was done to images before sending, or is worth knowing about them."""
+    """Images by note: what was done to them before sending, or is worth knowing."""
 
     @property
     def answered(self) -> int:
-        """Images that have their answer, paid for now or before."""
+        """Images that were answered, by a call of this run or before."""
         return self.succeeded + self.reused
 
     @property
@@ -90,31 +89,31 @@ class Tally:
         return self.answered + self.failed.total() + self.deferred.total() + len(self.unsaved)
 
     def progress_counts(self) -> dict[str, int]:
-        """Return what a progress display shows."""
+        """Return the counts of the progress display."""
         return {"done": self.answered, "failed": self.failed.total(), "deferred": self.deferred.total()}
 
     def skip(self, reason: str, path: PurePath) -> None:
-        """Count a file that is no input."""
+        """Record a file that is no input."""
         self.skipped[reason] += 1
         examples = self.skipped_examples.setdefault(reason, [])
         if len(examples) < MAX_EXAMPLES:
             examples.append(str(path))
 
     def record_unsaved(self, outcome: Outcome) -> None:
-        """Count an image whose outcome could not be written; its calls were made all the same."""
+        """Record an image whose outcome could not be written; its calls count all the same."""
         self.unsaved.append(outcome.job.key)
         if not isinstance(outcome, Reused):
             self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=False)
 
     def add_proposal(self, usage: Usage, cost: Decimal | None) -> None:
-        """Count a call that asked a model for other words, however it ended; a cost of None is not known."""
+        """Add a call that asked a model for a prompt, however it ended; ``cost`` is None if unknown."""
         self.requests += 1
         self.results[PROPOSAL] += 1
         self.usage += usage
         self._add_cost(PROPOSAL, cost)
 
     def add(self, outcome: Outcome) -> None:
-        """Count an image's one outcome, with all its calls."""
+        """Add the one outcome of an image, with all its calls."""
         match outcome:
             case Succeeded(content=content):
                 self.succeeded += 1
@@ -135,18 +134,18 @@ class Tally:
         self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=answered)
 
     def exit_code(self, *, stop: StopReason | None, found: int, fail_on: FailOn = FAIL_ON_ANY) -> ExitCode:
-        """Return what the process ends with; the first of these that is true.
+        """Return the exit code of the process: the first of these that applies.
 
-        1. The run was stopped: the reason's own code, since the rest is not known.
+        1. The run was stopped: the code of the reason.
         2. No image was found: ``NO_INPUT``.
-        3. As many images failed as the user minds: ``SOME_FAILED``.
-        4. An image was deferred, because the service was not to be had: ``TRY_LATER``.
-        5. ``DONE``, also when there was nothing to do.
+        3. As many images failed as ``fail_on`` says: ``SOME_FAILED``.
+        4. An image was deferred, because the service was unavailable: ``TRY_LATER``.
+        5. ``DONE``, also if there was nothing to do.
 
         Args:
-            stop: why the run ended early, if it did.
+            stop: why the run ended early; None if it did not.
             found: images in the input directory, answered before or not.
-            fail_on: how many failures the user minds.
+            fail_on: how many failures make the run fail.
 
         """
         if stop is not None:
@@ -177,5 +176,5 @@ class Tally:
 
 
 def result_of(attempt: Attempt) -> str:
-    """Return in one word how a call ended."""
+    """Return how a call ended: a class of failure, the reason that ended the run, or ``ANSWERED``."""
     return attempt.kind or attempt.ended_run or ANSWERED

@@ -25,7 +25,7 @@ BOOK = edits.load()
 def optimizer(
     *, seed: int = 0, control: float = 0.0, most_edits: int = 4, keep: Sequence[str] = ()
 ) -> PromptOptimizer:
-    """Return an optimizer that knows nothing yet."""
+    """Return an optimizer without any outcomes yet."""
     return PromptOptimizer(
         base=BASE,
         edits=BOOK,
@@ -240,7 +240,7 @@ def test_without_optimization_the_words_stay(kind: ErrorKind) -> None:
     ],
 )
 def test_prompts_for_pictures_are_recognised(prompt: str) -> None:
-    """Words that ask for a picture are seen, so that the user can be told about text-only models."""
+    """Words that ask for a picture are seen, so that the user can be warned of text-only models."""
     assert asks_for_picture(prompt)
 
 

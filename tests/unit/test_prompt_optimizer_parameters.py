@@ -25,7 +25,7 @@ NOT_TAKEN = K.INVALID_REQUEST
 
 
 def optimizer(*, seed: int = 0, parameters: Collection[Parameter] = ALL) -> PromptOptimizer:
-    """Return an optimizer that knows nothing yet."""
+    """Return an optimizer without any outcomes yet."""
     return PromptOptimizer(
         base=BASE,
         edits=BOOK,
@@ -75,7 +75,7 @@ def test_an_answer_cut_off_gets_room_then_less_thinking_and_keeps_both(seed: int
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_missing_picture_is_asked_for_alone_once(seed: int) -> None:
-    """With the user's own words; whatever follows leaves room for words again."""
+    """With the user's own prompt; whatever follows allows text beside the picture again."""
     first, *later = prompts(optimizer(seed=seed), [K.NO_IMAGE] * 9)
 
     assert first == Prompt(text=BASE.text, parameters=(ALONE,))

@@ -1,4 +1,4 @@
-"""Rules of prompts/candidates.py and of the policy that tries what a model proposed."""
+"""Rules of prompts/candidates.py, and of the policy that tries candidates."""
 
 import pytest
 from hypothesis import given
@@ -43,17 +43,17 @@ def add_failures(candidates: CandidatePool, images: int, kind: ErrorKind = BLOCK
 def propose(
     candidates: CandidatePool, text: str = "Say it in other words", kind: ErrorKind = BLOCKED
 ) -> Candidate:
-    """Let a model propose these words."""
+    """Let a model propose this prompt."""
     return candidates.add_on_trial(kind, text, proposed_by="m", usage=Usage(), cost=None)
 
 
 def refuse(candidates: CandidatePool, kind: ErrorKind = BLOCKED) -> Candidate:
-    """Let a model answer with nothing of use."""
+    """Let a model give an answer that is rejected."""
     return candidates.add_rejected(kind, "it is empty", proposed_by="m", usage=Usage(), cost=None)
 
 
 def earlier_row(name: str, outcome: CandidateStatus, text: str = "Words of an earlier night") -> CandidateRow:
-    """Return what an earlier night left."""
+    """Return the row of a candidate of an earlier run."""
     return CandidateRow(kind=BLOCKED, name=name, text=text, proposed_by="m", status=outcome)
 
 
@@ -64,7 +64,7 @@ def chooser(
     seed: int = 0,
     edit_stats: EditStats | None = None,
 ) -> Policy:
-    """Return a policy that may try proposals."""
+    """Return a policy that may try candidates."""
     return policy(edit_stats, limits=limits, seed=seed, candidates=candidates)
 
 
@@ -75,7 +75,7 @@ def choose_arms(policy_under_test: Policy, times: int, history: FailureHistory |
 
 
 def test_a_model_is_asked_when_enough_images_failed_and_no_edit_is_good() -> None:
-    """Not one image earlier, not while an edit does well, and not where nobody may ask."""
+    """Not one image earlier, not while an edit does well, and not where no model may be asked."""
     candidates, silent = CandidatePool(can_request=True), CandidatePool(can_request=False)
     add_failures(candidates, MIN_FAILED_IMAGES - 1)
     assert not candidates.should_request(BLOCKED, 0.1)
@@ -100,7 +100,7 @@ def test_no_model_is_ever_asked_about_what_words_cannot_cure(kind: ErrorKind) ->
 
 
 def test_one_trial_at_a_time_and_two_proposals_for_a_class() -> None:
-    """Refused answers count: they were paid for too."""
+    """Rejected answers count: they were paid for too."""
     candidates = CandidatePool(can_request=True)
     add_failures(candidates, MIN_FAILED_IMAGES)
     propose(candidates)
@@ -151,7 +151,7 @@ def test_earlier_nights_count_and_their_names_are_not_used_again() -> None:
     outcomes=st.lists(st.sampled_from(["give", "fail", "lose"]), max_size=60),
 )
 def test_never_more_than_four_images_before_the_first_rescue(outcomes: list[str]) -> None:
-    """On their way and ended together; what nobody will hear of gives its place back; then it is dropped."""
+    """Images in flight and ended ones together; a released image counts no more; then it is dropped."""
     candidates = CandidatePool(can_request=True)
     candidate = propose(candidates)
     on_way = ended = 0
@@ -191,7 +191,7 @@ def test_a_rescue_lets_it_join_for_good(failures: int) -> None:
 
 
 def test_what_is_kept_is_all_but_refused_answers() -> None:
-    """And it is told that there is something to keep only when there is."""
+    """And a change is counted only if there is something to store."""
     candidates = CandidatePool(
         rows=[earlier_row("proposed_blocked_1", CandidateStatus.ACCEPTED)], can_request=True
     )
@@ -208,7 +208,7 @@ def test_what_is_kept_is_all_but_refused_answers() -> None:
 
 
 def test_words_paid_for_serve_without_a_model_and_open_trials_wait_for_one() -> None:
-    """What joined is offered on every later night; what was not decided only where a model may be asked."""
+    """An accepted candidate is used in every later run, an undecided one only where a model may be asked."""
     rows = [
         earlier_row("proposed_blocked_1", CandidateStatus.ACCEPTED),
         earlier_row("proposed_blocked_2", CandidateStatus.ON_TRIAL),
@@ -235,7 +235,7 @@ def test_words_from_a_file_are_distrusted_too(text: str) -> None:
 
 
 def test_a_consistent_failure_is_given_to_the_trial_first() -> None:
-    """Before anything is drawn, also where nothing else is worth a call; the first failure never is."""
+    """Before anything is drawn, also where nothing else is worth a call; never on the first failure."""
     candidates = CandidatePool(can_request=True)
     propose(candidates)
     stats = empty_stats()
@@ -249,7 +249,7 @@ def test_a_consistent_failure_is_given_to_the_trial_first() -> None:
 
 
 def test_the_coin_may_be_against_a_trial_as_against_any_edit() -> None:
-    """And then the image takes no place of it."""
+    """And then the image does not count as one of the trial."""
     candidates = CandidatePool(can_request=True)
     candidate = propose(candidates)
     policy_under_test = chooser(candidates, limits=RepairLimits(control_share=1.0))
@@ -273,7 +273,7 @@ def test_an_image_gets_no_more_edits_because_of_a_trial() -> None:
 
 @pytest.mark.parametrize("reason", ["SAFETY", "IMAGE_SAFETY"])
 def test_the_safety_filter_is_never_tried_with_a_models_words(reason: str) -> None:
-    """Neither on trial nor joined, also when another reason was named in between."""
+    """Neither on trial nor accepted, also when another reason was named in between."""
     candidates = CandidatePool(
         rows=[earlier_row("proposed_blocked_9", CandidateStatus.ACCEPTED)], can_request=True
     )

@@ -9,7 +9,7 @@ from tests.support.policy_scenario import empty_stats, failed_twice, policy, ste
 
 
 def test_failures_on_images_that_nothing_rescues_do_not_spoil_an_edit() -> None:
-    """An edit that is tried last, on what others left over, keeps its good name."""
+    """An edit that is tried last, on images that others failed on, keeps its rate."""
     stats = empty_stats()
     for _ in range(30):
         stats.learn(ErrorKind.BLOCKED, (), "first", rescued=True)
@@ -36,7 +36,7 @@ def test_a_rescue_settles_what_failed_before_it() -> None:
 
 
 def test_a_pool_comes_back_from_its_rows() -> None:
-    """What was learned of edits stands the next night, at half its weight."""
+    """What was learned of edits counts in the next run, at half its weight."""
     stats = empty_stats()
     teach(stats, "good", rescues=60, failures=20)
     teach(stats, "bad", rescues=0, failures=40)
@@ -60,7 +60,7 @@ def test_rows_of_another_prompt_or_model_teach_nothing() -> None:
 
 
 def test_what_once_was_hopeless_is_tried_again_some_night() -> None:
-    """A service that failed for one night is not given up for ever."""
+    """A service that failed during one run is not given up for ever."""
     stats = empty_stats()
     for _ in range(60):
         list(steps(policy(stats), [Failure(kind=ErrorKind.BLOCKED)] * 8))

@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 def test_there_are_eight_to_twelve_edits() -> None:
-    """Few enough to learn about in one night."""
+    """Few enough to be learned in one run."""
     assert 8 <= len(BOOK.edits) <= 12
 
 
@@ -144,7 +144,7 @@ def test_words_that_are_still_there_are_not_said_twice() -> None:
 
 @pytest.mark.parametrize(("words", "complaint"), [("blue", "does not say"), ("  ", "needs words")])
 def test_only_words_of_the_prompt_can_be_kept(words: str, complaint: str) -> None:
-    """A word the user never wrote is a mistake to be told of before the night."""
+    """A word that is not in the prompt is a mistake that is reported before the run."""
     with pytest.raises(UsageError, match=complaint):
         check_kept_words(PROMPT, [words])
 

@@ -1,7 +1,4 @@
-"""Rules of prompts/meta_prompt.py.
-
-What a model is asked, and which of its answers may be sent with an image.
-"""
+"""Rules of prompts/meta_prompt.py: what a model is asked, and which answers may be sent with an image."""
 
 import json
 import re
@@ -32,7 +29,7 @@ ANY_TEXT = st.text(max_size=600) | st.text(alphabet="`\"'{}prompt core\n\t\x00\u
 
 
 def words_of(answer: str, *, known: tuple[str, ...] = (), keep: tuple[str, ...] = KEEP) -> str | None:
-    """Return the words of an answer as they may be sent; None where they may not."""
+    """Return the prompt in an answer; None if it is rejected."""
     try:
         return parse_candidate(answer, prompt=BASE, known_texts=known, keep=keep)
     except UnusableAnswerError:
@@ -40,7 +37,7 @@ def words_of(answer: str, *, known: tuple[str, ...] = (), keep: tuple[str, ...] 
 
 
 def rejection_of(answer: str, *, known: tuple[str, ...] = ()) -> str:
-    """Return why an answer is refused."""
+    """Return why an answer is rejected."""
     with pytest.raises(UnusableAnswerError) as caught:
         parse_candidate(answer, prompt=BASE, known_texts=known, keep=KEEP)
     return str(caught.value)
@@ -80,7 +77,7 @@ def test_an_answer_is_never_a_template(answer: str) -> None:
 
 @given(answer=ANY_TEXT)
 def test_words_that_were_sent_once_may_be_sent_again(answer: str) -> None:
-    """What passed the checks tonight passes them when it is read back on another night."""
+    """What passed the checks in this run passes them when it is read back in another run."""
     sent = words_of(answer)
 
     assume(sent is not None)
@@ -136,7 +133,7 @@ def test_quotes_inside_stay() -> None:
     ],
 )
 def test_answers_that_are_of_no_use_are_refused(answer: str, why: str) -> None:
-    """Each for a reason that is told."""
+    """Each for a reason that is reported."""
     assert why in rejection_of(answer, known=("describe  the BARN.",))
 
 

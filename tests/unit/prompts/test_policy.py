@@ -56,7 +56,7 @@ def test_what_words_cannot_cure_gets_no_call(kind: ErrorKind, failures: int) -> 
 
 @pytest.mark.parametrize("kind", PLAIN_KINDS)
 def test_the_first_failure_of_a_class_asks_again(kind: ErrorKind) -> None:
-    """With the same words, whatever the pool promises of edits."""
+    """With the same prompt, whatever is known of edits."""
     stats = empty_stats()
     teach(stats, EDITS[0], rescues=30, failures=0, kind=kind)
 
@@ -95,7 +95,7 @@ def test_failures_of_different_classes_are_not_consistent() -> None:
     ],
 )
 def test_parameters_come_before_words(kind: ErrorKind, expected: list[Parameter]) -> None:
-    """More room for a truncated answer, leave for words where no picture came; then the rest."""
+    """More output tokens for a truncated answer, pictures only where none came; then the rest."""
     chooser = policy(parameters=list(Parameter))
     found = [step for _, step in steps(chooser, [Failure(kind=kind)] * 4)]
 
@@ -109,7 +109,7 @@ def test_a_parameter_that_this_run_cannot_change_is_passed_over() -> None:
 
 
 def test_what_a_parameter_did_says_nothing_of_an_edit() -> None:
-    """Neither the pool nor the comparison with asking again hears of it."""
+    """Neither the statistics nor the comparison with asking again counts it."""
     history = failed_once(ErrorKind.TRUNCATED)
     for parameter in (Parameter.MORE_OUTPUT_TOKENS, Parameter.LESS_THINKING):
         history = history.with_failure(parameter, Failure(kind=ErrorKind.TRUNCATED))
@@ -179,7 +179,7 @@ def test_an_edit_is_used_only_on_a_consistent_failure(failures: list[Failure], s
 
 
 def test_no_edits_allowed_means_no_edit() -> None:
-    """With a maximum of nought only plain calls are left."""
+    """With a maximum of 0 only calls with the same prompt are left."""
     chooser = policy(limits=RepairLimits(max_edits=0))
 
     assert not any(
@@ -188,7 +188,7 @@ def test_no_edits_allowed_means_no_edit() -> None:
 
 
 def test_the_same_draws_and_outcomes_give_the_same_steps() -> None:
-    """A night can be played again."""
+    """A run can be repeated exactly."""
     runs = [
         [step for n in range(20) for _, step in steps(chooser, [Failure(kind=PLAIN_KINDS[n % 3])] * 6)]
         for chooser in (policy(seed=7), policy(seed=7))
@@ -232,7 +232,7 @@ def test_an_image_that_withstood_the_best_edits_is_given_up_before_its_calls_end
 
 
 def test_the_coin_falls_once_for_an_image_and_keeps_its_share() -> None:
-    """Fifteen of a hundred first edits stay away at first, a third of that when enough controls are drawn."""
+    """15 of 100 first edits are replaced at first, a third of that when enough controls are drawn."""
     stats = empty_stats()
     teach(stats, EDITS[0], rescues=400, failures=100)
     chooser = policy(stats)
@@ -255,7 +255,7 @@ def test_the_coin_falls_once_for_an_image_and_keeps_its_share() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_control_keeps_the_words(share: float) -> None:
-    """With a share of nought there is none, with one every first edit is put off."""
+    """With a share of 0 there is no control, with 1 every first edit is replaced by one."""
     stats = empty_stats()
     teach(stats, EDITS[0], rescues=40, failures=5)
     step = policy(stats, limits=RepairLimits(control_share=share)).next_step(failed_twice(ErrorKind.BLOCKED))
@@ -269,7 +269,7 @@ SETTINGS = [(kind, parameter) for kind, rule in RULES.items() for parameter in r
 
 
 def tries(chooser: Policy, kind: ErrorKind, parameter: Parameter) -> bool:
-    """Tell whether an image of the class would have the parameter changed, after those before it."""
+    """Return whether an image of the class would have the parameter changed, after those before it."""
     history = failed_once(kind)
     while isinstance(step := chooser.next_step(history), ChangeParameter) and step.parameter is not parameter:
         history = history.with_failure(step.arm, Failure(kind=kind))

@@ -82,7 +82,7 @@ def test_only_equal_shares_are_compared() -> None:
 
 
 def test_without_a_control_there_is_no_uplift() -> None:
-    """Nothing to compare with is said, not guessed."""
+    """Without anything to compare there is no number."""
     found = estimate_uplift([(assignment(control=False), True)] * 10)
 
     assert found.difference is None
@@ -91,7 +91,7 @@ def test_without_a_control_there_is_no_uplift() -> None:
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
-    """In 95 of 100 nights, over both shares of the control, within what chance allows."""
+    """In 95 of 100 runs, over both control shares, within what chance allows."""
     rng, held = random.Random(1), 0
     for _ in range(400):
         assignments = []

@@ -1,7 +1,4 @@
-"""Rules of reports/attempt_history.py.
-
-Each call of an image with its price, also when it comes from the journal.
-"""
+"""Rules of reports/attempt_history.py: each call of an image with its cost, also from the journal."""
 
 import json
 from dataclasses import replace
@@ -20,7 +17,7 @@ from tests.support.outcomes import SOFT, START, archiver, run_info, succeeded
 
 
 def chains_after(folder: Path, *runs: tuple[RunInfo, Succeeded]) -> dict[str, Any]:
-    """Return the chains that stand there after these nights of one image, with real journal and archiver."""
+    """Return the entries after these runs about one image, with real journal and archiver."""
     plan = Plan(found=1, answered=0, copyable=0, todo=1, known_failures={}, not_selected=0, reasons={})
     (folder / "metadata").mkdir()
     writes = archiver(folder)
@@ -41,14 +38,14 @@ def chains_after(folder: Path, *runs: tuple[RunInfo, Succeeded]) -> dict[str, An
 
 
 def rescued(key: str) -> Succeeded:
-    """Return an image that was rescued by other words."""
+    """Return an image that was rescued by an edit."""
     outcome = failed_twice((SOFT, None))
     assert isinstance(outcome, Succeeded)
     return replace(outcome, job=succeeded(key).job, content=succeeded(key).content)
 
 
 def test_calls_of_an_earlier_night_have_no_price(tmp_path: Path) -> None:
-    """Another model may have been asked then; a call of this night has the price of this night."""
+    """Another model may have been asked then; a call of this run has the price of this run."""
     tomorrow = timedelta(days=1)
     later = rescued("b.jpg")
     attempts = tuple(replace(one, started_at=one.started_at + tomorrow) for one in later.attempts)
@@ -63,7 +60,7 @@ def test_calls_of_an_earlier_night_have_no_price(tmp_path: Path) -> None:
 
 
 def test_pictures_have_their_own_price_in_a_chain(tmp_path: Path) -> None:
-    """The journal tells their tokens from others, so that a call costs there what it costs in the total."""
+    """The journal stores their tokens apart, so that a call costs there what it costs in the total."""
     outcome = rescued("a.jpg")
     *failures, last = outcome.attempts
     drawn = replace(last, usage=replace(USAGE, image_output_tokens=9))

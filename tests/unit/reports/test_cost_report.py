@@ -1,4 +1,4 @@
-"""Rules of reports/cost_report.py, and of the costs in tally and closing words: money told, never guessed."""
+"""Rules of reports/cost_report.py, and of the costs in reports/tally.py and reports/summary.py."""
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -29,7 +29,7 @@ TREE = TreeTotals(answered=0, failed=0, deferred=0, input_tokens=0, output_token
 
 
 def price(usage: Usage, at: datetime) -> Decimal:
-    """A millionth of a dollar for a token of the question; the double from the fourth call of a night on."""
+    """Return a millionth of a dollar for an input token; the double from the fourth call of a run on."""
     each = Decimal("0.000001") * (1 if at < START + timedelta(seconds=4) else 2)
     return usage.input_tokens * each
 
@@ -75,7 +75,7 @@ def document_of(tmp_path: Path, stats: ProcessingStats) -> Any:
 
 
 def closing_of(stats: ProcessingStats, *, dry_run: bool = False) -> str:
-    """Return the closing words as one line."""
+    """Return the summary as one line."""
     return " ".join(build_summary(stats, WHERE, dry_run=dry_run).split())
 
 
@@ -142,7 +142,7 @@ def test_a_dry_run_tells_two_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_calls_without_a_bill(tmp_path: Path, at_most: Decimal, said: str, told: float) -> None:
-    """What was set aside for them is told beside the sum; it is never below the sum."""
+    """What was reserved for them is reported beside the sum; it is never below the sum."""
     stats = stats_of(tally(), Costs(price_source="a list", price_date=DAY, at_most=at_most))
 
     assert f"Cost {said}" in closing_of(stats)

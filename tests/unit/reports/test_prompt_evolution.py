@@ -1,4 +1,4 @@
-"""Rules of wordings, chains and evolution in reporting/: what other words took, by numbers told by hand."""
+"""Rules of reports/edit_outcomes.py and reports/prompt_evolution.py, by numbers counted by hand."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -245,7 +245,7 @@ def test_what_an_additional_rescue_took(tmp_path: Path) -> None:
     ids=["by-chance", "worse", "no-control"],
 )
 def test_what_is_not_shown_has_no_price(comparison: Uplift) -> None:
-    """Where the difference may be none, nobody says what it took."""
+    """If the difference is not significant, no cost of an additional rescue is given."""
     section = build_prompt_evolution(run_info(), three_hard_ones(), comparison).uplift
 
     assert section is not None
@@ -253,7 +253,7 @@ def test_what_is_not_shown_has_no_price(comparison: Uplift) -> None:
 
 
 def test_without_a_price_an_additional_rescue_took_calls() -> None:
-    """They are counted, though nobody knows their price."""
+    """They are counted, though their price is unknown."""
     tally = tally_of([failed_twice((SOFT, None))], price=lambda *_: None)
     section = build_prompt_evolution(run_info(), tally, measured((30, 40), (10, 40))).uplift
 

@@ -26,7 +26,7 @@ WHERE = OutputPaths(output_dir="out", metadata="out/metadata")
 
 
 def candidate(rescued: int, tried: int, *, saved_calls: int = 1000) -> SuggestionCandidate:
-    """Return what an edit did; by default it saved more than anybody could lose."""
+    """Return the counts of an edit; by default it saved more than could be lost."""
     return SuggestionCandidate(SOFT.text, tried=tried, rescued=rescued, saved_calls=saved_calls)
 
 
@@ -52,7 +52,7 @@ def run_with(
 
 
 def is_suggested(outcomes: EditOutcomes) -> bool:
-    """Tell whether any edit is named."""
+    """Return whether any edit is named."""
     return find_suggestion(outcomes, calls=220) is not None
 
 
@@ -322,7 +322,7 @@ def test_a_run_that_was_served_well_enough(tmp_path: Path) -> None:
     ids=["words", "settings", "both"],
 )
 def test_answers_to_something_else_are_told(outcomes: list[Succeeded | Failed], said: str) -> None:
-    """How many, and where the whole story is."""
+    """How many, and where the details are."""
     words = build_summary(stats_of(tally_of(outcomes)), WHERE, dry_run=False)
 
     assert f"Other words {said}" in " ".join(words.split())

@@ -1,4 +1,4 @@
-"""Is the next quota told at the right moment, on every clock, and the rest in the right number of nights?"""
+"""Rules of reports/quota_forecast.py: the next reset on every clock, and the days that the rest takes."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -50,7 +50,7 @@ def forecast(
     quota_ids: tuple[str, ...] = (PER_DAY,),
     quota_value: int | None = 250,
 ) -> QuotaForecast:
-    """Return the outlook after a daily quota was used up."""
+    """Return the forecast after a daily quota was used up."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x", quota_ids=quota_ids, quota_value=quota_value)
     return forecast_quota(stop, now=utc(now), images_left=left, answered=answered, zone=ZoneInfo(zone))
 
@@ -123,13 +123,13 @@ def test_the_days_on_which_california_switches(now: str, reset: str) -> None:
     ],
 )  # fmt: skip
 def test_the_reset_on_a_local_clock(now: str, zone: str, local: str) -> None:
-    """It is right where both zones switched, where only one of them has yet, and on the night itself."""
+    """It is right where both zones switched, where only one of them has yet, and on the day itself."""
     assert forecast(now, zone=zone).resets_at_local == local
 
 
 @given(INSTANTS, st.sampled_from(ZONES))
 def test_local_and_universal_time_are_one_moment(now: datetime, zone: str) -> None:
-    """What is told on the local clock is the reset, whatever both zones do."""
+    """The moment on the local clock is the reset, whatever both zones do."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x")
     seen = forecast_quota(stop, now=now, images_left=1, answered=1, zone=ZoneInfo(zone))
 
@@ -168,12 +168,12 @@ def test_the_time_for_cron_comes_soon_after_every_reset(zone: str) -> None:
         assert 5 <= late % 1440 <= 125
 
 
-# How many nights
+# How many days
 
 
 @given(st.integers(0, 10**7), st.integers(1, 10**5))
 def test_the_nights_are_enough_and_not_one_too_many(left: int, each: int) -> None:
-    """So many nights do it, one less would not."""
+    """So many days suffice, one less would not."""
     count = days_needed(left, each)
 
     assert count * each >= left
@@ -196,14 +196,14 @@ def test_the_nights_are_enough_and_not_one_too_many(left: int, each: int) -> Non
 def test_what_a_night_is_good_for(
     quota_ids: tuple[str, ...], quota_value: int | None, answered: int, each: int | None
 ) -> None:
-    """The quota where the service named it in requests a day, else what was answered, else nobody knows."""
+    """The quota where the service named it in requests a day, else what was answered, else unknown."""
     stop = FatalError(StopReason.DAILY_QUOTA, "x", quota_ids=quota_ids, quota_value=quota_value)
 
     assert daily_capacity(stop, answered) == each
 
 
 def test_the_words_after_a_daily_quota() -> None:
-    """When it resets here, when cron may come, how many nights, and until when."""
+    """When it resets here, when cron may come, how many days, and until when."""
     seen = forecast()
 
     assert seen.remedy == (
@@ -228,7 +228,7 @@ def test_the_words_after_a_daily_quota() -> None:
     ids=["one", "one-night", "two-nights", "next-year", "too-far", "unknown", "none-left"],
 )
 def test_the_nights_in_words(left: int, answered: int, end: str) -> None:
-    """No night is promised from nothing, nor a date that nobody will wait for."""
+    """Without a known quota there is no number of days, and no date in the far future."""
     assert forecast(left=left, answered=answered, quota_value=None).remedy.endswith(end)
 
 

@@ -1,4 +1,4 @@
-"""Is it told briefly and rightly what limits a run, while it goes on and afterwards?"""
+"""Rules of reports/rate_limit_report.py: what limits a run, beside the progress and afterwards."""
 
 import json
 import math
@@ -106,7 +106,7 @@ def test_what_limits_the_run_in_words(state: dict[str, Any], said: str) -> None:
 def test_the_users_own_ceiling_is_shown_as_it_was_typed(
     rpm: float | None, tpm: float | None, said: str
 ) -> None:
-    """Who set a limit himself is told that it is this one, and no other."""
+    """A user who set a ceiling reads that it is this one, and no other."""
     assert words(rpm=rpm, tpm=tpm, **waiting(WaitCause.CEILING, 1.0, limit_rpm=300.0)) == said
 
 
@@ -119,7 +119,7 @@ def test_the_users_own_ceiling_is_shown_as_it_was_typed(
     ],
 )
 def test_of_two_limits_the_one_that_refuses_is_told(rejections: dict[str, int], said: str) -> None:
-    """There is room for one, and the other does not bind."""
+    """The line has space for one, and the other does not bind."""
     both = {"limit_rpm": 60.0, "limit_tpm": 250_000.0, "rejections": rejections}
 
     assert words(**waiting(WaitCause.PACE, 1.0, **both)) == said
@@ -157,14 +157,14 @@ def test_the_words_are_short_whatever_happens(
 
 
 def section_fits(section: object) -> bool:
-    """Tell whether the section fits its part of the schema."""
+    """Return whether the section fits its part of the schema."""
     whole = json.loads(SCHEMA.read_bytes())
     part = {"$defs": whole["$defs"], **whole["properties"]["pacing"]}
     return Draft202012Validator(part).is_valid(section)
 
 
 def example_figures() -> RateLimitStats:
-    """Return the figures of a night in which much was waited for."""
+    """Return the statistics of a run with much waiting."""
     return figures(
         pace_rpm=298.44,
         limit_rpm=300.0,
@@ -254,5 +254,5 @@ def test_a_run_without_pacing_has_no_section() -> None:
     ids=["not-paced", "never-refused", "named", "measured", "both", "no-limit-known"],
 )
 def test_the_line_at_the_end(state: RateLimitStats | None, said: str) -> None:
-    """It is there when the service refused calls, and silent when there is nothing to tell."""
+    """There is one if the service rejected calls, else none."""
     assert summary_line(build_pacing_section(state)) == said

@@ -1,4 +1,4 @@
-"""Rules of reporting/: told as growing stories, checked by schema."""
+"""Rules of reports/tally.py, reports/run_report.py and the documents, checked by their schemas."""
 
 import json
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_a_call_that_ended_the_run_is_neither_answered_nor_a_failure() -> None:
     ],
 )
 def test_the_exit_code(outcomes: list[Outcome], stop: StopReason | None, found: int, code: ExitCode) -> None:
-    """A stop goes first, then nothing found, then failures, then what was put off."""
+    """A stop goes first, then nothing found, then failures, then deferred images."""
     assert tally_of(*outcomes).exit_code(stop=stop, found=found) is code
 
 

@@ -1,4 +1,4 @@
-"""Rules of reports/summary.py: what people read at the end, taken from the document."""
+"""Rules of reports/summary.py: what the user reads at the end, taken from the document."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_path_is_never_broken() -> None:
 
 
 def test_a_dry_run_says_so_first() -> None:
-    """Nobody can take a dry run's numbers for real ones."""
+    """The numbers of a dry run cannot be taken for real ones."""
     text = build_summary(stats_of(tally_of(succeeded())), WHERE, dry_run=True)
 
     assert text.splitlines()[0].startswith("[DRY RUN] No call was made")
