@@ -1,4 +1,4 @@
-"""How is the whole crash test run? ``make crash-test``: all rounds, and every point of a run."""
+"""The whole crash test, ``make crash-test``: all rounds, and every point of a run."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ SWEEPS: tuple[tuple[str, str, Check], ...] = (
 
 
 async def all_points(stride: int) -> list[str]:
-    """Run into every fault at every point, one after another; return what did not hold."""
+    """Cause every fault at every point, one after another; return what did not hold."""
     failed: list[str] = []
     for act, model, check in SWEEPS:
         with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +30,7 @@ async def all_points(stride: int) -> list[str]:
 
 
 def main() -> int:
-    """Return 1 when anything did not hold."""
+    """Return 1 if anything did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="rounds of random kills")
     parser.add_argument("--seed", type=int, default=1, help="of the first round")

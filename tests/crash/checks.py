@@ -1,7 +1,7 @@
-"""What must hold of an output directory, at any instant and at the end?
+"""Checks of an output directory: the promises of the program, at any instant and at the end.
 
-Each check states one promise of the program and reads nothing but files, as its user would; ``Books``
-sets what the service was asked against what stands in the tree.
+Each check reads nothing but files, as a user would; ``PaymentCheck`` compares the calls that the service
+received with the answers in the tree.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def ledger_lines(output: Path) -> list[dict[str, Any]]:
 
 
 def find_proven(output: Path) -> set[str]:
-    """Return the hashes of the images whose answer is paid for, told in the ledger, and whole in the tree."""
+    """Return the hashes of images with a paid answer: a line in the ledger, and whole files in the tree."""
     return {
         line["sha256"]
         for line in ledger_lines(output)
@@ -67,19 +67,19 @@ def check_finished(output: Path, hashes: Mapping[str, str], *, exit_code: int = 
 
 
 def check_archive(output: Path) -> None:
-    """The archive holds what stands in the tree, all of it."""
+    """The archive holds every file of the tree that belongs into it."""
     with zipfile.ZipFile(output / "archive.zip") as archive:
         names = {name for name in archive.namelist() if name.startswith("successful/")}
     assert names == {f"successful/{name}" for name in files_below(output / "successful")}
 
 
 def count_calls_by_image(emulator: Emulator) -> Counter[str]:
-    """Return how often the service was asked about each image, by the hash of its bytes."""
+    """Return the number of calls for each image, by the hash of its bytes."""
     return Counter(call.image_sha256 for call in emulator.calls)
 
 
 class PaymentCheck:
-    """Who paid for what: the service's side against the tree's, from one run of the program to the next."""
+    """Comparison of the service's calls with the tree's answers, from one run to the next."""
 
     def __init__(self, emulator: Emulator, output: Path) -> None:
         self._emulator = emulator
@@ -87,13 +87,13 @@ class PaymentCheck:
         self._calls_when_proven: dict[str, int] = {}
 
     def record_proven(self) -> None:
-        """Note what is proven now; from here on it must not be asked about again."""
+        """Record the answers proven now; their images must not be sent again."""
         calls = count_calls_by_image(self._emulator)
         for sha256 in find_proven(self._output):
             self._calls_when_proven.setdefault(sha256, calls[sha256])
 
     def find_paid_twice(self) -> Collection[str]:
-        """Return the images that were asked about although their answer was proven."""
+        """Return the images that were sent although their answer was proven."""
         calls = count_calls_by_image(self._emulator)
         return [sha256 for sha256, paid in self._calls_when_proven.items() if calls[sha256] > paid]
 

@@ -1,6 +1,6 @@
-"""How does a test order runs of the program that die, or meet a full disk, at an exact point?
+"""The tests' side of ``launcher``: start runs that meet a fault at an exact point.
 
-The test's side of ``launcher``: one process that forks a program for each order, one after another.
+One process forks a program for each order, one after another.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from tests.support.paths import ROOT
 
 NO_FAULT = Fault()
 LIMIT_S = 60.0
-"""A run that takes longer hangs."""
+"""Longest time of a run in seconds; a longer one hangs."""
 
 
 class Launcher:
-    """Starts the program again and again; bound to no event loop, ended by ``with``."""
+    """Process that starts the program again and again; needs no event loop, ends with its ``with`` block."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.points = 0
-        """How many points the last run passed; 0 when it was killed."""
+        """Points that the last run passed; 0 if it was killed."""
 
     def __enter__(self) -> Self:
         """Start the process, which imports the program."""
@@ -49,7 +49,7 @@ class Launcher:
         self._folder.cleanup()
 
     async def run(self, *arguments: str | Path, fault: Fault = NO_FAULT) -> Finished:
-        """Run the program with this fault to its end, whatever that is; a negative code is a signal's."""
+        """Run the program with this fault; return its exit code, which is negative for a signal."""
         files = {name: Path(self._folder.name) / name for name in ("stdout", "stderr", "points")}
         code = await self._order(
             {

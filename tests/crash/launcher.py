@@ -1,9 +1,9 @@
-"""How does the real program die, or meet a full disk, at an exact point of its work?
+"""Launcher of the real program, which is killed or meets a full disk at an exact point.
 
-``python -m tests.crash.launcher`` imports the program once and then, for every line of JSON on stdin (an
-``Order``), forks a process of its own that runs ``main.main``: a real process with a real end, without
+``python -m tests.crash.launcher`` imports the program once and then, for every line of JSON on stdin (a
+``Fault``), forks a process of its own that runs ``main.main``: a real process with a real end, without
 the half second that imports take. The points are put around the standard library's ways to change a
-file, and around named functions of the program, from outside; nothing in production code knows of them.
+file, and around named functions of the program, from outside; the program itself has no code for them.
 """
 
 import errno
@@ -25,12 +25,12 @@ from typing import Any
 WHOLE_PROGRAM = ("main", "app.run", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
 _WRITING_SQL = {"INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT"}
 _NEVER_FULL = {"os.unlink"}
-"""Taking something away needs no space."""
+"""Changes that need no space on the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What happens, and when.
+    """A fault, and its point.
 
     ``act`` is ``none`` (only count the points), ``kill`` (SIGKILL), ``interrupt`` (two SIGINT, ``slow_s``
     apart and before it goes on), ``full`` (the disk is full from here on) or ``full once`` (and has space
@@ -47,7 +47,7 @@ class Fault:
 
 
 class Points:
-    """Counts the points that the program passes, and acts at the one that was ordered."""
+    """Counter of the points that the program passes; causes the fault at its point."""
 
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
@@ -75,7 +75,7 @@ def _no_space_error() -> OSError:
 
 
 def _patch(points: Points, module: Any, name: str, changes: Callable[..., bool]) -> None:
-    """Put a point before every call of a function of the standard library that changes a file."""
+    """Add a point before every call of a function of the standard library that changes a file."""
     original = getattr(module, name)
 
     def replacement(*args: Any, **kwargs: Any) -> Any:
@@ -119,7 +119,7 @@ def _patch_sqlite(points: Points) -> None:
 
 
 def _patch_function(points: Points, when: str, where: str) -> None:
-    """Put a point before or after every call of ``module:name`` or ``module:Class.name``."""
+    """Add a point before or after every call of ``module:name`` or ``module:Class.name``."""
     module, _, path = where.partition(":")
     *owners, name = path.split(".")
     owner: Any = importlib.import_module(module)
@@ -139,7 +139,7 @@ def _patch_function(points: Points, when: str, where: str) -> None:
 
 
 def prepare(fault: Fault) -> Points:
-    """Put the points where the fault wants them; return their counter."""
+    """Add the points that the fault needs; return their counter."""
     points = Points(fault)
     if fault.at == "any":
         _patch_files(points)
@@ -150,7 +150,7 @@ def prepare(fault: Fault) -> Points:
 
 
 def _run(order: dict[str, Any]) -> int:
-    """Be the program, in a process of its own; its end is the process's."""
+    """Run the program in this forked process, and end the process with it."""
     import main  # noqa: PLC0415 - when it is due, as in the program
 
     # Opened before there are points: this file is not the program's.
@@ -164,7 +164,7 @@ def _run(order: dict[str, Any]) -> int:
 
 
 def _fork(order: dict[str, Any]) -> int:
-    """Return the code of the child's end; negative for a signal, as ``subprocess`` has it."""
+    """Return the child's exit code; negative for a signal, as in ``subprocess``."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -177,7 +177,7 @@ def _fork(order: dict[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Run the program once for every order on stdin; answer each with one line: the exit code."""
+    """Run the program once for every order on stdin; write one line for each: the exit code."""
     for module in WHOLE_PROGRAM:
         importlib.import_module(module)
     for line in itertools.takewhile(bool, iter(sys.stdin.readline, "")):

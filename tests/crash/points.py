@@ -1,4 +1,4 @@
-"""Does every single point of a run survive its fault: killed there, or the disk full there?
+"""Crash test at every single point of a run: killed there, or the disk full there.
 
 For each point (every change of a file, every statement that writes to the journal) one run that meets
 its fault there, and one that goes on. ``stride`` leaves points out where time is short.
@@ -33,7 +33,7 @@ PICTURE_MODEL = "gemini-nano-banana-2.1"
 
 @dataclass(kw_only=True)
 class Scene:
-    """Some images in a folder of their own, and runs over them."""
+    """Some images in a folder, and runs over them."""
 
     folder: Path
     emulator: Emulator
@@ -42,7 +42,7 @@ class Scene:
     hashes: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the images."""
+        """Write the images."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.hashes = make_images(self.folder / "photos", IMAGES)
         self.emulator.reset()
@@ -50,7 +50,7 @@ class Scene:
 
     @property
     def output(self) -> Path:
-        """Where the results go."""
+        """The output directory."""
         return self.folder / "out"
 
     @property
@@ -68,7 +68,7 @@ class Scene:
         )
 
     async def finish(self) -> None:
-        """Go on after the fault; check that all is as if there had been none, and nothing bought again."""
+        """Run again after the fault; check that the result is as without it, and nothing paid again."""
         check_any_instant(self.output)
         self.payments.record_proven()
         done = await self.run()
@@ -118,7 +118,7 @@ async def sweep(
 
 
 async def check_point(scene: Scene, fault: Fault, check: Check) -> None:
-    """Run into the fault, check what it left, go on, check the end."""
+    """Run with the fault, check what it left, run again, check the end."""
     done = await scene.run(fault)
     if done.code == KILLED or fault.act != "kill":
         check(scene, done)

@@ -1,8 +1,8 @@
-"""Is an answer ever lost, or bought twice, however often the program is killed?
+"""Rounds of the crash test: kill the program at random instants, then check every promise.
 
 A round: a few images, the real command line against the emulator, SIGKILL at random instants, started
 again until it ends by itself. ``make crash-test`` runs 200 and more of them; the test suite a few.
-The same seed gives the same images and the same delays; what is hit is the machine's chance.
+The same seed gives the same images and the same delays; the point of the kill is random.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ MAX_KILLS = 4
 
 @dataclass(slots=True, kw_only=True)
 class Totals:
-    """What some rounds came to."""
+    """Results of some rounds."""
 
     rounds: int = 0
     starts: int = 0
     kills: int = 0
     took_s: float = 0.0
-    """How long the last run took, from its start to its end."""
+    """Duration of the last run, from start to end."""
     images: int = 0
     calls: int = 0
     allowed: int = 0
@@ -59,14 +59,14 @@ class Round:
     seed: int
     folder: Path
     run_s: float
-    """About how long a run takes that nobody kills."""
+    """Rough duration of a run without a kill, in seconds."""
     kills: int = 0
     starts: int = 0
     took_s: float = 0.0
-    """How long the last run took, from its start to its end."""
+    """Duration of the last run, from start to end."""
 
     def __post_init__(self) -> None:
-        """Draw what this round is like."""
+        """Draw the parameters of this round."""
         self.random = random.Random(self.seed)
         self.concurrent = self.random.randint(2, 4)
         self.hashes = make_images(self.folder / "photos", self.random.randint(4, 8))
@@ -92,7 +92,7 @@ class Round:
 
     @property
     def output(self) -> Path:
-        """Where the results go."""
+        """The output directory."""
         return self.folder / "out"
 
     @property
@@ -101,7 +101,7 @@ class Round:
         return len(self.hashes) + self.kills * self.concurrent
 
     async def _run(self, emulator: Emulator) -> Finished | None:
-        """Start the program once; None when it was killed."""
+        """Start the program once; return None if it was killed."""
         self.starts += 1
         clock = asyncio.get_running_loop().time
         start_s = clock()
@@ -130,7 +130,7 @@ class Round:
 
 
 async def play(rounds: int, *, seed: int, parallel: int = 2) -> Totals:
-    """Play so many rounds, some at a time; a round that fails is told with its seed."""
+    """Play so many rounds, some at a time; a failure names the seed of its round."""
     totals, gate = Totals(), asyncio.Semaphore(parallel)
     run_s = await _measure_run(seed)
 
@@ -159,7 +159,7 @@ def _add_round(totals: Totals, played: Round) -> None:
 
 
 async def _measure_run(seed: int) -> float:
-    """Return how long a run that nobody kills takes here, in seconds."""
+    """Return how long a run without a kill takes on this machine, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         reference = Round(seed=seed, folder=Path(folder), run_s=0.0, kills=MAX_KILLS)
         await reference.play(Totals())

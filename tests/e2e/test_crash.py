@@ -1,4 +1,4 @@
-"""Does SIGKILL, wherever it falls, ever cost an answer, a second payment, or a file's wholeness?"""
+"""Rules of a SIGKILL at any point of a run: no answer lost, none paid twice, no file half written."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.e2e
 INTERRUPTED = 130
 ROUNDS = 6
 STRIDE = 17
-"""The suite meets every 17th point, ``make crash-test`` every one."""
+"""The suite tests every 17th point, ``make crash-test`` every one."""
 
 
 def test_rounds_of_random_kills_lose_and_repeat_nothing() -> None:
@@ -43,7 +43,7 @@ def test_rounds_of_random_kills_lose_and_repeat_nothing() -> None:
 
 @pytest.mark.parametrize("model", [TEXT_MODEL, PICTURE_MODEL])
 def test_a_kill_at_any_change_of_a_file_is_survived(tmp_path: Path, model: str) -> None:
-    """Killed before any file operation or journal statement: the next run completes, nothing bought again."""
+    """Killed before any file operation or journal statement: the next run completes, nothing paid again."""
     points, failures = asyncio.run(sweep(tmp_path, "kill", check_killed, stride=STRIDE, model=model))
 
     assert points >= 7
@@ -52,13 +52,13 @@ def test_a_kill_at_any_change_of_a_file_is_survived(tmp_path: Path, model: str) 
 
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
-    """What starts the program, for all tests of this file."""
+    """The launcher of the program, for all tests of this file."""
     with Launcher() as launcher:
         yield launcher
 
 
 async def _killed(launcher: Launcher, folder: Path, fault: Crash) -> tuple[set[str], int]:
-    """Kill a run, go on; return what the kill left proven, and how many calls were made in all."""
+    """Kill a run, start it again; return the answers proven at the kill, and the number of all calls."""
     async with Emulator(latency_s=0.01) as emulator:
         scene = Scene(folder=folder, emulator=emulator, launcher=launcher)
         done = await scene.run(fault)
@@ -71,7 +71,7 @@ async def _killed(launcher: Launcher, folder: Path, fault: Crash) -> tuple[set[s
 def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
     launcher: Launcher, tmp_path: Path
 ) -> None:
-    """A line without its files proves nothing: its image is asked about once more, no other is."""
+    """A line without its files proves nothing: its image is sent once more, no other is."""
     left, calls = asyncio.run(
         _killed(launcher, tmp_path, Crash(act="kill", at="before storage.output.tree:OutputTree.put"))
     )
@@ -84,7 +84,7 @@ def test_between_ledger_line_and_artefact_the_answer_is_asked_for_again(
 def test_between_artefact_and_journal_row_the_answer_is_kept(
     launcher: Launcher, tmp_path: Path, nth: int
 ) -> None:
-    """Line and files prove the answer without a row: it is taken over and not asked for again."""
+    """Line and files prove the answer without a row: it is imported and not sent again."""
     at = "before storage.journal.writes:write_outcome"
     left, calls = asyncio.run(_killed(launcher, tmp_path, Crash(act="kill", nth=nth, at=at)))
 
@@ -94,7 +94,7 @@ def test_between_artefact_and_journal_row_the_answer_is_kept(
 
 @pytest.mark.parametrize("nth", [1, 2, 5])
 def test_a_kill_while_packing_leaves_no_half_archive(launcher: Launcher, tmp_path: Path, nth: int) -> None:
-    """Killed in the middle of the archive: no half one stands, and the next run packs without a call."""
+    """Killed in the middle of the archive: no half one is left, and the next run packs without a call."""
     left, calls = asyncio.run(
         _killed(launcher, tmp_path, Crash(act="kill", nth=nth, at="before utils.archives:_zip_entry"))
     )
@@ -125,7 +125,7 @@ def test_a_slow_disk_puts_no_more_answers_at_risk_than_calls_in_flight(
 def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
     launcher: Launcher, tmp_path: Path, at: str
 ) -> None:
-    """Whatever was on its way to the disk stands, is counted, and is not asked for again."""
+    """Answers on their way to the disk are written and counted, and are not sent again."""
 
     async def scenario() -> None:
         async with Emulator(latency_s=0.01) as emulator:
@@ -143,7 +143,7 @@ def test_a_second_interrupt_while_answers_are_written_loses_and_repeats_none(
 def test_a_second_interrupt_loses_no_answer_that_waits_behind_an_earlier_failure(
     launcher: Launcher, tmp_path: Path
 ) -> None:
-    """Failures that were held back are written before the answer that clears them: it stands all the same."""
+    """Failures that were held back are written before the answer that clears them; the answer is kept."""
     refused = make_images(tmp_path / "photos", 3)["photo000.png"]
     plan = FaultPlan(per_image={refused: [Fault.INVALID_ARGUMENT]})
 

@@ -1,4 +1,4 @@
-"""Does a damaged journal ever cost an answer, or money, when the real program meets it?"""
+"""Rules of the real program with a damaged journal: no answer is lost or paid twice."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
-    """What starts the program, for all tests of this file."""
+    """The launcher of the program, for all tests of this file."""
     with Launcher() as launcher:
         yield launcher
 
@@ -61,7 +61,7 @@ def _journal(scene: Scene) -> Path:
 def test_no_answer_is_lost_or_bought_again(
     launcher: Launcher, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """Whatever is wrong with the file: it is said and put aside, and the next run makes no call."""
+    """Any damage: a message, the file is moved aside, and the next run makes no call."""
 
     async def scenario() -> None:
         async with Emulator() as emulator:
@@ -84,7 +84,7 @@ def test_no_answer_is_lost_or_bought_again(
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(launcher: Launcher, tmp_path: Path) -> None:
-    """A newer schema: exit code 2 in clear words, not a byte changed, no call."""
+    """A newer schema: exit code 2 with a clear message, not a byte changed, no call."""
 
     async def scenario() -> None:
         async with Emulator() as emulator:
@@ -112,7 +112,7 @@ def _change_nothing(_: Scene) -> None:
 def test_answers_in_the_history_serve_again_all_the_same(
     launcher: Launcher, tmp_path: Path, damage: Story
 ) -> None:
-    """Back to the first prompt after the journal was lost: its answers are not bought again."""
+    """Back to the first prompt after the journal was lost: its answers are not paid again."""
 
     async def scenario() -> None:
         async with Emulator() as emulator:
@@ -130,7 +130,7 @@ def test_answers_in_the_history_serve_again_all_the_same(
 
 
 def test_a_kill_while_an_answer_is_replaced_forgets_neither(launcher: Launcher, tmp_path: Path) -> None:
-    """Killed before the row of a new answer: the replaced one is still known to be paid for."""
+    """Killed before the row of a new answer: the replaced one still counts as paid."""
 
     async def scenario() -> None:
         async with Emulator() as emulator:

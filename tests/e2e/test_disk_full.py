@@ -1,4 +1,4 @@
-"""Does a full disk, wherever it is met, ever lose an answer in silence, or have one bought twice?"""
+"""Rules of a full disk, at any point of a run: no answer is lost in silence or paid twice."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ STRIDE = 17
 PAGE_BYTES = 4096
 DISK_BYTES = 4 * 2**20
 PAGES_NEEDED = 140
-"""More than the small run takes: from none to these, every number of free pages is an end of its own."""
+"""More pages than the small run needs; with each lower number the disk is full at another point."""
 
 
 @pytest.mark.parametrize("act", ["full", "full once"])
@@ -34,14 +34,14 @@ def test_a_disk_full_at_any_write_is_told_and_survived(tmp_path: Path, act: str)
 
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
-    """What starts the program, for all tests of this file."""
+    """The launcher of the program, for all tests of this file."""
     with Launcher() as launcher:
         yield launcher
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes, in memory; skips where nothing may be mounted."""
+    """A file system of a few megabytes, in memory; skips if mounting is not allowed."""
     mount, folder = shutil.which("mount"), tmp_path / "disk"
     folder.mkdir()
     if mount is None or os.geteuid() != 0:
@@ -78,7 +78,7 @@ async def meet_full_disk(launcher: Launcher, disk: Path, pages: list[int]) -> se
 
 
 def test_a_disk_that_is_really_full_is_told_and_survived(launcher: Launcher, small_disk: Path) -> None:
-    """From no free page to enough, SQLite's own writes included: told, and completed when there is space."""
+    """From no free page to enough, SQLite's own writes included: an error, and completed with space."""
     codes = asyncio.run(meet_full_disk(launcher, small_disk, list(range(0, PAGES_NEEDED, 20))))
 
     assert codes == {0, 1}
@@ -87,7 +87,7 @@ def test_a_disk_that_is_really_full_is_told_and_survived(launcher: Launcher, sma
 def test_an_output_that_fills_up_between_two_nights_keeps_the_first(
     launcher: Launcher, small_disk: Path
 ) -> None:
-    """Everything of the first night stands while the second fails for want of space, and after."""
+    """All files of the first run stay while the second fails for lack of space, and after."""
 
     async def scenario() -> None:
         async with Emulator(latency_s=0.01) as emulator:

@@ -1,4 +1,4 @@
-"""The real program when the ground moves under it: vanished input, a replaced output, a dead endpoint."""
+"""Rules of disrupted runs: input that vanishes, a replaced output directory, a dead endpoint."""
 
 import asyncio
 import shutil
@@ -33,7 +33,7 @@ async def disturbed(folder: Path, emulator: Emulator, mishap: Callable[[], objec
 
 
 def test_images_that_were_gone_for_a_while_are_asked_about_later(tmp_path: Path) -> None:
-    """A share that is away for a night fails its images for that night only, and says so."""
+    """A network share that is missing during a run fails its images for that run only, and says so."""
     make_images(tmp_path / "photos", 10)
 
     async def scenario() -> tuple[Finished, Finished, int]:
@@ -85,7 +85,7 @@ def test_a_run_does_not_go_on_in_another_output_directory(
 
 
 def test_a_dead_endpoint_is_explained(tmp_path: Path) -> None:
-    """Where nobody listens the last line says what was tried and what to check, not only "later"."""
+    """If no server listens, the last line says what was tried and what to check, not only "later"."""
     make_images(tmp_path / "photos", 2)
 
     async def scenario() -> Finished:
@@ -126,7 +126,7 @@ def test_signals_while_waiting_for_the_lock(tmp_path: Path, number: signal.Signa
 
 
 def test_the_log_file_holds_the_end(tmp_path: Path) -> None:
-    """The reason and the exit code stand in the log file too, also where nothing is printed."""
+    """The reason and the exit code are in the log file too, also if nothing is printed."""
     make_images(tmp_path / "photos", 1)
 
     async def scenario() -> Finished:

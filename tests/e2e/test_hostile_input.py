@@ -1,4 +1,4 @@
-"""The real program over a folder of everything that has ever broken such programs."""
+"""Rules of the real program over a folder of files that break such programs."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ def play(source: Path, output: Path) -> tuple[Finished, Emulator]:
 
 
 def test_every_file_is_accounted_for(tmp_path: Path) -> None:
-    """No crash; good images are answered, bad ones refused with their sentence, the rest counted."""
+    """No crash; good images are answered, bad ones rejected with their message, the rest counted."""
     entries = build(tmp_path / "in")
     output = tmp_path / "in" / "out"  # inside the input: never read as input
 

@@ -1,4 +1,4 @@
-"""Does the real program keep to caps, time limits and quotas that end a run, and say so?"""
+"""Rules of caps, time limits and quotas that end a run of the real program."""
 
 import asyncio
 import re
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.e2e
 
 INPUT_PRICE = Decimal("0.30") / 1_000_000
 OUTPUT_PRICE = Decimal("2.50") / 1_000_000
-"""Of the default model, in US dollars. Source: gemini-api.md, section 4, November 2026."""
+"""Of the default model, in US dollars. Source: docs/api-facts.md, section 4.5, November 2026."""
 PER_DAY = 20
-"""The limit that a refusal of the emulator names for a day."""
+"""The limit for a day in a 429 of the emulator."""
 
 
 def last_line(done: Finished) -> str:
@@ -31,12 +31,12 @@ def last_line(done: Finished) -> str:
 
 
 def stopped(folder: Path) -> Any:
-    """Return what the metadata say about why the run was stopped."""
+    """Return the cause of the stop in the metadata."""
     return document(folder / "out", "processing_stats.json")["stopped"]
 
 
 def answered(folder: Path) -> set[str]:
-    """Return the results that stand."""
+    """Return the results in the tree."""
     return files_below(folder / "out" / "successful")
 
 
@@ -139,7 +139,7 @@ def test_no_new_call_once_the_time_is_over(tmp_path: Path) -> None:
     assert first.code == 10, first.stderr
     said = re.search(r"no new work after (\S+ \S+) \(UTC(\S+)\)", first.stderr)
     assert said, first.stderr
-    # It is told in full seconds, cut off.
+    # The message has whole seconds, rounded down.
     over_at = datetime.fromisoformat(f"{said[1]}{said[2]}") + timedelta(seconds=1)
     assert 0 < len(sent) < 20
     assert max(sent) <= over_at
@@ -214,7 +214,7 @@ def test_a_spent_day_says_when_it_goes_on(tmp_path: Path, zone: str) -> None:
 def test_what_waiting_cannot_mend_ends_the_run_at_once(
     tmp_path: Path, fault: Fault, code: int, words: tuple[str, str]
 ) -> None:
-    """No credit, a spending cap, a quota of zero: words of their own, and no request more than slots."""
+    """No credit, a spending cap, a quota of zero: each has its message, and no more requests than slots."""
     make_images(tmp_path / "photos", 20)
 
     async def scenario() -> tuple[Finished, int]:

@@ -1,4 +1,4 @@
-"""Does the real program change a setting before any word, and only where that may help?
+"""Rules of the real program's changed settings: before any edit, and only if that may help.
 
 Every claim about calls is read from what the emulator received, not from what the program says of itself.
 """
@@ -53,22 +53,22 @@ class Seen:
     output: Path
 
     def told(self, key: str) -> list[ReceivedConfig]:
-        """Return the calls about an image."""
+        """Return the calls for an image."""
         return self.emulator.configs_of(self.names[key])
 
     def configs(self, key: str) -> list[Mapping[str, Any]]:
-        """Return what stood beside the questions about an image."""
+        """Return the generation config of each call for an image."""
         return [dict(told.config) for told in self.told(key)]
 
     @property
     def chains(self) -> dict[str, list[Any]]:
-        """Return what ``prompt_evolution.json`` says of the calls for each image that it lists."""
+        """Return the calls in ``prompt_evolution.json`` for each image that it lists."""
         images = document(self.output, "prompt_evolution.json")["images"]
         return {entry["key"]: entry["attempts"] for entry in images}
 
     @property
     def failed(self) -> Any:
-        """Return the counts of failed images, by class."""
+        """Return the counts of failed images, by kind of error."""
         return document(self.output, "processing_stats.json")["failed"]
 
 
@@ -123,7 +123,7 @@ CURES: dict[str, tuple[str, Fault, Any, list[Any], list[list[str]]]] = {
 
 @pytest.mark.parametrize("cure", CURES)
 def test_a_setting_rescues_images_with_the_users_own_words(tmp_path: Path, cure: str) -> None:
-    """The chains name it, the run succeeds, and who is answered at once is asked in the plainest way."""
+    """The chains name it, the run succeeds, and images answered at once have no changed setting."""
     model, fault, pleased_by, configs, parameters = CURES[cure]
     rule = SettingRule(fault=fault, accepts=pleased_by, share=0.4)
 
@@ -141,7 +141,7 @@ def test_a_setting_rescues_images_with_the_users_own_words(tmp_path: Path, cure:
 
 
 def test_a_setting_that_cures_nobody_is_left_out_for_the_rest(tmp_path: Path) -> None:
-    """Where thinking is to blame, more room is soon not tried any more, and less thinking goes on curing."""
+    """If thinking is the cause, the longest answer is soon not tried any more, but less thinking is."""
     rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=has_thinking_level("LOW"))
 
     seen = run(tmp_path, rules=[rule], images=20, at_once=2)
@@ -154,7 +154,7 @@ def test_a_setting_that_cures_nobody_is_left_out_for_the_rest(tmp_path: Path) ->
 
 
 def test_a_setting_that_is_refused_does_not_stop_the_run(tmp_path: Path) -> None:
-    """Only what is on its way when that is found out costs a call; images go on with the room they got."""
+    """Only calls in flight at the first rejection are lost; images go on with the longest answer."""
     script = [Fault.MAX_TOKENS_PARTIAL] * 2
 
     seen = run(tmp_path, script=script, refuses=["thinkingConfig"], at_once=1)
@@ -170,7 +170,7 @@ def test_a_setting_that_is_refused_does_not_stop_the_run(tmp_path: Path) -> None
 
 
 def test_a_refused_setting_never_becomes_the_reason_of_a_failure(tmp_path: Path) -> None:
-    """Where nothing is left to try after it, the images failed for being cut off, and no canary falls."""
+    """If nothing is left to try, the images failed as cut off, and the run does not fail fast."""
     script = [Fault.STOP_NO_PARTS, *[Fault.MAX_TOKENS_PARTIAL] * 9]
 
     seen = run(
@@ -185,7 +185,7 @@ OTHERS = [Fault.BLOCK_OTHER, Fault.REFUSAL, Fault.STOP_NO_PARTS, Fault.RECITATIO
 
 
 def test_other_failures_never_change_a_setting(tmp_path: Path) -> None:
-    """Whatever else goes wrong with an answer, its settings are those of every call."""
+    """For any other failure the settings stay those of every call."""
     seen = run(tmp_path, script=[fault for fault in OTHERS for _ in "123"], images=4)
 
     assert {told.outcome for told in seen.emulator.received} >= {*OTHERS[:2]}
@@ -193,7 +193,7 @@ def test_other_failures_never_change_a_setting(tmp_path: Path) -> None:
 
 
 def test_a_cap_on_money_leaves_the_wider_answer_its_bound(tmp_path: Path) -> None:
-    """Every call has one then; that of the call with more room is wider, and pays for a longer answer."""
+    """Then every call has a limit; that of the call for a longer answer is higher."""
     rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=has_room_for(20_000))
 
     seen = run(tmp_path, "--max-cost", "0.20", rules=[rule], images=3, at_once=1)
@@ -206,7 +206,7 @@ def test_a_cap_on_money_leaves_the_wider_answer_its_bound(tmp_path: Path) -> Non
 
 
 def test_the_report_of_a_failure_names_the_settings(tmp_path: Path) -> None:
-    """An image that nothing cured says with which settings it was asked about, beside its words."""
+    """The error log of a failed image has the settings of each call beside its prompt."""
     rule = SettingRule(fault=Fault.MAX_TOKENS_PARTIAL, accepts=never)
 
     seen = run(tmp_path, rules=[rule], images=1)

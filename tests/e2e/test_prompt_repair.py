@@ -1,4 +1,4 @@
-"""Does the real program change a prompt only where words can help, as the service itself sees it?
+"""Rules of the real program's edited prompts: only for failures that a prompt can cure.
 
 Every claim is read from the emulator's own log of prompts, not from what the program says of itself.
 """
@@ -54,7 +54,7 @@ CURABLE = [
     *(Fault.BLOCK_UNSPECIFIED, Fault.BLOCK_OTHER, Fault.THOUGHTS_ONLY),
 ]
 ANSWERED_AFTER_ALL = [*(fault for fault in Fault if fault.still_answers), Fault.TEXT_ONLY]
-"""The last one to a text model, which nobody asked for a picture."""
+"""Faults that still end in an answer; the last one only if no picture was requested."""
 
 Rule = ContentRule
 Script = Sequence[Fault | None]
@@ -76,7 +76,7 @@ class Seen:
 
     @property
     def edited(self) -> set[str]:
-        """Return every prompt that was not the user's."""
+        """Return every edited prompt."""
         return {prompt for prompts in self.prompts.values() for prompt in prompts} - {PROMPT}
 
 
@@ -102,14 +102,14 @@ OPTIMIZED = "--enable-prompt-optimization"
 
 @dataclass(slots=True, kw_only=True)
 class Met:
-    """What the image was sent, and told, that met a fault; by fault."""
+    """Prompts and outcome of the image that met a fault; by fault."""
 
     prompts: dict[Fault, Sequence[str]] = field(default_factory=dict)
     outcomes: dict[Fault, Sequence[str]] = field(default_factory=dict)
 
 
 async def meet(met: Met, folder: Path, scripts: Mapping[Fault, Script], *more: str, company: int = 0) -> None:
-    """Let one image meet each script in one run, in the company of so many that are answered at once."""
+    """Let one image meet each script in one run, beside ``company`` images that are answered at once."""
     hashes = list(make_images(folder / "photos", len(scripts) + company).values())
     plan = FaultPlan(per_image=dict(zip(hashes, scripts.values(), strict=False)))
     seen = await run(folder, "out", plan, OPTIMIZED, *more)
@@ -131,7 +131,7 @@ async def end_the_run(met: Met, folder: Path, fault: Fault, free: asyncio.Semaph
 
 @pytest.fixture(scope="module")
 def met(tmp_path_factory: pytest.TempPathFactory) -> Met:
-    """Return what images meet that meet every fault there is."""
+    """Return the results of images that together meet every fault."""
     met, folder = Met(), tmp_path_factory.mktemp("kinds")
 
     def passing(faults: Iterable[Fault], then: Fault | None = None) -> dict[Fault, Script]:
@@ -158,7 +158,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> Met:
 
 
 def test_every_fault_is_in_one_class() -> None:
-    """A fault that the emulator learns later has to be given its class here."""
+    """A new fault of the emulator must get its class here."""
     classes = [QUOTAS, ENDS_THE_RUN, OUTAGES, WRONG_REQUESTS, FORBIDDEN, WITHHELD_FOR_SAFETY, CURABLE]
     listed = [fault for faults in (*classes, ANSWERED_AFTER_ALL) for fault in faults]
 
@@ -182,7 +182,7 @@ def test_what_ends_the_run_never_changes_the_prompt(met: Met, fault: Fault) -> N
 
 @pytest.mark.parametrize("fault", WRONG_REQUESTS)
 def test_a_wrong_request_never_changes_the_prompt(met: Met, fault: Fault) -> None:
-    """Images that the service cannot read, and failures that nobody knows, are asked about once."""
+    """Images that the service cannot read, and those with an unknown failure, are sent once."""
     assert met.prompts[fault] == [PROMPT]
 
 
@@ -195,7 +195,7 @@ def test_what_is_forbidden_is_asked_about_once(met: Met, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", WITHHELD_FOR_SAFETY)
 def test_the_safety_filter_sees_one_other_prompt_at_most(met: Met, fault: Fault) -> None:
-    """The user's words (twice, or thrice as a control) and at most one neutral wording: no arguing."""
+    """The user's prompt (twice, or three times in the control group) and at most one neutral edit."""
     edited = [prompt for prompt in met.prompts[fault] if prompt != PROMPT]
 
     assert len(met.prompts[fault]) <= 4
@@ -206,7 +206,7 @@ def test_the_safety_filter_sees_one_other_prompt_at_most(met: Met, fault: Fault)
 
 @pytest.mark.parametrize("fault", CURABLE)
 def test_what_words_may_cure_is_first_asked_again(met: Met, fault: Fault) -> None:
-    """The user's own words twice before any other, and at most four others, each once."""
+    """The user's prompt twice before any edited one, and at most four of these, each once."""
     edited = [prompt for prompt in met.prompts[fault] if prompt != PROMPT]
 
     assert met.prompts[fault][:2] == [PROMPT, PROMPT]
@@ -222,7 +222,7 @@ BROKEN_FILES = {
 
 
 def test_broken_files_are_never_asked_about(tmp_path: Path) -> None:
-    """What cannot be read makes no call at all, and changes nothing for its neighbours."""
+    """An unreadable image makes no call, and changes nothing for the other images."""
     hashes = make_images(tmp_path / "photos", 3)
     for name, data in BROKEN_FILES.items():
         (tmp_path / "photos" / name).write_bytes(data)
@@ -249,7 +249,7 @@ HIDDEN_RULES = {
 
 @pytest.mark.parametrize("name", HIDDEN_RULES)
 def test_a_hidden_rule_costs_at_least_15_points_less(tmp_path: Path, name: str) -> None:
-    """On the same images, with and without; who is answered at once only ever sees the user's words."""
+    """The same images, with and without optimization; those answered at once get only the user's prompt."""
     prompt, rule = HIDDEN_RULES[name]
     hashes = make_images(tmp_path / "photos", 40)
     plan = FaultPlan(rules=[rule])
@@ -273,13 +273,13 @@ UNHEARD = [Fault.BLOCK_OTHER, Fault.REFUSAL, Fault.RECITATION, Fault.NO_IMAGE, F
 
 
 def never_pleased(hashes: Sequence[str]) -> FaultPlan:
-    """Return a plan by which images fail for ever, in all the ways that words may cure."""
+    """Return a plan by which images always fail, in all the ways that a prompt may cure."""
     return FaultPlan(per_image={sha256: [UNHEARD[n % 6]] * 20 for n, sha256 in enumerate(hashes)})
 
 
 @pytest.mark.parametrize("most", [0, 2, 10])
 def test_no_image_gets_more_edits_than_the_user_allows(tmp_path: Path, most: int) -> None:
-    """Counted for each image in the emulator's log; without any, its own words are all it ever gets."""
+    """Counted for each image in the emulator's log; with a limit of 0 it gets only the user's prompt."""
     hashes = list(make_images(tmp_path / "photos", 18).values())
 
     seen = asyncio.run(
@@ -293,7 +293,7 @@ def test_no_image_gets_more_edits_than_the_user_allows(tmp_path: Path, most: int
 
 
 def test_words_to_keep_stand_in_every_edit_that_was_sent(tmp_path: Path) -> None:
-    """With a prompt that many edits would cut short, all that the service ever saw has both of them."""
+    """With a prompt that many edits would shorten, every prompt that the service got has both parts."""
     hashes = list(make_images(tmp_path / "photos", 48).values())
     prompt = "Please tell me what you see (look at the blue door). Mention the Old Mill too, if you can!"
 
@@ -324,7 +324,7 @@ template = "For a museum: {prompt}"
 
 
 def test_only_the_users_edits_are_sent_where_they_replace_all(tmp_path: Path) -> None:
-    """The bundled ones are left out, both of the user's are tried, and no other words reach the service."""
+    """The bundled edits are left out, both of the user's are tried, and no other prompt is sent."""
     hashes = list(make_images(tmp_path / "photos", 18).values())
     (tmp_path / "edits.toml").write_text(OWN_EDITS, encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""Does the real program keep to a pace over real HTTP, alone and in company, and through an outage?
+"""Rules of the real program's pace over real HTTP: alone, with other runs, and in an outage.
 
-Real time passes here, so each rule is seen once; what they mean for whole nights is played in virtual time
+Real time passes here, so each rule is tested once; whole runs are simulated in virtual time
 (``tests/simulation/test_long_runs.py``).
 """
 
@@ -37,7 +37,7 @@ def refused(calls: Sequence[LoggedRequest]) -> int:
 
 
 def results(folder: Path) -> int:
-    """Return how many answers stand."""
+    """Return how many answers are in the tree."""
     return len(files_below(folder / "out" / "successful"))
 
 
@@ -59,7 +59,7 @@ def down_for(seconds: float) -> Callable[[str, str], Fault | None]:
 
 
 def check_short_outage(folder: Path, done: Finished, calls: Sequence[LoggedRequest]) -> None:
-    """All images are answered, some time after the service is well again; few calls are made in vain."""
+    """All images are answered some time after the service is back; few calls are made in vain."""
     assert done.code == 0, done.stderr
     assert results(folder) == 60
     assert sum(call.outcome == "unavailable" for call in calls) <= 30
@@ -67,7 +67,7 @@ def check_short_outage(folder: Path, done: Finished, calls: Sequence[LoggedReque
 
 
 def check_endless_outage(folder: Path, done: Finished, calls: Sequence[LoggedRequest]) -> None:
-    """The run ends with 75 when the user's patience is over; few calls are made, no image has failed."""
+    """The run ends with 75 after the longest wait that the user allows; few calls, no failed image."""
     assert done.code == 75, done.stderr
     assert len(calls) <= 30
     assert calls[-1].at_s - calls[0].at_s <= 40.0
@@ -78,7 +78,7 @@ def check_endless_outage(folder: Path, done: Finished, calls: Sequence[LoggedReq
 
 
 def check_told_wait(folder: Path, done: Finished) -> None:
-    """A line of the progress tells what is waited for, and until when; the metadata tell how long it was."""
+    """A line of the progress has the cause and the end of a wait; the metadata have its length."""
     assert done.code == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if "waiting for quota until" in line]
     assert len(lines) == 1
@@ -145,7 +145,7 @@ def test_an_unknown_limit_is_found_and_used_in_real_time(tmp_path: Path) -> None
 
 
 def test_refusals_at_random_are_no_limit(tmp_path: Path) -> None:
-    """Where one call in twenty is refused for no reason, 100 images still take less than half a minute."""
+    """If one call in twenty is throttled at random, 100 images still take less than half a minute."""
     make_images(tmp_path / "photos", 100)
     plan = FaultPlan(rates={Fault.RATE_LIMIT: 0.05}, seed=3)
 
@@ -186,7 +186,7 @@ def test_the_users_own_ceilings_hold(tmp_path: Path) -> None:
 
 
 def test_runs_on_one_key_share_what_they_learned(tmp_path: Path) -> None:
-    """Where one run learned 300 a minute the next begins, and then two at once, which share it."""
+    """A run begins with the 300 a minute that an earlier one learned; two runs at once share them."""
     images = {"first": 30, "second": 20, "left": 30, "right": 30}
     for name, count in images.items():
         make_images(tmp_path / name / "photos", count)
@@ -218,7 +218,7 @@ def test_runs_on_one_key_share_what_they_learned(tmp_path: Path) -> None:
 def test_runs_that_know_nothing_share_a_limit(tmp_path: Path) -> None:
     """Two runs that begin together, with nothing learned, find 300 a minute for some twenty refusals at most.
 
-    The search costs a number of calls, not a share: they hear of each other only after a second or two.
+    The search costs a number of calls, not a share: they learn of each other only after a second or two.
     """
     for name in ("left", "right"):
         make_images(tmp_path / name / "photos", 60)

@@ -1,7 +1,4 @@
-"""Does the same command, typed again, ask the service for exactly what is not answered yet?
-
-Every column of the table of peers in the project's notes on resuming, with exact numbers of calls.
-"""
+"""Rules of a repeated command: it sends exactly the images that are not answered yet."""
 
 import asyncio
 import hashlib
@@ -30,7 +27,7 @@ NO_PLAN = FaultPlan()
 
 
 class Nights:
-    """One directory of photos, one output directory, and a run for each night."""
+    """One directory of photos, one output directory, and runs over them."""
 
     def __init__(self, folder: Path, emulator: Emulator, launcher: Launcher) -> None:
         self.photos, self.output = folder / "photos", folder / "out"
@@ -48,7 +45,7 @@ class Nights:
         )
 
     async def calls(self, *more: str, code: int = 0, prompt: str = "describe") -> list[str]:
-        """Run once more; return which images the service was asked about."""
+        """Run once more; return the images that were sent."""
         before = len(self.emulator.calls)
         done = await self.run(*more, prompt=prompt)
         assert done.code == code, done.stderr
@@ -60,7 +57,7 @@ class Nights:
         return hashlib.sha256((self.photos / key).read_bytes()).hexdigest()
 
     def names(self, key: str, sha256: str) -> bool:
-        """Say whether the answer that stands for an image is about these bytes."""
+        """Return whether the current answer of an image is about these bytes."""
         return sha256 in text_of(self.output, key)
 
 
@@ -70,14 +67,14 @@ Player = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
-    """What starts the program, for all tests of this file."""
+    """The launcher of the program, for all tests of this file."""
     with Launcher() as launcher:
         yield launcher
 
 
 @pytest.fixture
 def play(launcher: Launcher, tmp_path: Path) -> Player:
-    """What plays a story of several nights."""
+    """Function that plays a test's runs against one emulator."""
 
     async def nights(story: Story, plan: FaultPlan) -> None:
         async with Emulator(plan=plan) as emulator:
@@ -87,7 +84,7 @@ def play(launcher: Launcher, tmp_path: Path) -> Player:
 
 
 def test_killed_midway_only_calls_in_flight_are_made_again(play: Player) -> None:
-    """Killed when half is being recorded: in all at most ``images + --max-concurrent`` calls."""
+    """Killed when half is recorded: in all at most ``images + --max-concurrent`` calls."""
 
     async def story(nights: Nights) -> None:
         fault = Fault(act="kill", nth=IMAGES // 2, at="after storage.journal.writes:write_outcome")
@@ -101,7 +98,7 @@ def test_killed_midway_only_calls_in_flight_are_made_again(play: Player) -> None
 
 @pytest.mark.parametrize("key", ["zzz.png", "000.png"], ids=["at the end", "sorted first"])
 def test_one_more_image_is_one_more_call(play: Player, key: str) -> None:
-    """+1 image in any position: exactly one call, about that image."""
+    """+1 image in any position: exactly one call, for that image."""
 
     async def story(nights: Nights) -> None:
         await nights.calls()
@@ -142,7 +139,7 @@ def test_nothing_new_is_no_call_and_one_line(play: Player) -> None:
 
 
 def test_a_touched_file_costs_nothing(play: Player) -> None:
-    """Another time on the same bytes: no call, that night and the next."""
+    """Another time on the same bytes: no call, in that run and the next."""
 
     async def story(nights: Nights) -> None:
         await nights.calls()
@@ -156,7 +153,7 @@ def test_a_touched_file_costs_nothing(play: Player) -> None:
 
 @pytest.mark.parametrize("how", ["renamed", "moved", "copied", "swapped"])
 def test_known_bytes_under_another_name_cost_nothing(play: Player, how: str) -> None:
-    """Renamed, moved, copied or swapped: no call, and the answer stands under the new name."""
+    """Renamed, moved, copied or swapped: no call, and the answer is copied to the new name."""
 
     async def story(nights: Nights) -> None:
         await nights.calls()
@@ -181,7 +178,7 @@ def test_known_bytes_under_another_name_cost_nothing(play: Player, how: str) -> 
 
 @pytest.mark.parametrize("changed", ["prompt", "model"])
 def test_other_settings_ask_again_and_keep_the_earlier_answers(play: Player, changed: str) -> None:
-    """Another prompt or model: all asked once; the earlier answers lie in the history and serve again."""
+    """Another prompt or model: all sent once; the earlier answers go to the history and are copied later."""
 
     async def story(nights: Nights) -> None:
         await nights.calls()
@@ -199,7 +196,7 @@ def test_other_settings_ask_again_and_keep_the_earlier_answers(play: Player, cha
 
 
 def test_a_bad_item_is_told_every_night_and_paid_for_once(play: Player, tmp_path: Path) -> None:
-    """A permanent failure: exit code 3 and one call; the next night none for it, and it is still told of."""
+    """A permanent failure: exit code 3 and one call; the next run makes none, and still reports it."""
     bad = make_images(tmp_path / "photos", IMAGES)["photo003.png"]
     plan = FaultPlan(per_image={bad: [Wrong.INVALID_ARGUMENT] * 9})
 
@@ -219,7 +216,7 @@ def test_a_bad_item_is_told_every_night_and_paid_for_once(play: Player, tmp_path
     ids=["deferred", "server", "network"],
 )
 def test_what_a_night_may_cure_is_asked_again(play: Player, tmp_path: Path, wrong: Wrong, code: int) -> None:
-    """Deferred images and transient failures: the next night asks about them, and about nothing else."""
+    """Deferred images and transient failures: the next run sends these, and no others."""
     unlucky = make_images(tmp_path / "photos", IMAGES)["photo003.png"]
     plan = FaultPlan(per_image={unlucky: [wrong]})
 
@@ -233,7 +230,7 @@ def test_what_a_night_may_cure_is_asked_again(play: Player, tmp_path: Path, wron
 
 
 def test_a_result_that_was_deleted_is_asked_for_again(play: Player) -> None:
-    """A result that no longer stands is lost: one call, and it stands again."""
+    """A result that was deleted: one call, and it exists again."""
 
     async def story(nights: Nights) -> None:
         await nights.calls()

@@ -24,7 +24,7 @@ FAULTS = {
 
 
 def test_every_image_is_answered_once_through_all_faults(tmp_path: Path) -> None:
-    """100 images, 5 % each of 429, 503, reset, cut body, one hang: 100 right results, none bought twice."""
+    """100 images, 5 % each of 429, 503, reset, cut body, one hang: 100 right results, none paid twice."""
     hashes = make_images(tmp_path / "photos", 100)
     plan = FaultPlan(rates=FAULTS, max_random_per_image=3, counted={Fault.HANG: 1}, seed=7)
 
@@ -134,7 +134,7 @@ def test_an_image_model_leaves_pictures(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_needs_no_key_and_no_network(tmp_path: Path) -> None:
-    """The whole tree is there, every file says that it is a dry run, and a bad image is refused as ever."""
+    """The whole tree is written, every file is marked as dry, and a bad image is rejected as in real runs."""
     make_images(tmp_path / "photos", 4)
     (tmp_path / "photos" / "bad.jpg").write_text("no image")
 
@@ -187,7 +187,7 @@ def test_optimization_rescues_what_is_blocked_by_its_words(tmp_path: Path) -> No
 
 
 def test_optimization_lowers_the_failing_share_by_15_points(tmp_path: Path) -> None:
-    """Against hidden rules about words, on the same images: at least 15 points fewer fail than without it.
+    """With hidden rules about the prompt, on the same images: at least 15 points fewer fail than without it.
 
     A third of the images is withheld until the prompt is other than it was, in three ways that no edit
     was written for; those answered at once are asked once, in the user's words; what is forbidden, once.
@@ -241,7 +241,7 @@ def test_optimization_lowers_the_failing_share_by_15_points(tmp_path: Path) -> N
 
 
 def test_the_next_night_knows_what_the_last_one_learned(tmp_path: Path) -> None:
-    """What rescued images tonight is in the journal tomorrow; a dry run neither reads nor writes it."""
+    """What rescued images in one run is in the journal for the next; a dry run does not use it."""
     from tests.emulator import ContentRule  # noqa: PLC0415 - only the tests of hidden rules speak of them
 
     make_images(tmp_path / "photos", 12)
@@ -272,7 +272,7 @@ def test_the_next_night_knows_what_the_last_one_learned(tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_said_clearly(tmp_path: Path) -> None:
-    """A directory without images: clear words and exit code 4."""
+    """A directory without images: a clear message and exit code 4."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "notes.txt").write_text("no images here")
 

@@ -1,4 +1,4 @@
-"""The real program at night: locks, signals, pings, exit codes and what it says when nobody watches."""
+"""Rules of unattended runs of the real program: locks, signals, pings, exit codes, output."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def test_a_second_run_makes_no_call(tmp_path: Path) -> None:
 
 
 def test_a_second_run_can_wait(tmp_path: Path) -> None:
-    """With ``--wait-lock`` the second run takes its turn, and finds everything done."""
+    """With ``--wait-lock`` the second run waits for the first, and finds everything done."""
     make_images(tmp_path / "photos", 6)
 
     async def scenario() -> tuple[Finished, Finished, Emulator]:
@@ -118,7 +118,7 @@ def test_the_grace_ends(tmp_path: Path) -> None:
 
 
 def test_the_state_is_told_on_request(tmp_path: Path) -> None:
-    """SIGUSR1 prints one line and disturbs nothing; ``--status`` tells of the run from outside."""
+    """SIGUSR1 prints one line and disturbs nothing; ``--status`` shows the run from outside."""
     make_images(tmp_path / "photos", 6)
 
     async def scenario() -> tuple[Finished, Finished]:
@@ -161,7 +161,7 @@ def test_an_error_that_no_image_can_cause_stops_the_run(tmp_path: Path) -> None:
     ("fail_on", "code"), [("any", 3), ("none", 0), ("2", 0), ("1", 3), ("50%", 0), ("10%", 3)]
 )
 def test_the_user_says_how_many_failures_matter(tmp_path: Path, fail_on: str, code: int) -> None:
-    """One failed image of five ends with 3 only where the user minds."""
+    """One failed image of five ends with 3 only if the user sets it so."""
     make_images(tmp_path / "photos", 4)
     (tmp_path / "photos" / "bad.jpg").write_text("no image")
 
@@ -208,7 +208,7 @@ def test_it_runs_from_an_empty_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("fault", "ending"), [(None, ""), (Fault.SAFETY, "/3")], ids=["success", "failure"])
 def test_the_dead_mans_switch_is_told(tmp_path: Path, fault: Fault | None, ending: str) -> None:
-    """``--ping`` hears of the start and of the end, with the exit code where it is not 0."""
+    """``--ping`` gets the start and the end, with the exit code if it is not 0."""
     make_images(tmp_path / "photos", 1)
     heard: list[str] = []
 
@@ -263,7 +263,7 @@ def test_the_log_can_be_json_and_rotated_away(tmp_path: Path) -> None:
 
 
 def test_failures_are_done_again_when_asked(tmp_path: Path) -> None:
-    """A blocked image is left alone the next night, and asked again with --retry-failed or --only."""
+    """A blocked image is skipped in the next run, and sent again with --retry-failed or --only."""
     hashes = make_images(tmp_path / "photos", 3)
     blocked = hashes["photo000.png"]
     plan = FaultPlan(per_image={blocked: [Fault.SAFETY] * 3})

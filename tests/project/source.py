@@ -12,12 +12,12 @@ from tests.support.paths import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One name that a module imports, wherever in the file it does so."""
+    """One name that a module imports, at any place in the file."""
 
     name: str
     line: int
     at_import: bool
-    """True when it happens as soon as the module is imported."""
+    """True if it happens as soon as the module is imported."""
 
 
 @cache

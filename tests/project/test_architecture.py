@@ -104,7 +104,7 @@ def _parents(module: str) -> set[str]:
 
 @each_module
 def test_the_environment_is_read_in_main_alone(module: str) -> None:
-    """Everybody else is given what it needs."""
+    """All other modules get these as arguments."""
     reads = [
         node.lineno
         for node in ast.walk(tree(modules()[module]))
@@ -147,7 +147,7 @@ def _is_boundless(handler: ast.ExceptHandler) -> bool:
 
 @each_module
 def test_sizes(module: str) -> None:
-    """A file stays below 350 lines and a function below 40: what is longer has two rooms in it."""
+    """A file stays below 350 lines and a function below 40: a longer one has two topics."""
     path = modules()[module]
     lengths = {one.name: (one.end_lineno or 0) - one.lineno + 1 for one in functions(path)}
 

@@ -1,4 +1,4 @@
-"""Do the benchmark's figures mean what its tables say?"""
+"""Rules of the benchmark's figures: each means what its table says."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ def test_an_answer_counts_only_with_the_hash_of_its_own_image() -> None:
 
 
 def test_the_spread_is_from_the_first_answer_to_the_last() -> None:
-    """Refusals are calls, but end no wait for an answer."""
+    """Rejected calls count as calls, but end no wait for an answer."""
     log = [
         [0.0, 0.5, "", "quota"],
         [1.0, 2.0, "a", "answered"],
@@ -79,7 +79,7 @@ def test_the_spread_is_from_the_first_answer_to_the_last() -> None:
 
 
 def test_only_stalls_while_calls_are_under_way_count() -> None:
-    """Imports stop a loop that nobody waits for yet."""
+    """Imports before the first call are no stall of the loop."""
     seen = seen_in([[10.0, 20.0, "a", "answered"]])
 
     assert longest_stall([(1.0, 0.9, 0.9), (12.0, 0.03, 0.01), (25.0, 0.5, 0.5)], seen) == (30.0, 10.0)
@@ -111,7 +111,7 @@ def test_a_lost_result_in_one_round_disqualifies_the_row() -> None:
 
 @pytest.mark.parametrize("scenario", [START, _scenario(watched=True), _scenario(), RESUME])
 def test_no_table_shows_a_figure_of_who_lost_or_mixed_up_a_result(scenario: Scenario) -> None:
-    """Who fails at once starts fastest, stands still least and takes nothing."""
+    """A client that fails at once would be the best in every column."""
     good = {"bare": [_result()], "sdk": [_result()]}
     for bad in (_result(right=9), _result(wrong=1)):
         found = {START: good, scenario: {**good, "hasty": [_result(), bad]}}
@@ -122,14 +122,14 @@ def test_no_table_shows_a_figure_of_who_lost_or_mixed_up_a_result(scenario: Scen
 
 
 def test_who_is_disqualified_is_no_measure_of_a_start() -> None:
-    """What the SDK takes for no answer is not what an answer takes."""
+    """The time of a run without answers is no measure of the time of an answer."""
     found = {START: {"bare": [_result()], "sdk": [_result(right=0, spread_s=0.1)]}}
 
     assert "| 3.00 | - |" in _row(found, "bare")
 
 
 def test_a_loop_that_nobody_watched_is_not_one_without_a_stall(tmp_path: Path) -> None:
-    """A run that told nothing of its stalls, in one round of several, has no figure."""
+    """A client without measured stalls in one of several rounds has no figure."""
     found = {_scenario(watched=True): {"bare": [_result(), _result(stall_ms=None), _result()]}}
 
     with watched(str(tmp_path / "stalls.json")):
@@ -150,7 +150,7 @@ def test_cpu_is_not_compared_where_a_start_up_is_not_known(starts: Results) -> N
 
 
 def test_what_was_not_measured_in_turn_says_so() -> None:
-    """A machine that was slower that day makes everybody look better who is measured today."""
+    """If the machine was slower then, every client measured today looks better."""
     then, now = _result(session="then", cpu_s=1.0), _result(session="now", cpu_s=1.0)
     for found in (
         {START: {"bare": [now], "sdk": [then]}},
@@ -161,7 +161,7 @@ def test_what_was_not_measured_in_turn_says_so() -> None:
 
 
 def test_a_disqualified_row_is_no_measure_for_others() -> None:
-    """Who loses half of the images is easily twice as fast."""
+    """A client that loses half of the images is easily twice as fast."""
     found = {_scenario(): {"bare": [_result(right=5, spread_s=1.0)], "sdk": [_result()]}}
 
     (row,) = [line for line in tables(found) if line.startswith("| sdk")]
@@ -201,7 +201,7 @@ def test_a_quota_lets_its_burst_through_and_then_its_rate() -> None:
 
 
 def test_a_command_that_hangs_is_killed_and_says_so(tmp_path: Path) -> None:
-    """Its exit code tells of the signal, and its output stands in the log."""
+    """Its exit code is that of the signal, and its output is in the log."""
     program = "import signal; print('here', flush=True); signal.pause()"
 
     used = run([sys.executable, "-c", program], {"LANG": "C.UTF-8"}, log=tmp_path / "log", within_s=2.0)

@@ -1,4 +1,4 @@
-"""Does the benchmark measure the real program beside a real script, over real HTTP?"""
+"""Rules of a whole benchmark: the real program beside a real script, over real HTTP."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_every_image_is_answered_by_both(tmp_path: Path, watched: bool) -> None:
 
 
 def test_whoever_is_compared_has_a_start_up_of_its_own(tmp_path: Path) -> None:
-    """Another client's, measured earlier, does not stand for it."""
+    """Figures of another client, measured earlier, do not replace its own."""
     file, sdk = tmp_path / "figures.json", Result(used=USED, seen=seen_in([]), images=1, right=1, wrong=0)
     figures.save(file, {START: {SDK: [sdk]}})
 

@@ -1,4 +1,4 @@
-"""Do the words for people agree with the program?"""
+"""Rules of the documentation: README, help page and .env.example agree with the program."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def flags_in(text: str) -> set[str]:
 
 
 def section(text: str, title: str) -> str:
-    """Return what stands below the heading that contains ``title``, up to the next heading."""
+    """Return the text below the heading that contains ``title``, up to the next heading."""
     found = re.search(
         rf"^#+ [^\n]*{title}[^\n]*\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.IGNORECASE | re.MULTILINE
     )
@@ -61,7 +61,7 @@ def test_a_help_page_in_the_readme_is_the_real_one() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """A README is read; what is longer belongs into docs/."""
+    """The README stays short enough to be read; longer texts belong into docs/."""
     assert len(README.read_text(encoding="utf-8").splitlines()) < 300
 
 
@@ -76,14 +76,14 @@ def test_the_exit_codes_in_the_readme() -> None:
 
 
 def test_the_exit_codes_in_the_help_page() -> None:
-    """The help page tells every exit code with its meaning."""
+    """The help page has every exit code with its meaning."""
     lines = {" ".join(line.split()) for line in help_page().splitlines()}
 
     assert {f"{code.value} {code.meaning}" for code in ExitCode} <= lines
 
 
 def test_the_example_of_a_dotenv_file_names_every_variable() -> None:
-    """Each variable stands in .env.example, once, and nothing else does."""
+    """Each variable is in .env.example once, and nothing else is."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE)
 

@@ -1,7 +1,7 @@
-"""Does the emulator look like the Gemini API to the real SDK, and to a plain HTTP client?
+"""Rules of the emulator: the real SDK and a plain HTTP client take it for the Gemini API.
 
-The rows marked [RUN] in gemini-api.md §1.4 are proved here: what the emulator puts on the wire
-must surface in google-genai 3.4.0 as the real thing was seen to.
+The rows of docs/api-facts.md, section 1.4, are proved here: what the emulator sends must surface in
+google-genai 3.4.0 as the replies of the real service do.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def ask_for(service: Any, fault: Fault) -> Any:
-    """Ask for words and a picture, with little patience where there will be no reply."""
+    """Send a request for text and a picture, with a short timeout for faults without a reply."""
     timeout_ms = IMPATIENCE_MS if fault is Fault.HANG else PATIENCE_MS
     return await ask(service, model=IMAGE_MODEL, timeout_ms=timeout_ms)
 
@@ -110,7 +110,7 @@ def test_an_error_surfaces_with_its_code(
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        # Stated in one row with a close in gemini-api.md; with the request read, a reset is an OS error.
+        # With the request read, a reset is an OS error (docs/api-facts.md, section 1.4).
         (Fault.RESET, aiohttp.ClientOSError),
         (Fault.CLOSE, aiohttp.ServerDisconnectedError),
         (Fault.CUT_BODY, aiohttp.ClientPayloadError),
@@ -307,7 +307,7 @@ def test_one_attempt_is_one_request() -> None:
 
 
 def test_a_client_that_gives_up_leaves_the_hanging_call() -> None:
-    """A hang ends with the client's patience, and is not in flight beside the next call."""
+    """A hang ends with the client's timeout, and is not in flight beside the next call."""
     emulator = Emulator(plan=FaultPlan(counted={Fault.HANG: 1}))
 
     async def story(service: Any) -> tuple[Any, int]:
@@ -321,7 +321,7 @@ def test_a_client_that_gives_up_leaves_the_hanging_call() -> None:
 
 
 def test_a_proxy_of_the_machine_catches_loopback_unless_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trap of gemini-api.md §1.2: with HTTP_PROXY and without NO_PROXY the SDK never comes here."""
+    """With HTTP_PROXY and without NO_PROXY the SDK never comes here (docs/api-facts.md, section 1.1)."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.delenv("no_proxy", raising=False)

@@ -1,4 +1,4 @@
-"""Does the virtual loop keep exact time, hold still for threads, and end rather than hang?"""
+"""Rules of the virtual loop: exact time, a clock that waits for threads, an error for a deadlock."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ import pytest
 from tests.support.virtual_loop import Deadlock, run_virtual
 
 _REAL_S = 0.03
-"""A moment of real time in a thread."""
+"""Real seconds that a thread works."""
 
 
 def now_s() -> float:
@@ -101,7 +101,7 @@ def test_the_clock_holds_still_while_a_thread_works() -> None:
 
 
 def test_a_cancelled_await_does_not_free_the_clock() -> None:
-    """While a thread works on for nobody, the clock still waits for it."""
+    """The clock also waits for a thread whose result is not awaited any more."""
     ended = threading.Event()
 
     def work() -> None:
@@ -187,7 +187,7 @@ def test_a_deadlock_still_runs_the_cleanup() -> None:
 
 
 def test_a_thread_that_waits_for_the_loop_is_an_error() -> None:
-    """A thread that waits for virtual time to pass would hold the clock forever: said, not hung."""
+    """A thread that waits for virtual time to pass would stop the clock forever: an error, no hang."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Which images do the tests about other words tell of?
+"""Images with chains of calls, for tests about edited prompts.
 
 Each is a chain of calls; every call takes 1,000 tokens in and 10 out, and costs a thousandth of a dollar.
 """
@@ -28,7 +28,7 @@ def with_settings(prompt: Prompt, *parameters: Parameter) -> Prompt:
 
 
 def example_price(usage: Usage, _: datetime) -> Decimal:
-    """A millionth of a dollar for a token of the question, and a thousandth for one of a picture."""
+    """Return the cost in US dollars: a millionth for an input token, a thousandth for one of a picture."""
     return usage.input_tokens * Decimal("0.000001") + usage.image_output_tokens * Decimal("0.001")
 
 
@@ -44,7 +44,7 @@ def image(*calls: Call, key: str = "a.jpg") -> Succeeded | Failed:
 
 
 def failed_twice(*calls: Call, kind: ErrorKind = ErrorKind.BLOCKED) -> Succeeded | Failed:
-    """Return an image that the user's words failed on twice, and then these calls."""
+    """Return an image whose first two calls failed with the user's prompt, and then made these."""
     return image((BASE, kind), (BASE, kind), *calls)
 
 

@@ -1,4 +1,4 @@
-"""What do tests of whole batches need: small images, a scripted model, and what came of them."""
+"""Scenario for tests of whole batches: small images, a scripted model, and the outcomes."""
 
 import asyncio
 import random
@@ -43,7 +43,7 @@ def failure(kind: ErrorKind) -> ApiFailure:
 
 
 def new_optimizer() -> PromptOptimizer:
-    """Return an optimizer that knows nothing yet and draws no controls."""
+    """Return an optimizer without statistics and without a control group."""
     return PromptOptimizer(
         base=BASE,
         edits=load(),
@@ -72,7 +72,7 @@ def to_stored_answer(outcome: Succeeded) -> StoredAnswer:
 
 @dataclass(slots=True, kw_only=True)
 class Scenario:
-    """A batch of small images, a scripted model, and what came of it."""
+    """A batch of small images, a scripted model, and the outcomes."""
 
     folder: Path
     names: Sequence[str]
@@ -129,13 +129,13 @@ class Scenario:
         assert caller.in_flight == processor.waiting_count == 0
 
     async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-        """Take an outcome, whose files stand at once."""
+        """Record an outcome; it counts as stored at once."""
         on_stored()
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
 
     def filter_known(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
-        """Know none, as an empty journal does: what is kept meanwhile is for the processor to know."""
+        """Return no hash, as an empty journal does; the processor itself knows those of the present run."""
         return ()
 
     async def find_answer(self, sha256: str) -> StoredAnswer | None:

@@ -1,4 +1,4 @@
-"""Which budgets do the tests of money play with? Real prices, real bounds, a clock that stands still."""
+"""Budgets for the tests of costs: real prices, real bounds, a clock that stands still."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ def new_budget(
     model: str = MODEL,
     stop: StopSignal | None = None,
 ) -> Budget:
-    """Return a budget at today's prices."""
+    """Return a budget with real prices."""
     return Budget(
         max_requests=max_requests,
         max_cost=None if max_cost is None else Decimal(max_cost),
@@ -51,7 +51,7 @@ def make_usage(output_tokens: int, *, pictures: int = 0) -> Usage:
 
 @dataclass(kw_only=True)
 class SimulatedRun:
-    """Many images, each asked about until it is answered, and what that truly cost."""
+    """Many images, each sent until it is answered, and the true cost of that."""
 
     budget: Budget
     model: str
@@ -64,7 +64,7 @@ class SimulatedRun:
     refusals: list[FatalError] = field(default_factory=list)
 
     async def process_image(self) -> None:
-        """Ask until there is an answer or no money."""
+        """Send calls until there is an answer or no money."""
         while True:
             try:
                 reservation = await self.budget.reserve(input_tokens=INPUT_TOKENS)
@@ -79,7 +79,7 @@ class SimulatedRun:
         """End a call in some way; return whether the image has its answer."""
         ending = self.rng.choice(self.endings)
         self.sent += ending != "n"
-        if ending in "nr":  # not sent, refused
+        if ending in "nr":  # not sent, rejected
             reservation.release(sent=ending == "r")
             return False
         bound = reservation.max_output_tokens or 3000
@@ -94,7 +94,7 @@ class SimulatedRun:
         return ending == "a"
 
     async def run(self, images: int) -> None:
-        """Ask about so many at once."""
+        """Send so many at once."""
         async with asyncio.TaskGroup() as group:
             for _ in range(images):
                 group.create_task(self.process_image())

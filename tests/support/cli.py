@@ -1,4 +1,4 @@
-"""How do tests start the real program, and read what it left?"""
+"""Start of the real program in tests, and its output."""
 
 import asyncio
 import atexit
@@ -29,9 +29,9 @@ class Finished:
 
 
 def environment(extra: Mapping[str, str] | None = None, *, key: str | None = KEY) -> dict[str, str]:
-    """Return a small, clean environment: nothing of the developer's own settings or keys gets in."""
+    """Return a small, clean environment without the developer's own settings and keys."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}  # noqa: TID251
-    # What another test's run learned of its service's limits is not for this one.
+    # A test must not use the limits that the run of another test has learned.
     state_dir = tempfile.mkdtemp(dir=_STATE.name)
     clean = {**kept, "LANG": "C.UTF-8", "NO_PROXY": "127.0.0.1", "GEMINI_BATCH_STATE_DIR": state_dir}
     return {**clean, **({"GEMINI_API_KEY": key} if key else {}), **(extra or {})}

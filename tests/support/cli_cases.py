@@ -12,7 +12,7 @@ PROMPT = "Describe this picture"
 
 
 def make_images(folder: Path, count: int) -> dict[str, str]:
-    """Make so many different images in three nested folders; return sha256 by key."""
+    """Write so many different images in three nested folders; return sha256 by key."""
     hashes = {}
     for number in range(count):
         key = f"{('', 'trip/', 'trip/day 2/')[number % 3]}photo{number:03}.png"
@@ -24,7 +24,7 @@ def make_images(folder: Path, count: int) -> dict[str, str]:
 
 
 def text_of(output: Path, key: str) -> str:
-    """Return the answer that stands for an image."""
+    """Return the answer in the tree for an image."""
     return (output / "successful" / f"{key}_result.txt").read_text(encoding="utf-8")
 
 

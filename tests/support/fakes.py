@@ -1,4 +1,4 @@
-"""Which stand-ins do the unit tests use? Each fulfils a port that ``processor`` declares."""
+"""Fakes of the unit tests, each in place of a part that ``processor`` uses."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ def utcnow() -> datetime:
 
 
 class MaxJitter(random.Random):
-    """Draws the upper end of every range: the longest wait that may happen."""
+    """Random numbers that are always the upper end of the range: the longest possible wait."""
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
         """Return the upper end."""
@@ -29,7 +29,7 @@ class MaxJitter(random.Random):
 
 
 class MinJitter(random.Random):
-    """Draws the lower end of every range: the shortest wait that may happen."""
+    """Random numbers that are always the lower end of the range: the shortest possible wait."""
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
         """Return the lower end."""
@@ -48,7 +48,7 @@ class SeenCall:
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedModel:
-    """Plays, for each image by key, a list of (seconds, result); after the list it answers at once."""
+    """Model with a list of (seconds, result) for each image by key; after the list it answers at once."""
 
     script: Mapping[str, Sequence[tuple[float, Result]]] = field(default_factory=dict)
     default: Sequence[tuple[float, Result]] = ()
@@ -84,5 +84,5 @@ class ScriptedModel:
         return [call.at_s for call in self.calls if call.key == key]
 
     def prompts(self, key: str) -> list[str]:
-        """Return the words each call for this image carried."""
+        """Return the prompt of each call for this image."""
         return [call.prompt for call in self.calls if call.key == key]

@@ -1,4 +1,4 @@
-"""What stands between a client and the service? A small HTTP server that a test tells what to answer.
+"""A small HTTP server between a client and the service; a test decides what it answers.
 
 It can answer by itself, or pass a request on to an emulator and change what comes back.
 """
@@ -30,7 +30,7 @@ async def serve(handler: Handler) -> AsyncIterator[str]:
 def always_answer(
     status: int, body: bytes | str = b"", content_type: str = "application/json", **headers: str
 ) -> Handler:
-    """Return a handler that always says the same."""
+    """Return a handler that always gives the same reply."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
         content = body.encode() if isinstance(body, str) else body
@@ -50,10 +50,10 @@ def _unchanged(_method: str, _path: str, body: bytes) -> bytes:
 
 @dataclass(kw_only=True)
 class Gateway:
-    """Passes requests below a path prefix on, and keeps a list of what came by."""
+    """Gateway that passes requests below a path prefix on, and records them."""
 
     target: str
-    """The base URL of what lies behind."""
+    """The base URL of the server behind it."""
     prefix: str = ""
     change: Change = _unchanged
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Gateway:
                 return web.Response(status=response.status, body=body, headers=back)
 
     def _outward(self, value: str) -> str:
-        """Name this gateway where a header names what lies behind."""
+        """Return a header's value with this gateway in place of the server behind it."""
         return value.replace("/upload/", f"{self.prefix}/upload/") if value.startswith(self.target) else value
 
 

@@ -1,4 +1,4 @@
-"""How do the tests of the Gemini client put one request to an emulator, and to the SDK as the measure?"""
+"""Harness of the Gemini client's tests: one request to an emulator, by our client or by the SDK."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,14 +35,14 @@ LOWER_LEVELS = {
     "gemini-flash-latest": "LOW",
     "gemini-nano-banana-2.1": "MINIMAL",
 }
-"""The thinking level to come down to, of every model that is known to have one below its own.
+"""The lower thinking level to change to, for every model that has one below its default.
 
-Source: gemini-api.md, sections 1.5 and 4 (Google's pages on thinking and on models, November 2026)."""
+Source: docs/api-facts.md, section 4.3."""
 IMAGE = b"\xff\xd8\xff\xe0 a small picture \xfb\xff\xfe"
 
 
 class SdkClient(GeminiClient):
-    """The client as it would be if the SDK asked about small images too: the measure of our own way."""
+    """The client with the SDK for small images too, to compare our own requests with."""
 
     _genai: "genai.Client | None" = None
 
@@ -88,7 +88,7 @@ class SdkClient(GeminiClient):
 ClientClass = type[GeminiClient]
 CLIENT_CLASSES: tuple[ClientClass, ...] = (GeminiClient, SdkClient)
 each_client_class = pytest.mark.parametrize("client_class", CLIENT_CLASSES, ids=["our own body", "the SDK's"])
-"""What must hold for both holds for our own way because it is the SDK's."""
+"""Both clients; a test of both shows that our own requests behave like the SDK's."""
 
 
 def request(prompt: str = "describe it", image: bytes = IMAGE, timeout_s: float = 20.0) -> GenerationRequest:
@@ -107,7 +107,7 @@ def ask(
     question: GenerationRequest | None = None,
     client_class: ClientClass = GeminiClient,
 ) -> Generation:
-    """Put one request to an emulator and return the answer, or raise what the client raises."""
+    """Send one request to an emulator and return the answer, or raise what the client raises."""
 
     async def call() -> Generation:
         async with emulator:

@@ -1,6 +1,6 @@
-"""Which files does a real picture folder hold that break programs, and what must become of each?
+"""Files of real picture folders that break programs, and the expected result for each.
 
-``build(folder)`` makes them and returns the table of what is expected; it takes under a second. The
+``build(folder)`` writes them and returns the table of what is expected; it takes under a second. The
 tests of the parts read the table, and so can one that runs the whole program.
 """
 
@@ -22,15 +22,15 @@ Fate = Literal["accepted", "refused", "passed over"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nasty:
-    """One entry of the folder and what must become of it."""
+    """One entry of the folder and its expected result."""
 
     key: str
-    """The name by which the program speaks of it."""
+    """Its name in messages of the program."""
     fate: Fate
     sent_as: str = ""
     """The mime type of an accepted image when it is sent."""
     because: str = ""
-    """Part of the sentence of a refusal, or a ``PassedOverReason``."""
+    """Part of the message of an unreadable image, or a ``PassedOverReason``."""
 
 
 def accepted(key: str, sent_as: str) -> Nasty:
@@ -68,7 +68,7 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def exif(orientation: int) -> bytes:
-    """Return camera data that say how the picture is to be turned."""
+    """Return camera data with the rotation of the picture."""
     data = Image.Exif()
     data[0x0112] = orientation
     return data.tobytes()
@@ -87,7 +87,7 @@ def pixel_bomb(width: int = 50_000, height: int = 50_000) -> bytes:
 
 
 def build(folder: Path) -> tuple[Nasty, ...]:
-    """Fill ``folder`` (made when missing) and return what is expected of each entry."""
+    """Write all files into ``folder`` (created if missing) and return the expected result of each entry."""
     folder.mkdir(parents=True, exist_ok=True)
     builders = (
         _build_damaged,

@@ -1,6 +1,6 @@
-"""What do the journal's tests run on? Real files, a real journal, and a plain archiver and processor.
+"""Harness of the journal's tests: real files, a real journal, a simple archiver and processor.
 
-``World`` plays night after night over one input and one output directory in the order of writes that
+``World`` plays run after run over one input and one output directory in the order of writes that
 the program promises: ledger line, earlier files to the history, artefacts, journal row.
 """
 
@@ -33,7 +33,7 @@ START = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 USAGE = Usage(input_tokens=1120, output_tokens=10)
 
 Ending = ErrorKind | str
-"""How the world ends an image: failed with this class, or the word ``deferred`` or ``answered``."""
+"""Scripted outcome of an image: a kind of error, ``deferred`` or ``answered``."""
 
 
 def sha256_of(data: bytes) -> str:
@@ -42,7 +42,7 @@ def sha256_of(data: bytes) -> str:
 
 
 def run_info(number: int = 1, *, prompt: str = "describe", dry_run: bool = False) -> RunInfo:
-    """Return the run of one night; the fingerprint follows from the prompt alone."""
+    """Return a run; its fingerprint depends on the prompt alone."""
     return RunInfo(
         run_id=f"2026112{number}T220000Z-{number:04x}",
         started_at=START + timedelta(days=number),
@@ -56,7 +56,7 @@ def run_info(number: int = 1, *, prompt: str = "describe", dry_run: bool = False
 
 
 def an_attempt(number: int = 1, *, prompt: Prompt | None = None, kind: ErrorKind | None = None) -> Attempt:
-    """Return a call that was answered, or failed with this class."""
+    """Return a call that was answered, or failed with this kind of error."""
     return Attempt(
         number=number,
         started_at=START + timedelta(seconds=number),
@@ -72,7 +72,7 @@ def an_attempt(number: int = 1, *, prompt: Prompt | None = None, kind: ErrorKind
 
 @dataclass(slots=True)
 class PlayedRun:
-    """What one run planned, asked and hashed."""
+    """The plan of one run, and the images that it sent, copied and hashed."""
 
     plan: Plan
     calls: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class PlayedRun:
 
 
 class World:
-    """An input directory, an output directory, and the nights over them."""
+    """An input directory, an output directory, and the runs over them."""
 
     def __init__(self, folder: Path) -> None:
         self.images = folder / "images"
@@ -93,11 +93,11 @@ class World:
 
     @property
     def journal_path(self) -> Path:
-        """Where the journal lies."""
+        """The journal's file."""
         return self.output / "metadata" / "journal.db"
 
     def put(self, name: str, data: bytes, *, mtime_s: int = 1_700_000_000) -> Path:
-        """Write an image; its time is the same however often it is written, unless told."""
+        """Write an image; without an explicit time it always gets the same one."""
         path = self.images / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -105,7 +105,7 @@ class World:
         return path
 
     def result_of(self, name: str) -> str:
-        """Return the text that stands as the image's answer."""
+        """Return the text of the image's current answer."""
         return (self.output / f"successful/{name}_result.txt").read_text()
 
     def find_images(self) -> Iterator[ImageJob]:
@@ -116,19 +116,19 @@ class World:
             yield ImageJob(key=key, path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
     def is_present(self, artefact: Artefact) -> bool:
-        """Say whether the file is there with its size."""
+        """Return whether the file exists with the right size."""
         path = self.output / artefact.path
         return path.is_file() and path.stat().st_size == artefact.size_bytes
 
     def has_expected_hash(self, artefact: Artefact) -> bool:
-        """Say whether the file is there with its bytes."""
+        """Return whether the file exists with the right bytes."""
         return (
             self.is_present(artefact)
             and sha256_of((self.output / artefact.path).read_bytes()) == artefact.sha256
         )
 
     def open(self, run: RunInfo) -> Journal:
-        """Open the journal as the program does, the ledger read where it must be."""
+        """Open the journal as the program does, and import the ledger if needed."""
         journal = Journal.open(self.journal_path, run=run, is_present=self.is_present, utcnow=lambda: START)
         if journal.needs_ledger:
             journal.import_ledger(self.ledger, self.has_expected_hash)
@@ -193,7 +193,7 @@ class World:
         return (artefact,), moved_to_history
 
     def copy(self, journal: Journal, run: RunInfo, job: ImageJob, answer: StoredAnswer) -> None:
-        """Put an answer in place under another name, after comparing its bytes."""
+        """Copy an answer to another name, after comparing its bytes."""
         source = answer.artefacts[0]
         data = (self.output / source.path).read_bytes()
         assert sha256_of(data) == source.sha256
@@ -264,7 +264,7 @@ class World:
 
 
 def failed(job: ImageJob, kind: ErrorKind, *, data: bytes | None = None) -> Failed:
-    """Return the outcome of an image that failed with this class."""
+    """Return the outcome of an image that failed with this kind of error."""
     content = ImageContent(sha256=sha256_of(data), mime_type="image/png", width=1, height=1) if data else None
     return Failed(
         job=job,
@@ -277,7 +277,7 @@ def failed(job: ImageJob, kind: ErrorKind, *, data: bytes | None = None) -> Fail
 
 
 def deferred(job: ImageJob, *, attempts: tuple[Attempt, ...] = ()) -> Deferred:
-    """Return the outcome of an image that the next run does."""
+    """Return the outcome of an image that is left to the next run."""
     return Deferred(
         job=job,
         prompt=Prompt(text="describe"),

@@ -1,4 +1,4 @@
-"""Which outcomes do the tests of archiver and report play with?
+"""Outcomes for tests of the archiver and of reports.
 
 Complete ones, as the processor makes them, on a real file system.
 """
@@ -37,7 +37,7 @@ SOFT = Prompt(text="Describe the picture\n\nStay friendly.", revision=1, edits=(
 
 
 def run_info(number: int = 1, *, dry_run: bool = False) -> RunInfo:
-    """Return the run of one night."""
+    """Return a run."""
     return RunInfo(
         run_id=f"202611{number:02}T220000Z-{number:04x}",
         started_at=START,
@@ -56,13 +56,13 @@ def job(key: str = "a.jpg") -> ImageJob:
 
 
 def content(key: str = "a.jpg", *notes: str) -> ImageContent:
-    """Return what the image's bytes turned out to be; each key has its own."""
+    """Return the content of an image; each key has its own."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     return ImageContent(sha256=digest, mime_type="image/jpeg", width=8, height=6, notes=notes)
 
 
 def attempt(number: int = 1, kind: ErrorKind | None = None, *, prompt: Prompt = BASE) -> Attempt:
-    """Return a call that was answered, or failed with this class."""
+    """Return a call that was answered, or failed with this kind of error."""
     return Attempt(
         number=number,
         started_at=START + timedelta(seconds=number),
@@ -88,7 +88,7 @@ def succeeded(
     kinds: tuple[ErrorKind, ...] = (),
     prompt: Prompt = BASE,
 ) -> Succeeded:
-    """Return an answer, after failures of these classes."""
+    """Return an answer after failures of these kinds."""
     failures = tuple(attempt(number, kind) for number, kind in enumerate(kinds, start=1))
     usage = Usage(input_tokens=1120, output_tokens=10)
     return Succeeded(
@@ -109,7 +109,7 @@ def succeeded(
 def failed(
     key: str = "a.jpg", *kinds: ErrorKind, detail: str = "It went wrong.", partial_text: str = ""
 ) -> Failed:
-    """Return a failure after calls that failed with these classes; without any, the image was unreadable."""
+    """Return a failure after failed calls of these kinds; without any, the image was unreadable."""
     return Failed(
         job=job(key),
         content=content(key) if kinds else None,
@@ -122,7 +122,7 @@ def failed(
 
 
 def deferred(key: str = "a.jpg", *kinds: ErrorKind) -> Deferred:
-    """Return an image that is put off after calls that failed with these classes."""
+    """Return a deferred image after failed calls of these kinds."""
     return Deferred(
         job=job(key),
         prompt=BASE,
@@ -140,7 +140,7 @@ def picture(kind: str = "PNG", shade: int = 0) -> bytes:
 
 
 def archiver(root: Path, number: int = 1, *, dry_run: bool = False, has_real_run: bool = False) -> Archiver:
-    """Return the archiver of one night."""
+    """Return the archiver of a run."""
     return Archiver(output_dir=root, run=run_info(number, dry_run=dry_run), has_real_run=has_real_run)
 
 

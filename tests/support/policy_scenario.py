@@ -1,4 +1,4 @@
-"""What do tests of the repair policy need: a pool, a policy, images that fail in given ways."""
+"""Scenario for tests of the prompt policy: statistics, a policy, images that fail in given ways."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ PLAIN_KINDS = sorted(CURABLE_KINDS)
 
 
 def empty_stats() -> EditStats:
-    """Return a pool that knows nothing."""
+    """Return empty statistics."""
     return EditStats("model", "0" * 64)
 
 
@@ -31,7 +31,7 @@ def policy(
     parameters: Sequence[Parameter] = (),
     candidates: CandidatePool | None = None,
 ) -> Policy:
-    """Return a policy that offers the same edits to every class."""
+    """Return a policy with the same edits for every kind of error."""
     return Policy(
         edit_stats=edit_stats or empty_stats(),
         edits_by_kind=dict.fromkeys(CURABLE_KINDS, tuple(edits)),
@@ -44,19 +44,19 @@ def policy(
 
 
 def failed_once(kind: ErrorKind, reason: str = "") -> FailureHistory:
-    """Return the story of an image that failed once."""
+    """Return the history of an image that failed once."""
     return FailureHistory(failures=(Failure(kind=kind, reason=reason),))
 
 
 def failed_twice(kind: ErrorKind) -> FailureHistory:
-    """Return the story of an image that failed consistently."""
+    """Return the history of an image that failed in the same way every time."""
     return failed_once(kind).with_failure(ASK_AGAIN, Failure(kind=kind))
 
 
 def steps(
     chooser: Policy, failures: Sequence[Failure], *, learn: bool = True
 ) -> Iterator[tuple[FailureHistory, Step]]:
-    """Let an image fail in these ways; yield each step with the story it was chosen for."""
+    """Let an image fail in these ways; yield each step with the history it was chosen for."""
     history = FailureHistory(failures=(failures[0],))
     for failure in [*failures[1:], failures[-1]]:
         step = chooser.next_step(history)

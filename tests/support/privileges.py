@@ -1,4 +1,4 @@
-"""How does a test that may run as root meet a refused permission? By being nobody for a while."""
+"""Folder without root's privileges, for tests of missing permissions that may run as root."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _NOBODY = 65534
 
 @contextlib.contextmanager
 def unprivileged_folder() -> Iterator[Path]:
-    """Yield a new folder, owned and worked in by a user for whom permissions count."""
+    """Yield a new folder; during the block the process is its owner, a user without privileges."""
     folder = Path(tempfile.mkdtemp())
     is_root = os.geteuid() == 0
     if is_root:

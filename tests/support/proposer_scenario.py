@@ -1,4 +1,4 @@
-"""What do the tests of rewriting need: images that fail, a model that is asked, real pace and money?"""
+"""Scenario for tests of the prompt proposer: failed images, a scripted model, real pace and budget."""
 
 import asyncio
 import random
@@ -33,14 +33,14 @@ Result = ApiFailure | FatalError | str
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedProposer:
-    """Answers question after question with what is scripted, the last for ever."""
+    """Model with scripted replies; the last one is repeated."""
 
     results: Sequence[Result]
     delay_s: float = 1.0
     requests: list[GenerationRequest] = field(default_factory=list)
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Answer or raise."""
+        """Return or raise the next reply."""
         result = self.results[min(len(self.requests), len(self.results) - 1)]
         self.requests.append(request)
         await asyncio.sleep(self.delay_s)
@@ -94,7 +94,7 @@ class ProposerScenario:
 
     @property
     def outcomes(self) -> list[str]:
-        """Return what became of each proposal."""
+        """Return the status of each candidate."""
         return [one.status.value for one in self.optimizer.candidates.reportable_candidates()]
 
     def fail(
@@ -109,7 +109,7 @@ class ProposerScenario:
                 repair.revise(BASE, attempts)
 
     def run(self, *steps: Coroutine[Any, Any, None]) -> float:
-        """Ask while the steps last; return when the block was left, in seconds."""
+        """Run the proposer during the steps; return the virtual time of its end, in seconds."""
 
         async def main() -> float:
             async with running(self.proposer.run()):
@@ -122,7 +122,7 @@ class ProposerScenario:
         return run_virtual(main())
 
     async def fail_and_wait(self, *kinds: ErrorKind, seconds: float = 900.0) -> None:
-        """Let images of these classes fail, and let time pass."""
+        """Let images fail with these kinds of error, and let time pass."""
         for kind in kinds or (ErrorKind.BLOCKED,):
             self.fail(kind=kind)
         await asyncio.sleep(seconds)

@@ -1,7 +1,4 @@
-"""Which calls do the tests of pacing make, and how do they end?
-
-Small words for a RateLimiter's life; must not know what is tested.
-"""
+"""Calls for the tests of the rate limiter, and how they end."""
 
 import asyncio
 
@@ -43,7 +40,7 @@ def new_limiter(
     outage_patience_s: float = 900.0,
     is_adaptive: bool = False,
 ) -> RateLimiter:
-    """Return a limiter that paces nothing by itself unless told to."""
+    """Return a limiter that learns nothing, unless ``is_adaptive``."""
     return RateLimiter(
         rpm=rpm,
         tpm=tpm,
@@ -77,7 +74,7 @@ async def refuse(
 
 
 async def list_start_times(limiter: RateLimiter, count: int) -> list[float]:
-    """Let so many callers ask at once; return when each was let go."""
+    """Start so many callers at once; return when each got its permit."""
     times: list[float] = []
 
     async def caller() -> None:

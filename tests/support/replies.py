@@ -45,7 +45,7 @@ def reply(*parts: Any, finish: str | None = "STOP", **more: Any) -> dict[str, An
 
 
 def read(body: Any, *, wants_images: bool = False) -> Generation | ErrorKind | StopReason:
-    """Return the answer, or what it is instead."""
+    """Return the answer, or the failure in its place."""
     try:
         return parse_response(body, wants_images=wants_images)
     except ApiFailure as failure:

@@ -46,7 +46,7 @@ def load_checked(path: Path) -> Any:
 
 
 def stored_answer() -> StoredAnswer:
-    """Return an answer that stands somewhere."""
+    """Return a stored answer."""
     return StoredAnswer(
         key="old.jpg", size_bytes=1, mtime_ns=1, sha256="0" * 64, fingerprint="f", artefacts=(), prompt=BASE,
         usage=Usage(), model_version="", response_id="", answered_at=START,
@@ -86,7 +86,7 @@ def stats_of(tally: Tally, plan: PlanCounts | None = None, stop: FatalError | No
 
 
 def mixed_tally() -> Tally:
-    """Return the tally of a run in which everything happened that can."""
+    """Return the tally of a run with every kind of outcome."""
     tally = tally_of(
         succeeded("a.jpg"),
         succeeded("b.jpg", kinds=(ErrorKind.SERVER, ErrorKind.SERVER, ErrorKind.TIMEOUT)),

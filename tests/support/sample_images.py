@@ -1,4 +1,4 @@
-"""One good image of every kind, and how a test writes and judges it."""
+"""One good image of every kind, and functions to write and check it."""
 
 from pathlib import Path
 
@@ -36,13 +36,13 @@ WHOLE = {
 
 
 def inspect(path: Path, data: bytes) -> ImageFacts:
-    """Write the bytes and judge them."""
+    """Write the bytes and check them."""
     path.write_bytes(data)
     return inspect_image(path)
 
 
 def refusal(path: Path) -> str:
-    """Return the sentence with which a file is refused."""
+    """Return the message of an unreadable file."""
     with pytest.raises(UnreadableImage) as caught:
         inspect_image(path)
     return str(caught.value)

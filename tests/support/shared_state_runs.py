@@ -1,4 +1,4 @@
-"""Where do the tests of the quota's memory take place? In nights on one file, at times of their choosing."""
+"""Runs for the tests of the shared state: on one file, at times that the test chooses."""
 
 import logging
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ class RunSequence:
         self._count = 0
 
     def new_memory(self, *, key: str = "0123456789abcdef", model: str = "gemini-3.6-flash") -> QuotaMemory:
-        """Return the memory as one more run sees it."""
+        """Return the shared state as one more run sees it."""
         self._count += 1
         scope = Scope(fingerprint=key, model=model)
         return QuotaMemory(self.path, scope=scope, run_id=f"run {self._count}", utcnow=self._utcnow)
@@ -41,5 +41,5 @@ class RunSequence:
 
 
 def list_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the user was warned of."""
+    """Return the messages of warnings."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

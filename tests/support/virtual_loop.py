@@ -1,13 +1,9 @@
-"""How does a test run hours of waiting in no time, and assert exact instants?
+"""Event loop with a virtual clock: hours of waiting take no time, and instants are exact.
 
-Must not know what it runs. A coroutine runs on an event loop whose clock stands still while
-anything can run, and jumps to the next timer when nothing can. Three cases when the loop is idle:
-
-1. a thread works (`to_thread`, `run_in_executor`): the clock holds still until it is through;
-2. else a timer is set: the clock jumps to exactly its instant;
-3. else nothing can ever happen again: `Deadlock`, naming what every task waits for.
-
-Real sockets and subprocesses have no place on this loop: it would jump past them.
+The clock stands still while anything can run. When the loop is idle: (1) if a thread works (`to_thread`,
+`run_in_executor`), the clock waits for it; (2) else it jumps to the next timer; (3) without a timer a
+`Deadlock` names what every task waits for. Real sockets and subprocesses cannot be used on this loop: it
+would jump past them. See docs/adr/0005.
 """
 
 import asyncio
@@ -27,7 +23,7 @@ _THREAD_LIMIT_S = 30.0
 
 
 class Deadlock(RuntimeError):
-    """No task can run, no timer is set and no thread works: real asyncio would wait forever."""
+    """Error: no task can run, no timer is set and no thread works; real asyncio would wait forever."""
 
 
 def run_virtual(
@@ -62,7 +58,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
     ) -> asyncio.Future[_T]:
-        """Run a function in a thread, and hold the clock still until it is through.
+        """Run a function in a thread, and stop the clock until it ends.
 
         Counted from the thread's side: a cancelled await does not end the thread's work.
         """
@@ -74,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return result
 
     def set_default_executor(self, executor: Executor) -> None:
-        """Use these threads from now on where a job names none; closed with the loop."""
+        """Use these threads for jobs without an executor; they are closed with the loop."""
         self._executor = executor
 
     def close(self) -> None:
@@ -94,7 +90,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._threads_at_work -= 1
 
     def _idle(self, wait_for_thread: Callable[[float], _Ready]) -> _Ready:
-        """Nothing can run now: wait for a thread, or jump to a timer."""
+        """Wait for a thread, or move the clock to the next timer; called when no task can run."""
         if self._threads_at_work:
             ready = wait_for_thread(self._thread_limit_s)
             self._thread_is_stuck = not ready
@@ -127,13 +123,13 @@ def _place(task: asyncio.Task[Any]) -> str:
 
 
 class _IdleSelector(selectors.DefaultSelector):
-    """Leaves it to the loop what to do when nothing is ready."""
+    """Selector that lets the loop decide what to do if nothing is ready."""
 
     def __init__(self, on_idle: Callable[[Callable[[float], _Ready]], _Ready]) -> None:
         super().__init__()
         self._on_idle = on_idle
 
     def select(self, timeout: float | None = None) -> _Ready:
-        """Return what is ready; `timeout` is real time, which nobody waits for here."""
+        """Return what is ready, without waiting for `timeout`, which is real time."""
         ready = super().select(0)
         return ready if ready or timeout == 0 else self._on_idle(super().select)

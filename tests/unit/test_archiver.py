@@ -126,7 +126,7 @@ KEYS = st.lists(st.sampled_from(COMPONENTS), min_size=1, max_size=3).map("/".joi
 
 @given(st.lists(KEYS, min_size=2, max_size=2, unique=True))
 def test_no_two_files_of_two_images_share_a_path(keys: list[str]) -> None:
-    """Whatever images are called, no file of one can overwrite, or be a folder of, a file of another."""
+    """With any names of images, no file of one can overwrite, or be a folder of, a file of another."""
     one, other = ({p.text, p.error_log, *next(p.iter_picture_names())} for p in map(Place.of, keys))
     place = Place.of(keys[1])
     other |= {place.picture(2, "png"), place.picture(13, "webp")}
@@ -167,7 +167,7 @@ def test_an_unreadable_image_had_no_call(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_report_can_forge_a_line(tmp_path: Path) -> None:
-    """Control characters of names, details and texts are shown, never obeyed."""
+    """Control characters of names, details and texts are escaped."""
     outcome = failed("a.jpg", ErrorKind.REFUSED, detail="x\nWhat to do\x1b[2J", partial_text="\x1b[31mred")
     archiver(tmp_path).store(replace(outcome, job=replace(outcome.job, key="a\nb.jpg")))
 
@@ -178,7 +178,7 @@ def test_nothing_in_a_report_can_forge_a_line(tmp_path: Path) -> None:
 
 
 def test_every_class_of_failure_has_its_advice() -> None:
-    """The table is total, and no cause or remedy is left empty."""
+    """The table has every kind, and no cause or remedy is empty."""
     assert set(ADVICE) == set(ErrorKind)
     assert all(advice.cause.endswith(".") and advice.remedy.endswith(".") for advice in ADVICE.values())
 
@@ -192,7 +192,7 @@ def test_a_later_success_removes_the_report(tmp_path: Path) -> None:
 
 
 def test_a_deferred_image_leaves_nothing(tmp_path: Path) -> None:
-    """What is only put off changes no file."""
+    """A deferred image changes no file."""
     archiver(tmp_path, 1).store(succeeded("a.jpg"))
     before = files(tmp_path)
     outcome: Deferred = deferred("a.jpg", ErrorKind.RATE_LIMITED)
@@ -219,7 +219,7 @@ def test_an_earlier_answer_moves_to_the_history(tmp_path: Path, *, is_known: boo
 
 
 def test_what_others_put_in_the_way_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
-    """The look around before the run did not see it; it moves to the history as if it had."""
+    """A picture that was written after the index was made moves to the history all the same."""
     ours = archiver(tmp_path)
     ours.check_writable()
     ours.remove_unfinished()
@@ -233,7 +233,7 @@ def test_what_others_put_in_the_way_during_the_run_is_not_overwritten(tmp_path: 
 
 
 def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
-    """A picture that was lost hides none of the later ones from the journal's list."""
+    """If one picture is lost, the later ones in the journal's list are still found."""
     pictures = [picture(shade=number) for number in range(3)]
     earlier = archiver(tmp_path, 1).store(succeeded("a.jpg", "old", *pictures))
     (tmp_path / earlier[1].path).unlink()
@@ -247,7 +247,7 @@ def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_an_earlier_answer_unless_it_replaces_it(tmp_path: Path) -> None:
-    """Only the journal knows whether an answer still holds."""
+    """Only the journal can say whether an answer is still valid."""
     answer = archiver(tmp_path, 1).store(succeeded("a.jpg", "old"))
     second, third = archiver(tmp_path, 2), archiver(tmp_path, 3)
 
@@ -270,7 +270,7 @@ def test_the_history_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_nothing_outside_the_tree_is_ever_touched(tmp_path: Path) -> None:
-    """A path from a doctored ledger can lead nowhere."""
+    """A path from a manipulated ledger cannot lead out of the tree."""
     root, mine = tmp_path / "out", tmp_path / "mine.txt"
     mine.write_bytes(b"mine")
     root.mkdir()
@@ -288,7 +288,7 @@ def test_nothing_outside_the_tree_is_ever_touched(tmp_path: Path) -> None:
 
 
 def test_stands_and_proves(tmp_path: Path) -> None:
-    """``stands`` asks for the size, ``proves`` for the bytes; neither follows a link."""
+    """``is_present`` compares the size, ``has_expected_hash`` the bytes; neither follows a link."""
     store = archiver(tmp_path)
     (artefact,) = store.store(succeeded("a.jpg", "An answer."))
     path = tmp_path / artefact.path
@@ -308,7 +308,7 @@ def test_stands_and_proves(tmp_path: Path) -> None:
 
 
 def test_a_copy_puts_an_answer_under_another_name(tmp_path: Path) -> None:
-    """Same bytes, no call: the files stand under the new name, the ledger has a line, the old ones stay."""
+    """Same bytes, no call: the files exist under the new name, the ledger has a line, the old ones stay."""
     first = archiver(tmp_path, 1)
     first.store(succeeded("a.jpg", "text", picture(), picture("JPEG")))
     answer = only_answer(first)
@@ -327,7 +327,7 @@ def test_a_copy_puts_an_answer_under_another_name(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_pictures_alone_names_its_own_pictures(tmp_path: Path) -> None:
-    """The one text that speaks of file names speaks of the right ones."""
+    """The text that names picture files has the new names."""
     store = archiver(tmp_path)
     store.store(succeeded("a.jpg", "", picture()))
     store.put_copy(job("b.jpg"), only_answer(store))
@@ -355,7 +355,7 @@ def test_a_shifted_series_is_copied_through_the_history(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
 def test_a_damaged_answer_is_not_copied(tmp_path: Path, damage: str) -> None:
-    """An answer that is not what it was serves nobody: nothing is written, nothing moved, none returned."""
+    """A stored answer that has changed is not copied: nothing is written, moved or returned."""
     store = archiver(tmp_path)
     store.store(succeeded("a.jpg", "text"))
     store.store(succeeded("b.jpg", "other"))

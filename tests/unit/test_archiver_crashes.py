@@ -24,7 +24,7 @@ from tests.support.paths import SCHEMAS
 
 
 def test_a_ledger_line_comes_back_as_it_was_and_fits_its_schema(tmp_path: Path) -> None:
-    """Whatever characters names and prompts hold, a line is one line and loses nothing."""
+    """With any characters in names and prompts, a line is one line and loses nothing."""
     nasty = replace(SOFT, text="\n\u2028\x85\udcff🙂\0")
     store = archiver(tmp_path)
     stored = store.store(succeeded("é\u2028.jpg", "text", picture(), prompt=nasty))
@@ -104,7 +104,7 @@ def _line(**changes: Any) -> bytes:
     ],
 )
 def test_damaged_lines_are_passed_over(tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A line that is not one hides no other, and is said."""
+    """A damaged line hides no other, and gives a warning."""
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata/results.jsonl").write_bytes(_line() + bad + b"\n" + _line(key="b.jpg"))
 
@@ -162,7 +162,7 @@ def test_a_write_that_fails_at_any_step_proves_nothing(
     present_files: set[str],
     has_line: bool,
 ) -> None:
-    """The error names the path and the image; no half file stands; the ledger's line proves no answer."""
+    """The error names the path and the image; no half file exists; the ledger's line proves no answer."""
     blocked = block(tmp_path)
     store = archiver(tmp_path)
     with pytest.raises(StorageError) as caught:
@@ -176,7 +176,7 @@ def test_a_write_that_fails_at_any_step_proves_nothing(
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
-    """When the disk is full the reason is said, an earlier answer is still there, and later all is well."""
+    """If the disk is full, the error says so, an earlier answer stays, and a later try succeeds."""
     store = archiver(tmp_path)
     store.store(succeeded("a.jpg", "old"))
     with full_disk(at_bytes=2000), pytest.raises(StorageError, match="File too large") as caught:
@@ -196,7 +196,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
 
 
 def test_what_a_crash_left_is_kept_and_not_mixed_in(tmp_path: Path) -> None:
-    """A picture whose answer never became whole does not stand beside another answer's text."""
+    """A picture of an unfinished answer does not stay beside another answer's text."""
     (tmp_path / "successful").mkdir()
     (tmp_path / "successful/a.jpg_result.png").write_bytes(picture(shade=9))
     archiver(tmp_path, 2).store(succeeded("a.jpg", "text"))
@@ -206,7 +206,7 @@ def test_what_a_crash_left_is_kept_and_not_mixed_in(tmp_path: Path) -> None:
 
 
 def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
-    """Only names of our own unfinished files go, wherever we write, and nothing else."""
+    """Only files with names of our own unfinished files are removed, in every folder that we write to."""
     ours = [".atomic-0123456789abcdef.tmp", "successful/t/.atomic-0123456789abcdef.tmp"]
     ours += ["failed/.atomic-ffffffffffffffff.tmp", "metadata/dry-run/.atomic-0123456789abcdef.tmp"]
     others = [

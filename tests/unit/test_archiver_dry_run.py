@@ -51,7 +51,7 @@ def test_every_file_of_a_dry_run_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("real_fails", [True, False], ids=["real-failure", "real-answer"])
 @pytest.mark.parametrize("dry_fails", [True, False], ids=["dry-failure", "dry-answer"])
 def test_a_dry_run_changes_nothing_real(tmp_path: Path, *, real_fails: bool, dry_fails: bool) -> None:
-    """Where a real file stands, a dry run leaves the image alone, whatever it is told to replace."""
+    """If a real file exists, a dry run changes no file of the image, with any list of files to replace."""
     answer, failure = succeeded("a.jpg", "text", picture()), failed("a.jpg", ErrorKind.TIMEOUT)
     real = archiver(tmp_path, 1).store(failure if real_fails else answer)
     before = files(tmp_path)
@@ -61,7 +61,7 @@ def test_a_dry_run_changes_nothing_real(tmp_path: Path, *, real_fails: bool, dry
 
 
 def test_a_dry_run_moves_nothing_real_it_is_told_to_replace(tmp_path: Path) -> None:
-    """Not even when the list it is given is of another image."""
+    """Also if the list of files to replace is another image's."""
     real = archiver(tmp_path, 1).store(succeeded("a.jpg"))
     archiver(tmp_path, 2, dry_run=True).store(succeeded("b.jpg"), replaced=real)
 
@@ -69,7 +69,7 @@ def test_a_dry_run_moves_nothing_real_it_is_told_to_replace(tmp_path: Path) -> N
 
 
 def test_a_dry_run_leaves_a_stray_real_picture(tmp_path: Path) -> None:
-    """Also a file that no answer claims any more may have been paid for."""
+    """Also a file of no recorded answer may have been paid for."""
     (tmp_path / "successful").mkdir()
     (tmp_path / "successful/a.jpg_result.png").write_bytes(picture())
     archiver(tmp_path, dry_run=True).store(succeeded("a.jpg", "text", picture(shade=3)))
@@ -82,7 +82,7 @@ def test_a_dry_run_leaves_a_stray_real_picture(tmp_path: Path) -> None:
 def test_a_real_outcome_removes_what_a_dry_run_wrote(
     tmp_path: Path, *, real_fails: bool, is_known: bool
 ) -> None:
-    """No dry file of the image stays, also without a journal, and none is kept as if it were an answer."""
+    """No dry file of the image stays, also without a journal, and none goes to the history."""
     dry = archiver(tmp_path, 1, dry_run=True)
     written = dry.store(succeeded("a.jpg", "simulated", picture(), picture("JPEG")))
     dry_log = dry.store(failed("b.jpg", ErrorKind.INVALID_REQUEST))
@@ -112,7 +112,7 @@ def test_a_dry_run_replaces_what_a_dry_run_wrote(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_copies_nothing(tmp_path: Path) -> None:
-    """A paid answer is put nowhere by a run that says it does nothing, nor a dry one by a real run."""
+    """A dry run copies no paid answer, and a real run copies no dry one."""
     real, dry = archiver(tmp_path, 1), archiver(tmp_path, 2, dry_run=True)
     real.store(succeeded("a.jpg"))
     answer = only_answer(real)

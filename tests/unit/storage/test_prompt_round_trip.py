@@ -1,4 +1,4 @@
-"""Does everything that an answer was asked with come back from ledger, journal and error log?"""
+"""Rules of a prompt's way through ledger, journal and error log: every part of it is read back."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def stored(prompt: Prompt) -> StoredAnswer:
 @settings(max_examples=50, deadline=None)
 @given(prompt=prompts)
 def test_a_ledger_line_gives_its_prompt_back(prompt: Prompt) -> None:
-    """All but the coin, which measures a run and says nothing of an answer."""
+    """All but the control group, which is about a run and not about an answer."""
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "results.jsonl", run_id="1")
         ledger.append(stored(prompt))
@@ -80,7 +80,7 @@ def changed_lines(folder: Path, *changes: Callable[[dict[str, Any]], object]) ->
 
 
 def test_a_line_of_an_older_version_has_no_changed_settings(tmp_path: Path) -> None:
-    """It was written before there were any."""
+    """It was written before there were parameters."""
     ledger = changed_lines(tmp_path, lambda prompt: prompt.pop("parameters"))
 
     assert [answer.prompt.parameters for answer in ledger] == [(LESS,), ()]
@@ -93,7 +93,7 @@ def test_a_line_of_an_older_version_has_no_changed_settings(tmp_path: Path) -> N
 def test_settings_that_nobody_knows_are_a_damaged_line(
     tmp_path: Path, told: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is passed over and told of, and the lines around it are read."""
+    """It is skipped with a warning, and the lines around it are read."""
     ledger = changed_lines(
         tmp_path, lambda prompt: prompt.update(parameters=told), lambda prompt: prompt.update(parameters=[])
     )
@@ -107,7 +107,7 @@ def test_settings_that_nobody_knows_are_a_damaged_line(
 
 @given(prompt=prompts)
 def test_a_row_gives_its_prompt_back(prompt: Prompt) -> None:
-    """Whatever is combined."""
+    """In any combination of its parts."""
     _, *row = schema.prompt_row(prompt)
 
     assert schema.prompt_from(*row) == prompt  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_a_row_gives_its_prompt_back(prompt: Prompt) -> None:
 
 @given(one=prompts, other=prompts)
 def test_different_prompts_have_different_rows(one: Prompt, other: Prompt) -> None:
-    """Else a chain of calls would lose a step: it lists what was asked in more than one way."""
+    """Otherwise a chain of calls would lose a step: it lists images sent with more than one prompt."""
     assert (schema.prompt_row(one)[0] == schema.prompt_row(other)[0]) == (one == other)
 
 
@@ -140,7 +140,7 @@ def test_the_same_words_with_other_settings_are_another_row(
     ],
 )
 def test_rows_of_older_versions_are_read(edits: str, expected: Prompt) -> None:
-    """They are a list of edits, or the mark of a control; and such prompts are written so to this day."""
+    """They are a list of edits, or the mark of a control; such prompts are still written in this form."""
     assert schema.prompt_from("words", 0, edits) == expected
     assert schema.prompt_row(expected)[1:] == ("words", 0, edits)
 
@@ -205,7 +205,7 @@ def never_answered(*used: Prompt) -> Failed:
     ],
 )
 def test_an_error_log_names_the_changed_settings(prompt: Prompt, name: str) -> None:
-    """At the call that had them, and above its words."""
+    """At the call that had them, and above its prompt."""
     first = Prompt(text="Something else")
     text = build_error_log(never_answered(first, prompt), run_of())
     (call,) = [line for line in text.splitlines() if line.startswith("      2  ")]

@@ -1,4 +1,4 @@
-"""Does a kill at any moment, or a full disk, ever cost an answer?"""
+"""Rules of the journal after a kill, a power cut or a full disk: no answer is lost."""
 
 import shutil
 import sqlite3
@@ -15,7 +15,7 @@ from tests.support.journal_harness import START, World, a_job, failed, run_info
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Three images, two of them answered and one known to fail."""
+    """Three images: two answered, one a known failure."""
     world = World(tmp_path)
     for name in ("a.png", "b.png", "c.png"):
         world.put(name, name.encode())
@@ -25,7 +25,7 @@ def world(tmp_path: Path) -> World:
 
 
 def _killed(world: World, tmp_path: Path, work: Callable[[Journal], None]) -> World:
-    """Return the world as a kill would leave it after ``work``: all files copied, nothing closed."""
+    """Return a copy of all files as a kill after ``work`` would leave them: nothing is closed."""
     journal = world.open(run_info(5))
     journal.begin_run()
     work(journal)
@@ -70,7 +70,7 @@ def test_a_kill_between_artefact_and_row_costs_nothing(world: World, folder: Pat
 
 
 def test_a_ledger_line_without_its_artefact_proves_nothing(world: World, folder: Path) -> None:
-    """Killed after the ledger line and before the artefact, the image is asked about again."""
+    """Killed after the ledger line and before the artefact, the image is sent again."""
     world.put("new.png", b"new")
     job = next(job for job in world.find_images() if job.key == "new.png")
 
@@ -84,7 +84,7 @@ def test_a_ledger_line_without_its_artefact_proves_nothing(world: World, folder:
 
 
 def test_torn_changes_at_the_end_of_the_wal_are_made_good(world: World, folder: Path) -> None:
-    """When the last commits are unreadable, the unfinished run sends us to the ledger."""
+    """If the last commits are unreadable, the unfinished run makes the next one read the ledger."""
     world.put("new.png", b"new")
     job = next(job for job in world.find_images() if job.key == "new.png")
     recovered = _killed(
@@ -98,7 +98,7 @@ def test_torn_changes_at_the_end_of_the_wal_are_made_good(world: World, folder: 
 
 
 def test_a_power_cut_that_takes_all_rows_of_a_run_costs_nothing(world: World, folder: Path) -> None:
-    """Once it is on the disk that the run began, its rows need not be: the ledger has its answers."""
+    """Once the run's begin is synced, its rows need not be: the ledger has its answers."""
     lengths: list[int] = []
     for name in ("new.png", "newer.png"):
         world.put(name, name.encode())
@@ -146,7 +146,7 @@ def test_a_run_that_was_cut_is_told_apart(world: World, folder: Path) -> None:
 
 
 def test_a_file_without_tables_is_a_first_run_that_was_killed(tmp_path: Path) -> None:
-    """A journal whose first run died before its tables were made is simply made now."""
+    """A journal whose first run was killed before its tables were created gets them now."""
     world = World(tmp_path)
     world.journal_path.parent.mkdir(parents=True)
     connection = sqlite3.connect(world.journal_path)
@@ -158,7 +158,7 @@ def test_a_file_without_tables_is_a_first_run_that_was_killed(tmp_path: Path) ->
 
 
 def test_a_full_disk_is_a_storage_error_and_leaves_nothing_half(world: World) -> None:
-    """When SQLite finds no room, the sentence names the file and the record is not there at all."""
+    """If SQLite finds no space, the message names the file and nothing of the record is written."""
     with world.open(run_info(5)) as journal:
         before = journal.tree_counts()
         (pages,) = journal._fetch_all("PRAGMA page_count")[0]

@@ -1,4 +1,4 @@
-"""Does a damaged, cut or foreign journal ever cost an answer, or money?"""
+"""Rules of a damaged, cut or foreign journal: no answer is lost, and none is paid twice."""
 
 import random
 import shutil
@@ -17,7 +17,7 @@ IMAGES = 20
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A world with answered and failed images; tests work on copies of its journal."""
+    """Runs with answered and failed images; tests work on copies of their journal."""
     world = World(tmp_path_factory.mktemp("sound"))
     for number in range(IMAGES):
         world.put(f"folder {number % 3}/image {number}.png", f"bytes {number}".encode())
@@ -28,7 +28,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(sound: World, tmp_path: Path) -> World:
-    """The sound world, ready to be damaged."""
+    """A copy of the undamaged output, ready to be damaged."""
     copy = World(tmp_path)
     shutil.copytree(sound.images, copy.images, dirs_exist_ok=True)
     shutil.copytree(sound.output, copy.output)
@@ -100,7 +100,7 @@ def _wipe_a_page(path: Path) -> None:
     ],
 )
 def test_a_damaged_journal_is_put_aside_and_rebuilt(world: World, damage: Callable[[Path], None]) -> None:
-    """Whatever is wrong with the file, it is kept under another name and no answer is bought again."""
+    """With any damage, the file is kept under another name and no answer is paid again."""
     damage(world.journal_path)
     damaged = world.journal_path.read_bytes()
 
@@ -117,7 +117,7 @@ def test_a_damaged_journal_is_put_aside_and_rebuilt(world: World, damage: Callab
 
 
 def test_two_damages_in_one_second_keep_both_files(world: World) -> None:
-    """A file put aside never overwrites another one."""
+    """A file that is moved aside never overwrites another one."""
     for _ in range(2):
         _garbage(world.journal_path)
         world.open(run_info(5)).close()
@@ -127,7 +127,7 @@ def test_two_damages_in_one_second_keep_both_files(world: World) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_flipped_bits_never_cost_a_call(world: World, seed: int) -> None:
-    """Up to four flipped bits anywhere in the file: no crash, and no answered image is asked about."""
+    """Up to four flipped bits anywhere in the file: no crash, and no answered image is sent."""
     rng = random.Random(seed)
     size = world.journal_path.stat().st_size
     _flip(world.journal_path, [rng.randrange(size) for _ in range(rng.choice([1, 2, 4]))], rng)
@@ -148,7 +148,7 @@ def test_flipped_bits_never_cost_a_call(world: World, seed: int) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.37, 0.62, 0.9, 0.99, 0.9999])
 def test_a_cut_file_never_costs_a_call(world: World, share: float) -> None:
-    """However much of the file is left, in whole pages or not, no answered image is asked about."""
+    """A file cut at any length, in whole pages or not: no answered image is sent."""
     data = world.journal_path.read_bytes()
     world.journal_path.write_bytes(data[: int(len(data) * share)])
 
@@ -184,7 +184,7 @@ def test_a_wrong_value_in_an_answer_is_noticed(world: World, column: str) -> Non
 
 
 def test_a_newer_journal_is_left_alone(world: World) -> None:
-    """A newer version's file is refused in words that name the way out, and not one byte changes."""
+    """A newer version's file is rejected with a message that says what to do, and not one byte changes."""
     with sqlite3.connect(world.journal_path) as connection:
         connection.execute("PRAGMA user_version = 7")
     connection.close()
@@ -220,7 +220,7 @@ def test_a_side_file_without_its_main_file_is_put_aside(world: World) -> None:
 
 @pytest.mark.parametrize("obstacle", ["a directory", "a file for a parent"])
 def test_a_path_that_cannot_be_a_journal_is_a_storage_error(tmp_path: Path, obstacle: str) -> None:
-    """An output directory that cannot hold the file is said in words, and nothing is put aside."""
+    """An output directory that cannot hold the file gives a clear message, and no file is moved aside."""
     path = tmp_path / "metadata" / "journal.db"
     if obstacle == "a directory":
         path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Does the journal keep what it is told, whole, from any thread, and tell it again?"""
+"""Rules of journal.py: what is recorded is read back whole, from any thread."""
 
 import gc
 import sqlite3
@@ -54,7 +54,7 @@ def _jobs(world: World) -> list[ImageJob]:
 
 
 def test_a_fresh_journal_is_empty_and_needs_the_ledger(world: World) -> None:
-    """A first run has nothing to say about the file, but a ledger may know of answers."""
+    """A first run has no notice about the file, but a ledger may have answers."""
     with world.open(run_info()) as journal:
         assert (journal.notices, journal.was_rebuilt, journal.needs_ledger) == ((), False, True)
         assert journal.tree_counts().real == OutcomeCounts()
@@ -92,7 +92,7 @@ def test_an_answer_comes_back_whole(world: World, journal: Journal) -> None:
 
 
 def test_every_call_comes_back_whole(journal: Journal) -> None:
-    """All that an attempt knows goes in and comes out, also what only some failures have."""
+    """All fields of an attempt are read back, also those that only some failures have."""
     attempts = (
         Attempt(
             number=1,
@@ -138,7 +138,7 @@ def test_text_that_is_no_unicode_is_kept_readable(journal: Journal) -> None:
 
 
 def test_a_deferral_without_a_call_hides_nothing(world: World, journal: Journal) -> None:
-    """An image that the run never got to keeps what an earlier one said about it."""
+    """An image that the run did not reach keeps its outcome of an earlier run."""
     job = _jobs(world)[0]
     journal.record_one(failed(job, ErrorKind.TIMEOUT), (), finished_at=START)
 
@@ -148,7 +148,7 @@ def test_a_deferral_without_a_call_hides_nothing(world: World, journal: Journal)
 
 
 def test_a_failure_under_other_settings_leaves_the_standing_answer_known(world: World) -> None:
-    """Yesterday's answer still stands and still serves yesterday's question."""
+    """The earlier answer is still current and can still be copied under its own settings."""
     world.play_run()
     other = run_info(5, prompt="another")
     with world.open(other) as journal:
@@ -160,7 +160,7 @@ def test_a_failure_under_other_settings_leaves_the_standing_answer_known(world: 
 
 
 def test_an_answer_that_was_not_kept_is_forgotten(world: World, journal: Journal) -> None:
-    """When the earlier files were overwritten, nothing claims that they still stand."""
+    """If the earlier files were overwritten, no row says that they still exist."""
     job = _jobs(world)[0]
     world.finish(journal, run_info(), world.succeeded(job))
     changed = replace(job, size_bytes=4)
@@ -188,7 +188,7 @@ def test_dry_answers_give_way_to_real_ones(world: World) -> None:
 
 
 def test_a_reused_answer_counts_as_an_answer_without_a_call(world: World, journal: Journal) -> None:
-    """Recorded as an outcome or as a copy, it stands under both names and nothing is spent twice."""
+    """Recorded as an outcome or as a copy, it is current under both names and paid once."""
     first, second, third = _jobs(world)
     world.finish(journal, run_info(), world.succeeded(first))
     answer = journal.find_answer(sha256_of(b"a.png"))
@@ -204,7 +204,7 @@ def test_a_reused_answer_counts_as_an_answer_without_a_call(world: World, journa
 
 
 def test_adopting_is_idempotent_and_needs_proof(world: World) -> None:
-    """The ledger is read line by line: known answers cost no look at the tree, unproven ones are left."""
+    """Known answers cost no check of the tree; lines without their files are skipped."""
     world.play_run()
     missing = replace(
         world.ledger[0], key="gone.png", artefacts=(Artefact(path="x", size_bytes=1, sha256=""),)
@@ -223,7 +223,7 @@ def test_adopting_is_idempotent_and_needs_proof(world: World) -> None:
 
 
 def test_an_old_ledger_line_does_not_undo_a_later_failure(world: World) -> None:
-    """Rebuilt knowledge of an answer to another question leaves a known failure known."""
+    """An imported answer under other settings leaves a known failure as it is."""
     world.play_run()
     world.journal_path.unlink()
     today = run_info(5, prompt="another")
@@ -266,7 +266,7 @@ def test_where_wal_is_refused_the_journal_works_with_a_notice(tmp_path: Path) ->
 
 
 def test_the_journal_survives_a_power_cut_by_its_settings(tmp_path: Path) -> None:
-    """WAL, whose commits are on the disk when they return, not those between a run's begin and its end."""
+    """WAL mode: each commit is synced, except those between a run's begin and its end."""
     with World(tmp_path).open(run_info()) as journal:
         levels = journal._fetch_all("PRAGMA synchronous")
         journal.begin_run()
@@ -279,7 +279,7 @@ def test_the_journal_survives_a_power_cut_by_its_settings(tmp_path: Path) -> Non
 
 
 def test_threads_record_while_the_jobs_are_handed_out(tmp_path: Path) -> None:
-    """Every job is handed out once, in order, and every outcome is kept, with eight threads at work."""
+    """With eight threads, every job is handed out once, in order, and every outcome is recorded."""
     world = World(tmp_path)
     source = world.put("source.png", b"source")
     found = [a_job(f"{number:05}.png", path=source, size_bytes=number) for number in range(1500)]

@@ -1,4 +1,4 @@
-"""Does a night ask for exactly what is not answered yet? Each column of the peers' table, and more."""
+"""Rules of planner.py: a run sends exactly the images that are not answered yet."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.journal_harness import START, World, a_job, deferred, run_inf
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Four images in two folders, all answered in a first night."""
+    """Four images in two folders, all answered in a first run."""
     world = World(tmp_path)
     for name in ("b.png", "d.png", "sub/b.png", "sub/e.png"):
         world.put(name, f"bytes of {name}".encode())
@@ -24,7 +24,7 @@ def _hash(path: Path) -> str:
 
 
 def test_nothing_new_costs_nothing(world: World) -> None:
-    """A second night over the same images makes no call and reads no image."""
+    """A second run over the same images makes no call and reads no image."""
     played = world.play_run()
 
     assert (played.calls, played.copied, played.hashed) == ([], [], [])
@@ -33,7 +33,7 @@ def test_nothing_new_costs_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("name", ["a.png", "c.png", "sub/c.png", "z.png"])
 def test_one_more_image_anywhere_is_one_more_call(world: World, name: str) -> None:
-    """Wherever the new image sorts, it alone is asked about."""
+    """Only the new image is sent, at any place in the order."""
     world.put(name, b"something new")
 
     played = world.play_run()
@@ -44,7 +44,7 @@ def test_one_more_image_anywhere_is_one_more_call(world: World, name: str) -> No
 
 @pytest.mark.parametrize("data", [b"bytes of X.png", b"of another size"], ids=["same-size", "other-size"])
 def test_changed_bytes_under_the_same_name_are_one_call(world: World, data: bytes) -> None:
-    """A changed image is asked about again, and its earlier answer is kept in the history."""
+    """A changed image is sent again, and its earlier answer moves to the history."""
     earlier = world.result_of("b.png")
     world.put("b.png", data, mtime_s=1_700_000_001)
 
@@ -60,7 +60,7 @@ def test_changed_bytes_under_the_same_name_are_one_call(world: World, data: byte
 
 @pytest.mark.parametrize("target", ["new.png", "sub/deeper/b.png"])
 def test_a_renamed_or_moved_image_costs_nothing(world: World, target: str) -> None:
-    """The same bytes under a new name get their answer put in place without a call."""
+    """The same bytes under a new name get a copy of their answer without a call."""
     earlier = world.result_of("b.png")
     (world.images / target).parent.mkdir(exist_ok=True)
     (world.images / "b.png").rename(world.images / target)
@@ -74,7 +74,7 @@ def test_a_renamed_or_moved_image_costs_nothing(world: World, target: str) -> No
 
 
 def test_a_copy_costs_nothing(world: World) -> None:
-    """The same bytes under a second name get their answer put in place, however new the file is."""
+    """The same bytes under a second name get a copy of their answer, however new the file is."""
     world.put("copy.png", b"bytes of b.png", mtime_s=1_800_000_000)
 
     played = world.play_run()
@@ -84,7 +84,7 @@ def test_a_copy_costs_nothing(world: World) -> None:
 
 
 def test_copies_within_one_night_are_one_call(tmp_path: Path) -> None:
-    """An answer that this very run obtained serves the same bytes under later names."""
+    """An answer of the present run is copied for the same bytes under later names."""
     world = World(tmp_path)
     for name in ("a.png", "b.png", "c.png"):
         world.put(name, b"the same bytes")
@@ -95,7 +95,7 @@ def test_copies_within_one_night_are_one_call(tmp_path: Path) -> None:
 
 
 def test_a_shifted_series_costs_nothing(tmp_path: Path) -> None:
-    """When every image takes the name of the next, every answer follows its bytes."""
+    """If every image takes the name of the next, every answer follows its bytes."""
     world = World(tmp_path)
     for number in range(6):
         world.put(f"{number}.png", f"bytes {number}".encode())
@@ -113,7 +113,7 @@ def test_a_shifted_series_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_two_images_that_swap_names_cost_nothing(tmp_path: Path) -> None:
-    """Each of the two answers serves under the other name, although each replaces the other."""
+    """Each of the two answers is copied to the other name, although each replaces the other."""
     world = World(tmp_path)
     world.put("a.png", b"one")
     world.put("b.png", b"two")
@@ -129,7 +129,7 @@ def test_two_images_that_swap_names_cost_nothing(tmp_path: Path) -> None:
 
 
 def test_touch_costs_nothing_and_is_hashed_once(world: World) -> None:
-    """A new time on the same bytes makes no call, and the next night does not read the image again."""
+    """A new time on the same bytes makes no call, and the next run does not read the image again."""
     for path in world.images.rglob("*.png"):
         os.utime(path, (1_800_000_000, 1_800_000_000))
 
@@ -140,7 +140,7 @@ def test_touch_costs_nothing_and_is_hashed_once(world: World) -> None:
 
 
 def test_changed_settings_ask_again_and_keep_the_earlier_answers(world: World) -> None:
-    """Another prompt is another question: all images are asked about, no earlier answer is overwritten."""
+    """With another prompt all images are sent, and no earlier answer is overwritten."""
     earlier = world.result_of("sub/b.png")
 
     played = world.play_run(prompt="another")
@@ -152,7 +152,7 @@ def test_changed_settings_ask_again_and_keep_the_earlier_answers(world: World) -
 
 
 def test_going_back_to_earlier_settings_costs_nothing(world: World) -> None:
-    """The answers kept in the history serve again when the prompt is the earlier one again."""
+    """Answers in the history are copied when the earlier prompt comes back."""
     earlier = world.result_of("d.png")
     world.play_run(prompt="another")
 
@@ -189,7 +189,7 @@ def test_a_lost_answer_is_copied_where_the_same_bytes_are_answered(world: World)
 
 
 def test_a_copy_whose_source_vanished_is_asked_about_after_all(world: World) -> None:
-    """Between the plan and the copying the tree may change; the image is then simply to do."""
+    """If the tree changes between the plan and the copy, the image becomes a job."""
     world.put("twin.png", b"bytes of d.png")
     with world.open(run_info(9)) as journal:
         assert journal.plan(world.find_images(), selection=Selection(), hash_file=_hash).copyable == 1
@@ -200,7 +200,7 @@ def test_a_copy_whose_source_vanished_is_asked_about_after_all(world: World) -> 
 
 
 def test_an_image_that_cannot_be_hashed_is_left_to_the_run(world: World) -> None:
-    """A file that vanishes or is unreadable while the plan is made is to do; the run says what is wrong."""
+    """A file that vanishes or cannot be read while the plan is made is to do; the run says what is wrong."""
 
     def hash_file(path: Path) -> str:
         raise PermissionError(path)

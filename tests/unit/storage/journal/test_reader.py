@@ -1,4 +1,4 @@
-"""What does the journal tell the reports and ``--status``?"""
+"""Rules of reader.py: the queries of the reports and of ``--status``."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_failures_are_listed_by_class_and_grouped(journal: Journal) -> None:
 
 
 def test_only_images_asked_in_several_wordings_have_a_chain(world: World, journal: Journal) -> None:
-    """A retry with the same words is no evolution; another wording is, whether it helped or not."""
+    """A retry with the same prompt is no chain; another prompt makes one, whether it helped or not."""
     jobs = _jobs(world)
     first = an_attempt(kind=ErrorKind.BLOCKED)
     rescued = (first, an_attempt(2, prompt=SOFTER))

@@ -1,4 +1,4 @@
-"""What is done again: by default, on request, and in a dry run?"""
+"""Rules of what a plan repeats: by default, on request, and in a dry run."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.support.journal_harness import START, World, failed, run_info, sha256
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Four images in two folders, all answered in a first night."""
+    """Four images in two folders, all answered in a first run."""
     world = World(tmp_path)
     for name in ("b.png", "d.png", "sub/b.png", "sub/e.png"):
         world.put(name, f"bytes of {name}".encode())
@@ -24,7 +24,7 @@ def _hash(path: Path) -> str:
 
 
 def test_an_answer_in_its_place_is_preferred_to_one_in_the_history(world: World) -> None:
-    """After a forced night the history holds an answer to the same question; the new one serves."""
+    """After a forced run the history has an answer with the same settings; the new one is used."""
     world.play_run(selection=Selection(force=True))
 
     with world.open(run_info(9)) as journal:
@@ -35,7 +35,7 @@ def test_an_answer_in_its_place_is_preferred_to_one_in_the_history(world: World)
 
 
 def test_force_asks_about_everything_again(world: World) -> None:
-    """``force`` takes no earlier answer for any image, but still asks only once about the same bytes."""
+    """``force`` takes no earlier answer for any image, but still sends the same bytes only once."""
     world.put("twin.png", b"bytes of b.png")
 
     played = world.play_run(selection=Selection(force=True))
@@ -47,7 +47,7 @@ def test_force_asks_about_everything_again(world: World) -> None:
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_which_failures_are_tried_again(world: World, kind: ErrorKind) -> None:
-    """By default only transient failures are asked about again; ``retry_failed`` takes them all."""
+    """By default only transient failures are sent again; with ``retry_failed`` all are."""
     transient = {ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT}
     transient.add(ErrorKind.FILE_UNAVAILABLE)
     world.put("bad.png", b"bad")
@@ -63,7 +63,7 @@ def test_which_failures_are_tried_again(world: World, kind: ErrorKind) -> None:
 
 
 def test_a_deferred_image_is_done_the_next_night(world: World) -> None:
-    """``Deferred`` is no verdict: the image is simply still to do."""
+    """A ``Deferred`` image is still to do."""
     world.put("late.png", b"late")
     world.endings["late.png"] = "deferred"
     world.play_run()
@@ -77,7 +77,7 @@ def test_a_deferred_image_is_done_the_next_night(world: World) -> None:
 
 @pytest.mark.parametrize("how", ["bytes", "settings"])
 def test_a_known_failure_is_tried_again_when_something_changed(world: World, how: str) -> None:
-    """A permanent failure belongs to its bytes and its settings; other ones are another question."""
+    """A permanent failure holds for its bytes and its settings; with others the image is to do."""
     world.put("bad.png", b"bad")
     world.endings["bad.png"] = ErrorKind.INVALID_REQUEST
     world.play_run()
@@ -90,7 +90,7 @@ def test_a_known_failure_is_tried_again_when_something_changed(world: World, how
 
 
 def test_a_touched_known_failure_is_still_known(world: World) -> None:
-    """A new time on the bytes that failed is hashed once and asked about never."""
+    """A new time on the bytes that failed: hashed once, never sent."""
     world.put("bad.png", b"bad")
     world.endings["bad.png"] = ErrorKind.BLOCKED
     world.play_run()
@@ -103,7 +103,7 @@ def test_a_touched_known_failure_is_still_known(world: World) -> None:
 
 
 def test_only_takes_the_named_classes_and_nothing_else(world: World) -> None:
-    """``only`` does images of these classes, under whatever settings they failed, and no new ones."""
+    """``only`` selects failures of these kinds, of any settings, and no new images."""
     for name, kind in [
         ("x.png", ErrorKind.BLOCKED),
         ("y.png", ErrorKind.TIMEOUT),
@@ -123,7 +123,7 @@ def test_only_takes_the_named_classes_and_nothing_else(world: World) -> None:
 
 
 def test_an_answer_that_stands_outweighs_a_later_failure(world: World) -> None:
-    """When a forced try fails and the answer was left standing, the image is answered, not failed."""
+    """If a forced try fails and the answer was left in place, the image is answered, not failed."""
     job = next(job for job in world.find_images() if job.key == "b.png")
     run = run_info(9)
     with world.open(run) as journal:
@@ -149,7 +149,7 @@ def test_a_dry_run_never_counts_as_done(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_neither_replaces_nor_copies_real_answers(world: World) -> None:
-    """Under other settings a dry run plays all images; the real answers stay what the journal knows."""
+    """Under other settings a dry run plays all images; the real answers stay in the journal."""
     world.put("copy.png", b"bytes of b.png")
     with world.open(run_info(7, dry_run=True)) as journal:
         assert journal.plan(world.find_images(), selection=Selection(), hash_file=_hash).copyable == 1

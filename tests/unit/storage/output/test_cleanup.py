@@ -1,4 +1,4 @@
-"""What earlier runs left beside the texts is noted, or it is asked for."""
+"""Rules of cleanup.py: existing pictures and reports are in the index, or are looked for."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _write(path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".png", ".PNG", "_2.webp"])
 def test_pictures_of_earlier_runs_are_found_after_the_sweep(tmp_path: Path, ending: str) -> None:
-    """An earlier answer's picture stands in the way of the next, as it does without a sweep."""
+    """An earlier answer's picture is replaced by the next answer, as without an index."""
     _write(tmp_path / f"successful/t/a.jpg_result{ending}")
     unswept = OutputTree(tmp_path, run_id="r", dry_run=False)
 
@@ -32,7 +32,7 @@ def test_pictures_of_earlier_runs_are_found_after_the_sweep(tmp_path: Path, endi
 
 
 def test_reports_of_earlier_runs_go_with_the_answer(tmp_path: Path) -> None:
-    """The report of an earlier failure is removed; another image's stands."""
+    """The report of an earlier failure is removed; another image's stays."""
     for name in ("a", "b"):
         _write(tmp_path / f"failed/t/{name}.jpg_error.log")
 
@@ -42,7 +42,7 @@ def test_reports_of_earlier_runs_go_with_the_answer(tmp_path: Path) -> None:
 
 
 def test_what_this_run_writes_is_found(tmp_path: Path) -> None:
-    """A picture or a report that was put after the sweep is known."""
+    """A picture or a report that was written after the walk is in the index."""
     (tmp_path / "successful").mkdir()
     (tmp_path / "failed").mkdir()
     tree = _cleaned_tree(tmp_path)
@@ -56,7 +56,7 @@ def test_what_this_run_writes_is_found(tmp_path: Path) -> None:
 
 
 def test_folders_behind_links_are_looked_into(tmp_path: Path) -> None:
-    """The sweep follows no link, so whatever stands behind one is looked for."""
+    """The walk follows no link, so files behind one are looked for."""
     _write(tmp_path / "elsewhere/a.jpg_result.png")
     (tmp_path / "successful").mkdir()
     (tmp_path / "successful/t").symlink_to(tmp_path / "elsewhere")
@@ -65,7 +65,7 @@ def test_folders_behind_links_are_looked_into(tmp_path: Path) -> None:
 
 
 def test_names_that_a_file_system_may_spell_otherwise_are_looked_for() -> None:
-    """Of two spellings of one letter only the file system knows whether they are one name."""
+    """Some file systems take two spellings of one letter as one name."""
     seen = ExistingFiles()
     seen.reset()
 

@@ -1,4 +1,4 @@
-"""Rules of what a failed call and a stored answer say about money."""
+"""Rules of the cost of an answer in the ledger, and of the tokens of a failed call."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.support.reports import schema
 
 
 def test_a_line_of_the_ledger_tells_its_cost(tmp_path: Path) -> None:
-    """It fits the schema, its pictures' tokens are read back, and a line from before them is read too."""
+    """A line fits the schema; its pictures' tokens are read back, and older lines without them are read."""
     outcome = succeeded("a.jpg")
     usage = Usage(input_tokens=1120, output_tokens=1130, image_output_tokens=1120)
     outcome = replace(outcome, generation=replace(outcome.generation, usage=usage))
@@ -36,7 +36,7 @@ def test_a_line_of_the_ledger_tells_its_cost(tmp_path: Path) -> None:
 
 
 def test_a_failed_call_tells_what_its_pictures_took() -> None:
-    """They were billed, and dearly."""
+    """Tokens of pictures were billed, at a high price."""
     picture = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
     candidate = {"content": {"parts": [picture]}, "finishReason": "IMAGE_OTHER"}
     body = {"candidates": [candidate], "usageMetadata": {"candidatesTokenCount": 1120}}
