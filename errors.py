@@ -1,13 +1,8 @@
-"""What can go wrong, for one image or for the whole run, and which exit code says so?
+"""Errors of one image and of the whole run, and the exit code of each.
 
-    BatchError
-     +-- ApiFailure     one call for one image went wrong: retry, repair or fail that image
-     +-- FatalError     nothing more can be done in this run: stop, leave the rest to do
-     +-- UsageError     the command line, the environment or ``.env`` asks for something impossible
-     +-- StorageError   an answer or a record could not be written
-
-``ApiFailure`` and ``FatalError`` are siblings on purpose: a retry predicate that knows the one can
-never catch the other. This file knows nothing of HTTP libraries, of files, or of how to retry.
+``ApiFailure`` is the failure of one call for one image: retry, repair or fail that image. ``FatalError`` ends
+the run and leaves the other images for the next one. They are siblings, so that a retry predicate for the
+one cannot catch the other (docs/adr/0002).
 """
 
 from dataclasses import dataclass
@@ -15,52 +10,52 @@ from enum import IntEnum, StrEnum
 
 
 class ErrorKind(StrEnum):
-    """The class of a failure that concerns one image; each has exactly one policy."""
+    """The class of a failure of one image; each has exactly one policy in ``retry_handler``."""
 
     RATE_LIMITED = "rate_limited"
-    """429: a quota per minute, which belongs to the project and not to the image."""
+    """429: a quota of the project, so that the failure says nothing about the image."""
     SERVER = "server"
     """500, 502, 503: the service is broken or overloaded."""
     NETWORK = "network"
-    """Refused, reset, cut or unreadable: no usable body reached us."""
+    """Connection refused, reset or cut, or an unreadable body: no usable reply arrived."""
     TIMEOUT = "timeout"
     """Our own deadline, 408 or 504."""
     BLOCKED = "blocked"
-    """The safety filter or an unnamed reason withheld the answer."""
+    """The answer was withheld by the safety filter or for an unnamed reason."""
     RECITATION = "recitation"
     """The answer was withheld because it repeats protected text or pictures."""
     TRUNCATED = "truncated"
-    """The answer ends at the token limit."""
+    """The answer was cut off at the token limit."""
     EMPTY = "empty"
     """A finished answer without any content."""
     NO_IMAGE = "no_image"
-    """A picture was asked for and none came."""
+    """A picture was asked for and the answer has none."""
     MALFORMED = "malformed"
-    """The model or the wire delivered something that is not an answer."""
+    """The reply is not a proper answer."""
     SCHEMA = "schema"
-    """The answer does not have the asked form."""
+    """The answer does not have the requested form."""
     REFUSED = "refused"
-    """The answer is a sentence that declines the task."""
+    """A refusal: the answer is a sentence that declines the task."""
     PROHIBITED = "prohibited"
-    """The vendor forbids this content; never argued with."""
+    """The vendor forbids this content; never sent again."""
     FILE_UNAVAILABLE = "file_unavailable"
-    """The image's file could not be had: gone, changing, or its disk or share is at fault."""
+    """The image's file is unavailable: gone, changing, or on a disk or share with a fault."""
     INVALID_REQUEST = "invalid_request"
-    """400, 413, a lost file, or an image that cannot be read: asking again cannot help."""
+    """400, 413, a lost upload, or an image that cannot be read: a retry cannot help."""
 
 
 TRANSIENT = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT})
-"""What waiting cures: such a call says nothing about the words it carried."""
+"""Failures that waiting cures; they say nothing about the prompt."""
 
 NO_REPLY = TRANSIENT - {ErrorKind.RATE_LIMITED}
 """Failures in which the service gave no usable reply."""
 
 WORTH_RETRYING_LATER = TRANSIENT | {ErrorKind.FILE_UNAVAILABLE}
-"""Failures that a later run may cure by itself; the others would most likely be paid for again."""
+"""Failures that may not occur in a later run; the others would most likely cost a call and fail again."""
 
 
 class ExitCode(IntEnum):
-    """What the process tells cron; the README and ``--help`` print this table."""
+    """Exit codes of the process; the README and ``--help`` print this table."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -77,7 +72,7 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """One line for people."""
+        """The meaning in one line for users."""
         return _MEANINGS[self]
 
 
@@ -98,13 +93,13 @@ _MEANINGS = {
 
 
 class StopReason(StrEnum):
-    """Why a run ends before every image was tried."""
+    """Reason why a run ends before every image was tried."""
 
     KEY_INVALID = "key_invalid"
     PERMISSION = "permission"
     UNKNOWN_MODEL = "unknown_model"
     NO_QUOTA = "no_quota"
-    """The model's quota for this project is zero: it is not part of the tier."""
+    """The model's quota for this project is zero: the model is not part of the tier."""
     CREDIT_SPENT = "credit_spent"
     SPEND_LIMIT = "spend_limit"
     DAILY_QUOTA = "daily_quota"
@@ -124,7 +119,7 @@ class StopReason(StrEnum):
 
     @property
     def remedy(self) -> str:
-        """What the user does now, as one sentence without its full stop."""
+        """What the user should do now, as one sentence without its full stop."""
         return _REMEDIES[self]
 
 
@@ -164,45 +159,45 @@ _REMEDIES = {
 
 
 class BatchError(Exception):
-    """The root of every error that this program raises itself."""
+    """Base class of all errors that this program raises itself."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ApiFailure(BatchError):
-    """One call for one image failed.
+    """The failure of one call for one image.
 
-    Raised by the Gemini client (live or simulated) alone. It never reaches the user as it is: the
-    processor turns it into an ``Attempt``, and in the end into a ``Failed`` or ``Deferred``.
+    Raised by ``gemini`` for a call. The processor records it as an ``Attempt``, and the last one of an image
+    as its ``Failed`` or ``Deferred``.
     """
 
     kind: ErrorKind
     detail: str
-    """One sentence for people, without the key."""
+    """One sentence for the user, without the key."""
     http_status: int | None = None
     api_status: str | None = None
     """Google's status word, such as ``RESOURCE_EXHAUSTED``, or the raw finish or block reason."""
     retry_after_s: float | None = None
-    """Seconds the server asks us to wait; None when it said nothing."""
+    """Seconds that the service asks the client to wait; None if unknown."""
     quota_ids: tuple[str, ...] = ()
-    """The ids of the quotas that were exceeded, as the server names them."""
+    """Ids of the exceeded quotas, as the service names them."""
     quota_value: int | None = None
-    """The limit the server named for the first of them."""
+    """The limit of the first of them that the service names; None if unknown."""
     reached_server: bool = True
-    """False when no connection came about, so that nothing can have been billed."""
+    """False if there was no connection, so that nothing can have been billed."""
     input_tokens: int = 0
     output_tokens: int = 0
     image_output_tokens: int = 0
     """The part of ``output_tokens`` that pictures took."""
     partial_text: str = ""
-    """What came of an answer all the same (a truncated or refusing text): paid for, so kept."""
+    """Text of a truncated or refusing answer, kept because it is paid for."""
 
     def __str__(self) -> str:
-        """Return the sentence for people."""
+        """Return the sentence for the user."""
         return self.detail
 
     @property
     def is_unavailability(self) -> bool:
-        """True when the service was not to be had (429, 503, no connection): the image is fine."""
+        """True if the service was unavailable (429, 503, no connection): the image has no fault."""
         return (
             self.kind is ErrorKind.RATE_LIMITED
             or (self.kind is ErrorKind.SERVER and self.http_status == 503)
@@ -211,7 +206,7 @@ class ApiFailure(BatchError):
 
 
 class FatalError(BatchError):
-    """Nothing more can be done in this run; images not yet answered stay to do."""
+    """The run cannot go on; images without an answer are left for the next run."""
 
     def __init__(
         self,
@@ -222,10 +217,14 @@ class FatalError(BatchError):
         quota_ids: tuple[str, ...] = (),
         quota_value: int | None = None,
     ) -> None:
-        """Name the ``reason`` and say in ``detail``, one sentence without the key, what happened.
+        """Record why the run ends.
 
-        ``quota_ids`` and ``quota_value`` are those of the refusal that ended the run, where a quota did:
-        the ids as the server names them, and the limit that it named for the first of them.
+        Args:
+            reason: decides the exit code and the advice.
+            detail: one sentence for the user, without the key.
+            retry_after_s: seconds that the service asks the client to wait; None if unknown.
+            quota_ids: ids of the exceeded quotas, if a 429 ended the run.
+            quota_value: the limit of the first of them that the service names; None if unknown.
         """
         super().__init__(detail)
         self.reason = reason
@@ -236,7 +235,7 @@ class FatalError(BatchError):
 
 
 class UsageError(BatchError):
-    """A flag, a variable or a path is wrong; the message is one sentence that names it."""
+    """A flag, a variable, ``.env`` or a path is wrong; the message is one sentence that names it."""
 
 
 class StorageError(BatchError):

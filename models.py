@@ -1,8 +1,4 @@
-"""Which types flow between the modules?
-
-All of them are frozen: a decision is a new value, never a change to an old one. No type here
-knows a file format, a table or a wire format.
-"""
+"""Types that the modules pass to each other; all of them are frozen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,25 +11,25 @@ from errors import ErrorKind, StopReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
-    """One image that was found and is to be answered."""
+    """One image to be answered."""
 
     key: str
-    """The path relative to the input directory, with ``/``, printable UTF-8: the image's name everywhere."""
+    """The image's name: its path relative to the input directory, with ``/``, in printable UTF-8."""
     path: Path
-    """Where the file lies; the only field to open it by (a key may differ where a name is not UTF-8)."""
+    """The file's path; open it by this, because the key differs from names that are not UTF-8."""
     size_bytes: int
     mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens that one or several calls were billed for."""
+    """Tokens that one or several calls are billed for."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     """Answer and thoughts together, since both are billed as output."""
     image_output_tokens: int = 0
-    """The part of ``output_tokens`` that pictures took, which has a price of its own."""
+    """The part of ``output_tokens`` that pictures took; it has its own price."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Return the sum of both."""
@@ -45,47 +41,47 @@ class Usage:
 
 
 class Parameter(StrEnum):
-    """A setting of a call that may cure a failure without any change of words."""
+    """A setting of a call that may cure a failure without a change of the prompt."""
 
     MORE_OUTPUT_TOKENS = "more_output_tokens"
-    """Let the answer become as long as the model can; thinking alone may take 2,000 to 3,000 tokens of it."""
+    """Raise the bound of the answer to the model's limit; thoughts may take 2,000 to 3,000 tokens of it."""
     LESS_THINKING = "less_thinking"
     """Lower the thinking level."""
     PICTURE_ONLY = "picture_only"
-    """Ask for a picture and no words beside it."""
+    """Ask for a picture without words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The words sent with an image: the user's own (revision 0), or an edit of them."""
+    """The prompt sent with an image: the user's own (revision 0), or an edit of it."""
 
     text: str
     revision: int = 0
-    """How many edits lie between the user's prompt and this one."""
+    """Number of edits that led from the user's prompt to this one."""
     edits: tuple[str, ...] = ()
-    """The names of those edits, first applied first."""
+    """Names of those edits, in the order in which they were applied."""
     is_control: bool = False
-    """The user's own words, kept by a coin where an edit would have had its turn: the measure of edits."""
+    """True if the user's prompt was kept at random in place of an edit, to measure what edits achieve."""
     parameters: tuple[Parameter, ...] = ()
-    """Settings of the call that were changed together with it, or in place of other words."""
+    """Settings of the call that are changed for this attempt, with or without an edit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """One call, complete but for what is the same for all calls (key, options, mostly the model)."""
+    """One call, without what is the same for all calls of a run (API key, options, mostly the model)."""
 
     key: str
     image: bytes = field(repr=False)
     mime_type: str
-    """Of the image; empty for a question in words alone."""
+    """MIME type of the image; empty for a request without an image."""
     prompt: str
     timeout_s: float
     max_output_tokens: int | None = None
-    """How long the answer may become, thoughts and pictures included; None leaves it to the model."""
+    """Bound of the answer, with thoughts and pictures; None if unlimited."""
     parameters: tuple[Parameter, ...] = ()
-    """Settings that are to be changed for this call."""
+    """Settings to change for this call."""
     model: str | None = None
-    """Who is asked, for words alone; None for the run's own model."""
+    """The model for a request without an image; None for the run's model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +90,12 @@ class GeneratedImage:
 
     data: bytes = field(repr=False)
     mime_type: str
-    """What the bytes are, by their own first bytes where these are known, else as the service says."""
+    """The type by the first bytes if they are known, else as the service says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """An answer that was accepted: some text, some pictures, or both."""
+    """An answer: text, pictures, or both."""
 
     text: str = ""
     images: tuple[GeneratedImage, ...] = ()
@@ -111,31 +107,31 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call that was made for an image, and how it ended."""
+    """One call for an image, and how it ended."""
 
     number: int
-    """From 1, over all calls for the image in this run."""
+    """Counts from 1 over all calls for the image in this run."""
     started_at: datetime
     """UTC."""
     seconds: float
     prompt: Prompt
     timeout_s: float
     kind: ErrorKind | None = None
-    """None when the call was answered, or ended the run."""
+    """The class of the failure; None if the call was answered or ended the run."""
     detail: str = ""
     http_status: int | None = None
     api_status: str | None = None
     unavailable: bool = False
-    """True when the service was not to be had (429, 503, no connection)."""
+    """True if the service was unavailable (429, 503, no connection)."""
     ended_run: StopReason | None = None
-    """The reason when this call showed that the whole run cannot go on (a refused key, …)."""
+    """The reason if this call ended the run (an invalid key, for example); else None."""
     quota_ids: tuple[str, ...] = ()
     usage: Usage = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageContent:
-    """What the image's bytes turned out to be."""
+    """Facts about the image's bytes."""
 
     sha256: str
     mime_type: str
@@ -143,12 +139,12 @@ class ImageContent:
     width: int
     height: int
     notes: tuple[str, ...] = ()
-    """What was done before sending ("turned upright"), or is worth knowing ("a PNG named .jpg")."""
+    """Changes made before sending ("turned upright") and oddities ("a PNG named .jpg")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
-    """The image has its answer."""
+    """The image was answered by a call of this run."""
 
     job: ImageJob
     content: ImageContent
@@ -159,34 +155,34 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The image cannot be answered, or not by asking on in this run."""
+    """The image got no answer, and this run does not try again."""
 
     job: ImageJob
     content: ImageContent | None
-    """None when the image could not be read."""
+    """None if the image could not be read."""
     prompt: Prompt
     kind: ErrorKind
     detail: str
     attempts: tuple[Attempt, ...]
     partial_text: str = ""
-    """What came of an answer all the same."""
+    """Text of a truncated or refusing answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """Nothing is wrong with the image: the next run does it (quota, outage, budget, stop)."""
+    """The image is deferred to the next run (quota, outage, budget, stop); it is not the cause."""
 
     job: ImageJob
     prompt: Prompt
     detail: str
     kind: ErrorKind | None
-    """The class of the last failure; None when the run stopped before any."""
+    """The class of the last failure; None if the run stopped before one."""
     attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefact:
-    """One file of an answer, as it stands in the output directory."""
+    """One file of an answer in the output directory."""
 
     path: str
     """Relative to the output directory, with ``/``."""
@@ -196,15 +192,15 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
-    """An answer in the tree, as the ledger and the journal know it."""
+    """An answer in the output directory, as the ledger and the journal record it."""
 
     key: str
     size_bytes: int
     mtime_ns: int
     sha256: str
-    """Of the image's original bytes."""
+    """Hash of the image's original bytes."""
     fingerprint: str
-    """Of the settings that decide an answer: model, prompt, generation options."""
+    """Hash of the settings that decide an answer: model, prompt, generation options."""
     artefacts: tuple[Artefact, ...]
     prompt: Prompt
     usage: Usage
@@ -213,24 +209,24 @@ class StoredAnswer:
     answered_at: datetime
     dry_run: bool = False
     cost_usd: float | None = None
-    """What its call cost when it was made; None when nobody knew, and after it was read back or copied."""
+    """Cost of its call in US dollars; None if unknown, or if the answer was read back or copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
-    """The image's very bytes were answered before, under another name or earlier in this run: no call."""
+    """The same bytes were answered before, under another name or earlier in this run, so no call was made."""
 
     job: ImageJob
     answer: StoredAnswer
 
 
 Outcome = Succeeded | Reused | Failed | Deferred
-"""How an image ended in this run; exactly one of these for each."""
+"""The result of an image in this run; each image has exactly one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What is the same for every image of one run."""
+    """Facts that are the same for every image of one run."""
 
     run_id: str
     """Unique and sortable by time: ``20261123T220000Z-1a2b``."""
@@ -241,4 +237,4 @@ class RunInfo:
     fingerprint: str
     dry_run: bool
     options: Mapping[str, str | int | float | bool | None]
-    """The settings in force, by flag name without dashes, for the reader of the metadata; never the key."""
+    """The settings in force, by flag name without dashes, for the metadata; without the API key."""

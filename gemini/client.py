@@ -1,8 +1,7 @@
-"""How is one request put to the live service, and how does every way to fail come back as ours?
+"""Client of the live Gemini API: sends one request and returns its answer, or raises its failure.
 
-Asked through the SDK, a request costs twice the CPU and its import delays every start (ADR 0008). So
-``generateContent`` is asked here, with a body made in ``wire`` over the session of ``transport``; only
-the Files API goes through the ``sdk``. What replies mean is decided in ``answers`` and ``refusals``.
+``generateContent`` is called over the HTTP session of ``transport``, without the SDK: that halves the CPU
+of a call and shortens every start (docs/adr/0008). Only the Files API goes through ``sdk``.
 """
 
 import asyncio
@@ -30,27 +29,27 @@ if TYPE_CHECKING:
     from gemini.transport import HttpRoute
 
 API_VERSION = "v1beta"
-"""v1 lacks features this program uses (Google's page on API versions, 2026-11)."""
+"""v1 lacks features that this program uses. Source: docs/api-facts.md, section 1.1, 2026-11."""
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com"
 
 MAX_INLINE_BYTES = 15_000_000
-"""Larger images go through the Files API. The request limit is 20 MB on Google's image page and 100 MB
-on its page about file input (both November 2026); base64 adds a third, so this is safe under either."""
+"""Larger images go through the Files API. Google's pages name 20 MB and 100 MB as the limit of a request;
+base64 adds a third, so this is safe under both. Source: docs/api-facts.md, section 2.2."""
 
 OUTER_GRACE_S = 5.0
-"""Our own deadline lies this much behind the HTTP library's, in case that one fails to fire."""
+"""Our own deadline is this much later than the HTTP library's, in case that one does not fire."""
 
 _PARSE_ON_LOOP_BYTES = 500_000
-"""Longer replies, which hold pictures, are read in a thread, one at a time: the event loop, which wants
-the interpreter's lock back after every piece that it receives, waits for one thread and not for six."""
+"""Longer replies hold pictures. They are parsed in a thread, one at a time: the event loop then competes
+with one thread for the interpreter's lock, and not with six."""
 
 _EXTRACTABLE_CHARSETS = {"utf-8", "ascii"}
 
 _KEY_PATTERN = re.compile(r"(?!auth_tokens/)[!-~]+")
-"""Anything that can stand in a header; what begins otherwise makes the SDK take another road."""
+"""Characters that a header can carry; with a key that begins with ``auth_tokens/`` the SDK acts otherwise."""
 _MODEL_PATTERN = re.compile(r"(?!.*\.\.)[\w./@-]+", re.ASCII)
-"""Anything that cannot bend the path of a request."""
+"""Names that cannot change the path of a request."""
 
 Problem = ApiFailure | FatalError
 
@@ -63,7 +62,7 @@ class GeminiClient:
         model: the model's id, with or without ``models/``.
         base_url: another endpoint, with or without a path; None for Google's own.
         wants_images: ask for pictures as well as words.
-        reached: hears how many seconds it took to reach the service, of each of the first connections.
+        on_connected: called with the seconds that each of the first connections took.
     """
 
     def __init__(
@@ -87,14 +86,14 @@ class GeminiClient:
         self._parse_lock = asyncio.Lock()
 
     def __repr__(self) -> str:
-        """Show where the client points; never the key."""
+        """Return the model and the address; never the key."""
         return f"GeminiClient(model={self._model!r}, base_url={self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        """Open the client; the HTTP library is imported here, where it is first needed, in a thread.
+        """Open the client; the HTTP library is imported here, in a thread.
 
         Raises:
-            UsageError: it cannot be imported, or a variable names no proxy or no certificates.
+            UsageError: the library cannot be imported, or a variable names an unusable proxy or certificates.
         """
         route = await asyncio.to_thread(_load_route, self._base_url)
         from gemini.sdk import LazySdk  # noqa: PLC0415
@@ -116,25 +115,25 @@ class GeminiClient:
         self._session = self._sdk = None
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Put one request; return its answer.
+        """Send one request and return its answer.
 
         Raises:
             ApiFailure: this image got no answer.
-            FatalError: no image will get one.
+            FatalError: no image of this run can get one.
         """
         self._check(request)
         outcome = await self._generate_or_problem(request)
         if isinstance(outcome, Generation):
             return outcome
-        # Raised here, where nothing is being handled, so that it drags along neither what a library
-        # raised, whose words may hold the key, nor its reply, which may hold megabytes.
+        # Raised outside of any except block: so it carries neither the library's error, whose text
+        # may hold the key, nor its reply, which may hold megabytes.
         try:
             raise _redact_problem(outcome, self._api_key)
         finally:
             del outcome
 
     def _check(self, request: GenerationRequest) -> None:
-        """Refuse what cannot be sent, before anything is."""
+        """Raise for a key, a model or a prompt that cannot be sent, before anything is."""
         if not _KEY_PATTERN.fullmatch(self._api_key):
             what = "holds characters that no key has" if self._api_key else "is empty"
             raise FatalError(StopReason.KEY_INVALID, f"the API key {what}")
@@ -148,7 +147,7 @@ class GeminiClient:
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
 
     async def _generate_or_problem(self, request: GenerationRequest) -> Generation | Problem:
-        """Turn everything that transport and SDK raise into ours, most specific first."""
+        """Return the answer, or our error for whatever transport and SDK raise, most specific first."""
         import aiohttp  # noqa: PLC0415
 
         from gemini.transport import (  # noqa: PLC0415
@@ -161,7 +160,7 @@ class GeminiClient:
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
                 body, charset = await self._send(request)
-            # Not under the deadline: what is here is paid for, though it waits until others are read.
+            # Not under the deadline: this reply is paid for, and may wait until others are parsed.
             wants_images = self._wants_images and bool(request.mime_type)
             return await self._parse(body, charset, wants_images=wants_images)
         except (ApiFailure, FatalError) as error:
@@ -185,10 +184,10 @@ class GeminiClient:
         return self._parse_body(body, charset, wants_images=wants_images)
 
     def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        """Read a reply in which the key, which a gateway may echo, is struck out."""
+        """Parse a reply; the key, which a gateway may echo, is removed first."""
         rest, pictures = extract_base64(body) if charset in _EXTRACTABLE_CHARSETS else (body, [])
         text = rest.decode(charset)
-        if self._api_key in text:  # else a search for all its spellings would take long in a picture
+        if self._api_key in text:  # a search for all its spellings takes long
             text = self._redact(text)
         return parse_response(parse_json(text, pictures), wants_images=wants_images)
 
@@ -244,7 +243,7 @@ class GeminiClient:
 
 
 def _load_route(base_url: str) -> "HttpRoute":
-    """Import what sends requests, and find the way; takes a fifth of a second, so not on the loop."""
+    """Import the HTTP library and return the route; takes 0.2 s, so call it in a thread."""
     try:
         from gemini.transport import UnusableNetrc, find_route, reason_of  # noqa: PLC0415
     except ImportError as error:
@@ -259,7 +258,7 @@ def _load_route(base_url: str) -> "HttpRoute":
         why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
         raise UsageError(f"{what}: {why}") from error
     except ValueError as error:
-        # Without its words: a proxy's address may hold a password.
+        # Without the error's text: a proxy's address may hold a password.
         what = "HTTP_PROXY or HTTPS_PROXY names a proxy that cannot be used"
         why = "its address is no http://host:port, or its name and password fit into no HTTP header"
         raise UsageError(f"{what}: {why}") from error
@@ -285,5 +284,5 @@ def _to_milliseconds(seconds: float) -> int:
 
 
 def _strip_version(base_url: str) -> str:
-    """Accept a base URL that names the version already, as other programs want it."""
+    """Return a base URL without the version, which other programs want in it."""
     return base_url.rstrip("/").removesuffix(f"/{API_VERSION}")

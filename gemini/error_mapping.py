@@ -1,10 +1,7 @@
-"""What does it mean that the service did not answer: this image, later, or never again in this run?
+"""Error mapping: an HTTP error of the service becomes an ``ApiFailure`` or a ``FatalError``.
 
-Pure: an HTTP status, a parsed body and headers in, the exception to raise out. Type and code decide;
-the message is read only where the service puts a fact nowhere else. This file knows no SDK.
-
-Source of every code, reason and id below: Google's pages on API errors and troubleshooting, and
-captured bodies, all as of November 2026.
+Status and code decide; the message is read only where the service puts a fact nowhere else (docs/adr/0002).
+Source of every code, reason and id: docs/api-facts.md, section 3, November 2026.
 """
 
 import re
@@ -17,7 +14,7 @@ from gemini.retry_after import find_retry_hints_s
 from gemini.text import sanitize_sentence, sanitize_word
 
 _MAX_SEARCHED = 20_000
-"""Characters of a message that are searched for a fact."""
+"""At most so many characters of a message are searched for a fact."""
 _MAX_QUOTAS = 20
 
 _KINDS_BY_STATUS = {
@@ -64,24 +61,24 @@ _HTTP_STATUS_BY_CODE = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-"""Source: google/rpc/code.proto, which names the HTTP status of each; all others are 500."""
+"""The HTTP status of each code; all others are 500. Source: google/rpc/code.proto."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpError:
-    """An answer with an HTTP status that is not 200, or a 200 whose body is an error."""
+    """A reply whose HTTP status is not 200, or a 200 whose body is an error."""
 
     status: int
     body: Any
-    """Parsed JSON of any shape, or the text where it is none."""
+    """Parsed JSON of any shape, or the text if it is no JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """With names in lower case."""
+    """Names are in lower case."""
     about_file: bool = False
-    """The call was about an uploaded file, so that a 404 is not about the model."""
+    """True if the call was about an uploaded file: a 404 is then not about the model."""
 
 
 def to_exception(http: HttpError) -> ApiFailure | FatalError:
-    """Return what to raise for an answer that is an error; never raises itself, whatever the body."""
+    """Return the exception for an error reply; never raises, whatever the body."""
     error = _find_error_object(http.body)
     message = _message(http.body, error)
     if http.status == 429:
@@ -93,14 +90,14 @@ def to_exception(http: HttpError) -> ApiFailure | FatalError:
 
 
 def retry_hint_s(http: HttpError) -> float | None:
-    """Return the longest wait that header, details or message ask for, in seconds; None for silence."""
+    """Return the longest wait in seconds that header, details or message ask for; None if unknown."""
     error = _find_error_object(http.body)
     delays = [_text(detail.get("retryDelay")) for detail in _details(error)]
     return max(find_retry_hints_s(http.headers, delays, _message(http.body, error)), default=None)
 
 
 def find_error(body: Any) -> HttpError | None:
-    """Return the error that a reply with status 200 turns out to be, or None when it is none."""
+    """Return the error in a reply with status 200, or None if the reply is no error."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if not isinstance(body, dict) or not body.get("error") or body.get("candidates"):
@@ -130,16 +127,16 @@ def _fatal_reason(http: HttpError, error: Mapping[str, Any], message: str) -> St
 
 
 def _fatal_text(reason: StopReason, error: Mapping[str, Any]) -> str:
-    """A 404 in other words than Google's comes from a place that is not Google's."""
+    """Return the reason in words; a 404 without Google's status word comes from another server."""
     if reason is StopReason.UNKNOWN_MODEL and error.get("status") != "NOT_FOUND":
         return _WRONG_ENDPOINT
     return _FATAL_TEXTS[reason]
 
 
 def _is_about_file(http: HttpError, message: str) -> bool:
-    """Tell whether an uploaded file is what was refused: one image's matter.
+    """Return True if the error is about an uploaded file, so that it concerns one image only.
 
-    Google says so in three ways: 404 "File files/x not found", 403 "You do not have permission to
+    There are three such errors: 404 "File files/x not found", 403 "You do not have permission to
     access the File x or it may not exist", 400 "The File x is not in an ACTIVE state".
     """
     if http.status == 404 and http.about_file:
@@ -152,7 +149,7 @@ def _to_failure(http: HttpError, error: Mapping[str, Any], *sentences: str) -> A
         kind = _KINDS_BY_STATUS[http.status]
     elif 400 <= http.status < 500:
         kind = ErrorKind.INVALID_REQUEST
-    else:  # 5xx of other kinds; 1xx, 2xx and 3xx come from something between us and the service
+    else:  # other 5xx; 1xx, 2xx and 3xx come from a proxy or a gateway
         kind = ErrorKind.SERVER if http.status >= 500 else ErrorKind.NETWORK
     return ApiFailure(
         kind=kind,
@@ -164,7 +161,7 @@ def _to_failure(http: HttpError, error: Mapping[str, Any], *sentences: str) -> A
 
 
 def _explain_status(http: HttpError) -> str:
-    """Return what it means that somebody between us and the service replied; empty for the service."""
+    """Return in words that a proxy or a gateway replied; empty if it was the service."""
     if http.status >= 400:
         return _TEXTS_BY_STATUS.get(http.status, "")
     place = sanitize_word(http.headers.get("location", "").partition("?")[0])
@@ -200,7 +197,10 @@ _QUOTA_STOP_TEXTS = {
 
 
 def _find_quota_stop(message: str, values: list[int | None]) -> StopReason | None:
-    """Return why no wait can help; only the message tells most of these from a quota (bodies of 2026)."""
+    """Return the reason if no wait can help, None if a wait may help; often only the message says so.
+
+    Source: docs/api-facts.md, sections 3.2 and 3.6 (bodies of 2026).
+    """
     if "prepayment credits are depleted" in message:
         return StopReason.CREDIT_SPENT
     if "spending cap" in message:
@@ -209,13 +209,13 @@ def _find_quota_stop(message: str, values: list[int | None]) -> StopReason | Non
 
 
 def _mentions_limit_zero(message: str) -> bool:
-    """Tell whether the words hold "limit: 0", as a whole number."""
+    """Return True if the message holds "limit: 0" as a whole number."""
     after = (rest[:2] for rest in message.split("limit: 0")[1:])
     return any(not (rest[:1].isdecimal() or (rest[:1] == "." and rest[1:].isdecimal())) for rest in after)
 
 
 def _find_error_object(body: Any) -> Mapping[str, Any]:
-    """Return the error object: Google's own, or one wrapped in a list; empty for anything else."""
+    """Return Google's error object, also from within a list; empty for anything else."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     error = body.get("error") if isinstance(body, dict) else None
@@ -223,7 +223,7 @@ def _find_error_object(body: Any) -> Mapping[str, Any]:
 
 
 def _message(body: Any, error: Mapping[str, Any]) -> str:
-    """Return the words of an error, Google's or those of a gateway, which has other names for them."""
+    """Return the message of an error; gateways put it under other names than Google."""
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if isinstance(body, str):
@@ -256,7 +256,7 @@ def _violations(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _number(value: Any) -> int | None:
-    """Return a quota's value, which comes as text; None for what is none or beyond any table's integers."""
+    """Return a quota's value, which comes as text; None if it is no number or too large to store."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 19:
         return int(value)
     return value if type(value) is int and 0 <= value < 10**18 else None

@@ -1,7 +1,6 @@
-"""How is an image that is too big for one request lent to the service, and taken back?
+"""Files API: uploads an image for one request and deletes it afterwards.
 
-Files of the Files API live for 48 hours there, unless deleted. This file does not know what is asked
-about an image, and leaves what is raised on the way to ``client``, but for the SDK's own slips.
+A file that is not deleted expires after 48 hours. Source: docs/api-facts.md, section 2.8.
 """
 
 import asyncio
@@ -22,19 +21,19 @@ if TYPE_CHECKING:
     from google.genai.files import AsyncFiles
 
 POLL_INTERVAL_S = 1.0
-"""Between two questions whether an upload can be used."""
+"""Time between two checks whether an upload can be used."""
 
 DELETE_TIMEOUT_S = 5.0
-"""What a deletion may take, and what the end of a run waits for the last ones."""
+"""Longest time for a deletion, and for the last deletions at the end of a run."""
 
 _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """The images that are lent just now; at its end it waits for what is still to be deleted.
+    """Temporary uploads of images; on exit it waits for the deletions that still run.
 
     Args:
-        files: the SDK's view of the Files API.
+        files: the SDK's Files API.
         base_url: where chunks go, whatever host the reply to the first request names.
     """
 
@@ -44,7 +43,7 @@ class Uploads:
         self._deletions: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        """Do nothing yet."""
+        """Return itself; nothing is open yet."""
         return self
 
     async def __aexit__(
@@ -56,10 +55,10 @@ class Uploads:
 
     @asynccontextmanager
     async def temporary_upload(self, image: bytes, mime_type: str, timeout_ms: int) -> AsyncIterator[str]:
-        """Upload an image for as long as the block lasts and yield its URI; deleting it holds up nobody.
+        """Upload an image, yield its URI, and delete it after the block without waiting for that.
 
         Raises:
-            ApiFailure: the service cannot use it, or its reply makes no sense.
+            ApiFailure: the service cannot use the image, or its reply cannot be understood.
         """
         from google.genai import types  # noqa: PLC0415
 
@@ -76,7 +75,7 @@ class Uploads:
                 deletion.add_done_callback(self._deletions.discard)
 
     async def _wait_until_active(self, file: "types.File") -> str:
-        """Return the file's URI as soon as the service has looked at it."""
+        """Wait until the service has processed the file; return its URI."""
         name, uri = file.name or "", file.uri
         while file.state == "PROCESSING":
             await asyncio.sleep(POLL_INTERVAL_S)
@@ -93,20 +92,20 @@ class Uploads:
             async with asyncio.timeout(DELETE_TIMEOUT_S):
                 with _translate_sdk_errors():
                     await self._files.delete(name=name)
-        except (HttpStatusError, ApiFailure, aiohttp.ClientError, OSError):  # a timeout is one of the latter
+        except (HttpStatusError, ApiFailure, aiohttp.ClientError, OSError):  # TimeoutError is an OSError
             _log.debug("an uploaded image could not be deleted; it expires in 48 h")
 
 
 @contextmanager
 def _translate_sdk_errors() -> Iterator[None]:
-    """Turn the SDK's stumbling over a reply of another shape into a failure of the network.
+    """Raise a network failure in place of the SDK's errors about a reply of another shape.
 
-    It takes replies apart unchecked, so a JSON list or a null ends in any of these.
+    The SDK does not check replies, so a JSON list or a null ends in any of these errors.
     """
     try:
         yield
     except (*BROKEN_REPLY_ERRORS, TypeError, AttributeError) as error:
-        # aiohttp's own errors about a URL or a certificate are values too, and have a better translation.
+        # aiohttp's errors about a URL or a certificate are ValueErrors too; ``client`` maps those better.
         if isinstance(error, aiohttp.ClientError):
             raise
         raise broken_reply_failure() from None

@@ -1,10 +1,8 @@
-"""What is said beside the question, and which of it can be changed for a single call?
+"""Generation config: the settings of a request, and which of them a model lets us change per call.
 
-The naive answer changes a setting and hopes. But a model that does not know a thinking level refuses the
-whole request (400), and one that thinks as little as it can by default would think more. So a change is
-only offered where the model is known to take it.
-
-Sources: gemini-api.md, sections 1.5, 2 and 4 (Google's pages on thinking and on models, November 2026).
+A change is offered only where the model is known to accept it: a model rejects a thinking level that it
+does not know (400), and one whose default is the lowest level would think more.
+Source: docs/api-facts.md, sections 4.2 and 4.3 (fields and spelling: 1.3 and 2.1).
 """
 
 import re
@@ -13,19 +11,19 @@ from typing import Any
 from models import GenerationRequest, Parameter
 
 _LOWER_LEVELS = (
-    (re.compile(r".*flash-lite"), None),  # 3.5: minimal is the default
-    (re.compile(r"(?:gemini-)?nano-banana-2\.1"), "MINIMAL"),  # by default medium
-    (re.compile(r".*(?:image|banana)"), None),  # not known
-    (re.compile(r"gemini-(?:[34][.-]|flash-latest|pro-latest)"), "LOW"),  # MINIMAL is refused by some
+    (re.compile(r".*flash-lite"), None),  # its default is already minimal
+    (re.compile(r"(?:gemini-)?nano-banana-2\.1"), "MINIMAL"),  # its default is medium
+    (re.compile(r".*(?:image|banana)"), None),  # unknown
+    (re.compile(r"gemini-(?:[34][.-]|flash-latest|pro-latest)"), "LOW"),  # some of them reject MINIMAL
 )
-"""The first that a model's name begins with counts; Gemini 2.5 has budgets in place of levels."""
+"""The first pattern that matches the start of a model's name counts; Gemini 2.5 has no levels."""
 
 _GOOGLE_PREFIX = re.compile(r"^(?:publishers/google/)?models/")
-"""What may stand before the name; a model that somebody tuned is another, whatever it is called."""
+"""Prefixes of Google's own models; a tuned model is another one, whatever its name."""
 
 
 def changeable_parameters(model: str, *, wants_images: bool) -> frozenset[Parameter]:
-    """Return the settings that can be changed for a model, one call at a time."""
+    """Return the settings that can be changed for a single call to this model."""
     parameters = {Parameter.MORE_OUTPUT_TOKENS}
     if wants_images:
         parameters.add(Parameter.PICTURE_ONLY)
@@ -49,6 +47,6 @@ def build_generation_config(request: GenerationRequest, *, model: str, wants_ima
 
 
 def _lower_thinking_level(model: str) -> str | None:
-    """Return a lower thinking level than the model's own; None where there is none, or none is known."""
+    """Return a lower thinking level than the model's default; None if unknown or if there is none."""
     bare = _GOOGLE_PREFIX.sub("", model.lower())
     return next((level for name, level in _LOWER_LEVELS if name.match(bare)), None)

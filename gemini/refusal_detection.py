@@ -1,17 +1,9 @@
-"""Is this answer a sentence that declines the task?
+"""Refusal detection: finds answers in words that decline the whole task.
 
-The naive answer looks for "I cannot" or "sorry" anywhere. It throws away paid descriptions of a sign
-that says "Sorry, we're closed", and of a picture in which somebody "cannot be identified, but wears a
-red coat".
-
-So an answer counts as declined only when it is short and every clause of it is of a known kind: one at
-least declines the task as such (the request, the image, who its people are; not "the second line" or
-"the plant"), and the others apologize, give a rule as the reason, or offer something else. A clause of
-any other kind says something, and makes it an answer. Where there is doubt it is an answer: a refusal
-that passes is seen by its reader, a description that is thrown away by nobody. English only; the
-services decline in the language of the prompt, and words of other languages pass as answers.
-
-Not known here: what is done about it. Source: refusals as in field-notes.md, section 2.1 (2026-11).
+An answer is a refusal only if it is short and every clause is of a known kind: one at least declines the
+task, the others apologize, name a rule or offer something else. In doubt it counts as an answer, because
+a reader sees a missed refusal but never a lost description ("Sorry, we're closed" on a sign). English
+only: refusals in other languages pass. See docs/prompt-repair-evidence.md, section 1.3.
 """
 
 import json
@@ -20,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 MAX_REFUSAL_CHARACTERS = 700
-"""Characters; who says more than this has said something."""
+"""A longer text counts as an answer."""
 
-# Every pattern below is for one clause of plain words: without decoration and without its full stop.
+# Every pattern below is for one clause without markup and without its full stop.
 
 _I = r"(?:i|we) (?:(?:really|simply|just|also|therefore|still|respectfully|politely) )?"
 _I_AM = r"(?:i'?m|i am|we'?re|we are) (?:(?:very|so|really|truly|terribly|deeply|just|only|also|still) )?"
@@ -54,7 +46,7 @@ _TASK = (
 _DO_IT = r"(?:\w+ (?:you )?with|do|generate|create|describe)"
 _PEOPLE = r"(?:(?:real )?people|persons?|individuals?|celebrit(?:y|ies)|public figures|anyone)"
 _PERSON = r"(?:(?:the|this|that|these|those|real|private|specific) )*" + _PEOPLE
-# Words before a noun are its own only where none of them joins two things ("the plant in this photo").
+# Words before a noun belong to it only if none of them joins two things ("the plant in this photo").
 _JOINING = r"(?:in|of|on|at|from|to|with|by|and|or|but|for|as|is|are|was|who|than|without|only|any|no)"
 _ITS_OWN = rf"(?:(?!{_JOINING}\b)[\w'-]+ )"
 _THIS = r"(?:this|that)(?: one)?(?=$|,| (?:for you|because|as it|since|due)\b)"
@@ -78,7 +70,7 @@ _VIOLATES = (
 
 
 class _LazyPattern:
-    """A pattern that is compiled when it is first needed: all of them take 40 ms, and most runs need none."""
+    """A pattern that is compiled at its first use: saves 40 ms at the start (docs/performance.md)."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -106,7 +98,7 @@ _REFUSAL_CLAUSE = _compile_any_of(
     rf"(?:that|this|it)(?:'s not| isn't| is not) something i(?: can|'m able to| am able to) {_DO_IT}$",
     r"(?:this|that|your) (?:content|request|image) is not something (?:i|we) (?:can|am able to)\b.*",
     r"(?:that|this|it)(?:'s| is) (?:beyond|outside)(?: of)? (?:what i(?:'m| can)|my (?:\w+ )?capabilities).*",
-    # the rule as the subject, or as what the request would break
+    # A rule is the subject, or the request would break it.
     rf"{_THE}(?:request|prompt|task) {_VIOLATES} (?:{_OUR_RULES}|what i(?:'m| am) permitted)\b.*",
     rf"{_THE}(?:image|picture|photo|content) {_VIOLATES} (?:my|our|google's) [^,]{{0,30}}{_RULES}\b.*",
     rf"{_DO} (?:this|that|such) .{{0,40}}\b(?:would|may|might) (?:violate|go against) {_OUR_RULES}\b.*",
@@ -155,7 +147,7 @@ _WE = re.compile(r"\b(?:we|our|us|we're)\b", re.IGNORECASE)
 _WE_REFUSE = _compile_any_of(
     r"\b(?:this|that|the) (?:request|task|image|picture|photo|content)\b", r"\bprompt\b", r"\bimages? of\b"
 )
-"""Shops, offices and error pages say "we" as well, on signs that are to be read."""
+"""A text with "we" is a refusal only with one of these: signs and error pages say "we" as well."""
 _DESCRIBES = _compile_any_of(
     r"\b(?:wears?|wearing|dressed in|visible|in the (?:background|foreground)|on the (?:left|right)"
     r"|looks like|here (?:is|are)|here's|there (?:is an?|are))\b"
@@ -165,7 +157,7 @@ _REFUSAL_WORDS = (
     *("against", "beyond", "outside", "violate", "conflict", "breach"),
     *("polic", "guideline", "rules", "terms", "principles", "standards"),
 )
-"""No clause declines without one of these."""
+"""Every refusal holds one of these."""
 _FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?```$", re.DOTALL)
 _DECORATION = "*_#>`"
 _TO_PLAIN_TEXT = str.maketrans(
@@ -174,11 +166,11 @@ _TO_PLAIN_TEXT = str.maketrans(
 _STATEMENT_MEMBERS = frozenset(
     {"answer", "caption", "description", "error", "message", "reason", "refusal", "response", "result"}
 )
-"""Members of a JSON object under which a model speaks itself; ``text`` may be what a sign says."""
+"""Members of a JSON object that hold the model's own words; ``text`` may be the text of a sign."""
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether the whole of an answer declines the task."""
+    """Return True if all of an answer declines the task."""
     stripped = text.strip()
     if not stripped or len(stripped) > MAX_REFUSAL_CHARACTERS or not may_be_refusal(stripped):
         return False
@@ -190,7 +182,7 @@ def is_refusal(text: str) -> bool:
 
 
 def may_be_refusal(text: str) -> bool:
-    """Return False where the patterns need not be asked, which takes fifty times as long."""
+    """Return False if no pattern can match; takes 6 µs in place of 45 (docs/performance.md)."""
     plain = text.casefold().replace("\u2019", "'").replace("\u2018", "'")
     for sign in _DECORATION:
         plain = plain.replace(sign, "")
@@ -225,7 +217,7 @@ def _is_prose_refusal(text: str) -> bool:
 
 
 def _split_clauses(text: str) -> Iterator[str]:
-    """Yield what is said, piece by piece, without the decoration around each piece."""
+    """Yield the clauses of a text without the markup around each."""
     for piece in _BETWEEN_CLAUSES.split(text.translate(_TO_PLAIN_TEXT)):
         clause = " ".join(piece.split())
         start = next((at for at, sign in enumerate(clause) if sign.isalnum()), len(clause))
@@ -234,7 +226,7 @@ def _split_clauses(text: str) -> Iterator[str]:
 
 
 def _classify_clause(clause: str) -> bool | None:
-    """True: it declines; False: it says nothing; None: it says something."""
+    """Return True if it declines, False if it is filler, None if it says something else."""
     if ":" in clause:
         return None
     core = _OPENING.compiled.sub("", clause)

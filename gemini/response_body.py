@@ -1,10 +1,7 @@
-"""How is a reply that holds megabytes of pictures read, while everything else goes on?
+"""Response body: parses a reply and decodes its pictures without blocking the event loop for long.
 
-``json.loads`` over 13 MB of base64 copies them twice and holds the interpreter's lock for 14 ms, in a
-thread as well, and for several such replies at a time these add up. So what stands in ``"data"`` is cut
-out of the bytes first, only the rest is parsed, and pictures are decoded piece by piece where somebody
-wants them. A reply in which the cut could go wrong is left whole. This file does not know what a reply
-means.
+The base64 of pictures is taken out of the bytes before ``json.loads``. So the interpreter's lock, which a
+thread holds as well, is held for 0.5 ms in place of 14 with a picture of 10 MB (docs/performance.md).
 """
 
 import binascii
@@ -14,25 +11,28 @@ from collections.abc import Iterator
 from typing import Any
 
 PIECE_CHARACTERS = 2**18
-"""Of a picture, decoded at once: a millisecond. A multiple of 4, so that pieces join."""
+"""Characters decoded at once, which takes 1 ms; a multiple of 4, so that the pieces join."""
 
 MIN_EXTRACTED_CHARACTERS = 2**16
-"""Shorter strings are not worth it."""
+"""Shorter strings are left in the JSON, where they cost little."""
 
-# In valid JSON these bytes are the end of a key and the beginning of its value, whatever stands in other
-# strings: there a quote has a backslash before it.
+# In valid JSON these bytes can only be a key and the start of its value: within a string a quote has a
+# backslash before it.
 _DATA_KEY = re.compile(rb'"data"\s*:\s*"')
 _PLACEHOLDER = b"-Infinity"
-"""Stands in for what was cut out: Python's parser asks for the value of this word, and JSON has none."""
+"""Replaces a picture: JSON has no such word, and Python's parser calls ``parse_constant`` for it."""
 
 _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 Encoded = str | memoryview
-"""Base64 as it came: what was cut out, or what the parser returned."""
+"""Base64 as received: taken out of the bytes, or a string of the parser."""
 
 
 def extract_base64(body: bytes | bytearray) -> tuple[bytes | bytearray, list[memoryview]]:
-    """Return a body of ASCII or UTF-8 without its pictures, and these; ``parsed`` joins them again."""
+    """Return a body of ASCII or UTF-8 without its pictures, and the pictures, for ``parse_json``.
+
+    A body in which this could go wrong is returned whole.
+    """
     pieces, pictures, at = [], [], 0
     for start, end in _find_long_strings(body) if len(body) >= MIN_EXTRACTED_CHARACTERS else ():
         pieces.append(body[at : start - 1])  # without the quotes
@@ -45,7 +45,7 @@ def extract_base64(body: bytes | bytearray) -> tuple[bytes | bytearray, list[mem
 
 
 def _find_long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Yield where the values of ``"data"`` begin and end, of those that are long and have no escapes."""
+    """Yield the start and end of each value of ``"data"`` that is long and has no escapes."""
     at = 0
     while found := _DATA_KEY.search(body, at):
         start = found.end()
@@ -58,11 +58,11 @@ def _find_long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
 
 
 def parse_json(text: str, pictures: list[memoryview]) -> Any:
-    """Return the JSON of a body, with its pictures where they were; nothing for one without a word.
+    """Return the parsed JSON of a body with its pictures in place; None for an empty body.
 
     Raises:
         ValueError: it is no JSON.
-        RecursionError: it is nested without end.
+        RecursionError: it is nested too deeply.
     """
     if not text.strip():
         return None
@@ -75,15 +75,15 @@ def parse_json(text: str, pictures: list[memoryview]) -> Any:
 
 
 def decode_base64(encoded: Encoded) -> bytes:
-    """Decode base64 of either alphabet, padded or not; nothing where it is none.
+    """Return the bytes of base64 in either alphabet, padded or not; empty if it is not valid.
 
-    In pieces, between which other threads have their turn: one call for a picture of 14 MB would stop
-    the event loop for 50 ms, even from a thread (Python 3.11, November 2026).
+    Decodes in pieces, so that other threads get a turn: one call for a picture of 14 MB stops the event
+    loop for 50 ms, even from a thread (docs/adr/0008).
     """
     try:
         data = memoryview(encoded.encode("ascii")) if isinstance(encoded, str) else encoded
         return b"".join([binascii.a2b_base64(piece, strict_mode=True) for piece in _decodable_pieces(data)])
-    except ValueError:  # its own error, and that of text which is not ASCII
+    except ValueError:  # includes binascii.Error and UnicodeEncodeError
         return b""
 
 

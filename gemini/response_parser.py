@@ -1,10 +1,7 @@
-"""Is this body an answer, and if not, what is it?
+"""Response parser: the JSON of a reply with status 200 becomes a ``Generation`` or a failure.
 
-Pure: parsed JSON of a reply with status 200 in, a ``Generation`` out, or an ``ApiFailure`` raised.
-Whatever the shape of the JSON, nothing else comes out. This file knows no SDK and no HTTP library.
-
-Source of the reasons: google-genai 3.4.0, types.py (FinishReason, BlockedReason), and Google's page on
-generateContent, November 2026.
+JSON of any shape gives a ``Generation``, an ``ApiFailure`` or a ``FatalError``, and no other exception.
+Source of the reasons: docs/api-facts.md, section 2.5, November 2026.
 """
 
 import re
@@ -37,7 +34,7 @@ FINISH_KINDS: Mapping[str, ErrorKind] = {
     "UNEXPECTED_TOOL_CALL": K.MALFORMED,
     "TOO_MANY_TOOL_CALLS": K.MALFORMED,
     "MISSING_THOUGHT_SIGNATURE": K.MALFORMED,
-    # The answer would go on in further billed requests, which we do not make unasked.
+    # To go on would take further billed requests, which are not made unasked.
     "CONTINUATION": K.TRUNCATED,
     "PROHIBITED_CONTENT": K.PROHIBITED,
     "IMAGE_PROHIBITED_CONTENT": K.PROHIBITED,
@@ -46,7 +43,7 @@ FINISH_KINDS: Mapping[str, ErrorKind] = {
     "MODEL_ARMOR": K.PROHIBITED,
     "ESCALATION": K.PROHIBITED,
 }
-"""Every finish reason that is not an answer and not the end of the run."""
+"""All finish reasons that fail the image; other than those of an answer or of the run's end."""
 
 BLOCK_KINDS: Mapping[str, ErrorKind] = {
     "BLOCKED_REASON_UNSPECIFIED": K.BLOCKED,
@@ -59,7 +56,7 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
     "MODEL_ARMOR": K.PROHIBITED,
     "JAILBREAK": K.PROHIBITED,
 }
-"""Every reason for which a prompt is blocked before any answer is made."""
+"""All reasons for which the service blocks a prompt before it answers."""
 
 _NORMAL_FINISHES = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
@@ -80,11 +77,11 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
     """Return the answer in a reply with status 200.
 
     Args:
-        body: parsed JSON of any shape, in which pictures may be what ``pictures`` cut out.
-        wants_images: the model was asked for a picture, so that words alone are no answer.
+        body: parsed JSON of any shape, with pictures as ``parse_json`` returns them.
+        wants_images: True if a picture was asked for, so that words alone are no answer.
 
     Raises:
-        ApiFailure: it is not an answer; billed tokens and partial text are in it.
+        ApiFailure: it is no answer; billed tokens and partial text are in the failure.
         FatalError: it says that the run cannot go on.
     """
     if error := find_error(body):
@@ -100,7 +97,7 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
 
 
 class _Response:
-    """One reply, taken apart with every shape distrusted."""
+    """The members of one reply, each checked for its type."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         candidates = body.get("candidates")
@@ -118,7 +115,7 @@ class _Response:
         self.response_id = sanitize_word(_text(_get(body, "responseId")))
         parts = _dict(self.candidate.get("content")).get("parts")
         self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-        # Thoughts are the model's notes; they are billed, but never the answer.
+        # Thoughts are billed, but are never part of the answer.
         answer_parts = [part for part in self.parts if part.get("thought") is not True]
         self.text = repair_surrogates("".join(_text(part.get("text")) for part in answer_parts))
         has_pictures = any(_get(part, "inlineData") for part in answer_parts)
@@ -145,7 +142,7 @@ class _Response:
         )
 
     def _check_reasons(self) -> None:
-        # A blocked prompt has no candidates, or, from a gateway that always sends one, an empty one.
+        # A blocked prompt has no candidates; some gateways send an empty one.
         if self.block_reason and not self.parts and self.finish_reason in _NORMAL_FINISHES:
             self._fail_with_reason(self.block_reason, BLOCK_KINDS, "the prompt was blocked")
         if self.has_malformed_candidates or not self.has_candidate:
@@ -158,7 +155,7 @@ class _Response:
             self._fail_with_reason(self.finish_reason, FINISH_KINDS, "the answer ended")
 
     def _fail_with_reason(self, reason: str, kinds: Mapping[str, ErrorKind], what: str) -> NoReturn:
-        """An unknown reason fails the image for good: nothing is known that could help."""
+        """Raise the failure of this reason; an unknown one fails the image for good."""
         kind = kinds.get(reason, K.INVALID_REQUEST)
         sentence = _SENTENCES.get(kind, f"{what} for a reason this program does not know")
         words = f": {self.message}" if self.message else ""
@@ -177,7 +174,7 @@ class _Response:
         )
 
     def _images(self, *, include_drafts: bool) -> tuple[GeneratedImage, ...]:
-        """Return the pictures; drafts, which come as thoughts, count only where there is nothing else."""
+        """Return the pictures; the last draft (a thought) only if there is no other picture."""
         final = tuple(self._decode_pictures(thoughts=False))
         return final or (tuple(self._decode_pictures(thoughts=True))[-1:] if include_drafts else ())
 
@@ -193,7 +190,7 @@ class _Response:
         data = decode_base64(encoded) if isinstance(encoded, Encoded) else b""
         if not data:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
-        # Declared types were seen to be wrong (a JPEG called image/png), so the bytes decide.
+        # Declared types can be wrong (a JPEG called image/png; docs/api-facts.md, section 2.3).
         return GeneratedImage(data=data, mime_type=sniff(data[:HEAD_BYTES]) or declared)
 
 
@@ -210,9 +207,9 @@ def _parse_usage(metadata: Mapping[str, Any], *, has_pictures: bool) -> Usage:
 
 
 def _picture_tokens(metadata: Mapping[str, Any], answer_tokens: int, *, has_pictures: bool) -> int:
-    """Return how many of the answer's tokens are pictures'; with pictures, all that are not called other.
+    """Return the tokens of the answer's pictures; without details, all tokens of an answer with pictures.
 
-    A bill that is too high is corrected by the next look at it, one that is too low overruns a cap.
+    The estimate is high rather than low, because a cost that is counted too low overruns ``--max-cost``.
     """
     details = _get(metadata, "candidatesTokensDetails")
     pictures = others = 0
@@ -227,12 +224,12 @@ def _picture_tokens(metadata: Mapping[str, Any], answer_tokens: int, *, has_pict
 
 def _get_count(metadata: Mapping[str, Any], name: str) -> int:
     value = _get(metadata, name)
-    # Bounded so that no wrong number can break the journal's integers.
+    # Bounded, because the journal cannot store larger integers.
     return value if type(value) is int and 0 <= value < 2**40 else 0
 
 
 def _get(mapping: Mapping[str, Any], name: str) -> Any:
-    """Return a field under its name in JSON, or in the spelling of protocol buffers, which some use."""
+    """Return a field by its JSON name, or by its snake_case name, which some gateways use."""
     value = mapping.get(name)
     return mapping.get(_to_snake_case(name)) if value is None else value
 

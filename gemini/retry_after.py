@@ -1,8 +1,6 @@
-"""How long does the service ask us to wait, wherever and however it says so?
+"""Retry hints: how many seconds the service asks the client to wait.
 
-Pure: headers and texts in, seconds out. A number of any size gives no more than ``LONGEST_S``.
-
-Source: RFC 9110 on Retry-After; google.rpc.RetryInfo; captured bodies of 429, 2026.
+Source: docs/api-facts.md, sections 3.3 and 3.4; RFC 9110 for the header Retry-After.
 """
 
 import re
@@ -11,15 +9,15 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 MAX_HINT_S = 1e9
-"""No hint is taken for longer, so that no number can break a clock."""
+"""Upper bound of a hint in seconds; larger numbers would overflow a clock."""
 
 _MAX_SEARCHED = 20_000
-"""Characters of a message that are searched."""
+"""At most so many characters of a message are searched."""
 _MAX_HEADER = 100
 
 _NUMBER = r"\d{1,400}(?:\.\d{1,400})?"
 _SECONDS = re.compile(rf"\s*({_NUMBER})s?\s*", re.ASCII)
-# Google prints durations as Go does: 36.429760048s, 850ms, 13h45m10.5s. Others write "5 minutes".
+# Google prints durations as Go does: 36.429760048s, 850ms, 13h45m10.5s. Gateways write "5 minutes".
 _UNIT = r"(?:ms|milliseconds?|hours?|h|minutes?|mins?|m|seconds?|secs?|s)"
 _RETRY_IN = re.compile(
     rf"please retry in ({_NUMBER}(?:\s*{_UNIT}(?:\s*{_NUMBER}\s*{_UNIT}){{0,5}})?)(?![a-z0-9])",
@@ -30,12 +28,12 @@ _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
 def find_retry_hints_s(headers: Mapping[str, str], delays: Iterable[str], message: str) -> list[float]:
-    """Return every wait that is asked for, in seconds, each between 0 and ``LONGEST_S``.
+    """Return every wait that is asked for, in seconds, each from 0 to ``MAX_HINT_S``.
 
     Args:
         headers: with names in lower case.
         delays: the ``retryDelay`` of each ``RetryInfo``.
-        message: the words of the error.
+        message: the error's message.
     """
     found = [*_find_in_headers(headers), *_find_in_delays(delays), *_find_in_message(message[:_MAX_SEARCHED])]
     return [min(hint_s, MAX_HINT_S) for hint_s in found]
@@ -47,11 +45,11 @@ def _find_in_headers(headers: Mapping[str, str]) -> Iterator[float]:
         yield float(match[1])
     elif value.strip():
         try:
-            # A date is counted from the server's own, so that our clock does not matter.
+            # Counted from the server's own date, so that our clock does not matter.
             date = parsedate_to_datetime(headers.get("date", "")[:_MAX_HEADER])
             wait = parsedate_to_datetime(value) - date
         except (TypeError, ValueError, OverflowError, LookupError):
-            return  # its four ways to say that this is no date, or not a comparable one
+            return  # no date, or one that cannot be compared
         yield max(0.0, wait / timedelta(seconds=1))
 
 

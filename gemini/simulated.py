@@ -1,7 +1,6 @@
-"""What does a dry run ask instead of the service?
+"""Simulated model: answers the requests of a dry run inside this process, without network or key.
 
-A model inside this process that says in every answer that it is one. The same image and prompt give
-the same answer. It knows no network, no key and no delay.
+Every answer says that it is simulated. The same image and prompt give the same answer.
 """
 
 import hashlib
@@ -13,10 +12,10 @@ from typing import Self
 from models import GeneratedImage, Generation, GenerationRequest, Usage
 
 IMAGE_TOKENS = 1120
-"""Tokens of one image. Source: Google's page on media resolution for Gemini 3 and 4, November 2026."""
+"""Tokens of one input image of Gemini 3 and 4. Source: docs/api-facts.md, section 2.7, November 2026."""
 
 PICTURE_TOKENS = 1120
-"""Tokens of one picture of 1K. Source: Google's price page, November 2026."""
+"""Tokens of one picture of 1K in an answer. Source: docs/api-facts.md, section 4.4, November 2026."""
 
 _CHARACTERS_PER_TOKEN = 4
 _PICTURE_PX = 64
@@ -24,10 +23,10 @@ _STRIPE_PX = 8
 
 
 class SimulatedModel:
-    """Answers at once and for nothing.
+    """A model that answers at once and costs nothing.
 
     Args:
-        model: the model it stands in for.
+        model: the model whose place it takes.
         wants_images: add a picture to every answer.
     """
 
@@ -36,16 +35,16 @@ class SimulatedModel:
         self._wants_images = wants_images
 
     async def __aenter__(self) -> Self:
-        """Do nothing: there is nothing to open."""
+        """Return itself; there is nothing to open."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do nothing."""
+        """Do nothing; there is nothing to close."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Return the answer of a dry run; never fails."""
+        """Return a simulated answer; never fails."""
         sha256 = hashlib.sha256(request.image).hexdigest()
         text = (
             f"Simulated answer of a dry run: {self._model} was not asked.\n"
@@ -68,7 +67,7 @@ class SimulatedModel:
 
 
 def _draw_picture(seed: str) -> GeneratedImage:
-    """Return a small PNG of diagonal stripes in a colour of its own that says what it is."""
+    """Return a small PNG of diagonal stripes, coloured by ``seed``, with a comment that says what it is."""
     red, green, blue = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()[:3]
     colours = bytes((red, green, blue)), b"\xff\xff\xff"
     rows = (

@@ -1,10 +1,8 @@
-"""How do replies come in as they were sent, and what is it when none comes?
+"""HTTP transport: one session for all requests, also the SDK's, and the failures of connections.
 
-One HTTP session for all requests, the SDK's too, which refuses every reply but those with status 200
-before anybody interprets it, and the table of everything else that can break on the wire. The way to the
-service (proxy, certificates) is found once: aiohttp would read environment and ``.netrc`` anew for every
-request, in a thread. This file knows neither what is asked, nor what a reply means (``answers``,
-``refusals``).
+The session raises for every status but 200 before the SDK or the client reads the reply. The route (proxy,
+certificates) is found once: aiohttp would read the environment and ``.netrc`` for every request. See
+docs/adr/0006 and 0008.
 """
 
 import asyncio
@@ -31,22 +29,22 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 _READ_BUFFER_BYTES = 2**18
-"""At most twice as much waits for a task to take it. With the 4 MB of the SDK's session and eight replies
-with pictures at a time, what they bring in one turn of the loop was a standstill of 48 ms."""
+"""Twice as much is buffered at most. With the SDK's 4 MB, eight replies with pictures at a time stopped the
+event loop for 48 ms."""
 
 _READ_AT_ONCE_BYTES = 2**19
-"""Of a reply, joined at once; 14 MB take 12 ms, and those of several calls may arrive together."""
+"""Longer replies are joined as they arrive: at the end it takes 12 ms for 14 MB (docs/adr/0008)."""
 
 _MAX_BODY_BYTES = 2**27
-"""Of a reply; ten pictures of 10 MB are less. One gone wild would fill the memory until the deadline."""
+"""Longest reply that is read, more than ten pictures of 10 MB; an endless one would fill the memory."""
 
 _ERROR_BODY_TIMEOUT_S = 10.0
 _MAX_ERROR_BODY_BYTES = 2**20
-"""What reading the body of a refusal may take; its status alone says most."""
+"""Most time and bytes for the body of an error; its status alone says most."""
 
 BROKEN_REPLY_ERRORS = (ValueError, LookupError, RecursionError)
-"""What is raised over a reply that is not JSON, not UTF-8, in a charset that is none, or nested without
-end, and by the SDK over JSON that it cannot make sense of."""
+"""Errors over a reply that is no JSON, not in its charset, in an unknown charset or nested too deeply, and
+those of the SDK over JSON of another shape."""
 
 _USER_INFO = re.compile(r"//[^/@]{0,500}@")
 """The name and password for a proxy."""
@@ -55,7 +53,7 @@ _NOT_SENT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, 
 
 
 class HttpStatusError(Exception):
-    """A reply with a status other than 200; shows nothing of its content, which may hold the key."""
+    """A reply whose status is not 200; its text shows no content, which may hold the key."""
 
     def __init__(self, http: HttpError) -> None:
         super().__init__(f"HTTP {http.status}")
@@ -63,31 +61,31 @@ class HttpStatusError(Exception):
 
 
 class UnusableNetrc(Exception):
-    """``.netrc`` cannot be read as text, or holds a name or a password that no header can carry."""
+    """A ``.netrc`` that is no text, or holds a name or a password that no header can carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRoute:
-    """The way to the service: the same for all requests, which all go to one host."""
+    """The way to the service, the same for all requests, because all go to one host."""
 
     proxy: URL | None = field(default=None, repr=False)
-    """With name and password, where it wants them."""
+    """The proxy, with name and password if it wants them; None if there is none."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Name and password that ``.netrc`` has for the host: some gateways want them."""
+    """Name and password from ``.netrc`` for the host; some gateways want them."""
     certificates: ssl.SSLContext | bool = True
 
 
 def find_route(base_url: str) -> HttpRoute:
-    """Return the way that environment and ``.netrc`` name; reads files, so not on the event loop.
+    """Return the route by environment and ``.netrc``; reads files, so call it in a thread.
 
     Raises:
         OSError: the certificates cannot be read.
-        UnusableLogin: ``.netrc`` is no text, or its word for the host fits into no header.
-        ValueError: a variable names a proxy that cannot be asked.
+        UnusableNetrc: ``.netrc`` is no text, or its password for the host fits into no header.
+        ValueError: a variable names a proxy that cannot be used.
     """
     try:
         url = URL(base_url)
-    except ValueError:  # an address that is none is told by the first request
+    except ValueError:  # the first request fails and reports the address
         return HttpRoute()
     headers = {} if url.user else _read_netrc_header(url.host or "")
     proxy: URL | None = None
@@ -99,20 +97,20 @@ def find_route(base_url: str) -> HttpRoute:
 
 
 def _read_netrc_header(host: str) -> dict[str, str]:
-    """Return the header with the name and password that ``.netrc`` has for a host, if it has any."""
+    """Return the header with the host's name and password in ``.netrc``; empty if there is none."""
     try:
         return {hdrs.AUTHORIZATION: helpers.basicauth_from_netrc(helpers.netrc_from_env(), host).encode()}
     except LookupError:
         return {}
     except ValueError:
-        # Not chained: the words of the error may hold the password.
+        # Not chained: the error's text may hold the password.
         raise UnusableNetrc from None
 
 
 def _check_proxy(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
-    """Return the proxy with name and password, also where it is named without ``http://``, as curl takes it.
+    """Return the proxy with name and password; an address without ``http://`` is accepted, as by curl.
 
-    aiohttp speaks HTTP to it whatever its address says, and would find out with every request what cannot be.
+    Checked here, because aiohttp speaks HTTP to any address, and would fail with every request.
     """
     if not proxy.host and proxy.scheme != "http":
         proxy = URL(f"http://{proxy}")
@@ -121,14 +119,14 @@ def _check_proxy(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
     if user:
         proxy = proxy.with_user(user.login).with_password(user.password)
     if proxy.user is not None:
-        aiohttp.encode_basic_auth(proxy.user, proxy.password or "", "latin1")  # raises: no header holds it
+        aiohttp.encode_basic_auth(proxy.user, proxy.password or "", "latin1")  # raises ValueError
     return proxy
 
 
 def _load_certificates() -> ssl.SSLContext:
-    """Return whom to trust: what SSL_CERT_FILE names, else the system's authorities and Mozilla's.
+    """Return the authorities that SSL_CERT_FILE names, else those of the system and Mozilla's.
 
-    Many systems have none where Python looks for them, hence Mozilla's.
+    Many systems keep none where Python looks, hence Mozilla's.
     """
     paths = ssl.get_default_verify_paths()
     if paths.cafile and paths.cafile != paths.openssl_cafile:
@@ -140,7 +138,7 @@ def _load_certificates() -> ssl.SSLContext:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes connections, and tells how long the first ones took."""
+    """A connector that reports how long the first connections took."""
 
     def __init__(self, *, on_connected: Callable[[float], None], certificates: ssl.SSLContext | bool) -> None:
         super().__init__(limit=0, ssl=certificates)
@@ -151,9 +149,9 @@ class _Connector(aiohttp.TCPConnector):
         self,
         req: aiohttp.ClientRequest,
         traces: "list[Trace]",
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as the library calls it
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- the library's signature
     ) -> "Connection":
-        """Return a connection; one that is begun before any was there cannot be one that waited for use."""
+        """Return a connection; those begun before the first one was made are new, so they are timed."""
         if self._has_connected:
             return await super().connect(req, traces, timeout)
         clock = asyncio.get_running_loop().time
@@ -165,9 +163,9 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def open_session(route: HttpRoute, on_connected: Callable[[float], None]) -> aiohttp.ClientSession:
-    """Return a session that takes this way, to be closed by the caller, who bounds concurrency too.
+    """Return a session for this route; the caller closes it, and bounds the concurrency.
 
-    ``reached`` hears how many seconds it took to reach the service, of each of the first connections.
+    ``on_connected`` is called with the seconds that each of the first connections took.
     """
     return aiohttp.ClientSession(
         connector=_Connector(on_connected=on_connected, certificates=route.certificates),
@@ -183,12 +181,11 @@ def open_session(route: HttpRoute, on_connected: Callable[[float], None]) -> aio
 async def _raise_for_status(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Raise for what is no plain success, before anybody acts upon it.
+    """Raise for every reply that is not a plain success, before aiohttp or the SDK acts upon it.
 
-    aiohttp would follow a redirect, to any host and with Google's header, which holds the key; the SDK
-    would lose the status of an error whose body is no JSON (errors.py in 3.4.0), and would send a chunk
-    three times in seven seconds when the reply lacks the upload's status (_api_client.py:2835). Uploads
-    answer 200 at every step, like everything else.
+    aiohttp would follow a redirect to any host, with the key in a header. The SDK loses the status of an
+    error whose body is no JSON, and sends a chunk three times if the reply lacks the upload's status
+    (docs/api-facts.md, sections 1.4 and 2.8). Every step of an upload has status 200 as well.
     """
     response = await handler(request)
     if response.status != 200:
@@ -210,10 +207,10 @@ async def _to_http_error(response: aiohttp.ClientResponse) -> HttpError:
 
 
 async def _read_error_body(response: aiohttp.ClientResponse) -> bytes:
-    """Return what comes of a body, in reasonable time and size, before it breaks off."""
+    """Return the body of an error, or as much as arrives within the limits of time and size."""
     body = bytearray()
     try:
-        with suppress(aiohttp.ClientError, OSError):  # a timeout is one of the latter
+        with suppress(aiohttp.ClientError, OSError):  # TimeoutError is an OSError
             async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
                 async for piece in response.content.iter_any():
                     body += piece
@@ -225,12 +222,12 @@ async def _read_error_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
-    """Return a reply's body and its charset; one with pictures is put together piece by piece.
+    """Return a reply's body and its charset; a long one is joined piece by piece.
 
     Raises:
-        ValueError: it is longer than any answer.
+        ValueError: it is longer than any answer can be.
     """
-    is_compressed = hdrs.CONTENT_ENCODING in response.headers  # then its length says little
+    is_compressed = hdrs.CONTENT_ENCODING in response.headers  # then its length is unknown
     if (
         not is_compressed
         and response.content_length is not None
@@ -244,7 +241,7 @@ async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray
             raise ValueError("a reply is longer than any answer")
     try:
         return body, response.get_encoding()
-    except RuntimeError:  # it names none, and is not called JSON: as aiohttp takes it
+    except RuntimeError:  # no charset and no JSON type: decode as aiohttp does
         return body, "utf-8"
 
 
@@ -256,13 +253,13 @@ def _json_or_text(text: str) -> Any:
 
 
 def broken_reply_failure() -> ApiFailure:
-    """Return the failure for a reply with status 200 that nobody can make sense of."""
+    """Return the failure for a reply with status 200 that cannot be parsed."""
     detail = "the reply is not what the service would send (a proxy may have answered)"
     return ApiFailure(kind=ErrorKind.NETWORK, detail=detail)
 
 
 def to_network_failure(error: aiohttp.ClientError | OSError) -> ApiFailure:
-    """Return the failure for a reply that never came, or not whole."""
+    """Return the failure for a reply that did not arrive, or not completely."""
     return ApiFailure(
         kind=ErrorKind.NETWORK,
         detail=sanitize_sentence(_describe_error(error)),
@@ -275,7 +272,7 @@ def _describe_error(error: aiohttp.ClientError | OSError) -> str:
         return f"the proxy does not let the connection through (HTTP {error.status} {error.message})"
     if isinstance(error, aiohttp.ClientConnectorError):
         proxy = "the proxy at " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-        # A refused certificate has no os_error.
+        # An error over a certificate has no os_error.
         cause = getattr(error, "certificate_error", None) or error.os_error
         return f"no connection to {proxy}{error.host}:{error.port} ({reason_of(cause)})"
     if isinstance(error, aiohttp.InvalidURL):
@@ -287,7 +284,7 @@ def _describe_error(error: aiohttp.ClientError | OSError) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the cause in the system's own words, without the library's names, codes and line numbers."""
+    """Return the cause in the operating system's words, without names, codes and lines of the library."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

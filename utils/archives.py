@@ -1,8 +1,7 @@
-"""How do some folders become one archive, the same bytes for the same files, in constant memory?
+"""Archives: packs folders into a zip or a tar.gz, with equal bytes for equal files.
 
-Names are sorted and times, owners and modes are fixed, so that two archives of the same tree are
-equal. Contents are streamed; only a short entry for each file of a zip is kept until its end. This
-file must not know what lies in the folders.
+Names are sorted, and times, owners and modes are fixed. Contents are streamed; memory holds one short entry
+for each file of a zip.
 """
 
 import gzip
@@ -20,9 +19,9 @@ _MODE = 0o644
 _COMPRESSION_LEVEL = 6
 _PIECE_BYTES = 1 << 20
 _EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold."""
+"""The earliest time that a zip can store."""
 _UNIX_SYSTEM = 3
-"""The system whose modes an entry of a zip has."""
+"""The number for Unix in a zip, so that the mode of an entry counts."""
 _COMPRESSED_ALREADY = frozenset(
     {".7z", ".avif", ".bz2", ".gif", ".gz", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mp4", ".png"}
     | {".webp", ".xz", ".zip", ".zst"}
@@ -34,22 +33,22 @@ class Member:
     """A file to be packed."""
 
     name: str
-    """Its name in the archive, with ``/``."""
+    """The file's name in the archive, with ``/``."""
     path: Path
 
 
 def list_members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bool]) -> Iterator[Member]:
     """Yield the regular files in these folders of ``root``, sorted by name, one folder's list at a time.
 
-    Missing folders, links, pipes and names that are not UTF-8 are passed over.
+    Missing folders, links, pipes and names that are not UTF-8 are skipped.
 
     Args:
         root: the folder that names are relative to.
-        folders: names directly in ``root``.
-        skip: is asked about the name of every file and folder, relative to ``root``.
+        folders: names of folders directly in ``root``.
+        skip: called with the name of each file and folder, relative to ``root``; True leaves it out.
 
     Raises:
-        OSError: when a folder cannot be read.
+        OSError: a folder cannot be read.
 
     """
     for folder in sorted(folders):
@@ -59,7 +58,7 @@ def list_members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bo
 
 def _list_members(directory: Path, prefix: str, skip: Callable[[str], bool]) -> Iterator[Member]:
     with os.scandir(directory) as entries:
-        # A folder sorts as its name with a slash: then the whole names come out sorted.
+        # Folders are sorted by their name with a slash, so that the full names are in order.
         listed = sorted(
             (entry.name + "/" * entry.is_dir(follow_symlinks=False), _is_file(entry)) for entry in entries
         )
@@ -86,10 +85,10 @@ def _is_utf8(name: str) -> bool:
 
 
 def write_zip(target: BinaryIO, files: Iterable[Member]) -> None:
-    """Write a zip, of any size, to ``target``, which can seek; pictures are stored, the rest deflated.
+    """Write a zip of any size to the seekable ``target``; pictures are stored, other files deflated.
 
     Raises:
-        OSError: when a file cannot be read or ``target`` not be written.
+        OSError: a file cannot be read, or ``target`` cannot be written.
 
     """
     with zipfile.ZipFile(target, "w") as archive:
@@ -102,7 +101,7 @@ def _zip_entry(member: Member, source: BinaryIO) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(member.name, date_time=_EARLIEST_TIME)
     entry.create_system = _UNIX_SYSTEM
     entry.external_attr = (stat.S_IFREG | _MODE) << 16
-    # Decides whether the entry gets the form for files above 2 GiB.
+    # Tells zipfile whether the entry needs the form for files above 2 GiB.
     entry.file_size = _size(source)
     is_compressed = member.path.suffix.lower() in _COMPRESSED_ALREADY
     entry.compress_type = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
@@ -113,7 +112,7 @@ def write_tar_gz(target: BinaryIO, files: Iterable[Member]) -> None:
     """Write a gzipped tar (POSIX pax) to ``target``.
 
     Raises:
-        OSError: when a file cannot be read, shrinks meanwhile, or ``target`` cannot be written.
+        OSError: a file cannot be read or shrinks meanwhile, or ``target`` cannot be written.
 
     """
     with (
@@ -125,12 +124,12 @@ def write_tar_gz(target: BinaryIO, files: Iterable[Member]) -> None:
         for member in files:
             with member.path.open("rb") as source:
                 archive.addfile(_tar_entry(member, source), source)
-            # tarfile keeps every entry, for methods that a stream does not have.
+            # tarfile keeps every entry, which a stream does not need: memory would grow.
             archive.getmembers().clear()
 
 
 def _tar_entry(member: Member, source: BinaryIO) -> tarfile.TarInfo:
-    """Return an entry with mtime, uid and gid 0 and without names of users."""
+    """Return an entry with mtime, uid and gid 0 and without user names."""
     entry = tarfile.TarInfo(member.name)
     entry.size = _size(source)
     entry.mode = _MODE

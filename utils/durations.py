@@ -1,8 +1,6 @@
-"""How do people write a length of time and a time of day, and how is a length written for them?
+"""Durations and times of day: parses what a user types, and formats a duration.
 
-A bare number leaves open whether ``5`` means seconds or hours, and a general parser of dates takes
-``0530`` or ``6`` for something nobody meant. So few forms are understood, each in one way only. This
-file must not know which options use them, nor what the time is now.
+Few forms are accepted, each with one meaning only; a general date parser would also accept ``0530`` or ``6``.
 """
 
 import re
@@ -18,7 +16,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds that ``text`` means: ``90s``, ``30m``, ``1h30m``, ``7d``, or a bare ``90``.
 
     Raises:
-        ValueError: for anything else, such as ``1h30``, whose 30 could be minutes or seconds.
+        ValueError: ``text`` is anything else, such as ``1h30``, whose 30 could be minutes or seconds.
 
     """
     normalized = text.strip().lower()
@@ -31,7 +29,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time as one would type it, to the thousandth of a second: ``1h30m``, ``0.2s``."""
+    """Return a duration as a user would type it, to the millisecond: ``1h30m``, ``0.2s``."""
     rest_ms, counts = round(seconds * 1000), dict[str, float]()
     for unit in "dhm":
         counts[unit], rest_ms = divmod(rest_ms, _UNITS_S[unit] * 1000)
@@ -40,10 +38,10 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_time_of_day(text: str) -> time:
-    """Return the time that a clock shows at ``text``: ``06:00``, ``6:00``, ``23:59``.
+    """Return the time of day that ``text`` means: ``06:00``, ``6:00``, ``23:59``.
 
     Raises:
-        ValueError: for anything else, also for ``24:00``, which no clock shows.
+        ValueError: ``text`` is anything else, also ``24:00``.
 
     """
     found = _CLOCK.fullmatch(text.strip())

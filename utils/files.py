@@ -1,7 +1,7 @@
-"""How is a file written so that a crash leaves the old one or the new one, and never half of one?
+"""Files: atomic writes, and reading of regular files.
 
-This file knows nothing of what the bytes mean. It also opens input files in the one way that can
-neither hang on a pipe nor follow a file that turned into something else.
+After a crash a file has its old content or its new one, never a part. Reading never waits on a pipe, and
+checks the file that is open, not the path.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"\.atomic-[0-9a-f]{16}\.tmp")
 
-# Not tempfile: its files are private (0600) whatever the umask says, and its names may be too long.
+# Not tempfile: its files have mode 0600 whatever the umask is, and its names may be too long.
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
-# Without O_NONBLOCK, opening a pipe waits for a writer for ever; a regular file ignores the flag.
+# Without O_NONBLOCK, opening a pipe waits for a writer forever; a regular file ignores the flag.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
-# Random once, since each draw is a system call; where a name is taken O_EXCL says so.
+# Random once per process, since each draw is a system call; O_EXCL reports a name that is taken.
 _PROCESS_TOKEN = secrets.token_hex(4)
 _numbers = count()
 
-# Some file systems cannot sync a directory, Windows cannot open one, and a directory may be
-# writable without being readable; the file itself is safe in all these cases.
+# Some file systems cannot sync a directory, Windows cannot open one, and a writable directory may
+# be unreadable; the file itself is safe in all these cases.
 _CANNOT_SYNC_DIRECTORY = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR})
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether ``name`` (no folder) is one of our unfinished files.
+    """Return True if ``name`` (without a folder) is one of our unfinished files.
 
-    A process that was killed leaves them; they may go when no other is writing.
+    A killed process leaves them behind; remove them only while no other process writes.
     """
     return _TEMPORARY.fullmatch(name) is not None
 
@@ -44,12 +44,12 @@ def is_temporary(name: str) -> bool:
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open ``path`` for writing bytes; it appears, whole, only when the block ends without an error.
 
-    The bytes go to a hidden file in the same folder, reach the disk, and take the name in one step.
+    The bytes are written and synced to a hidden file in the same folder, which is then renamed.
     The file gets the permissions that the umask allows. A link called ``path`` is replaced, not followed.
 
     Raises:
-        OSError: when the folder is missing or not writable, the disk is full, or the name is too
-            long; nothing is left behind, and an earlier file called ``path`` stands as it was.
+        OSError: the folder is missing or not writable, the disk is full, or the name is too long;
+            nothing is left behind, and an earlier file called ``path`` is unchanged.
 
     """
     descriptor, name = _create_temporary(path.parent)
@@ -71,8 +71,8 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
 def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
     """Write ``data`` to ``path`` in one step; see :func:`open_atomic`.
 
-    Without ``sync`` the name may not survive a power cut until :func:`sync_directory` was told: for
-    who writes many files into one folder.
+    Without ``sync`` the name may not survive a power cut until :func:`sync_directory` is called once
+    for all files of a folder.
 
     Raises:
         OSError: as :func:`open_atomic` does.
@@ -99,7 +99,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write all of ``data``.
 
     Raises:
-        OSError: it could not be written; a part of it may stand.
+        OSError: it cannot be written; a part of it may be in the file.
 
     """
     remaining = memoryview(data)
@@ -108,10 +108,10 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def make_folder(folder: Path, *, root: Path) -> None:
-    """Make a folder and those above it, but never ``root``: one that was removed stays removed.
+    """Create a folder and those above it up to ``root``, which is never created anew.
 
     Raises:
-        OSError: ``root`` is gone, or one of them cannot be made.
+        OSError: ``root`` does not exist, or a folder cannot be created.
 
     """
     if folder != root:
@@ -123,7 +123,7 @@ def open_regular(path: Path | str) -> BinaryIO:
     """Open a regular file for reading; links are followed.
 
     Raises:
-        OSError: when it cannot be opened, or is a pipe, a socket, a device or a directory.
+        OSError: it cannot be opened, or is a pipe, a socket, a device or a directory.
 
     """
     descriptor = os.open(path, _READ)
@@ -136,12 +136,12 @@ def open_regular(path: Path | str) -> BinaryIO:
 
 
 def read_regular(path: Path | str, max_bytes: int) -> tuple[int, bytes]:
-    """Return how long a regular file is, and its bytes; of one that grows meanwhile one more than that.
+    """Return the size of a regular file and its bytes; if it grows meanwhile, one byte more than the size.
 
-    Of a file with more than ``most_bytes`` no bytes are returned.
+    No bytes are returned for a file with more than ``max_bytes``.
 
     Raises:
-        OSError: as :func:`open_regular` does, or it cannot be read.
+        OSError: as :func:`open_regular` does, or the file cannot be read.
 
     """
     descriptor = os.open(path, _READ)
@@ -149,7 +149,7 @@ def read_regular(path: Path | str, max_bytes: int) -> tuple[int, bytes]:
         size = _require_regular(descriptor).st_size
         pieces: list[bytes] = []
         remaining = size + 1 if size <= max_bytes else 0
-        # The end is not asked for: a read that is short of the byte too many by just that has seen it.
+        # Saves the read that would return nothing: a read of exactly ``size`` bytes has met the end.
         while remaining > 1 and (piece := os.read(descriptor, remaining)):
             pieces.append(piece)
             remaining -= len(piece)
@@ -159,13 +159,13 @@ def read_regular(path: Path | str, max_bytes: int) -> tuple[int, bytes]:
 
 
 def _create_temporary(folder: Path | str) -> tuple[int, str]:
-    """Make an unfinished file in a folder; return its descriptor and its path."""
+    """Create an unfinished file in a folder; return its descriptor and its path."""
     while True:
         path = f"{folder}/.atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
         try:
             return os.open(path, _CREATE, 0o666), path
         except FileExistsError:
-            continue  # left by a process that shares our beginning: both were forked from one
+            continue  # left by a process that was forked with the same token
 
 
 def _require_regular(descriptor: int) -> os.stat_result:
@@ -176,10 +176,10 @@ def _require_regular(descriptor: int) -> os.stat_result:
 
 
 def sync_directory(folder: Path | str) -> None:
-    """Make renames in ``folder`` survive a power cut, where the file system can.
+    """Sync a folder, so that its renames survive a power cut, if the file system can do that.
 
     Raises:
-        OSError: it could, and failed.
+        OSError: the sync failed.
 
     """
     try:

@@ -1,8 +1,7 @@
-"""How does somebody far away learn that the work began, went well or failed, or never began at all?
+"""Healthcheck: sends start, success and failure of a run to a monitoring service.
 
-A dead-man's switch: a monitoring service expects a request now and then, and raises the alarm when it
-does not come. Its URL is a secret, since whoever knows it can keep the alarm silent: only its host is
-ever said. This file must not know what the work is, nor when it is good.
+The service raises an alarm if an expected request does not come. Its URL is a secret, because it can keep
+the alarm silent: only its host is logged.
 """
 
 import logging
@@ -15,21 +14,21 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 _log = logging.getLogger(__name__)
 
 _HEADERS = {"User-Agent": "dead-mans-switch/1.0"}
-"""Some services turn the library's own name away."""
+"""Some services reject the user agent of urllib."""
 
 
 class HealthcheckPing:
-    """Tells a monitoring service how the work goes, as healthchecks.io and its kin want to hear it.
+    """Pings of a dead-man's switch in the form of healthchecks.io.
 
-    Every method blocks, tries at most twice, raises nothing, and returns whether the service heard it;
-    if not, a warning is logged. Proxies of the environment are used.
+    Every method blocks, tries at most twice, raises nothing, and returns True if the service received
+    the ping; else it logs a warning. Proxies of the environment are used.
 
     Source: https://healthchecks.io/docs/http_api/ (``/start``, ``/fail``, ``/{exit-status}``), and for
     the last two https://betterstack.com/docs/uptime/cron-and-heartbeat-monitor/, 2026-11.
 
     Args:
-        url: of the check, http or https; the endings go before its query.
-        timeout_s: seconds to wait for each answer of the network.
+        url: the check's URL, http or https; endings are added to its path, before the query.
+        timeout_s: seconds to wait for each network operation.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
@@ -38,16 +37,16 @@ class HealthcheckPing:
         self._opener = build_opener(_SameScheme)
 
     def start(self) -> bool:
-        """Tell that the work begins."""
+        """Send that the work begins."""
         return self._send("/start", "/start")
 
     def success(self) -> bool:
-        """Tell that the work is done."""
+        """Send that the work is done."""
         return self._send("", "")
 
     def fail(self, code: int) -> bool:
-        """Tell that the work failed, with its exit code where the service takes one (1 to 255)."""
-        # Not every service knows codes, and 0 would be a success: the second try is in the plainest words.
+        """Send that the work failed, with its exit code (1 to 255) if the service takes one."""
+        # Not every service takes codes, and 0 would be a success; the second try is always ``/fail``.
         return self._send(f"/{code}" if 1 <= code <= 255 else "/fail", "/fail")
 
     def _send(self, *endings: str) -> bool:
@@ -63,7 +62,7 @@ class HealthcheckPing:
         return False
 
     def _send_once(self, url: str) -> str | None:
-        """Send one request; say what went wrong in words that cannot hold the URL."""
+        """Send one request; return None, or the error in words that cannot hold the URL."""
         try:
             with self._opener.open(Request(url, headers=_HEADERS), timeout=self._timeout_s):  # noqa: S310
                 return None
@@ -77,7 +76,7 @@ class HealthcheckPing:
 
 
 class _SameScheme(HTTPRedirectHandler):
-    """Follows a redirect only from http to http and from https to https."""
+    """A redirect handler that follows only from http to http and from https to https."""
 
     def redirect_request(  # noqa: PLR0917 - the library's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -102,7 +101,7 @@ def _append_path(parts: SplitResult, ending: str) -> str:
 
 
 def _describe_error(error: BaseException | str) -> str:
-    """Return what the system says, or the error's name: other texts may quote the URL."""
+    """Return the operating system's text or the error's name; other texts may quote the URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

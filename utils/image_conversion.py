@@ -1,7 +1,6 @@
-"""What does the imaging library say of these bytes, and what does it make of them?
+"""Image conversion: decodes and encodes images; the only module that uses Pillow.
 
-This is the only file that meets Pillow. Importing it is slow (a tenth of a second), so its one user
-does so with the first image. It knows no path and no rule on what is sent: it decodes and encodes.
+Importing Pillow takes 0.1 s, so ``image_validator`` imports this module at the first image.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ _PILLOW_FORMATS = {
     ImageFormat.JPEG_2000: "JPEG2000",
 }
 
-# Every way in which Pillow's decoders fail on damaged bytes; found by feeding them such (see the tests).
+# All errors of Pillow's decoders on damaged bytes, as found by tests/unit/utils/test_image_damage.py.
 _DECODING_ERRORS: Final = (
     OSError,
     SyntaxError,
@@ -63,8 +62,8 @@ _TRANSPOSITIONS = {
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"})
 _JPEG_QUALITY = 95
 
-# Decoded pixels take four bytes each. Larger images are decoded one at a time, so that memory is
-# bounded by one giant (400 MB at 100 megapixels) and not by as many as there are threads.
+# Larger images are decoded one at a time, not one per thread: a decoded pixel takes four bytes, so one
+# image of 100 megapixels takes 400 MB.
 _LARGE_PIXELS = 25_000_000
 _large_image_lock = threading.Lock()
 
@@ -72,18 +71,18 @@ _PILLOW_MODULES = r"(PIL|pillow_heif)\."
 
 
 def examine(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Traits:
-    """Make sure that the (first) picture in ``data`` is whole and return what it is.
+    """Check that the (first) picture in ``data`` is whole; return its traits.
 
-    It is decoded, unless its structure shows as much (see ``image_outline``).
+    It is decoded only if ``image_structure`` gives None.
 
     Raises:
-        UnreadableImage: when it is damaged or cut off, declares more than ``max_pixels``, or
-            needs more memory than there is.
+        UnreadableImage: it is damaged or cut off, declares more than ``max_pixels``, or needs more
+            memory than there is.
 
     """
     structure = read_structure(data, kind)
     if structure is not None and structure.width * structure.height <= min(max_pixels, _pillow_pixel_limit()):
-        # What the decoder makes of the whole file, should it mind the outline, is for it to say.
+        # If the decoder rejects the minimal file, the whole file decides below.
         with contextlib.suppress(UnreadableImage):
             return _decode_traits(
                 structure.minimal_file,
@@ -97,7 +96,7 @@ def examine(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Traits:
 def _decode_traits(
     data: bytes, kind: ImageFormat, *, max_pixels: int, declared: tuple[int, int] | None = None
 ) -> Traits:
-    """Decode wholly; ``declared`` is the size of the picture that ``data`` is the outline of."""
+    """Return the traits of a decoded picture; ``declared`` is the real size if ``data`` is a minimal file."""
     with _open_decoded(data, kind, max_pixels=max_pixels) as (image, has_more_frames):
         orientation = _orientation(image, kind)
         width, height = declared or image.size
@@ -116,8 +115,8 @@ def _decode_traits(
 def convert(data: bytes, kind: ImageFormat, conversion: Conversion) -> bytes:
     """Return the (first) picture in ``data`` upright, in colours that the new format has.
 
-    The same bytes in give the same bytes out. Of what the file says besides its pixels, only the
-    colour profile and the transparency are kept: no camera data, no place.
+    Equal bytes give equal bytes. Besides the pixels, only the colour profile and the transparency are
+    kept: no camera data, no location.
 
     Raises:
         UnreadableImage: as :func:`examine` does.
@@ -140,7 +139,7 @@ def convert(data: bytes, kind: ImageFormat, conversion: Conversion) -> bytes:
 
 @contextlib.contextmanager
 def _open_decoded(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Iterator[tuple[Image.Image, bool]]:
-    """Open and decode; every failure inside the block, too, is one of this image."""
+    """Open and decode an image; errors inside the block become ``UnreadableImage``, too."""
     _silence_pillow()
     if _PILLOW_FORMATS[kind] == "HEIF":
         _register_heif()
@@ -150,7 +149,7 @@ def _open_decoded(data: bytes, kind: ImageFormat, *, max_pixels: int) -> Iterato
             _check_size(image.size, max_pixels)
             if image.width * image.height > _LARGE_PIXELS:
                 stack.enter_context(_large_image_lock)
-            # Asked before decoding, which lets go of the source.
+            # Read before decoding, which closes the source.
             has_more_frames = bool(getattr(image, "is_animated", False))
             image.load()
             yield image, has_more_frames
@@ -177,14 +176,14 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _pillow_pixel_limit() -> int:
-    """Return the number of pixels above which Pillow itself refuses to open an image."""
+    """Return the number of pixels above which Pillow itself does not open an image."""
     return 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
 
 def _orientation(image: Image.Image, kind: ImageFormat) -> int:
-    """Return the EXIF orientation, 1 when there is none or the camera's data are damaged."""
+    """Return the EXIF orientation (1 to 8); 1 if there is none or the EXIF data are damaged."""
     if _PILLOW_FORMATS[kind] == "HEIF":
-        return 1  # the container itself says how to turn it, and the decoder has done so
+        return 1  # the decoder has turned it as the container says
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DECODING_ERRORS:
@@ -193,7 +192,7 @@ def _orientation(image: Image.Image, kind: ImageFormat) -> int:
 
 
 def _convert_for_png(image: Image.Image) -> Image.Image:
-    """Return the image in a mode that PNG has; measurements (``I``, ``F``) become shades of grey."""
+    """Return the image in a mode that PNG has; measured values (``I``, ``F``) become shades of grey."""
     if image.mode in _PNG_MODES:
         return image
     if image.mode in {"I", "F"}:
@@ -202,7 +201,7 @@ def _convert_for_png(image: Image.Image) -> Image.Image:
 
 
 def _stretch_brightness(image: Image.Image) -> Image.Image:
-    """Spread the values between black and white: cut at 255 most would be all white, or all black."""
+    """Return the values spread from black to white; cut off at 255, most images would be all white."""
     low, high = (float(str(bound)) for bound in image.getextrema())
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return image.convert("L")
@@ -211,16 +210,16 @@ def _stretch_brightness(image: Image.Image) -> Image.Image:
 
 
 def _matching_profile(before: Image.Image, after: Image.Image) -> bytes | None:
-    """Return the colour profile if it still describes the pixels."""
+    """Return the colour profile if it still describes the pixels, else None."""
     profile = before.info.get("icc_profile")
     same_colours = before.mode.startswith(("RGB", "P")) == after.mode.startswith(("RGB", "P"))
     return profile if isinstance(profile, bytes) and same_colours else None
 
 
 def _silence_pillow() -> None:
-    """Keep Pillow's warnings (odd tags, large sizes) off the terminal: what matters is checked here.
+    """Add a filter for Pillow's warnings (odd tags, large sizes); what matters is checked here.
 
-    Looked up each time, since whoever saves and restores the filters (pytest does) undoes it.
+    Checked each time, because code that restores the filters (such as pytest) removes it.
     """
     ours = ("ignore", None, Warning, re.compile(_PILLOW_MODULES), 0)
     if ours not in warnings.filters:
@@ -228,7 +227,7 @@ def _silence_pillow() -> None:
 
 
 def _register_heif() -> None:
-    """Teach Pillow HEIC; only who has such pictures pays for it."""
+    """Add HEIC to Pillow, at the first such image only."""
     import pillow_heif  # noqa: PLC0415 -- a heavy library that most runs never need
 
     pillow_heif.register_heif_opener()

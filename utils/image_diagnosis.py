@@ -1,12 +1,12 @@
-"""What is this file that is no image we can read, and what can its owner do about it?
+"""Image diagnosis: a sentence for the user about a file that is no readable image.
 
-This file only chooses words for the first bytes of a file; it opens and decodes nothing.
+The sentence is chosen by the file's first bytes and says what to do, if anything can be done.
 """
 
 from typing import Final
 
 DIAGNOSIS_BYTES: Final = 1024
-"""How many of a file's first bytes :func:`describe_stranger` looks at."""
+"""Number of a file's first bytes that :func:`describe_unsupported` needs."""
 
 _RAW = "the raw data of a camera; develop it to JPEG or PNG first"
 _ARCHIVE = "a compressed archive, not an image"
@@ -33,7 +33,7 @@ _KNOWN_FORMATS = (
 
 
 def describe_unsupported(head: bytes) -> str:
-    """Return one sentence on a file that is no readable image, by its first ``LOOK_BYTES`` bytes."""
+    """Return one sentence about a file that is no readable image, by its first ``DIAGNOSIS_BYTES`` bytes."""
     for offset, magic, words in _KNOWN_FORMATS:
         if head[offset : offset + len(magic)] == magic:
             return f"This is {words}."
@@ -46,7 +46,7 @@ def describe_unsupported(head: bytes) -> str:
 
 
 def _describe_text(text: str) -> str:
-    """Return the sentence for a file of text, which may be a drawing or a web page."""
+    """Return the sentence for a text file, which may be a drawing or a web page."""
     start = text.lower()
     if start.startswith("<svg") or (start.startswith("<?xml") and "<svg" in start):
         return "This is an SVG drawing, which cannot be sent; export it as PNG first."
@@ -56,8 +56,8 @@ def _describe_text(text: str) -> str:
 
 
 def _as_text(head: bytes) -> str | None:
-    """Return ``head`` as words with single spaces, or None when it is no text."""
-    # The last character may have been cut in half, which is no reason to doubt the rest.
+    """Return ``head`` as text with single spaces, or None if it is no text."""
+    # The last character may be cut in half, so a few undecodable bytes are accepted.
     decoded = head.removeprefix(b"\xef\xbb\xbf").decode(errors="ignore")
     if len(decoded.encode()) < len(head) - 6:
         return None

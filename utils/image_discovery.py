@@ -1,7 +1,6 @@
-"""Which files below a directory are images, and why is each of the others not?
+"""Image discovery: walks a directory and yields every image, and all else with the reason.
 
-The walk opens nothing but regular files, and of these only the first bytes; it knows nothing of
-what happens to an image. Whatever it meets is reported: nothing is left out in silence.
+Only regular files are opened, and only their first bytes are read, if the name does not decide.
 """
 
 import errno
@@ -18,7 +17,7 @@ from utils.safe_names import printable_key
 
 
 class PassedOverReason(StrEnum):
-    """Why something was not taken as an image."""
+    """Reason why a file or directory was passed over."""
 
     HIDDEN = "hidden"
     APPLE_DOUBLE = "apple_double"
@@ -36,7 +35,7 @@ class PassedOverReason(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """The reason in words that go on from "passed over: "."""
+        """The reason in words that follow "passed over: "."""
         return _MEANINGS[self]
 
 
@@ -60,23 +59,23 @@ _SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", ".localized", "icon\r", "__macosx"}
     | {"@eadir", "#recycle", "$recycle.bin", "recycler", "system volume information", "lost+found"}
 )
-"""In small letters. NAS servers keep thumbnails in ``@eaDir``: real images that nobody wants answered."""
+"""In lower case. NAS servers keep thumbnails in ``@eaDir``: images, but not the user's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundImage:
-    """A file that is an image by its name or by its first bytes; whether it is whole is not known yet."""
+    """A file that is an image by its name or its first bytes; it is not checked yet."""
 
     path: Path
     relative: str
-    """The path below the root as a printable, unique key (see ``naming.printable_key``)."""
+    """The path below the root as a printable, unique key (see ``safe_names.printable_key``)."""
     size_bytes: int
     mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedOver:
-    """Something that was met and is not taken; a directory stands for all that is in it."""
+    """A file or directory that was passed over; a directory with all that is in it."""
 
     path: Path
     relative: str
@@ -85,13 +84,13 @@ class PassedOver:
 
 
 def discover(root: Path, *, exclude: Collection[Path]) -> Iterator[FoundImage | PassedOver]:
-    """Walk ``root`` and yield every image, and everything that is none with the reason.
+    """Yield every image below ``root``, and everything that is passed over with its reason.
 
-    Lazy, and sorted by the bytes of the names, folder by folder: the order is the same on every run.
-    Of a directory only the names are held. Links are followed; a directory in ``exclude`` is not
-    entered, whatever path leads to it, nor is one that holds ``metadata/journal.db`` (but for the
-    root: who names it means it). Never raises: a root that is missing or no directory is itself
-    yielded as passed over, as unreadable or vanished.
+    The walk is lazy and sorted by the bytes of the names, folder by folder, so the order is the same in
+    every run. Memory holds the names of one directory per level. Links are followed. A directory in
+    ``exclude`` is not entered, whatever path leads to it, nor is one that holds ``metadata/journal.db``,
+    except ``root``, which the user named. Never raises: a root that is missing or no directory is itself
+    yielded as passed over.
     """
     walk = _Walk(exclude)
     yield from walk.enter(os.fspath(root), "")
@@ -117,14 +116,14 @@ class _Level:
 
 
 class _Walk:
-    """Where the walk is: the directories from the root down to the present one."""
+    """The state of the walk: the directories from the root down to the current one."""
 
     def __init__(self, exclude: Collection[Path]) -> None:
         self.levels: list[_Level] = []
         self._exclude = tuple(exclude)
 
     def visit(self, path: str, relative: str, name: str) -> Iterator[FoundImage | PassedOver]:
-        """Yield what is to be said of one name; a directory becomes the next level."""
+        """Yield the result for one name; a directory becomes the next level."""
         reason = _reason_by_name(name)
         if reason is not None:
             yield _build_passed_over(path, relative, reason)
@@ -142,7 +141,7 @@ class _Walk:
             yield _build_passed_over(path, relative, PassedOverReason.SPECIAL_FILE)
 
     def enter(self, path: str, relative: str) -> Iterator[PassedOver]:
-        """Make a directory the next level, or say why not."""
+        """Open a directory as the next level, or yield why it is passed over."""
         opened = self._open(path, relative)
         if isinstance(opened, _Level):
             self.levels.append(opened)
@@ -168,14 +167,14 @@ class _Walk:
         return _Level(path=path, relative=relative, identity=identity, names=iter(names))
 
     def _is_excluded(self, identity: tuple[int, int]) -> bool:
-        # By identity, since links and mounts give one directory several paths; asked anew each
-        # time, since the output directory may be made only after the walk has begun.
+        # By identity, since links and mounts give one directory several paths; read each time, since
+        # the output directory may be created after the walk has begun.
         statuses = (_try_stat(path) for path in self._exclude)
         return any(status is not None and _identity(status) == identity for status in statuses)
 
 
 def _reason_by_name(name: str) -> PassedOverReason | None:
-    """Return why a file or directory of this name is not even looked at, or None."""
+    """Return why a file or directory of this name is passed over unread, or None."""
     if name.startswith("._"):
         return PassedOverReason.APPLE_DOUBLE
     if name.lower() in _SYSTEM_NAMES:
@@ -184,7 +183,7 @@ def _reason_by_name(name: str) -> PassedOverReason | None:
 
 
 def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundImage | PassedOver:
-    """Take a regular file by its suffix, else by its first bytes."""
+    """Return what a regular file is, by its suffix, else by its first bytes."""
     suffix = _suffix(path)
     if suffix in UNSUPPORTED_SUFFIXES:
         return _build_passed_over(path, relative, PassedOverReason.UNSUPPORTED_FORMAT)
@@ -201,7 +200,7 @@ def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundIma
 
 
 def _reason_by_content(path: str, size_bytes: int) -> PassedOverReason | None:
-    """Return why a file without an image's suffix is not one, or None when its first bytes say it is."""
+    """Return why a file without an image's suffix is no image, or None if its first bytes are an image's."""
     if size_bytes == 0:
         return PassedOverReason.NOT_AN_IMAGE
     try:
@@ -215,7 +214,7 @@ def _reason_by_content(path: str, size_bytes: int) -> PassedOverReason | None:
 
 
 def _stat(path: str) -> os.stat_result | PassedOverReason:
-    """Return what the path leads to, links followed, or why that cannot be said."""
+    """Return the status of the path, links followed, or the reason if there is none."""
     try:
         return os.stat(path)  # noqa: PTH116 -- as above, without a Path for each name
     except FileNotFoundError:
@@ -226,7 +225,7 @@ def _stat(path: str) -> os.stat_result | PassedOverReason:
 
 
 def _try_stat(path: Path) -> os.stat_result | None:
-    """Return None for a directory that does not exist yet, or cannot be reached."""
+    """Return the status, or None if the directory does not exist yet or cannot be reached."""
     try:
         return path.stat()
     except OSError:

@@ -1,13 +1,13 @@
-"""What kind of file do these first bytes belong to, and what can be done with that kind?
+"""Image formats: recognized by a file's first bytes, and what can be done with each.
 
-This file decodes nothing and knows no imaging library: discovery asks it about every file.
+Nothing is decoded here, because discovery calls this for many files.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 HEAD_BYTES = 64
-"""How many of a file's first bytes :func:`sniff` needs."""
+"""Number of a file's first bytes that :func:`sniff` needs."""
 
 
 class UnreadableImage(ValueError):
@@ -15,11 +15,11 @@ class UnreadableImage(ValueError):
 
 
 class UnavailableImage(UnreadableImage):
-    """The file could not be had this time; nothing is known about the image in it."""
+    """The file is unavailable now; nothing is known about the image in it."""
 
 
 class ImageFormat(StrEnum):
-    """A kind of image that can be sent, as it is or converted; the value is its mime type."""
+    """A format that can be sent, as it is or converted; the value is its MIME type."""
 
     JPEG = "image/jpeg"
     PNG = "image/png"
@@ -35,13 +35,13 @@ class ImageFormat(StrEnum):
 
     @property
     def label(self) -> str:
-        """The name that people use, with its article: "an AVIF"."""
+        """The name for the user, with its article: "an AVIF"."""
         article = "an" if self is ImageFormat.AVIF else "a"
         return f"{article} {self.name.replace('_', ' ')}"
 
 
 class Conversion(StrEnum):
-    """What an image is made into before it is sent; the value is the mime type it is then sent as."""
+    """A conversion before sending; the value is the MIME type of its result."""
 
     TO_JPEG = "image/jpeg"
     TO_PNG = "image/png"
@@ -49,15 +49,15 @@ class Conversion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What decoding showed."""
+    """Facts that decoding gives."""
 
     width: int
     """In pixels, seen upright."""
     height: int
     mode: str
-    """The kind of pixels, in Pillow's word, such as ``CMYK``."""
+    """The mode of the pixels as Pillow names it, such as ``CMYK``."""
     is_turned: bool
-    """True when the camera noted that the picture must be turned or mirrored to be upright."""
+    """True if the EXIF orientation says that the picture must be turned or mirrored."""
     has_more_frames: bool
     has_transparency: bool
 
@@ -86,7 +86,7 @@ SUFFIXES = {
     ".avif": ImageFormat.AVIF,
     ".jp2": ImageFormat.JPEG_2000,
 }
-"""What a file of each suffix (in small letters) says that it is."""
+"""The format that each suffix (in lower case) claims."""
 
 _CAMERA_RAW = (
     ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw"
@@ -96,9 +96,9 @@ _DRAWINGS_AND_RARITIES = (
     ".ai .cdr .dds .emf .eps .exr .hdr .ico .jxl .pcx .psb .psd .svg .svgz .tga .wmf .xcf"
 )
 
-# Most raw data look like a TIFF inside, whose only readable picture is a thumbnail: never by content.
+# By suffix only: most raw data look like a TIFF whose only readable picture is a thumbnail.
 UNSUPPORTED_SUFFIXES = frozenset(f"{_CAMERA_RAW} {_DRAWINGS_AND_RARITIES}".split())
-"""Files that people call pictures but that cannot be sent."""
+"""Suffixes of pictures that cannot be sent."""
 
 _HEIF_BRANDS = {
     b"heic": ImageFormat.HEIC,
@@ -124,12 +124,12 @@ _MAGIC = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", ImageFormat.JPEG_2000),
 )
 
-# The sizes that the second header of a BMP can have. "BM" alone would claim every text that begins so.
+# Sizes that the second header of a BMP can have; "BM" alone may be the beginning of a text.
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 def sniff(head: bytes) -> ImageFormat | None:
-    """Return the kind of image that begins with ``head`` (``HEAD_BYTES`` or more), or None."""
+    """Return the format of an image by its first bytes (``HEAD_BYTES`` or more), or None if it is none."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return ImageFormat.WEBP
     if head[4:8] == b"ftyp":
@@ -137,16 +137,15 @@ def sniff(head: bytes) -> ImageFormat | None:
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return ImageFormat.BMP
     if head[:4] == b"II*\0" and head[8:10] == b"CR":
-        return None  # Canon's raw data in a TIFF's clothes
+        return None  # Canon's raw data, which begin like a TIFF
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
 def is_truncated(data: bytes, kind: ImageFormat) -> bool:
-    """Return whether a file of this kind was cut off though a decoder shows a picture.
+    """Return True if a file is cut off in a way that a decoder does not notice.
 
-    Decoders notice every other cut; PNG and GIF alone can lose their last bytes, or their later
-    frames, without one. In a JPEG, zeros in place of the missing half (as a download leaves them that
-    set the room aside first) are a picture, too; only the end mark is not among them.
+    A PNG or GIF can lose its last bytes or later frames. A download that allocates its file first leaves
+    zeros in place of a JPEG's missing half: they decode, but hold no end mark.
     """
     if kind is ImageFormat.JPEG:
         return data.rfind(b"\xff\xd9") < _find_first_scan(data)
@@ -158,7 +157,7 @@ def is_truncated(data: bytes, kind: ImageFormat) -> bool:
 
 
 def _heif_kind(head: bytes) -> ImageFormat | None:
-    """Read the brands in the first box of a HEIF or AVIF file; other films and containers give None."""
+    """Return the format by the brands in the first box of a HEIF or AVIF file; None for other containers."""
     major = head[8:12]
     if major in _HEIF_BRANDS:
         return _HEIF_BRANDS[major]
@@ -173,7 +172,7 @@ def _heif_kind(head: bytes) -> ImageFormat | None:
 def _find_first_scan(data: bytes) -> int:
     """Return where the picture of a JPEG begins, or how far its segments can be followed.
 
-    What stands before may hold a thumbnail, which has an end mark of its own.
+    The segments before it may hold a thumbnail, which has its own end mark.
     """
     position = 2
     while data[position : position + 1] == b"\xff" and (mark := data[position + 1 : position + 2]) != b"\xda":
@@ -183,7 +182,7 @@ def _find_first_scan(data: bytes) -> int:
 
 
 def _is_gif_complete(data: bytes) -> bool:
-    """Walk over the blocks of a GIF, up to its trailer."""
+    """Return True if the blocks of a GIF lead to its trailer."""
     try:
         position = 13 + _gif_table_bytes(data[10])
         while (block := data[position]) != 0x3B:
@@ -193,7 +192,7 @@ def _is_gif_complete(data: bytes) -> bool:
             elif block == 0x21:  # an extension: its kind
                 position += 1
             else:
-                continue  # stray bytes between blocks, which every reader skips
+                continue  # stray bytes between blocks, which all readers skip
             while data[position]:
                 position += data[position] + 1
     except IndexError:

@@ -1,7 +1,6 @@
-"""Is this file a whole image, what is it truly, and which bytes of it are sent?
+"""Image validator: checks that a file is a whole image, and returns the bytes to send.
 
-This file knows paths, limits and what the service takes; it knows no pixels (see
-``image_conversion``) and nothing of requests. Its functions block: call them in a thread.
+All functions block, so call them in a thread. Pixels are read in ``image_conversion``.
 """
 
 import hashlib
@@ -35,10 +34,10 @@ __all__ = [
 ]
 
 MAX_PIXELS: Final = 100_000_000
-"""The default limit, 100 megapixels: 400 MB when decoded, and more than all but a few cameras make."""
+"""The default limit, 100 megapixels: 400 MB when decoded, and more than most cameras make."""
 
 MAX_FILE_BYTES: Final = 200_000_000
-"""Larger files are refused unread; one request to the service takes half of that at most.
+"""Larger files are rejected unread; one request to the service takes at most half of that.
 
 Source: https://ai.google.dev/gemini-api/docs/file-input-methods (100 MB a request), January 2026.
 """
@@ -53,10 +52,10 @@ _MEASUREMENT_MODES = frozenset({"I", "F"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What a whole image turned out to be."""
+    """Facts about a whole image."""
 
     sha256: str
-    """Of the file's bytes as they lie on the disk, in hexadecimal digits."""
+    """Hash of the file's bytes on the disk, in hexadecimal digits."""
     mime_type: str
     """The true type, by content."""
     send_mime_type: str
@@ -65,33 +64,32 @@ class ImageFacts:
     """In pixels, seen upright."""
     height: int
     conversion: Conversion | None
-    """None when the file's own bytes are sent."""
+    """None if the file's own bytes are sent."""
     notes: tuple[str, ...]
-    """What is done before sending, or is worth knowing, each a few words for people."""
+    """Changes made before sending and oddities, each in a few words for the user."""
 
 
 def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
-    """Read the image at ``path``, make sure that it is whole, and return what it is.
+    """Read the image at ``path`` once, check that it is whole, and return its facts.
 
-    ``max_pixels`` bounds width times height as the file declares it, before anything is decoded;
-    above 178 million Pillow's own limit holds. The file is read once. Blocking: a JPEG or PNG of
-    25 MB takes some 30 ms; other kinds are decoded, which takes up to about a second. Nearly all of it
-    is done without the interpreter's lock.
+    ``max_pixels`` bounds width times height as the file declares them, before anything is decoded;
+    above 178 million Pillow's own limit holds. Blocking: a JPEG or PNG of 25 MB takes about 30 ms; other
+    formats are decoded, which takes up to about 1 s, mostly without the interpreter's lock.
 
     Raises:
-        UnreadableImage: when the file is gone, unreadable, empty, too large, not an image, damaged or
-            cut off; the message is one sentence for the user.
+        UnreadableImage: the file is gone, unreadable, empty, too large, not an image, damaged or cut
+            off; the message is one sentence for the user.
 
     """
     return read_image(path, max_pixels=max_pixels)[0]
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts, bytes | None]:
-    """Do what :func:`inspect_image` does, and return the bytes to send as well.
+    """Return the facts of :func:`inspect_image` and the bytes to send.
 
-    They are None where the image is to be converted: the result may be many times as large.
+    The bytes are None if the image must be converted, because the result may be many times as large.
     """
-    # Pillow is imported with the first image, so that --help does not pay for it.
+    # Pillow is imported with the first image: --help is 0.1 s faster.
     from utils.image_conversion import examine  # noqa: PLC0415
 
     data = _read_file(path)
@@ -115,11 +113,11 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts,
 
 
 def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
-    """Return the bytes to send, of the type ``facts.send_mime_type``; the same for the same file.
+    """Return the bytes to send, of type ``facts.send_mime_type``; equal files give equal bytes.
 
     Raises:
-        UnreadableImage: when the file is gone or is not the one that ``facts`` describes any more,
-            so that nothing is ever sent that was not checked.
+        UnreadableImage: the file is gone or changed since ``facts`` were read; only checked bytes are
+            sent.
 
     """
     data = _read_file(path)
@@ -133,7 +131,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
 
 
 def _read_file(path: Path) -> bytes:
-    """Return the whole file, every failure as a sentence."""
+    """Return the whole file; raise ``UnreadableImage`` with a sentence if that fails."""
     try:
         size, data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError as exc:
@@ -161,7 +159,7 @@ def _check_length(size: int, data: bytes) -> None:
 
 
 def _choose_conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
-    """Decide what must be done so that the model sees the picture as a person does."""
+    """Return the conversion that shows the model what a person sees, or None if none is needed."""
     is_animated = kind in _ANIMATED_FORMATS and traits.has_more_frames
     if kind not in SENT_AS_IS or is_animated:
         return Conversion.TO_PNG
@@ -176,7 +174,7 @@ def _choose_conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
 def _describe_oddities(
     path: Path, kind: ImageFormat, traits: Traits, conversion: Conversion | None
 ) -> Iterator[str]:
-    """Say what is unusual, and what is done about it."""
+    """Yield what is unusual about the image, and what is changed."""
     suffix = path.suffix.lower()
     declared = SUFFIXES.get(suffix, kind)
     if declared is not kind and not {declared, kind} <= _HEIF_FAMILY:

@@ -1,37 +1,34 @@
-"""What are the interpreter and the C library told, so that one event loop and a few threads get on?
-
-As they come, both are set for threads that are all alike. This file does not know what is run.
-"""
+"""Settings of the interpreter and the C library for one event loop and a few threads."""
 
 import ctypes
 import gc
 import sys
 
 _SWITCH_INTERVAL_S = 0.0005
-"""The event loop wants the interpreter's lock back after every piece that it receives. With Python's own
-5 ms for each, 14 MB that arrive while a thread decodes a picture are a standstill of 50 ms."""
+"""Python's default is 5 ms: while a thread decodes a picture, 14 MB that arrive then stop the event loop for
+50 ms, because it needs the interpreter's lock again after every piece (docs/performance.md)."""
 
 _GC_THRESHOLD = 10_000
-"""So many new objects before the collector looks for circles among them, in place of 700: nearly all that is
-made while modules are loaded stays, and what a call makes is freed without it."""
+"""New objects before the collector runs, in place of 700: nearly all objects of imported modules stay, and
+those of a call are freed without it."""
 
 _M_ARENA_MAX = -8
 """Source: malloc.h of glibc 2.36, and mallopt(3)."""
 
 
 def configure_interpreter() -> None:
-    """Set both up; before any thread has begun, since a heap that is there stays."""
+    """Update all settings; call it before the first thread, because an existing heap stays."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(_GC_THRESHOLD)
     use_single_heap()
 
 
 def use_single_heap() -> bool:
-    """Have all threads share one heap, where the C library is glibc; return whether they do.
+    """Make all threads share one heap; return True if the C library (glibc) does.
 
-    It gives each thread one of its own, in which what is free is of no use to the others: a dry run over
-    10,000 images grew by 15 MB, and by 7 with one heap. The interpreter's lock lets only one allocate
-    at a time anyway.
+    With a heap for each thread, free memory of one is lost to the others: a dry run over 10,000 images
+    grew by 15 MB, and by 7 MB with one heap. The interpreter's lock lets one thread allocate at a time
+    anyway. See docs/performance.md, "What helped".
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

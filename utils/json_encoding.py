@@ -1,7 +1,4 @@
-"""How does a frozen dataclass become JSON, also when it holds a list that is too long for memory?
-
-This file knows no type by name: it goes by dataclass, mapping, sequence, enum, path and instant.
-"""
+"""JSON encoding: dataclasses as JSON, also with a list that is too long for memory."""
 
 import dataclasses
 import json
@@ -15,10 +12,10 @@ _JSON_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
 def utc_isoformat(moment: datetime) -> str:
-    """Return a moment as ``2026-11-23T22:00:00.000Z``.
+    """Return a time in UTC as ``2026-11-23T22:00:00.000Z``.
 
     Raises:
-        ValueError: when it does not say its zone.
+        ValueError: ``moment`` has no time zone.
 
     """
     if moment.tzinfo is None:
@@ -27,13 +24,13 @@ def utc_isoformat(moment: datetime) -> str:
 
 
 def to_jsonable(value: object) -> Any:
-    """Return ``value`` as dicts, lists, texts and numbers.
+    """Return ``value`` as dicts, lists, strings, numbers, booleans and None.
 
     Raises:
-        TypeError: when it holds something that has no plain form.
+        TypeError: it holds a value of a type without a JSON form.
 
     """
-    if type(value) in _JSON_TYPES:  # most are, and the questions below take long
+    if type(value) in _JSON_TYPES:  # most are, and the checks below are slow
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -59,20 +56,20 @@ def _leaf_to_jsonable(value: object) -> str | float | None:
 
 
 def json_line(value: object) -> bytes:
-    """Return what ``plain`` made as one line of ASCII without its line feed, whatever characters it holds."""
+    """Return a result of ``to_jsonable`` as one line of ASCII, without a line feed."""
     return json.dumps(value, allow_nan=False).encode()
 
 
 def json_document(value: object) -> bytes:
-    """Return ``value`` as an indented document in UTF-8, which ends with a line feed."""
+    """Return ``value`` as an indented document in UTF-8 that ends with a line feed."""
     return _encode(_dump_indented(to_jsonable(value)) + "\n")
 
 
 def json_stream(head: Mapping[str, object], list_name: str, items: Iterable[object]) -> Iterator[bytes]:
-    """Yield a document piece by piece: the head, and under ``list_name`` one item a line, as they come.
+    """Yield a document in pieces: the head, and under ``list_name`` one line for each item.
 
     Raises:
-        ValueError: when the head has a member of that name already.
+        ValueError: ``head`` has a member ``list_name`` already.
 
     """
     if list_name in head:
@@ -91,5 +88,5 @@ def _dump_indented(value: object) -> str:
 
 
 def _encode(text: str) -> bytes:
-    # Half a surrogate pair, which UTF-8 cannot hold, becomes \udxxx: in JSON that is the same half again.
+    # UTF-8 cannot encode half a surrogate pair; it becomes \udxxx, which JSON reads as the same half.
     return text.encode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""How does a program make sure that it is alone, in a way that no crash can leave locked?
+"""Lock: a lock file that one process holds and that no crash can leave locked.
 
-The kernel holds the lock and drops it with the process, whatever ends that. Who holds it stands in a
-file beside the lock, for people; it proves nothing. This file must not know what is locked.
+The kernel holds the lock and releases it with the process. A file beside it names the holder for the user,
+and proves nothing.
 """
 
 import fcntl
@@ -19,21 +19,21 @@ from filelock import FileLock, Timeout
 from utils.files import write_atomic
 
 _MIN_WAIT_S = 0.1
-"""Everybody tries for so long, since somebody may only be asking whether the lock is held."""
+"""Shortest wait for the lock, because ``read_holder`` in another process may hold it for an instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockHolder:
-    """Who holds a lock."""
+    """The process that holds a lock."""
 
     pid: int
     host: str
     started_at: str
-    """ISO 8601 with its zone."""
+    """ISO 8601 with its time zone."""
 
 
 class LockedError(Exception):
-    """Somebody else holds the lock; ``holder`` is None when nothing is known about him."""
+    """Another process holds the lock; ``holder`` is None if unknown."""
 
     def __init__(self, holder: LockHolder | None) -> None:
         super().__init__("the lock is held")
@@ -45,13 +45,13 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
     """Hold the lock while the block lasts.
 
     Args:
-        path: the lock's file, made when missing; its folder must exist.
-        wait_s: how long to wait for another holder, in seconds.
-        started_at: of this process, for others to read.
+        path: the lock's file, created if missing; its folder must exist.
+        wait_s: seconds to wait while another process holds the lock.
+        started_at: start of this process, recorded for other processes.
 
     Raises:
-        LockedError: another process still holds it.
-        OSError: the file cannot be made, or the file system has no locks.
+        LockedError: another process still holds the lock.
+        OSError: the file cannot be created, or the file system has no locks.
     """
     lock = FileLock(path)
     try:
@@ -69,12 +69,12 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
 
 
 def read_holder(path: Path) -> LockHolder | None:
-    """Return who holds the lock now, or None when nobody does or he has left no note."""
+    """Return the process that holds the lock now; None if there is none or it is unknown."""
     return _read_note(path) if _is_held(path) else None
 
 
 def _is_held(path: Path) -> bool:
-    """Ask the kernel, for an instant; whoever wants the lock just then tries for ``_PATIENCE_S``."""
+    """Return True if the lock is held; the check takes the lock for an instant, see ``_MIN_WAIT_S``."""
     try:
         with path.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,8 +1,7 @@
-"""How does the program speak while it works, and how is nothing secret or forged ever said?
+"""Logging: records as lines or JSON, without secrets and without forged lines.
 
-A record is one line, with secrets struck out and control characters escaped, whatever a file's name
-or an exception holds: for people, or as one JSON object for programs. The bar that shares the terminal
-with the records is in ``utils.progress``. This file must not know what the program works on.
+A record is one line; secrets are removed and control characters escaped, whatever a file name or an
+exception holds. Records are written above the bar of ``utils.progress``.
 """
 
 import json
@@ -20,7 +19,7 @@ from urllib.parse import quote, quote_plus
 _log = logging.getLogger(__name__)
 
 MIN_SECRET_LENGTH = 6
-"""Characters; striking out something shorter would mangle ordinary words and protect nothing."""
+"""Shortest secret that is removed; a shorter one is part of ordinary words."""
 
 _REDACTED = "[secret]"
 # C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
@@ -29,7 +28,7 @@ _NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "filelock", "google_genai", "http
 
 
 def escape_unprintable(text: str) -> str:
-    r"""Return ``text`` with all that could start a line or command a terminal as ``\x0a`` and the like."""
+    r"""Return ``text`` with line breaks and terminal commands escaped, as ``\x0a`` for example."""
     return _UNPRINTABLE.sub(lambda found: _escape_code(ord(found.group())), text)
 
 
@@ -38,14 +37,14 @@ def _escape_code(code: int) -> str:
 
 
 def make_redactor(secrets: Collection[str]) -> Callable[[str], str]:
-    """Return what strikes ``secrets`` out of a text, in the spellings URLs and quoted text give them.
+    """Return a function that removes ``secrets`` from a text, also as they are spelled in URLs and ``repr``.
 
-    A secret of fewer than ``SHORTEST_SECRET`` characters is left alone.
+    Secrets of fewer than ``MIN_SECRET_LENGTH`` characters are kept.
     """
     spellings = {one for secret in secrets if len(secret) >= MIN_SECRET_LENGTH for one in _spellings(secret)}
     if not spellings:
         return lambda text: text
-    # The longest first, so that no rest of a longer spelling stays; %2f is %2F, so case is no matter.
+    # The longest first, so that no rest of a longer spelling stays; any case, because %2f is %2F.
     longest_first = sorted(spellings, key=lambda one: (-len(one), one))
     pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
     return lambda text: pattern.sub(_REDACTED, text)
@@ -65,23 +64,23 @@ def set_up_logging(
     max_bytes: int = 10_000_000,
     backups: int = 3,
 ) -> None:
-    """Send the records of all loggers to ``stream`` and, when given, to the end of ``log_file``.
+    """Send the records of all loggers to ``stream`` and, if given, to the end of ``log_file``.
 
-    Calling it again replaces what the last call set up.
+    A second call replaces the handlers of the first.
 
     Args:
-        level: the least level for ``stream``; the file gets ``INFO`` as well even when this is higher.
-        log_file: made with its directories when missing; every line begins with its time in UTC.
-        secrets: texts that are struck out of everything.
-        stream: for people, usually stderr; a bar on it is not torn.
-        as_json: one object a line (time, level, logger, message, exception) in the file, or without it on
-            ``stream``.
-        max_bytes: before the file grows beyond this it becomes ``<name>.1`` and a new one begins; 0: never.
-            A link or a device stays as it is.
-        backups: how many such earlier files are kept; 0: the file grows.
+        level: lowest level for ``stream``; the file gets ``INFO`` even if this is higher.
+        log_file: created with its directories if missing; every line begins with its time in UTC.
+        secrets: texts that are removed from all records.
+        stream: for the user, usually stderr; records do not break a bar on it.
+        as_json: write one object a line (time, level, logger, message, exception) to the file, or to
+            ``stream`` if there is no file.
+        max_bytes: before the file exceeds this size it is renamed to ``<name>.1`` and a new one begins; 0:
+            never. A link or a device is never renamed.
+        backups: number of renamed files that are kept; 0: the file grows.
 
     Raises:
-        OSError: when the log file cannot be opened.
+        OSError: the log file cannot be opened.
     """
     redact = make_redactor(secrets)
     console = _ConsoleHandler(stream)
@@ -98,9 +97,9 @@ def set_up_logging(
 
 
 def reopen_log_file() -> None:
-    """Begin a new log file at the old path: what ``logrotate`` asks for when it has moved the file away.
+    """Open a new log file at the old path, after ``logrotate`` has moved the file.
 
-    When that is impossible it is said, and the old file is written on, wherever it lies now.
+    If that fails, a warning is logged and the old file is written further, wherever it is now.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _FileHandler):
@@ -111,7 +110,7 @@ def _install_handlers(handlers: list[logging.Handler]) -> None:
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _ConsoleHandler | _FileHandler)]:
         root.removeHandler(old)
-        with suppress(OSError):  # a full disk was told of when it was met
+        with suppress(OSError):  # ``handleError`` has already warned of a full disk
             old.close()
     for handler in handlers:
         root.addHandler(handler)
@@ -121,7 +120,7 @@ def _install_handlers(handlers: list[logging.Handler]) -> None:
 
 
 class _SafeFormatter(logging.Formatter):
-    """One line per record, and indented lines for a traceback, which so cannot pose as records."""
+    """One line per record; the lines of a traceback are indented, so that they cannot look like records."""
 
     def __init__(self, redact: Callable[[str], str], prefix: Callable[[logging.LogRecord], str]) -> None:
         super().__init__()
@@ -135,7 +134,7 @@ class _SafeFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """One object per record, on one line, with no character in it that commands a terminal."""
+    """One JSON object per record, on one line, without terminal commands."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
@@ -151,7 +150,7 @@ class _JsonFormatter(logging.Formatter):
         traces = _format_traces(self, record)
         if traces:
             fields["exception"] = self._redact("\n".join(traces))
-        # All that is escaped here stands inside a text, where JSON knows this spelling.
+        # Unprintable characters occur within JSON strings only, where this escape is valid.
         text = json.dumps(fields, ensure_ascii=False)
         return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
@@ -178,24 +177,24 @@ def _format_message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
-        # A caller's slip must not end in the standard library's own report, which redacts nothing.
+        # Wrong arguments of a caller: the standard library's report would not remove secrets.
         return f"{record.msg} {record.args!r}"
 
 
 class _ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes above a bar that stands on the same terminal."""
+    """A handler that writes above a bar on the same terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        bars = sys.modules.get("tqdm")  # not imported: no bar can stand
+        bars = sys.modules.get("tqdm")  # not imported: there is no bar
         with bars.tqdm.external_write_mode(file=self.stream) if bars else nullcontext():
             super().emit(record)
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Keep silent: people cannot be reached, and the standard report would redact nothing."""
+        """Do nothing: the stream is closed, and the library's report would not remove secrets."""
 
 
 class _FileHandler(RotatingFileHandler):
-    """Says once, to people, that the file cannot be written (the disk is full, say)."""
+    """A handler that warns once if the file cannot be written (because the disk is full, for example)."""
 
     def __init__(self, path: Path, *, max_bytes: int, backups: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,21 +205,21 @@ class _FileHandler(RotatingFileHandler):
         )
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the library's name
-        """Leave a link where it is: it may be ``/dev/stderr``, and root could rename that."""
+        """Return False for a link: it may be ``/dev/stderr``, which root could rename."""
         return not Path(self.baseFilename).is_symlink() and bool(super().shouldRollover(record))
 
     def doRollover(self) -> None:  # noqa: N802 - the library's name
-        """Put the file aside; one that cannot be is written on, for a log too long beats a lost one."""
+        """Rename the file; if that fails, write on in it, because a long log is better than a lost one."""
         try:
             super().doRollover()
         except OSError as error:
-            self.maxBytes = 0  # or every record from here on would try again, and be lost
+            self.maxBytes = 0  # otherwise every later record tries again and is lost
             self.stream = None
             self.stream = self._open()
             self._warn("put aside", error)
 
     def reopen(self) -> None:
-        """Open the path anew; the old file goes only when the new one is there."""
+        """Open the path again; the old file is closed only when the new one is open."""
         self.acquire()
         try:
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
@@ -232,12 +231,12 @@ class _FileHandler(RotatingFileHandler):
         finally:
             self.release()
         if old is not None:
-            with suppress(OSError):  # a full disk was told of when it was met
+            with suppress(OSError):  # ``handleError`` has already warned of a full disk
                 old.close()
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         if not self._has_warned:
-            self._has_warned = True  # before the next line, which comes by here again
+            self._has_warned = True  # before the warning, which may fail here again
             self._warn("written", sys.exception())
 
     def _warn(self, what: str, error: BaseException | None) -> None:

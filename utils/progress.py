@@ -1,9 +1,7 @@
-"""How does the program show how far it is?
+"""Progress: one bar on a terminal, elsewhere a plain line at intervals, or nothing.
 
-On a terminal one bar, elsewhere a plain line now and then, or nothing. A bar that simply shows all it
-has is cut off at the terminal's edge, where it says why it stands still; so it has several forms, and takes
-the fullest that fits. This file must not know what is counted: it gets numbers and the words that belong
-to them, and from ``aside`` a few words about what happens besides.
+The bar has several forms and uses the longest that fits, so that the status text at its end is not cut off.
+The callers give the numbers, their names, and ``status_text`` (such as the reason of a pause).
 """
 
 import logging
@@ -26,28 +24,28 @@ _log = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """What watches a piece of work that has a known size."""
+    """Display of work whose size is known."""
 
     def start(self, total: int) -> None:
-        """Begin: there are ``total`` things to do."""
+        """Start the display for ``total`` items."""
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
-        """Tell that ``done`` of them are finished, and how many there are of what, in words."""
+        """Update the display: ``done`` items are finished; ``counts`` gives the numbers by name."""
 
     def note(self, text: str) -> None:
-        """Tell something besides, as one line of the log."""
+        """Write ``text`` as one line of the log."""
 
     def close(self) -> None:
-        """End; a second call does nothing."""
+        """Stop the display; a second call does nothing."""
 
 
 def no_status_text() -> str:
-    """Be the ``aside`` of work that nothing holds back."""
+    """Return the empty status text, the default."""
     return ""
 
 
 class SilentProgress:
-    """Shows nothing; a note still reaches the log."""
+    """No display; notes are written to the log."""
 
     def start(self, total: int) -> None:
         """Do nothing."""
@@ -56,7 +54,7 @@ class SilentProgress:
         """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Log ``text``, so that it is redacted, tears no bar and is in the log file too."""
+        """Write ``text`` to the log, which removes secrets, keeps the bar whole and has a file."""
         _log.info("%s", text)
 
     def close(self) -> None:
@@ -64,7 +62,7 @@ class SilentProgress:
 
 
 class LineProgress(SilentProgress):
-    """A plain line at the start, at most every ``every_s`` seconds, and at the end."""
+    """A plain line at the start, at most every ``interval_s`` seconds, and at the end."""
 
     def __init__(
         self,
@@ -90,13 +88,13 @@ class LineProgress(SilentProgress):
         self._write_line()
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
-        """Write a line when the last one is old enough."""
+        """Write a line if the last one is ``interval_s`` old."""
         self._counts, self._done = dict(counts), done
         if self._clock() - self._written_at >= self._interval_s:
             self._write_line(self._status_text())
 
     def close(self) -> None:
-        """Write the last line, unless it stands there already."""
+        """Write the last line, if the counts changed since the previous one."""
         if self._last_counts not in {None, self._format_counts()}:
             self._write_line()
 
@@ -121,7 +119,7 @@ class LineProgress(SilentProgress):
 
 
 class BarProgress(SilentProgress):
-    """One bar on the last line of a terminal; nothing at all on anything else."""
+    """One bar on the last line of a terminal; nothing on any other stream."""
 
     def __init__(self, stream: TextIO, status_text: Callable[[], str] = no_status_text) -> None:
         self._stream, self._status_text = stream, status_text
@@ -133,14 +131,14 @@ class BarProgress(SilentProgress):
 
         if not self._stream.isatty():
             return
-        tqdm.set_lock(RLock())  # its own would open semaphores for processes that we do not have
-        tqdm.monitor_interval = 0  # nor is a thread of its own needed
-        has_size = os.get_terminal_size(self._stream.fileno()).columns > 0  # some terminals do not say
+        tqdm.set_lock(RLock())  # tqdm's own lock opens a semaphore for processes
+        tqdm.monitor_interval = 0  # no monitor thread
+        has_size = os.get_terminal_size(self._stream.fileno()).columns > 0  # some terminals report 0
         self._bar = tqdm(
             total=total,
             file=self._stream,
             bar_format=_FULL,
-            miniters=1,  # else a quick start would hide what is slow afterwards
+            miniters=1,  # otherwise a fast start makes later updates rare
             unit="",
             dynamic_ncols=has_size,
             ncols=None if has_size else 80,
@@ -148,20 +146,20 @@ class BarProgress(SilentProgress):
         )
 
     def show(self, counts: Mapping[str, int], done: int) -> None:
-        """Draw the bar anew where anything has changed."""
+        """Update the bar if anything has changed."""
         bar = self._bar
         if bar is None:
             return
         before = bar.bar_format, bar.desc, bar.n
         bar.bar_format, words = self._choose_form(bar, counts, done, self._status_text())
         bar.set_description_str(words, refresh=False)
-        # An update by nothing would be taken for progress that took no time, and make the rate too high.
+        # tqdm counts an update by 0 as progress in no time, which makes the rate too high.
         is_drawn = done > bar.n and bar.update(done - bar.n)
         if not is_drawn and before != (bar.bar_format, bar.desc, bar.n):
             bar.refresh()
 
     def close(self) -> None:
-        """Leave the bar as it stands last."""
+        """Stop the bar and leave it on the terminal."""
         if self._bar is not None:
             self._bar.close()
 
@@ -169,7 +167,7 @@ class BarProgress(SilentProgress):
     def _choose_form(
         bar: "tqdm[NoReturn]", counts: Mapping[str, int], done: int, status_text: str
     ) -> tuple[str, str]:
-        """Return the form that tells most and fits the terminal, and its words; the aside goes last."""
+        """Return the longest form that fits the terminal, and its text; the status text is dropped last."""
         all_counts = " ".join(f"{word} {number}" for word, number in counts.items())
         nonzero = " ".join(f"{word} {number}" for word, number in counts.items() if number)
         forms = [
@@ -196,9 +194,9 @@ def choose_progress(
     clock: Callable[[], float],
     status_text: Callable[[], str] = no_status_text,
 ) -> Progress:
-    """Return what fits ``stream``: a bar on a terminal, else a line every 30 s, nothing when ``quiet``.
+    """Return a bar for a terminal, a line every 30 s for other streams, no display if ``quiet``.
 
-    ``aside`` is asked at every showing for a few words, such as why the work stands still; or for none.
+    ``status_text`` is called at each update for a few words, such as the reason of a pause; it may be empty.
     """
     if quiet:
         return SilentProgress()

@@ -1,4 +1,4 @@
-"""Rules of gemini/client.py over real HTTP against the emulator, on our own road and on the SDK's."""
+"""Rules of gemini/client.py against the emulator over HTTP, with our requests and the SDK's."""
 
 import asyncio
 import hashlib
@@ -125,7 +125,7 @@ def test_the_servers_hint_is_found_wherever_it_stands(client_class: ClientClass)
 
 @each_client_class
 def test_a_429_without_a_hint_has_none(client_class: ClientClass) -> None:
-    """Silence is not made into a number."""
+    """Without a hint there is no number."""
     with pytest.raises(ApiFailure) as caught:
         ask(emulator_with(Fault.RATE_LIMIT_NO_HINT), client_class=client_class)
 
@@ -144,7 +144,7 @@ def test_the_exceeded_quotas_are_named(client_class: ClientClass) -> None:
 
 @each_client_class
 def test_nobody_listens(client_class: ClientClass) -> None:
-    """A refused connection says so, and that nothing can have been billed."""
+    """A refused connection is reported, and that nothing can have been billed."""
 
     async def call() -> Generation:
         async with Emulator() as emulator:
@@ -192,7 +192,7 @@ def test_the_environment_cannot_bend_a_run(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_key_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture) -> None:
-    """Even at the most talkative level the key is not said."""
+    """Even at the most verbose level the key is not logged."""
     caplog.set_level(logging.DEBUG)
 
     with pytest.raises(FatalError):
@@ -213,5 +213,5 @@ def test_the_key_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture) -> N
     ],
 )
 def test_models_with_pictures_are_known_by_name(model: str, *, expected: bool) -> None:
-    """The names of November 2026 are told apart."""
+    """Models with and without pictures are recognized by their names of November 2026."""
     assert produces_images(model) is expected

@@ -1,4 +1,4 @@
-"""Rules of gemini/client.py: every fault of the emulator becomes what it is, on either road."""
+"""Rules of gemini/client.py: each fault of the emulator gets its class, with either client."""
 
 import asyncio
 import hashlib
@@ -114,7 +114,7 @@ EXPECTED: dict[Fault, ErrorKind | StopReason] = {
     Fault.BLOCK_JAILBREAK: K.PROHIBITED,
     Fault.THOUGHTS_ONLY: K.EMPTY,
 }
-"""What each fault must be taken for by a client of a text model."""
+"""The class that each fault must get from a client of a text model."""
 
 ANSWERED_ALL_THE_SAME = {
     Fault.SLOW_DRIP,
@@ -138,7 +138,7 @@ def image_for(fault: Fault) -> bytes:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of all faults, put through one client at once."""
+    """The results of all faults, met at the same time by one client."""
 
     by_fault: dict[Fault, object]
     requests: Counter[str]
@@ -152,7 +152,7 @@ def outcomes(request: pytest.FixtureRequest) -> Outcomes:
 
 
 def collect_outcomes(client_class: ClientClass) -> Outcomes:
-    """Return what comes of all faults on one road."""
+    """Return the results of all faults with one of the two clients."""
     plan = FaultPlan(per_image={hashlib.sha256(image_for(fault)).hexdigest(): [fault] for fault in Fault})
 
     async def run() -> Outcomes:
@@ -191,7 +191,7 @@ def test_a_fault_is_taken_for_what_it_is(fault: Fault, outcomes: Outcomes) -> No
 
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_a_failure_drags_nothing_along(fault: Fault, outcomes: Outcomes) -> None:
-    """Neither the SDK's error, whose words may hold the key, nor its reply hang on ours."""
+    """Our error refers neither to the SDK's error, whose text may hold the key, nor to its reply."""
     error = outcomes.by_fault[fault]
 
     assert isinstance(error, Exception)

@@ -1,4 +1,4 @@
-"""Rules of the client behind a gateway, and of what it never sends."""
+"""Rules of gemini/client.py behind a gateway, and of what it never sends."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def catch_error(call: Awaitable[Any]) -> Any:
 
 
 def run_behind(gateway: Gateway, service: Emulator, scenario: Callable[[GeminiClient], Awaitable[T]]) -> T:
-    """Run a story with a client that sees the service through a gateway."""
+    """Run a scenario with a client that reaches the service through a gateway."""
 
     async def run() -> T:
         async with service, serve(gateway.handle) as url:
@@ -65,7 +65,7 @@ def test_a_gateway_with_a_path(prefix: str) -> None:
 
 
 def test_chunks_go_to_the_base_url_whatever_the_reply_names() -> None:
-    """A gateway that passes on the service's own upload address is not gone around."""
+    """A gateway that passes on the service's own upload address is not bypassed."""
     gateway = Gateway(target="")
 
     async def run() -> str:

@@ -238,7 +238,7 @@ def test_a_404_of_another_server_names_the_endpoint(body: Any, *, named: bool) -
     ],
 )
 def test_the_services_words_reach_the_user(body: Any, words: str) -> None:
-    """Whoever spoke, in whatever form, the words come on one printable line."""
+    """From any sender and in any form, the message becomes one printable line."""
     assert str(to_exception(HttpError(status=503, body=body))).startswith(f"HTTP 503: {words}")
 
 
@@ -252,7 +252,7 @@ def test_the_services_words_reach_the_user(body: Any, words: str) -> None:
     ],
 )
 def test_who_stands_in_the_way_is_named(status: int, words: str) -> None:
-    """A reply that cannot be the service's own says so; the query of a login page is nobody's business."""
+    """A reply that cannot be the service's own says so, without the query of a login page."""
     headers = {"location": "https://login.example/x?session=7"} if status == 302 else {}
 
     assert str(to_exception(HttpError(status=status, body="hm", headers=headers))) == words
@@ -308,7 +308,7 @@ def hint(body: Any = None, **headers: str) -> float | None:
     ids=str,
 )
 def test_the_wait_in_a_body_is_found(body: Any, expected: float | None) -> None:
-    """RetryInfo and message are read, the longest counts, and nonsense is silence."""
+    """RetryInfo and message are read, the longest counts, and nonsense is ignored."""
     found = hint(body)
 
     assert found == (None if expected is None else pytest.approx(expected))

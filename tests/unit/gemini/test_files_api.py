@@ -1,4 +1,4 @@
-"""Rules of gemini/files_api.py: an image too big for one request is lent to the Files API and taken back."""
+"""Rules of gemini/files_api.py: a big image is uploaded for one request and then deleted."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ def _small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_with_client(emulator: Emulator, use: Callable[[GeminiClient], Awaitable[T]]) -> T:
     """Use a client of an emulator and close it; return what comes of it.
 
-    The limit is no measure: it only makes a hang a failure.
+    The time limit only turns a hang into a failure.
     """
 
     async def run() -> T:
@@ -65,7 +65,7 @@ def test_a_big_image_goes_through_the_files_api() -> None:
 
 
 def test_an_upload_that_is_looked_at_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PROCESSING is asked about again until it is over, and so is a state that nobody knows."""
+    """PROCESSING is asked about again until it is over, and so is an unknown state."""
     monkeypatch.setattr(files_api, "POLL_INTERVAL_S", 0.01)
     emulator = Emulator(file_states=("PROCESSING", "PROCESSING", "ACTIVE"))
 

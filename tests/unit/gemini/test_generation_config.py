@@ -49,7 +49,7 @@ OFFERED = {
     "gemini-2.5-flash-image": {MORE, ALONE},
     "nano-banana-pro-preview": {MORE, ALONE},
 }
-"""Every model of gemini-api.md, section 4 (November 2026), with the settings it may be offered."""
+"""Every model of docs/api-facts.md, sections 4.3 and 4.5 (November 2026), with its changeable settings."""
 STRANGERS = [
     *("gemini-2.0-flash", "gemma-3-27b-it", "tunedModels/mine-1", "tunedModels/from-gemini-3.8-flash"),
     *(
@@ -93,7 +93,7 @@ def test_the_levels_are_those_of_the_offers() -> None:
 
 @pytest.mark.parametrize("model", STRANGERS)
 def test_a_model_that_nobody_knows_is_offered_no_lower_level(model: str) -> None:
-    """Neither one that somebody tuned and named after another: it would refuse the whole request."""
+    """Also a tuned model named after another one: it would reject the whole request."""
     assert LESS not in offered_parameters(model)
     assert "thinkingConfig" not in config_for(model, *Parameter)
 

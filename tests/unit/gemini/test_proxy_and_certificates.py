@@ -1,4 +1,4 @@
-"""Rules of the way to the service: which proxy, whose certificates, and what no variable can do."""
+"""Rules of the route in gemini/transport.py: proxy, certificates, and what no variable can do."""
 
 import asyncio
 import ssl
@@ -152,7 +152,7 @@ def test_an_address_with_a_name_of_its_own_needs_no_netrc(
 
 
 def test_the_way_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that the environment names after the start, when nobody reads it any more, is not used."""
+    """A proxy that the environment names after the start is not used, because it is read once."""
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -193,7 +193,7 @@ def test_the_proxy_knows_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.mark.parametrize("named", [None, "/nowhere"], ids=["no variable", "no such file"])
 def test_authorities_are_at_hand(named: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also on a system that keeps none where Python looks, somebody is trusted, and names are checked."""
+    """Also on a system that keeps none where Python looks, authorities are trusted, and names are checked."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     if named:
         monkeypatch.setenv("SSL_CERT_FILE", named)
@@ -206,7 +206,7 @@ def test_authorities_are_at_hand(named: str | None, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_company_can_have_its_own_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SSL_CERT_FILE takes the place of everybody else."""
+    """SSL_CERT_FILE takes the place of all other authorities."""
     everybody = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
     own = tmp_path / "own.pem"
     own.write_text(ssl.DER_cert_to_PEM_cert(everybody[0]))

@@ -1,6 +1,6 @@
 """Rules of gemini/refusal_detection.py.
 
-No good description is ever thrown away, and plain refusals are seen.
+No good description is lost, and plain refusals are found.
 """
 
 import re

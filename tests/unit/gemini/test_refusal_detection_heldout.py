@@ -1,12 +1,11 @@
-"""How well are refusals told from answers that nobody tuned the patterns on?
+"""Rules of gemini/refusal_detection.py on sentences that its patterns were not tuned on.
 
 Two sets, in ``tests/data``, divided by lines of ``%``. The first was written before its patterns; the
 second after them, by a person who knew them, to be unlike the first. Of both, every other refusal was
 used to improve the patterns and the rest was not. A bound lies just below what was reached, so it fails
 when detection gets worse. For good answers there is no bound: none may be lost, in any set.
-
-November 2026, first measured with the patterns as they had been: 34 of 99 and 11 of 40 refusals seen,
-30 of 246 and 33 of 90 good answers lost.
+November 2026, with the first patterns: 34 of 99 and 11 of 40 refusals seen, 30 of 246 and 33 of 90 good
+answers lost.
 """
 
 import pytest
@@ -59,7 +58,7 @@ def test_the_sets_are_large_enough_to_mean_something() -> None:
     ],
 )
 def test_most_refusals_are_seen(refusals: list[str], at_least: float) -> None:
-    """Those held out of the second set tell best what to expect: about half, and never a wrong one."""
+    """Those held out of the second set are the best estimate: about half, and never a wrong one."""
     assert recall(refusals) >= at_least
 
 

@@ -1,4 +1,4 @@
-"""Rules of gemini/request_body.py, and of a client in use: many calls, big images, keys, proxies, ends."""
+"""Rules of gemini/request_body.py and of a client in use: big images, many calls, keys, proxies."""
 
 import asyncio
 import base64
@@ -124,7 +124,7 @@ class Writer(AbstractStreamWriter):
         self.pieces: list[tuple[int, int]] = []
 
     async def write(self, chunk: Any) -> None:
-        """Take a piece without waiting, as a socket with room does."""
+        """Take a piece without waiting, as a socket with a free buffer does."""
         self.pieces.append((len(chunk), self.turns))
 
     async def take_turns(self) -> None:

@@ -1,4 +1,4 @@
-"""Rules of gemini/response_body.py: a reply with pictures is read as if nothing had been cut out of it."""
+"""Rules of gemini/response_body.py: taking pictures out of a reply does not change what is read."""
 
 import asyncio
 import base64
@@ -136,7 +136,7 @@ def test_big_replies_are_read_off_the_loop_and_one_at_a_time(content_type: str, 
 
 
 class Slow(GeminiClient):
-    """Is done with reading when it is told, as when many replies wait for their turn."""
+    """Parses only when released, as when many replies wait for their turn."""
 
     may_parse: threading.Event
 

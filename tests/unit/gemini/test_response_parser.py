@@ -176,7 +176,7 @@ def test_the_answer_is_what_was_spoken() -> None:
 
 
 def test_the_first_candidate_is_the_answer() -> None:
-    """Others, which nobody asked for, are left out."""
+    """Other candidates, which were not asked for, are left out."""
     body = reply(words("first"))
     body["candidates"] += reply(words("second"))["candidates"]
 

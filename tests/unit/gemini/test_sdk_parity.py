@@ -1,4 +1,4 @@
-"""Rules of our own way to ask: on the wire it is the SDK's, and the SDK comes only where it is needed."""
+"""Rules of requests without the SDK: they equal the SDK's, which is loaded only where it is needed."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ pytestmark = SDK_WARNINGS
 
 BIG = IMAGE + bytes(2000)
 OWN_NAMES = {"Host", "User-Agent", "x-goog-api-client"}
-"""Headers that say who sends; the SDK's own name would be a lie in ours."""
+"""Headers that name the sender; the SDK's name would be wrong in ours."""
 
 QUESTIONS = {
     "plain": (TEXT_MODEL, request()),

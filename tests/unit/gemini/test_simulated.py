@@ -1,4 +1,4 @@
-"""Rules of gemini/simulated.py: what a dry run is answered."""
+"""Rules of gemini/simulated.py: the answers of a dry run."""
 
 import asyncio
 import hashlib

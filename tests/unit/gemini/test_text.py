@@ -1,4 +1,4 @@
-"""Rules of gemini/text.py: what the service says becomes fit to be shown and stored."""
+"""Rules of gemini/text.py: texts of the service become safe to print and store."""
 
 import pytest
 from hypothesis import given

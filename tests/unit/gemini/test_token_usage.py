@@ -1,4 +1,4 @@
-"""Rules of what gemini/ says about tokens: how many an answer took, and how many it may take."""
+"""Rules of tokens in gemini/: how many an answer took, and how many it may take."""
 
 import asyncio
 import json

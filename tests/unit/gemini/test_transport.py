@@ -58,7 +58,7 @@ def failures_at(*handlers: Handler, client_class: ClientClass = GeminiClient) ->
         return await handlers[int(asked["contents"][0]["parts"][1]["text"])](incoming)
 
     async def calls() -> list[Any]:
-        # The limit is no measure: it only makes a hang a failure before the client's own deadline does.
+        # The time limit only turns a hang into a failure before the client's own deadline does.
         async with asyncio.timeout(60), serve(turn) as url, client_of(url, client_class) as client:
             asked = [request(str(number), timeout_s=600) for number in range(len(handlers))]
             return [await catch_error(client.generate(one)) for one in asked]
@@ -142,7 +142,7 @@ ODD: list[tuple[Handler, ErrorKind]] = [
     (
         always_answer(200, b"\xef\xbb\xbf" + json.dumps(ANSWER).encode()),
         K.NETWORK,
-    ),  # a mark that JSON has not
+    ),  # a sign that JSON does not have
     (always_answer(201, json.dumps(ANSWER)), K.NETWORK),
     (always_answer(204), K.NETWORK),
 ]

@@ -125,7 +125,7 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path, fmt: str) -> None:
 
 
 def test_the_fixed_facts_of_a_zip(tmp_path: Path) -> None:
-    """Entries are from 1980 and readable by everybody; what is compressed already is stored."""
+    """Entries are from 1980 and readable by all users; what is compressed already is stored."""
     with zipfile.ZipFile(pack(a_tree(tmp_path), "zip")) as archive:
         entries = archive.infolist()
 
@@ -137,7 +137,7 @@ def test_the_fixed_facts_of_a_zip(tmp_path: Path) -> None:
 
 
 def test_the_fixed_facts_of_a_tar(tmp_path: Path) -> None:
-    """Entries are from 1970 and belong to nobody; the gzip header names no file and no time."""
+    """Entries are from 1970 and have no owner; the gzip header names no file and no time."""
     archive = pack(a_tree(tmp_path), "tar")
     with tarfile.open(archive) as opened:
         entries = list(opened)

@@ -1,4 +1,4 @@
-"""Are lengths and times of day understood in one way only, and written as one would type them?"""
+"""Rules of utils/durations.py: one meaning for each form, written as a user would type it."""
 
 from datetime import time
 

@@ -1,4 +1,4 @@
-"""Rules of writing whole files and of opening input files."""
+"""Rules of utils/files.py: writing whole files and opening input files."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def test_error_in_the_block_leaves_the_old_file_alone(tmp_path: Path, error: typ
 
 
 def test_killed_writer_leaves_the_old_file_and_a_known_temporary(tmp_path: Path) -> None:
-    """After kill -9 in mid-write the old file is whole, and what is left over can be told by its name."""
+    """After kill -9 in mid-write the old file is whole, and the leftover is known by its name."""
     path = tmp_path / "answer.txt"
     path.write_bytes(b"old")
     script = (
@@ -105,7 +105,7 @@ def test_full_disk_propagates_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_name_of_255_bytes_can_be_written(tmp_path: Path) -> None:
-    """The longest name that the file system takes needs no room for a temporary's ending."""
+    """The longest name that the file system takes needs no space for a temporary's ending."""
     path = tmp_path / ("\N{PARTY POPPER}" * 60 + "x" * 15)
 
     write_atomic(path, b"long")
@@ -184,7 +184,7 @@ def test_link_is_replaced_and_its_target_untouched(tmp_path: Path) -> None:
     ["answer.txt", "", ".atomic-.tmp", "x.atomic-0123456789abcdef.tmp", ".atomic-0123456789abcdef.tmp\n"],
 )
 def test_no_other_name_is_taken_for_a_temporary(name: str) -> None:
-    """Sweeping leftovers can never remove a file that is somebody's."""
+    """Removing leftovers never removes a user's file."""
     assert not is_temporary(name)
 
 

@@ -1,4 +1,4 @@
-"""Does the monitoring service hear how the work goes, and does nobody else learn its address?"""
+"""Rules of utils/healthcheck.py: the service gets each ping, and its address stays secret."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ CHECK = "7f3c9b1e-secret-check"
 
 
 class Service:
-    """A monitoring service on loopback that answers as the test says and notes what it heard."""
+    """A monitoring service on loopback that answers as the test says and records what it received."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -36,7 +36,7 @@ class Service:
         return f"{self.root}/{CHECK}"
 
     def close(self) -> None:
-        """Let everybody go and close the door."""
+        """End all connections and stop listening."""
         self.let_go.set()
         self._server.shutdown()
         self._thread.join()
@@ -66,7 +66,7 @@ class Service:
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keep silent."""
+                """Do nothing."""
 
         return Handler
 
@@ -109,7 +109,7 @@ def test_a_code_that_is_none_is_a_plain_failure(service: Service, code: int) -> 
 
 
 def test_a_service_that_knows_no_codes_hears_of_the_failure(service: Service) -> None:
-    """Where the exit code finds nobody, the plain word does."""
+    """If the service does not take the exit code, ``/fail`` is sent."""
     service.answers["/75"] = [404]
 
     assert HealthcheckPing(service.url).fail(75)
@@ -117,7 +117,7 @@ def test_a_service_that_knows_no_codes_hears_of_the_failure(service: Service) ->
 
 
 def test_a_passing_fault_is_tried_once_more(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    """The second try decides, and then nobody needs to be told."""
+    """The second try decides; if it succeeds there is no warning."""
     service.answers[""] = [503]
 
     assert HealthcheckPing(service.url).success()
@@ -152,7 +152,7 @@ def test_a_deaf_service_is_told_of(
 
 
 def test_a_redirect_within_the_scheme_is_followed(service: Service) -> None:
-    """A check that has moved on the same service still hears."""
+    """A check that moved within the same service still gets the ping."""
     service.answers[""] = [f"{service.root}/moved"]
 
     assert HealthcheckPing(service.url).success()

@@ -1,4 +1,4 @@
-"""Rules of refusing what is no whole image: damage, cuts, bombs, strangers, unreadable files."""
+"""Rules of rejecting what is no whole image: damage, cuts, bombs, other files, unreadable files."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Rules of the walk over an input directory."""
+"""Rules of utils/image_discovery.py: the walk over an input directory."""
 
 import os
 import socket
@@ -150,7 +150,7 @@ def test_output_directory_is_known_behind_a_link(tmp_path: Path) -> None:
 
 
 def test_output_directory_as_root_yields_only_itself(tmp_path: Path) -> None:
-    """Reading the results as input is refused at the door."""
+    """Results are not read as input."""
     put(tmp_path, "a.png")
 
     assert find_images(tmp_path, exclude=[tmp_path]) == []

@@ -1,4 +1,4 @@
-"""Rules of judging a file by its structure: never milder than the decoder, and never wrong on what it is."""
+"""Rules of utils/image_structure.py: never milder than the decoder, never wrong about the image."""
 
 import struct
 import zlib
@@ -95,7 +95,7 @@ def test_no_damaged_png_is_judged_by_its_structure(name: str) -> None:
 
 @pytest.mark.parametrize(("kind", "files"), [(ImageFormat.JPEG, JPEGS), (ImageFormat.PNG, PNGS)])
 def test_whole_file_is_not_decoded_and_described_alike(kind: ImageFormat, files: dict[str, bytes]) -> None:
-    """The outline of a whole file says of it what decoding says."""
+    """The minimal file of a whole file gives the same facts as decoding."""
     for data in files.values():
         seen = read_structure(data, kind)
         assert seen is not None
@@ -108,7 +108,7 @@ def test_whole_file_is_not_decoded_and_described_alike(kind: ImageFormat, files:
 
 @pytest.mark.parametrize("name", [name for name in JPEGS if name != "stereo"])
 def test_jpeg_whose_end_is_zeros_is_refused(tmp_path: Path, name: str) -> None:
-    """A download that set the room aside and broke off is refused, though its zeros can be decoded."""
+    """A download that allocated its file and broke off is refused, though its zeros can be decoded."""
     data = JPEGS[name]
     for position in range(3, len(data) - 1, 41):
         (tmp_path / "image").write_bytes(data[:position] + bytes(30 * len(data)))

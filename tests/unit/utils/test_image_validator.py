@@ -1,4 +1,4 @@
-"""Rules of judging an image and of the bytes that are sent for it."""
+"""Rules of utils/image_validator.py: checks of an image, and the bytes that are sent for it."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ def load_sent_image(path: Path, data: bytes) -> Image.Image:
 
 
 def corners(image: Image.Image) -> list[bool]:
-    """Tell where the red quarter of ``picture()`` lies: which of the four corners are reddish."""
+    """Return where the red quarter of ``picture()`` is: which of the four corners are reddish."""
     rgb = image.convert("RGB")
     right, bottom = rgb.width - 3, rgb.height - 3
     reddish = []
@@ -115,7 +115,7 @@ def test_facts_are_of_the_original_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_picture_is_sent_upright(tmp_path: Path, file_format: str, orientation: int) -> None:
-    """However the camera was held, the model sees what a person sees, and is told of no turn to make."""
+    """However the camera was held, the model sees what a person sees, without an orientation to apply."""
     back = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -226,7 +226,7 @@ def test_changed_file_is_never_sent(tmp_path: Path) -> None:
 
 
 def test_importing_the_validator_does_not_import_pillow() -> None:
-    """Who only asks for --help does not pay for the imaging library."""
+    """``--help`` does not import the imaging library."""
     code = "import sys, utils.image_validator, utils.image_discovery; sys.exit('PIL' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

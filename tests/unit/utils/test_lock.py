@@ -78,7 +78,7 @@ def test_waiting_takes_the_lock_when_it_is_free(tmp_path: Path) -> None:
 
 
 def test_a_released_lock_names_nobody(tmp_path: Path) -> None:
-    """After the block nobody holds the lock, by the kernel and by the note."""
+    """After the block the lock is free, by the kernel and by the note."""
     with hold_lock(tmp_path / "lock", wait_s=0, started_at=NOW):
         pass
 

@@ -1,4 +1,4 @@
-"""Is what the program says safe to read, whoever chose the words in it?"""
+"""Rules of utils/logger.py: records are safe to read, whatever they hold."""
 
 import io
 import json
@@ -242,7 +242,7 @@ def test_a_full_disk_is_told_once(set_up: SetUp, capsys: pytest.CaptureFixture[s
 
 
 def test_a_closed_terminal_stops_nothing(set_up: SetUp, capsys: pytest.CaptureFixture[str]) -> None:
-    """When nobody can be told any more, the work goes on, and nothing leaks to elsewhere."""
+    """If the stream is closed, the work goes on, and nothing is written elsewhere."""
     set_up().close()
 
     LOG.info("%s", KEY)
@@ -309,7 +309,7 @@ def test_a_link_is_never_put_aside(set_up: SetUp, tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_put_aside_is_written_on(set_up: SetUp) -> None:
-    """Where the folder allows no new name it is told once, and no record is lost."""
+    """If the folder allows no new name there is one warning, and no record is lost."""
     with unprivileged_folder() as folder:
         file = folder / "run.log"
         stream = set_up(log_file=file, max_bytes=60)
@@ -359,7 +359,7 @@ def test_reopening_without_a_log_file_does_nothing(set_up: SetUp) -> None:
 
 
 def test_a_log_that_cannot_be_begun_anew_is_written_on(set_up: SetUp, tmp_path: Path) -> None:
-    """When the path is taken it is told, nothing is raised, and the moved file gets the records."""
+    """If the path is taken there is a warning, nothing is raised, and the moved file gets the records."""
     file, moved = tmp_path / "run.log", tmp_path / "moved.log"
     stream = set_up(log_file=file)
     file.rename(moved)

@@ -59,7 +59,7 @@ def test_a_piece_is_done_though_nobody_waits_for_it_any_more() -> None:
 
 
 def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
-    """Nobody waits for ever, and the thread is there again."""
+    """No caller waits forever, and the next piece finds a thread."""
 
     def work(pieces: Sequence[int]) -> list[int]:
         if 0 in pieces:
@@ -77,7 +77,7 @@ def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_work_to_its_end_is_done_before_its_cancellation_is_heard(times: int) -> None:
-    """However often it is asked for: who goes on after it finds everything done."""
+    """However often the caller is cancelled, all work is done before it goes on."""
 
     async def scenario() -> bool:
         may_end, has_ended = asyncio.Event(), asyncio.Event()
@@ -101,7 +101,7 @@ def test_work_to_its_end_is_done_before_its_cancellation_is_heard(times: int) ->
 
 
 def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
-    """A bug outranks a cancellation: it would else be heard of nowhere."""
+    """An error is raised in place of a cancellation, because it would otherwise be lost."""
 
     async def work() -> None:
         await asyncio.sleep(0)
@@ -118,7 +118,7 @@ def test_work_to_its_end_fails_as_it_fails_though_it_was_cancelled() -> None:
 
 
 def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
-    """With more pieces than a group may have the next lane is opened, as far as there are lanes."""
+    """With more pieces than a group may have the next worker starts, up to the limit of workers."""
     groups: list[list[int]] = []
     both_work = threading.Barrier(2, timeout=30)
 

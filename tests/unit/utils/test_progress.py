@@ -1,4 +1,4 @@
-"""Is it shown how far the work is, in a form that fits where it is shown?"""
+"""Rules of utils/progress.py: the progress is shown in a form that fits its stream."""
 
 import fcntl
 import io
@@ -185,7 +185,7 @@ LONG_ASIDE = "limit 2000/min, 150 waiting for quota until 02:13:40"
 def test_the_bar_says_what_happens_besides(
     terminal: Callable[[int, int], Terminal], aside: str, expected: tuple[str, ...]
 ) -> None:
-    """At 80 columns the words besides stand there in full; what is less important makes room."""
+    """At 80 columns the words besides stand there in full; what is less important is dropped."""
     screen = terminal(80, 24)
     bar = BarProgress(screen.stream, lambda: aside)
 
@@ -234,7 +234,7 @@ def test_no_line_with_words_besides_is_wider_than_the_terminal(
 
 
 def test_lines_say_what_happens_besides() -> None:
-    """A plain line ends with it, as it is at that moment; the first and the last tell how far it is only."""
+    """A plain line ends with it, as it is at that moment; the first and the last hold the counts only."""
     stream, clock, said = io.StringIO(), Clock(), iter(["", "4 waiting for quota until 02:13:40"])
     lines = LineProgress(stream, 30, clock, lambda: next(said))
 

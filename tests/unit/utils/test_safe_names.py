@@ -1,4 +1,4 @@
-"""Rules of keys and of names in the output tree."""
+"""Rules of utils/safe_names.py: keys, and names in the output directory."""
 
 import os
 from pathlib import PurePosixPath
