@@ -1,8 +1,7 @@
-"""How do clients meet one scenario, one after another, on equal terms?
+"""Arena: clients meet one scenario, one after another, on equal terms.
 
 Each run gets a fresh folder, the same images and a server that begins anew. Rounds are interleaved and
-begin with another client each time, so that a machine that gets slower does so for all. Must not know
-how results are shown.
+begin with another client each time, so that a machine that gets slower does so for all.
 """
 
 import json
@@ -44,7 +43,7 @@ class Arena:
     Args:
         folder: for images and whatever clients write.
         base_url: of the server.
-        warm_ups: how often our program runs before it counts, so that it is not its first night.
+        warm_ups: how often our program runs before it counts, so that it is not its first run.
         ours: further arguments of our program, in every scenario.
     """
 
@@ -80,7 +79,7 @@ class Arena:
         seen = seen_in(ask_server(f"{self.base_url}/_bench/log"))
         right, wrong = checked(client.answers(job), hashes)
         stalls = json.loads(job.stalls.read_text()) if job.stalls.exists() else None
-        # A client that was killed, or whose loop was another, told nothing: that is not no stall.
+        # A client that was killed, or that ran another loop, wrote nothing: that does not mean no stall.
         stall_ms, stall_cpu_ms = (None, None) if stalls is None else longest_stall(stalls, seen)
         return Result(
             used=used,

@@ -1,7 +1,4 @@
-"""Who is compared, how is each started, and where are its answers?
-
-Must not know what is measured, nor what the server does.
-"""
+"""Clients of the comparison: how each is started, and where its answers are."""
 
 import json
 import os
@@ -128,7 +125,7 @@ class Peer(Client):
 
 
 def present() -> tuple[dict[str, Client], list[str]]:
-    """Return who can be compared, and the names of those who are not installed."""
+    """Return the clients that can be compared, and the names of those that are not installed."""
     here = Path(sys.executable)
     clients: list[Client] = [
         Ours(OURS),

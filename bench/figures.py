@@ -1,8 +1,7 @@
-"""How do figures outlive the run that measured them?
+"""File of figures, which outlive the run that measured them.
 
 All scenarios take an hour: with a file of figures they can be measured one by one, and the tables made
-again. What is measured anew replaces the same client's earlier figures in the same scenario and nothing
-else. Must not know how anything is measured or shown.
+again. New figures replace the earlier ones of the same client in the same scenario and nothing else.
 """
 
 import json

@@ -1,9 +1,8 @@
-"""How does an input directory of very many images come to be, and an output that answers them all?
+"""Input directory of very many images, and an output directory that answers them all.
 
-A process of its own (``python -m bench.filled`` and the flags of the
-program), since the memory of whoever starts the measured
-program counts as the program's. It goes through the program's own parts; only the syncing of every
-write to the disk is left out. It must not know what is measured.
+A process of its own (``python -m bench.filled`` and the flags of the program), since the memory of the
+process that starts the measured program counts as the program's. It uses the program's own parts; only the
+syncing of every write to the disk is left out.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ _NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 
 def fill(arguments: Sequence[str]) -> None:
-    """Answer every image as a run of the program with these arguments would, without asking anybody."""
+    """Answer every image as a run of the program with these arguments would, without any call."""
     settings = config.load(arguments, env={"GEMINI_API_KEY": "bench-key"}, dotenv_paths=[])
     if isinstance(settings, config.StatusRequest):
         raise SystemExit("a status request answers nothing")

@@ -1,6 +1,6 @@
-"""What do images look like that cost nothing to make, and of which no two have the same bytes?
+"""Small images that are quick to make, no two with the same bytes.
 
-Standard library alone: whoever imports this measures other processes, and must stay small.
+Standard library alone: a process that imports this measures other processes, and must stay small.
 """
 
 import struct

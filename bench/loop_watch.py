@@ -1,8 +1,7 @@
-"""For how long does an event loop stand still, without a sampler that would take part in it?
+"""Watch of an event loop: how long it stands still, without a sampler that would take part in it.
 
-The loop asks its selector what to do next, whatever happens. Between two such questions it works: the
-longest of these times is the longest for which nothing else could go on. Standard library alone, and
-nothing known of what runs in the loop.
+The loop asks its selector what to do next, whatever happens. Between two such calls it works: the longest
+of these times is the longest for which nothing else could go on. Standard library alone.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ class _Watched(selectors.DefaultSelector):  # type: ignore[misc, valid-type, unu
 
 
 class _Policy(asyncio.DefaultEventLoopPolicy):
-    """Makes loops that are watched; those of threads are nobody's business."""
+    """Makes loops that are watched; those of threads are not."""
 
     def __init__(self, stalls: list[tuple[float, float, float]]) -> None:
         super().__init__()
@@ -56,7 +55,7 @@ def watched(path: str | None) -> Iterator[None]:
     """Watch the main thread's loops of the block, and write when each stall began, its length and its CPU.
 
     All in seconds; the beginnings are of the machine's monotonic clock, as in the server's log. Where no
-    loop was watched nothing is written: no stall seen is not no stall.
+    loop was watched nothing is written: that does not mean that there was no stall.
     """
     if path is None:
         yield

@@ -1,8 +1,8 @@
-"""What did one client cost, and is what it left right?
+"""Measurement of one client: its cost, and whether its answers are right.
 
 The kernel counts CPU and memory of the client's process; the server's log says when calls came and
 ended; the hash in every answer says whether it belongs to its image. Imports only what is small: on
-Linux a process counts the memory of the one that started it as its own. Must not know any client.
+Linux a process counts the memory of the one that started it as its own.
 """
 
 import json
@@ -60,7 +60,7 @@ class Result:
     right: int
     wrong: int
     stall_ms: float | None = None
-    """The longest, while calls were under way; None when nobody watched, or what was seen was not told."""
+    """The longest while calls were under way; None if unknown: not watched, or not reported."""
     stall_cpu_ms: float | None = None
     """The longest by the loop's own CPU, which a busy machine does not stretch."""
     session: str = ""

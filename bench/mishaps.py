@@ -1,7 +1,6 @@
-"""What goes wrong with which image, the same for every client?
+"""Mishaps: which image meets which fault, the same for every client.
 
-An image's hash decides, so that all clients meet the same mishaps however they order their calls; by
-chance, each would have a night of its own. Must not know how a reply is sent.
+An image's hash decides, so that all clients meet the same faults in whichever order they send their calls.
 """
 
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def mishap_of(sha256: str, call: int) -> Mishap | None:
 
 
 def refusal(mishap: Mishap, wait_s: float) -> web.Response:
-    """Return the service's refusal; a quota's says how long to wait (gemini-api.md, section 3, 2026-11)."""
+    """Return the error body; a quota's says how long to wait (docs/api-facts.md, sections 3.3 and 3.4)."""
     code, status, message = _REFUSALS[mishap]
     error: dict[str, Any] = {"code": code, "message": message, "status": status}
     if mishap is Mishap.QUOTA:

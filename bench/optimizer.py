@@ -1,4 +1,4 @@
-"""How many images does the prompt optimizer rescue, at what price, in nights it knows nothing about?
+"""Benchmark of the prompt optimizer in hidden worlds: images rescued, and calls for each of them.
 
 Plays hidden worlds (``optimizer_world``) with 20, 100 and 500 failing images, against asking again, a round
 robin and oracles (``optimizer_rivals``); prints tables in Markdown and draws the plot.
@@ -37,7 +37,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One world, played once by everybody."""
+    """One world, played once by each policy."""
 
     seed: int
     images: int
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldResult:
-    """What came of it."""
+    """Result of a job."""
 
     job: Job
     family: Family
@@ -68,7 +68,7 @@ def play_job(job: Job) -> WorldResult:
 def result_of(
     found: Iterable[WorldResult], policy: str, *, run: int = 1, families: Iterable[Family] = HELPFUL
 ) -> RunResult:
-    """Return what a policy made of one night in all worlds of these families together."""
+    """Return the result of a policy in one run, over all worlds of these families."""
     wanted = set(families)
     return total(one.runs[policy][run - 1] for one in found if one.family in wanted)
 

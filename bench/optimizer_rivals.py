@@ -1,4 +1,4 @@
-"""What do the policies do that the optimizer is compared with?
+"""Policies that the prompt optimizer is compared with.
 
 Asking again takes no account of anything; a round robin is what a list of prompts does; two oracles know
 all the rates of the world, though not which image can be cured: one makes all its calls in the best order,
@@ -19,7 +19,7 @@ from prompts.policy import AskAgain, Failure, FailureHistory, GiveUp, Policy, Re
 MAX_CALLS = 5
 MAX_EDITS = 4
 WORTH_OF_A_CALL = 0.04
-"""What a call must promise to the oracle that stops; field-notes.md, section 2.4, has 4 %."""
+"""Smallest rate at which the oracle that stops still calls; docs/prompt-repair-evidence.md, 3.2: 4 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Setting:
     """How a comparison is made."""
 
     first_ask: bool = False
-    """True: images failed once, and everybody's first call is a plain one. False: they failed twice."""
+    """True: images failed once, and each policy's first call is a plain one. False: they failed twice."""
     in_rounds: bool = True
 
 
@@ -37,7 +37,7 @@ class NonLearner:
     __slots__ = ()
 
     def observe(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
-        """Forget it at once."""
+        """Record nothing."""
 
 
 def _open(world: World, failed: tuple[str, ...]) -> list[str]:
@@ -135,7 +135,7 @@ class OptimizerPlayer:
 def play_world(
     world: World, number: int, seed: int, setting: Setting, *, runs: int = 1
 ) -> dict[str, list[RunResult]]:
-    """Return what each policy made of one night, or of two; the optimizer keeps its pool overnight."""
+    """Return the result of each policy in one run, or in two; the optimizer keeps its statistics between."""
     edit_stats, found = EditStats("model", "0" * 64), dict[str, list[RunResult]]()
     first = setting.first_ask
     for run in range(1, runs + 1):
@@ -152,7 +152,7 @@ def play_world(
         for name, player in rivals.items():
             made = play(world, failing, player, rng=rng, over=over)
             found.setdefault(name, []).append(made)
-        # What is kept overnight passes through its rows, as it does in the program.
+        # What is kept between runs passes through its rows, as it does in the program.
         edit_stats = EditStats.from_rows(edit_stats.model, edit_stats.prompt_sha256, edit_stats.rows())
         optimizer = OptimizerPlayer(world, edit_stats, random.Random(f"{seed} draws {run}"), first_ask=first)
         made = play(
@@ -168,7 +168,7 @@ def play_world(
 
 
 def total(results: Iterable[RunResult]) -> RunResult:
-    """Return all nights as one."""
+    """Return all runs as one."""
     listed = list(results)
     return RunResult(
         images=sum(one.images for one in listed),

@@ -1,12 +1,10 @@
-"""Which images fail in a made-up night, and what would rescue them?
+"""Hidden worlds: which images fail in a simulated run, and which edits would rescue them.
 
 A world is drawn from a seed: which classes there are and how often, how many images of each nothing can
-rescue, and for each class and edit how often it rescues one of the others. A policy sees none of this, only
-how calls end. Families of worlds differ in what makes them hard; rates of one class say nothing about
-another, and no policy is asked when they are drawn.
-
-For each image it is drawn beforehand what would come of each edit and of each plain second try, so that
-all policies meet the same luck. This file knows no policy.
+rescue, and for each class and edit how often it rescues one of the others. A policy sees only how calls
+end. Families of worlds differ in what makes them hard; rates of one class say nothing about another.
+The outcome of each edit and of each plain second try is drawn beforehand for each image, so that all
+policies meet the same luck.
 """
 
 import heapq
@@ -35,7 +33,7 @@ class Family(StrEnum):
     TWO = "two edits"
     """There are only two edits, with nought to two good ones."""
     DRIFT = "drift"
-    """All rates change in a straight line to quite other ones while the night goes on."""
+    """All rates change in a straight line to quite other ones during the run."""
     GRADED = "graded"
     """No weak and good ones: rates of all sizes, the small ones more often."""
     NOTHING = "nothing helps"
@@ -82,7 +80,7 @@ class World:
     end_rates: Rates
 
     def rate(self, kind: ErrorKind, arm: str, progress: float) -> float:
-        """Return how often an arm rescues a curable image, at 0 (evening) to 1 (morning)."""
+        """Return how often an arm rescues a curable image, at 0 (start of the run) to 1 (its end)."""
         return self.start_rates[kind, arm] * (1.0 - progress) + self.end_rates[kind, arm] * progress
 
     def images(self, number: int, rng: random.Random) -> list[Image]:
@@ -145,7 +143,7 @@ def _rates(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What one policy made of one night."""
+    """Result of one policy in one run."""
 
     images: int
     curable: int
@@ -162,7 +160,7 @@ class Player(Protocol):
         ...
 
     def observe(self, image: Image, failed: tuple[str, ...], arm: str, *, rescued: bool) -> None:
-        """Be told how a call ended."""
+        """Record how a call ended."""
         ...
 
 
@@ -175,14 +173,14 @@ def play(
     over: bool = False,
     in_rounds: bool = False,
 ) -> RunResult:
-    """Let a policy spend its calls on the images, many at a time: what it hears comes late.
+    """Let a policy spend its calls on the images, many at a time: outcomes reach it late.
 
     Args:
-        world: what is true.
-        images: what failed, in the order of the night.
+        world: the true rates.
+        images: failed images, in the order of the run.
         player: the policy.
         rng: how long calls take.
-        over: the world stays as it was in the morning (a second night).
+        over: the world stays as it was at the end of the first run (a second run).
         in_rounds: an image that fails again waits until all others had their turn; else it goes on at once.
     """
     ready = [(0, number, tuple[str, ...]()) for number in range(len(images))]

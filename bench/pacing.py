@@ -1,8 +1,8 @@
-"""What does the pacer reach against limits that nobody told it, and what do the usual clients reach?
+"""Benchmark of the rate limiter and the usual clients against limits that are unknown to them.
 
 Plays them all through the same twenty minutes of virtual time (tests/simulation/rate_limit), under three
-ways to count and several seeds, prints the tables in Markdown, and puts them and the plot into docs/. Must
-not know how any client decides. No figure here measures Google: it ranks clients against quota models.
+ways to count and several seeds, prints the tables in Markdown, and puts them and the plot into docs/. The
+figures rank clients against quota models; they do not measure Google.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """One night to play."""
+    """One run to play."""
 
     client: str
     scenario: str
@@ -58,7 +58,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What is kept of a night."""
+    """Figures of a run."""
 
     share: float
     refused: float
@@ -70,7 +70,7 @@ Played = Mapping[Night, Figures]
 
 
 def play(night: Night) -> Figures:
-    """Play one night; in a process of its own, hence small in what it takes and returns."""
+    """Play one run; in a process of its own, hence small in what it takes and returns."""
     scenario = SCENARIOS[night.scenario].with_service(night.kind, night.hints)
     if night.slots:
         scenario = scenario.with_slots(night.slots)

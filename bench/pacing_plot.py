@@ -1,7 +1,7 @@
-"""How does the pace of each client look over time?
+"""Plot of the calls of each client over time.
 
-One panel for each client, all in the same twenty minutes: what was let through, what was refused, and
-what the limit was. The only file here that draws; must not compute any figure of the tables.
+One panel for each client, all in the same twenty minutes: what was let through, what was rejected, and what
+the limit was. The only file of the rate limit benchmark that draws; the figures are those of the tables.
 """
 
 import importlib
@@ -17,7 +17,7 @@ _SCENARIO = "halved"
 _MINUTES = 20
 _STEP_S = 30.0
 _HIGHEST = 700
-"""Calls a minute; what lies above is cut off."""
+"""Calls a minute; the part above is cut off."""
 _ACCEPTED, _REFUSED, _LIMIT = "#2166ac", "#d6604d", "#555555"
 
 

@@ -1,8 +1,7 @@
-"""How does a peer run in its own environment, without anything of ours in its way?
+"""Start of a peer in its own environment, apart from this project's modules.
 
 ``python -P bench/peer.py NAME TASK.json`` with the peer's own interpreter. This project's folder goes
-last on the path: many libraries have a module called ``config`` or ``utils`` somewhere. Must not know
-any peer.
+last on the path: many libraries have a module called ``config`` or ``utils`` somewhere.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""What do photographs look like that have a given size, and of which no two are the same?
+"""Photographs of a given size, no two with the same bytes.
 
 ``python -m bench.photos FOLDER COUNT BYTES`` writes JPEGs of soft colours with grain, whose file size
-is within a few per cent of what was asked, and prints their hashes as JSON. A process of its own:
-whoever measures others must stay small. Must not know what they are for.
+is within a few per cent of the wanted one, and prints their hashes as JSON. A process of its own, since a
+process that measures others must stay small.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What does a run cost that has little or nothing to ask, over very many images that are answered?
+"""Benchmark of runs with little or nothing to ask, over very many images that are answered.
 
 Starts the real command line as a process for ``--help``, over 1,000 to 100,000 answered images, once with
 nothing new and once with ten new images, and for a dry run over 1,000 and 100,000 fresh ones; prints wall

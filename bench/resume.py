@@ -1,9 +1,9 @@
-"""What do ten new images cost beside ten thousand that are answered?
+"""Benchmark of ten new images beside ten thousand that are answered.
 
-Our program finds its answers in its own journal, filled beforehand by its own parts. The scripts pass
-over images that their file of answers names, as scripts do: they trust the name, read no image and
-check no answer. Curator keys its cache by the whole list, so that a new image makes it ask all again;
-it takes no part. Must not know what a table looks like.
+Our program finds its answers in its own journal, filled beforehand by its own parts. The scripts skip
+images that their file of answers names, as scripts do: they trust the name, read no image and check no
+answer. Curator keys its cache by the whole list, so that a new image makes it ask all again; it takes no
+part.
 """
 
 import hashlib

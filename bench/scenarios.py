@@ -1,8 +1,4 @@
-"""What are the clients put through?
-
-Each scenario is one row of data: images, server, and what our own program is told besides. Must not
-know how anything is measured.
-"""
+"""Scenarios of the comparison, one row of data each: images, server, arguments of our program."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -42,7 +38,7 @@ class Scenario:
     first_night: bool = False
     """Also a row of our program without anything that it learned in earlier runs."""
     paced: bool = False
-    """Also a row of the bare script, told of the limit."""
+    """Also a row of the bare script with the limit configured."""
     watched: bool = False
     """The event loop is watched, which is what counts; only clients that are comparable in it take part."""
 

@@ -1,9 +1,9 @@
-"""What answers in a benchmark, so fast that it is the clients that are measured?
+"""Server of the benchmarks, fast enough that the clients are what is measured.
 
 The tests' emulator checks, parses and plans every call, which costs more than the clients do. This one
 looks for the image in the body, answers with its SHA-256, so that every result can be checked, and
 notes when. ``python -m bench.server`` prints its base URL as a line of JSON; ``POST /_bench/world``
-says what the next client meets, ``GET /_bench/log`` what the last one did. Must not know who asks.
+says what the next client meets, ``GET /_bench/log`` what the last one did.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _THREAD_FROM_BYTES = 500_000
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """What a client meets."""
+    """World that a client meets."""
 
     latency_s: float = 0.0
     per_minute: float = 0.0

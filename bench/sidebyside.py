@@ -1,4 +1,4 @@
-"""What does this program cost beside others that do the same, or less?
+"""Benchmark of this program beside others that do the same, or less.
 
 ``python -m bench.sidebyside`` lets every client that is installed answer the same images from the same
 server, in interleaved rounds, and prints medians and ratios in Markdown; ``--markdown FILE`` also puts

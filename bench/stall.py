@@ -1,7 +1,7 @@
-"""For how long does this program's event loop stand still?
+"""Measurement of how long this program's event loop stands still.
 
 ``python -m bench.stall FILE ARGUMENT…`` runs the program as ``python main.py ARGUMENT…`` does, and
-writes its stalls to FILE. Must not know what the program does.
+writes its stalls to FILE.
 """
 
 import sys

@@ -1,8 +1,7 @@
-"""How do results become tables that tell the truth at a glance?
+"""Tables of the comparison, in Markdown.
 
 Medians of the rounds, and ratios within each round, since the machine is not the same from one to the
-next. A row that lost or mixed up a result shows that in place of its speed. Must not know how anything
-was measured.
+next. A row that lost or mixed up a result shows that in place of its speed.
 """
 
 import statistics
@@ -61,7 +60,7 @@ def _stalls(results: Results) -> Iterator[str]:
             continue
         clock = [row.stall_ms for row in rows if row.stall_ms is not None]
         own = [row.stall_cpu_ms for row in rows if row.stall_cpu_ms is not None]
-        # What one round did not tell may have been its longest.
+        # The stall that one round did not record may have been its longest.
         is_known = len(clock) == len(own) == len(rows)
         yield _row(
             name,

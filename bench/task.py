@@ -1,7 +1,7 @@
-"""What is a peer given to do, and how does a plain script go about it?
+"""Task of a peer, and the plain script that does it.
 
 The loop that documentation shows: a semaphore, one coroutine for each image, a line of JSON for each
-answer. Standard library alone, since it runs in every peer's environment; it must not know any library.
+answer. Standard library alone, since it runs in every peer's environment.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ Ask = Callable[[bytes], Awaitable[str]]
 """Returns the words of the answer to an image; may raise anything."""
 
 RETRIES = 5
-"""What every peer that knows retries is told."""
+"""Retries for every peer that has such a setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Task:
 
     images: str
     answers: str
-    """File of JSON lines; images that it names are passed over, as a script does that was stopped."""
+    """File of JSON lines; images that it names are skipped, as a script does that was stopped."""
     base_url: str
     key: str
     model: str
@@ -31,7 +31,7 @@ class Task:
     in_flight: int
     mime_type: str = "image/jpeg"
     per_minute: float = 0.0
-    """The pace for a script that knows the limit; 0 for none."""
+    """The pace for a script with the limit configured; 0 for none."""
     stalls: str | None = None
     """Where to write how long the event loop stood still; None to leave it unwatched."""
 

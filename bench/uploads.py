@@ -1,7 +1,6 @@
-"""Where do images go that are too big for the body of a call?
+"""Files API of the benchmark's server: the part that a client needs for a big image.
 
-The part of the Files API that a client needs to ask about a big image. Files are forgotten but for
-their hash, or a long run would be the server's memory. Must not know what is asked about them.
+Only the hash of a file is kept, or a long run would fill the server's memory.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""What do other programs do with the same images? One module for each, run in an environment of its own."""
+"""Peers: other programs with the same images, one module for each, run in an environment of its own."""

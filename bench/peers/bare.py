@@ -1,7 +1,7 @@
-"""What is the least that anybody can do: aiohttp, JSON made by hand, a semaphore, no checks?
+"""Peer bare: the least that is possible with aiohttp, JSON made by hand, a semaphore and no checks.
 
-The practical limit. Told of a limit per minute it spaces its calls evenly, which is the best that can
-be done with one; it learns nothing and tries nothing again. Must not know this project's program.
+The practical limit. With a configured limit per minute it spaces its calls evenly, which is the best that
+can be done with one; it learns nothing and does not retry.
 """
 
 import asyncio

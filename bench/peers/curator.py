@@ -1,7 +1,6 @@
-"""What does curator do with its litellm backend and images named by path, as its documentation shows?
+"""Peer curator: its litellm backend and images named by path, as its documentation shows.
 
-It keeps a cache of its own, which makes it the nearest relative of a journal. Must not know this
-project's program.
+It keeps a cache of its own, which makes it the nearest relative of a journal.
 """
 
 import json

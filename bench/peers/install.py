@@ -1,7 +1,7 @@
-"""How do the peers come to be installed, each where it disturbs nobody?
+"""Installation of the peers, each in a virtual environment of its own.
 
 ``python -m bench.peers.install [NAME…]`` makes one virtual environment for each below ``.bench-venvs/``,
-which hides itself from git. Must not know what they are asked to do.
+which hides itself from git.
 """
 
 import subprocess

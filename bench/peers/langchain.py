@@ -1,7 +1,4 @@
-"""What does langchain-google-genai do with ``ainvoke`` and an image block, as its documentation shows?
-
-Must not know this project's program.
-"""
+"""Peer langchain-google-genai: ``ainvoke`` and an image block, as its documentation shows."""
 
 import base64
 

@@ -1,7 +1,4 @@
-"""What does litellm do with ``acompletion`` and an image as a data URL, as its documentation shows?
-
-Must not know this project's program.
-"""
+"""Peer litellm: ``acompletion`` and an image as a data URL, as its documentation shows."""
 
 import base64
 

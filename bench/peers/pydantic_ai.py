@@ -1,7 +1,4 @@
-"""What does pydantic-ai do with an agent and ``BinaryContent``, as its documentation shows?
-
-Must not know this project's program.
-"""
+"""Peer pydantic-ai: an agent and ``BinaryContent``, as its documentation shows."""
 
 from google.genai.types import HttpRetryOptions
 from pydantic_ai import Agent, BinaryContent  # type: ignore[import-not-found, unused-ignore]

@@ -1,6 +1,6 @@
-"""What does google-genai do in the loop that its documentation shows?
+"""Peer google-genai: the loop that its documentation shows.
 
-``client.aio``, ``Part.from_bytes``, and its own retries switched on. Must not know this project's program.
+``client.aio``, ``Part.from_bytes``, and its own retries switched on.
 """
 
 from google import genai

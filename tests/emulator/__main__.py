@@ -1,8 +1,7 @@
-"""How is the emulator run as a process?
+"""Command line of the emulator as a process.
 
 ``python -m tests.emulator --port 0 --fault reset=0.05 --fault hang=1x --rpm-window fixed:60``
 prints one line of JSON with its ``base_url`` when it listens, and ends on SIGTERM or SIGINT.
-Must not know how anything is answered.
 """
 
 import argparse

@@ -1,9 +1,7 @@
-"""What does the model say, and how can it fail to say it?
+"""Answers of the model as GenerateContentResponse documents, good and bad.
 
-Builds GenerateContentResponse documents: the plain answer, each finish and block reason, and
-answers whose parts need care. Must not know HTTP.
-
-Source: gemini-api.md §2 (wire format, finishReason and blockReason of SDK 3.4.0).
+The plain answer, each finish and block reason, and answers whose parts need care.
+Source: docs/api-facts.md, sections 2.3 to 2.5 (wire format; finish and block reasons of SDK 3.4.0).
 """
 
 import base64
@@ -21,7 +19,7 @@ Document = dict[str, Any]
 
 REFUSAL_TEXT = "I'm sorry, but I can't help with this image."
 PICTURE_TOKENS = 1120
-"""Output tokens of a 1K picture. Source: gemini-api.md §2."""
+"""Output tokens of a 1K picture. Source: docs/api-facts.md, sections 2.7 and 4.4."""
 
 
 def answer(context: Context) -> Document:
@@ -37,12 +35,12 @@ def answer_text(context: Context) -> str:
 
 
 def wants_picture(context: Context) -> bool:
-    """Tell whether the call asks for a picture and the model is one that paints."""
+    """Return whether the call asks for a picture and the model returns pictures."""
     return "IMAGE" in context.call.modalities and makes_pictures(context.model)
 
 
 def makes_pictures(model: str) -> bool:
-    """Tell by its name whether a model returns pictures."""
+    """Return whether a model returns pictures, by its name."""
     return "image" in model or "banana" in model
 
 

@@ -1,8 +1,7 @@
-"""How do Google's servers word an error?
+"""Error bodies as Google's servers word them: one builder for each fault that is an HTTP error.
 
-One builder for each fault that is an HTTP error. Must not know when one happens.
-
-Source: gemini-api.md §3, bodies A to G as captured in 2026, and §1.4 for the malformed ones.
+Source: docs/api-facts.md, section 3.4, bodies A to G as captured in 2026, and section 1.4 for the malformed
+ones.
 """
 
 import dataclasses

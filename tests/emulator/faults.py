@@ -1,9 +1,8 @@
-"""Which wrong, odd or missing answers can the emulator give?
+"""Faults: the wrong, odd or missing answers that the emulator can give, one name for each.
 
-One name for each; what a name looks like on the wire is the business of `bodies`, `oddities`,
-`answers` and `transport`. Must not know when a fault happens (`plan`) or how HTTP is served.
-
-Source: gemini-api.md §1.4 (what surfaces), §2 (finish and block reasons), §3 (errors), November 2026.
+`bodies`, `oddities`, `answers` and `transport` say what a name looks like on the wire.
+Source: docs/api-facts.md, sections 1.4 (what surfaces), 2.5 (finish and block reasons), 3 (errors),
+November 2026.
 """
 
 from enum import StrEnum
@@ -32,7 +31,7 @@ class Fault(StrEnum):
     """Body D: the model is not in this tier."""
     SPENDING_CAP = "spending-cap"
     CREDITS_429 = "credits-429"
-    """Prepaid credit gone, as it was told before 2026-09-18."""
+    """Prepaid credit gone, as worded before 2026-09-18."""
 
     # other errors of the API
     PAYMENT_REQUIRED = "payment-required"
@@ -153,7 +152,7 @@ class Fault(StrEnum):
 
     @property
     def still_answers(self) -> bool:
-        """Tell whether a careful client gets a usable answer out of it."""
+        """Return whether a careful client gets a usable answer out of it."""
         return self in _STILL_ANSWER
 
 

@@ -1,7 +1,4 @@
-"""Which files have been uploaded?
-
-The store behind the Files API. Must not know HTTP: `files_api` speaks it.
-"""
+"""Store of the uploaded files, behind the Files API."""
 
 import base64
 import hashlib
@@ -12,7 +9,7 @@ from typing import Any
 from tests.emulator.wire import UnknownFile
 
 _LIFETIME = timedelta(hours=48)
-"""Source: gemini-api.md §2, Files API."""
+"""Source: docs/api-facts.md, section 2.8."""
 
 
 @dataclass(kw_only=True)
@@ -93,7 +90,7 @@ class FileStore:
         return self._uploads[name]
 
     def delete(self, name: str) -> None:
-        """Forget a file.
+        """Remove a file.
 
         Raises:
             UnknownFile: there is none of this name.

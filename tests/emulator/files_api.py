@@ -1,8 +1,7 @@
-"""How are files uploaded, listed and deleted over HTTP?
+"""HTTP routes of the emulator's Files API: upload, list, delete.
 
-The resumable upload as google-genai 3.4.0 performs it (`_api_client._async_upload_fd`): a start
-request that returns an upload URL, then chunks at offsets, the last with `finalize`. Must not
-know what the files are for.
+The resumable upload as google-genai 3.4.0 performs it (`_api_client._async_upload_fd`): a start request
+that returns an upload URL, then chunks at offsets, the last with `finalize`.
 """
 
 import dataclasses

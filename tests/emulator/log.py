@@ -1,7 +1,4 @@
-"""What did the emulator see?
-
-Must not know why a request ended as it did: the outcome is a word it is given.
-"""
+"""Log of the requests that the emulator saw, and how each ended."""
 
 import asyncio
 from collections.abc import Iterator
@@ -56,7 +53,7 @@ class RequestLog:
             await self._arrival.wait()
 
     def reset(self) -> None:
-        """Forget the past; calls still in flight go on being counted."""
+        """Remove all requests; calls still in flight go on being counted."""
         self.requests.clear()
         self.max_in_flight = self.in_flight
 

@@ -1,7 +1,7 @@
-"""Which replies are not what their status says?
+"""Replies that are not what their status says.
 
-A 200 without an answer, and codes that are neither success nor error. Must not know how they are
-sent. Source: gemini-api.md §1.4, the rows from "200 broken JSON" on.
+A 200 without an answer, and codes that are neither success nor error.
+Source: docs/api-facts.md, section 1.4, the rows "201 or 204" to "302".
 """
 
 import dataclasses

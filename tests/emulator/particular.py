@@ -1,10 +1,8 @@
-"""What does a service do that is particular about the settings of a call?
+"""Emulators with rules about the ``generationConfig`` of a request.
 
-An emulator with rules about the ``generationConfig`` of a request: a call meets a fault until its settings
-please, or names a setting that the model does not take. It keeps what every call said beside its question.
-Must not know which settings a client thinks of changing.
-
-Source: gemini-api.md, sections 1.5 (a level that is not taken) and 2 (the fields), November 2026.
+A call meets a fault until its settings please, or is rejected for a setting that the model does not take.
+The emulator keeps the settings of every call beside its prompt.
+Source: docs/api-facts.md, sections 4.3 (a level that is not taken) and 2.1 (the fields), November 2026.
 """
 
 import json
@@ -60,7 +58,7 @@ class SettingRule:
         return None if self.accepts(call.config) else self.fault
 
     def applies_to(self, sha256: str) -> bool:
-        """Tell whether an image meets the rule."""
+        """Return whether an image meets the rule."""
         return int(sha256[-8:] or "0", 16) < self.share * 2**32
 
 

@@ -1,6 +1,5 @@
-"""What does the emulator paint?
+"""Small valid pictures whose bytes depend on nothing but a seed text.
 
-Small valid pictures whose bytes depend on nothing but a seed text. Must not know the protocol.
 PNG is made by hand from zlib; a JPEG is one fixed grey picture with the seed's hash in a comment.
 """
 

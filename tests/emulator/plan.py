@@ -1,10 +1,8 @@
-"""Which call meets which fault?
+"""Fault plan: which call meets which fault.
 
 `FaultPlan` is frozen data and says what shall happen; `Chooser` walks through it and counts.
-Must not know what a fault looks like on the wire.
-
-The order of precedence, first that applies: the script of the call's index, the script of the
-call's image, the counted faults, the random ones, the rules about content.
+The order of precedence, first that applies: the script of the call's index, the script of the call's image,
+the counted faults, the random ones, the rules about content.
 """
 
 import random
@@ -109,7 +107,7 @@ class Chooser:
         )
 
     def _scripted(self, index: int, sha256: str) -> Sequence[Fault | None]:
-        """Return the one verdict of a script, or nothing where no script speaks."""
+        """Return the one verdict of a script, or nothing if no script applies."""
         if index in self._plan.per_call:
             return [self._plan.per_call[index]]
         script = self._plan.per_image.get(sha256, ())

@@ -1,7 +1,4 @@
-"""How does a test ask the emulator something?
-
-By the real SDK, without its hidden retry, or as a plain HTTP client. Must not know what is tested.
-"""
+"""Clients for the tests of the emulator: the real SDK without its hidden retry, and plain HTTP."""
 
 import asyncio
 import hashlib
@@ -63,7 +60,7 @@ async def catch(attempt: Awaitable[_T]) -> _T | BaseException:
 
 
 def run_with_sdk(emulator: Emulator, scenario: Callable[[Any], Awaitable[_T]], key: str = "test-key") -> _T:
-    """Run a story with the SDK against an emulator."""
+    """Run a scenario with the SDK against an emulator."""
 
     async def run() -> _T:
         async with emulator, sdk(emulator, key) as service:

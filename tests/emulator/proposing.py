@@ -1,8 +1,7 @@
-"""What does a service do whose rule about words nobody wrote an edit for, and which is asked for words?
+"""An emulator with a hidden rule about words, and a second model that proposes prompts.
 
-An emulator with one hidden rule (an image is answered only in a prompt with a certain word), which its
-finish message names, and with a second model that answers a question in words with what a script says.
-Must not know how a client comes to its question.
+An image is answered only in a prompt with a certain word, which the finish message names; no edit has that
+word. The second model answers a question in words with what a script says.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,8 @@
-"""How much may a project ask for, and how long must it wait?
+"""Quotas of a project: how much it may request, and how long it has to wait.
 
-Pure: every method takes the instant as `now_s`, seconds on any clock that does not go back, so
-the same quotas serve the HTTP server and simulations in virtual time. Must not know HTTP.
-
-Google does not say how its windows work; the three usual ways stand here side by side.
+Every method gets the instant as `now_s`, seconds on any clock that does not go back, so the same quotas
+serve the HTTP server and simulations in virtual time. Google does not publish how its windows work; the
+three usual ways stand here side by side.
 """
 
 import copy
@@ -15,9 +14,9 @@ from enum import StrEnum
 from typing import Protocol
 
 _ROUNDING_S = 1e-9
-"""A client that waits exactly as long as it was told must not come a rounding error too early."""
+"""A client that waits exactly as long as the hint says must not come a rounding error too early."""
 _DAY_HINT_S = 60.0
-"""Bodies about a day's quota carry a hint that points at the next minute (gemini-api.md §3, body A)."""
+"""Bodies about a day's quota hint at the next minute (docs/api-facts.md, section 3.4, body A)."""
 
 
 class Meter(Protocol):
@@ -173,7 +172,7 @@ class QuotaBook:
         self._meters: tuple[Meter, ...] = tuple(copy.deepcopy(quota.meter) for quota in quotas)
 
     def admit(self, now_s: float, tokens: int) -> QuotaRejection | None:
-        """Count one request with so many input tokens, or say why it is refused."""
+        """Record one request with so many input tokens, or return why it is rejected."""
         counted = [(quota, meter, _amount(quota, tokens)) for quota, meter in self._pairs()]
         waits = [(quota, meter.wait_s(now_s, amount)) for quota, meter, amount in counted]
         refused = [(quota, wait_s) for quota, wait_s in waits if wait_s > 0]

@@ -1,7 +1,4 @@
-"""What is a reply, before anything is sent?
-
-Plain values only; must not know aiohttp, nor any particular reply.
-"""
+"""Replies as plain values, before anything is sent."""
 
 import json
 from collections.abc import Mapping

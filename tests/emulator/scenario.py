@@ -1,20 +1,4 @@
-"""How is a scenario written in JSON, or on a command line?
-
-Text in, options of `Emulator` out. Must not know the server.
-
-A scenario is one object; every field may be left out:
-
-* ``keys``, ``models``: lists; ``seed``, ``latency_s`` (a number or ``[low, high]``), ``hint_s``,
-  ``hang_s``, ``drip_s``, ``picture_px``, ``check_images``, ``check_deadline``: as in `Emulator`;
-* ``images``: ``{"<sha256>": ["reset", null, "safety"]}``, what an image's successive calls meet;
-* ``calls``: ``{"3": "hang"}``, by index of the call;
-* ``counted``: ``{"hang": 1}``; ``rates``: ``{"reset": 0.05}``; ``caps``; ``max_random_per_image``;
-* ``rules``: a list of `ContentRule`s, ``{"fault": "safety", "avoids": ["blood"]}``;
-* ``quotas``: ``[{"meter": "fixed:60", "unit": "requests", "per_day": false}]``.
-
-A meter is ``fixed``, ``sliding`` or ``bucket``, then ``:limit``, for a bucket perhaps ``:burst``,
-and perhaps ``@seconds`` for a window other than a minute: ``bucket:60:5``, ``fixed:20@3``.
-"""
+"""Scenarios in JSON or on a command line: text in, options of `Emulator` out."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -45,7 +29,15 @@ _PLAN_FIELDS = frozenset(
 
 
 def options_from(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments for `Emulator`.
+    """Return keyword arguments for `Emulator`, from one object of which every field may be left out.
+
+    * ``keys``, ``models``: lists; ``seed``, ``latency_s`` (a number or ``[low, high]``), ``hint_s``,
+      ``hang_s``, ``drip_s``, ``picture_px``, ``check_images``, ``check_deadline``: as in `Emulator`;
+    * ``images``: ``{"<sha256>": ["reset", null, "safety"]}``, what an image's successive calls meet;
+    * ``calls``: ``{"3": "hang"}``, by index of the call;
+    * ``counted``: ``{"hang": 1}``; ``rates``: ``{"reset": 0.05}``; ``caps``; ``max_random_per_image``;
+    * ``rules``: a list of `ContentRule`s, ``{"fault": "safety", "avoids": ["blood"]}``;
+    * ``quotas``: ``[{"meter": "fixed:60", "unit": "requests", "per_day": false}]``; see `meter_from`.
 
     Raises:
         ValueError: a field or a fault is unknown, or a meter cannot be read.
@@ -95,6 +87,9 @@ def quota_from(document: Mapping[str, Any]) -> Quota:
 
 def meter_from(text: str, window_s: float = _MINUTE_S) -> Meter:
     """Return the meter that a text like ``fixed:60`` or ``bucket:60:5@3`` describes.
+
+    A meter is ``fixed``, ``sliding`` or ``bucket``, then ``:limit``, for a bucket perhaps ``:burst``,
+    and perhaps ``@seconds`` for a window other than a minute: ``bucket:60:5``, ``fixed:20@3``.
 
     Raises:
         ValueError: it describes none.

@@ -1,8 +1,4 @@
-"""How does the emulator listen?
-
-aiohttp around `Service`: bodies in, replies out, every request logged. Must not know what a fault
-or an answer looks like.
-"""
+"""The emulator's HTTP server: aiohttp around `Service`, with every request logged."""
 
 import asyncio
 import dataclasses
@@ -35,7 +31,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _utcnow() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a server's log tells the wall clock; nobody decides by it
+    return datetime.now(UTC)  # noqa: TID251 - a server's log shows the wall clock; no decision depends on it
 
 
 @dataclass(kw_only=True, eq=False)
@@ -92,7 +88,7 @@ class Emulator(Service):
         self.log.reset()
 
     async def __aenter__(self) -> Self:
-        """Begin to listen."""
+        """Start to listen."""
         self._started_s = asyncio.get_running_loop().time()
         # Cancellation is how a hanging handler learns that its client gave up.
         self._runner = web.AppRunner(

@@ -1,8 +1,7 @@
-"""What does a well-formed or ill-formed call get?
+"""The emulator without HTTP: keys, models, quotas and faults in, a verdict out.
 
-The emulator without HTTP: keys, models, quotas and faults in, a verdict out. Pure but for its own
-counters, with the instant as an argument, so that simulations in virtual time can ask it too.
-Must not know sockets.
+It keeps no state but its own counters and gets the instant as an argument, so that simulations in virtual
+time can use it too.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,7 +30,7 @@ DEFAULT_MODELS = (
     "gemini-3-pro-image",
     "gemini-nano-banana-2.1",
 )
-"""Source: gemini-api.md §4, November 2026."""
+"""Source: docs/api-facts.md, section 4.5, November 2026."""
 
 _MINIMUM_DEADLINE_S = 10
 
@@ -51,7 +50,7 @@ REPLIES: Mapping[Fault, Callable[[Context], Reply]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a call gets."""
+    """Reply that a call gets."""
 
     outcome: str
     reply: Reply
@@ -81,7 +80,7 @@ class Service:
         self.reset()
 
     def reset(self) -> None:
-        """Begin the plan and the quotas anew; files stay."""
+        """Start the plan and the quotas anew; files stay."""
         self._chooser = self.plan.chooser()
         self._book = QuotaBook(self.quotas)
         self._calls = 0

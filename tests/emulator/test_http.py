@@ -1,4 +1,4 @@
-"""Does the emulator read, refuse, count and log as the real service and its tests need?"""
+"""Rules of the emulator over HTTP: it reads, refuses, counts and logs as the real service does."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Does a fault plan deal out what it says, neither more nor less?"""
+"""Rules of tests/emulator/plan.py and scenario.py: calls meet the planned faults and no others."""
 
 from collections import Counter
 
@@ -153,7 +153,7 @@ def test_an_unknown_word_in_a_scenario_is_said(document: dict[str, object]) -> N
 
 
 def test_faults_are_written_as_flags() -> None:
-    """A rate, a capped rate, a count and an index are told apart."""
+    """A rate, a capped rate, a count and an index are distinguished."""
     flags = ["reset=0.05", "hang=0.1/1x", "safety=2x", "close=@7"]
 
     assert faults_from(flags) == {

@@ -1,4 +1,4 @@
-"""Does the emulator work as a process of its own, and end when told to?"""
+"""Rules of the emulator as a process of its own: it works, and ends on a signal."""
 
 import http.client
 import json

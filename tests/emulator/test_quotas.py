@@ -1,4 +1,4 @@
-"""Do the emulator's quotas admit what they promise, and hint at the right instant?"""
+"""Rules of tests/emulator/quotas.py: quotas admit what they promise, and hint at the right instant."""
 
 import math
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_what_is_above_the_limit_never_fits(kind: str) -> None:
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 5)), max_size=20))
 def test_who_waits_as_told_is_admitted(kind: str, steps: list[tuple[float, int]]) -> None:
-    """After exactly the wait that was told, the amount fits, whatever came before."""
+    """After exactly the hinted wait, the amount fits, whatever came before."""
     meter, now_s = KINDS[kind](5), 0.0
     for gap_s, amount in steps:
         now_s += gap_s

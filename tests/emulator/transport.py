@@ -1,8 +1,4 @@
-"""How does a reply travel, or fail to?
-
-The faults of the wire itself: connections that reset, close, stall and trickle. Must not know
-what the bytes mean.
-"""
+"""Sending a reply, and the faults of the connection: resets, closes, stalls and trickles."""
 
 import asyncio
 import socket

@@ -1,9 +1,7 @@
-"""What does a generateContent request say?
+"""Parser of a generateContent request as any client may send it.
 
-Reads what any client may send: camelCase and snake_case keys, both base64 alphabets, inline data
-and file references. Must not know what is answered.
-
-Source: gemini-api.md §1.5 (the SDK mixes both spellings and uses the URL-safe alphabet) and §2.
+CamelCase and snake_case keys, both base64 alphabets, inline data and file references.
+Source: docs/api-facts.md, sections 1.3 (both spellings, both base64 alphabets) and 2.1.
 """
 
 import base64
@@ -34,7 +32,7 @@ KNOWN_FIELDS = frozenset(
 )
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
 TOKENS_OF_RESOLUTION = {"LOW": 280, "MEDIUM": 560, "HIGH": 1120, "ULTRA_HIGH": 2240}
-"""Input tokens of one image on Gemini 3 and 4. Source: gemini-api.md §2, media-resolution page."""
+"""Input tokens of one image on Gemini 3 and 4. Source: docs/api-facts.md, section 2.7."""
 DEFAULT_IMAGE_TOKENS = 1120
 
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")

@@ -1,8 +1,7 @@
-"""What must the pacer reach in whole nights against limits that nobody told it?
+"""Bounds of the rate limiter in long runs against limits that are unknown to it.
 
 The real RateLimiter in virtual time (tests/simulation/rate_limit), twenty minutes each, against the
-emulator's three ways to count. docs/pacing.md has the figures of more seeds; here stand the bounds that
-they may not leave.
+emulator's three ways to count. docs/pacing.md has the figures of more seeds.
 """
 
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from tests.simulation.rate_limit.scenarios import SCENARIOS, Hints, Kind
 from tests.simulation.rate_limit.simulation import Result, simulate
 
 SECOND_RUN = 1_000
-"""Added to a seed: the next night is another one."""
+"""Added to a seed, so that the next run differs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a night must reach."""
+    """Bounds for one run."""
 
     share: float
     refused: float = 0.015
@@ -45,7 +44,7 @@ COMPARED = (
     ("shared", Kind.BUCKET),
     ("2000", Kind.FIXED),
 )
-"""Each scenario under one way to count: playing clients that drown in refusals takes the most time here."""
+"""Each scenario under one way to count: clients with many rejections take the most time to play."""
 
 every_kind = pytest.mark.parametrize("kind", Kind)
 
@@ -54,13 +53,13 @@ every_kind = pytest.mark.parametrize("kind", Kind)
 def play(
     client: str, name: str, kind: Kind, seed: int, *, hints: Hints = Hints.UNNAMED, slots: int = 0
 ) -> Result:
-    """Play one night; the same one is played only once."""
+    """Play one run; the same one is played only once."""
     scenario = SCENARIOS[name].with_service(kind, hints)
     return simulate(CLIENTS[client], scenario.with_slots(slots) if slots else scenario, seed)
 
 
 def play_next(first: Result, seed: int) -> Result:
-    """Play the night after it, with what was learned."""
+    """Play the run after it, with what was learned."""
     return simulate(CLIENTS["ours"], first.scenario, SECOND_RUN + seed, learned=first.learned)
 
 
@@ -75,14 +74,14 @@ def describe(result: Result) -> str:
 
 
 def is_complete(result: Result) -> bool:
-    """Tell whether nothing was given up."""
+    """Return whether no image was given up."""
     return not (result.images_failed or result.images_deferred or result.stopped)
 
 
 @every_kind
 @pytest.mark.parametrize("name", FIRST_RUN)
 def test_a_first_night_finds_the_limit_with_few_refusals(name: str, kind: Kind) -> None:
-    """Knowing nothing, for each seed by itself."""
+    """Without a known limit, for each seed by itself."""
     bound = FIRST_RUN[name]
     for seed in range(bound.seeds):
         result = play("ours", name, kind, seed)
@@ -106,7 +105,7 @@ def test_the_second_night_starts_where_the_first_ended(name: str, kind: Kind) ->
 @pytest.mark.parametrize("hints", [Hints.UNNAMED, Hints.NAMED])
 @pytest.mark.parametrize("name", REDUCED_LIMITS)
 def test_what_a_smaller_limit_leaves_is_used(name: str, kind: Kind, hints: Hints) -> None:
-    """Halved for seven minutes, or shared with somebody who takes half; a named value must not mislead."""
+    """Halved for seven minutes, or shared with a client that uses half; a named value must not mislead."""
     for seed in range(2 if hints is Hints.UNNAMED else 1):
         result = play("ours", name, kind, seed, hints=hints)
         assert result.share_of_limit >= REDUCED_LIMITS[name], describe(result)
@@ -125,7 +124,7 @@ def test_what_a_smaller_limit_leaves_is_used(name: str, kind: Kind, hints: Hints
     ],
 )
 def test_no_image_is_given_up_because_of_limits(name: str, kind: Kind, hints: Hints, slots: int) -> None:
-    """At any concurrency, also where refusals say nothing but their status."""
+    """At any concurrency, also where rejections carry nothing but their status."""
     result = play("ours", name, kind, 7, hints=hints, slots=slots)
     assert is_complete(result), describe(result)
     assert result.images_answered, describe(result)
@@ -134,7 +133,7 @@ def test_no_image_is_given_up_because_of_limits(name: str, kind: Kind, hints: Hi
 @pytest.mark.parametrize("peer", USUAL_CLIENTS)
 @pytest.mark.parametrize(("name", "kind"), COMPARED)
 def test_no_usual_client_reaches_both_our_share_and_our_refusals(name: str, kind: Kind, peer: str) -> None:
-    """Who uses as much of the limit meets more refusals; who meets as few uses less of it."""
+    """A client that uses as much of the limit meets more rejections; one that meets as few uses less."""
     ours, theirs = play("ours", name, kind, 0), play(peer, name, kind, 0)
     as_much = theirs.share_of_limit >= ours.share_of_limit
     as_clean = theirs.refused_share <= ours.refused_share

@@ -1,4 +1,4 @@
-"""Does the optimizer keep its promises in hidden worlds? A small version of ``make bench-optimizer``."""
+"""Rules of the prompt optimizer in hidden worlds: a small version of ``make bench-optimizer``."""
 
 import random
 from functools import cache
@@ -36,7 +36,7 @@ def test_a_round_robin_is_left_behind() -> None:
 
 
 def test_the_second_night_begins_where_the_first_ended() -> None:
-    """Through the rows that are kept: no dearer than the oracle, and cheaper than the first night."""
+    """Through the rows that are kept: no dearer than the oracle, and cheaper than the first run."""
     assert calls_per_rescue(result("optimizer", 500, run=2)) <= 1.08 * calls_per_rescue(
         result("oracle", 500, run=2)
     )
@@ -51,7 +51,7 @@ def test_twenty_images_already_gain() -> None:
 
 @pytest.mark.parametrize(("size", "calls"), [(20, 4.5), (500, 0.5)])
 def test_where_nothing_helps_little_is_spent(size: int, calls: float) -> None:
-    """A night in which no call rescues anything ends early."""
+    """A run in which no call rescues an image ends early."""
     run = result_of(play_worlds(size), "optimizer", families=[Family.NOTHING])
 
     assert run.calls <= calls * run.images
@@ -74,7 +74,7 @@ def test_a_world_is_what_it_says() -> None:
 
 
 def test_a_world_is_the_same_for_everybody() -> None:
-    """The same number gives the same night, to the call."""
+    """The same number gives the same run, to the call."""
     runs = [play_world(draw_world(7), 30, 7, Setting()) for _ in range(2)]
 
     assert runs[0] == runs[1]

@@ -1,8 +1,8 @@
-"""What must the pacer reach in runs that are over before the first minute is?
+"""Bounds of the rate limiter in runs that are over within the first minute.
 
 The real RateLimiter in virtual time (tests/simulation/rate_limit), beside a service on the same machine:
-150 images, 600 requests a minute from a bucket of ten, as in ``bench.sidebyside``. A client that was told
-the limit spaces its calls evenly, and needs 149 times the tenth of a second.
+150 images, 600 requests a minute from a bucket of ten, as in ``bench.sidebyside``. A client with the limit
+configured spaces its calls evenly, and needs 149 times the tenth of a second.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ def span_s(result: Result) -> float:
 
 
 def calls_per_image(result: Result) -> float:
-    """Return the calls for each answer, refused ones included."""
+    """Return the calls for each answer, rejected ones included."""
     return (len(result.accepted_at_s) + len(result.refused_at_s)) / result.images_answered
 
 
 @pytest.mark.parametrize("hints", [Hints.UNNAMED, Hints.NAMED])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_bucket_is_measured_before_a_short_run_is_over(seed: int, hints: Hints) -> None:
-    """At most 1.03 calls an image, and as fast as who was told; in the night after as well."""
+    """At most 1.03 calls an image, and as fast as with a configured limit; in the next run as well."""
     scenario = SHORT.with_service(Kind.BUCKET, hints)
     first = simulate(CLIENTS["ours"], scenario, seed)
     second = simulate(CLIENTS["ours"], scenario, 1_000 + seed, learned=first.learned)
@@ -57,7 +57,7 @@ def test_other_buckets_are_measured_as_well(rpm: int, burst_s: float) -> None:
 
 
 def test_a_service_far_away_costs_some_refusals_and_no_time() -> None:
-    """Whoever hears of a refusal an eighth of a second late has sent more meanwhile."""
+    """A client that gets a rejection an eighth of a second late has sent more meanwhile."""
     far = Distance(upload_s=(0.03, 0.09), refused_after_s=0.12, latency_s=(0.2, 0.2), connect_s=0.08)
     for seed in SEEDS:
         run = simulate(CLIENTS["ours"], dataclasses.replace(SHORT, distance=far), seed)

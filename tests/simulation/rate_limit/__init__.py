@@ -1,5 +1,5 @@
-"""How would a client fare against a service whose limits it does not know?
+"""Simulation of clients against a service whose limits are unknown to them, in virtual time.
 
-A world in virtual time: the emulator's quota models, the program's own pacer and retry rule, and the
-usual clients beside it. `python -m tests.simulation.rate_limit` plays it.
+The emulator's quota models, the program's own pacer and retry rule, and the usual clients beside it.
+`python -m tests.simulation.rate_limit` plays it.
 """

@@ -1,7 +1,7 @@
-"""How does a policy fare, on the command line?
+"""Command line of the simulation.
 
 `python -m tests.simulation.rate_limit --scenario 300 --kind bucket --seeds 3` prints one line for each seed
-and policy. Must not decide whether a figure is good.
+and policy.
 """
 
 import argparse

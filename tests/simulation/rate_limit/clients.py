@@ -1,7 +1,4 @@
-"""Which clients are compared?
-
-By name, ours first. Must not know what they are measured by.
-"""
+"""The clients that are compared, by name, ours first."""
 
 from collections.abc import Mapping
 

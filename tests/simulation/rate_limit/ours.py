@@ -1,7 +1,7 @@
-"""How does the program itself pace its calls?
+"""The program's own ``RateLimiter`` as a client of the simulation.
 
-The real RateLimiter behind the simulation's port, used as the processor uses it: twice as many workers
-as slots, a slot before leave, and nothing held while an image backs off. Must not know the scenario.
+It is used as the processor uses it: twice as many workers as slots, a slot before a permit, and nothing
+held while an image backs off.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _MAX_RETRIES = 5
 
 
 class OurClient:
-    """The program's pacer, knowing nothing but what it learned the night before."""
+    """The program's rate limiter, which starts from what the run before learned."""
 
     is_lenient = True
     max_retries = _MAX_RETRIES
@@ -41,7 +41,7 @@ class OurClient:
         return nullcontext()
 
     async def acquire(self, *, tokens: int, retry: bool) -> Permit:
-        """Wait for a slot, then for leave."""
+        """Wait for a slot, then for a permit."""
         await self._slots.acquire()
         try:
             permit = await self.limiter.acquire(tokens=tokens, retry=retry)

@@ -1,8 +1,8 @@
-"""How do the usual clients pace themselves?
+"""The usual clients, and how they pace themselves.
 
 Fixed slots with exponential backoff, additive increase and multiplicative decrease of the slots, and a
-token bucket that is told the limit, rightly or not. Each is written from its description alone and
-kept as kind as that allows. Must not know the quota models.
+token bucket with a configured limit, right or wrong. Each is written from its description alone and is as
+considerate as that allows.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _BACKOFF_S = (2.0, 60.0)
 
 @dataclass(slots=True)
 class IgnoringPermit:
-    """Leave that nobody hears of."""
+    """Permit that records nothing."""
 
     def on_sent(self) -> None:
         """Do nothing."""
@@ -100,7 +100,7 @@ class Slots:
             self.hand_out()
 
     def hand_out(self) -> None:
-        """Hand free slots to those who wait."""
+        """Give free slots to callers that wait."""
         while self.waiting and self.taken < int(self.size):
             turn = self.waiting.popleft()
             if not turn.done():
@@ -109,9 +109,9 @@ class Slots:
 
 
 class AimdClient(UsualClient):
-    """Slots between 10 and 100 from 20: doubled each round until the first refusal, then one more a round.
+    """Slots between 10 and 100 from 20: doubled each round until the first rejection, then one more a round.
 
-    A refusal takes a fifth of them away, at most once in 15 s. An image keeps its slot while it backs off.
+    A rejection removes a fifth of them, at most once in 15 s. An image keeps its slot while it backs off.
     """
 
     def __init__(self, setting: ClientSettings) -> None:
@@ -135,7 +135,7 @@ class AimdClient(UsualClient):
         self._slots.hand_out()
 
     def shrink(self) -> None:
-        """Count one refusal."""
+        """Count one rejection."""
         self._was_refused = True
         if loop_clock() >= self._ignores_until_s:
             self._slots.size = max(10.0, self._slots.size * 0.8)
@@ -144,7 +144,7 @@ class AimdClient(UsualClient):
 
 @dataclass(slots=True)
 class AimdPermit(IgnoringPermit):
-    """Leave whose outcome moves the number of slots."""
+    """Permit whose outcome changes the number of slots."""
 
     owner: AimdClient
 
@@ -153,7 +153,7 @@ class AimdPermit(IgnoringPermit):
         self.owner.grow()
 
     def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:  # noqa: ARG002
-        """Shrink on refusals; other failures say nothing about a limit."""
+        """Shrink on rejections; other failures say nothing about a limit."""
         if failure.kind is ErrorKind.RATE_LIMITED:
             self.owner.shrink()
 
@@ -197,10 +197,10 @@ def _full_bucket(per_minute: float) -> Bucket:
 
 
 def right_bucket(setting: ClientSettings) -> UsualClient:
-    """A bucket that was told the true limits."""
+    """A bucket with the true limits configured."""
     return BucketClient(setting, 1.0)
 
 
 def doubled_bucket(setting: ClientSettings) -> UsualClient:
-    """A bucket that was told twice the true limits."""
+    """A bucket with twice the true limits configured."""
     return BucketClient(setting, 2.0)

@@ -1,8 +1,6 @@
-"""When may a client call, and when may it try again?
+"""Interface of the clients that the simulation plays, and what they know about the world.
 
-The port that the simulation plays clients through, ours and the usual ones alike, and what they are
-told about the world. A usual client is given what its users give it: slots, or a limit to keep to.
-Must not know the scenario's quotas beyond that.
+A usual client is given what its users give it: slots, or a limit to keep to.
 """
 
 import random
@@ -18,19 +16,19 @@ UNLIMITED_RETRIES = 1_000_000
 
 
 class Permit(Protocol):
-    """Leave for one call; exactly one of the three endings follows."""
+    """Permit for one call; exactly one of the three endings follows."""
 
     def on_sent(self) -> None:
-        """Hear that the call begins."""
+        """Record that the call begins."""
 
     def on_success(self, *, input_tokens: int, seconds: float) -> None:
-        """Hear that it was answered."""
+        """Record that it was answered."""
 
     def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
-        """Hear that it failed."""
+        """Record that it failed."""
 
     def release(self) -> None:
-        """Hear that there will be no call."""
+        """Record that there will be no call."""
 
 
 class Policy(Protocol):
@@ -46,7 +44,7 @@ class Policy(Protocol):
 
     @property
     def is_lenient(self) -> bool:
-        """Tell whether a refusal counts against an image only when nothing was accepted meanwhile."""
+        """Return whether a rejection counts against an image only when nothing was accepted meanwhile."""
 
     def hold_image(self) -> AbstractAsyncContextManager[object]:
         """Return what an image holds from its first try to its last, waits included."""
@@ -58,22 +56,22 @@ class Policy(Protocol):
         """Return the wait before the next try, where the program's own retry rule advises another."""
 
     def limits_to_save(self) -> object:
-        """Return what the next night may start from; None for nothing."""
+        """Return what the next run may start from; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """What a client is told."""
+    """Settings of a client."""
 
     max_concurrent: int
     right_rpm: float
-    """The true limits, for clients that must be told; what others take is not known to anybody."""
+    """The true limits, for clients that need them; what other clients use is unknown to all."""
     right_tpm: float | None
     rng: random.Random
     connect_s: float | None = None
-    """How long it takes to reach the service; None where nobody knows."""
+    """How long it takes to connect to the service; None if unknown."""
     learned: object = None
-    """What the same policy returned the night before."""
+    """What the same policy returned after the run before; None if unknown."""
 
 
 PolicyFactory = Callable[[ClientSettings], Policy]

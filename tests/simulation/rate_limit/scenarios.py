@@ -1,7 +1,7 @@
-"""What does the service let through in these twenty minutes, and how does it say no?
+"""Scenarios: twenty minutes of a service with quotas, and its rejections.
 
-Nobody outside knows how Google counts, so each scenario can be played under the emulator's three ways
-to count and with three ways to refuse. Must not know who asks, or how.
+Google does not publish how it counts, so each scenario can be played under the emulator's three ways to
+count and with three kinds of rejection.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ class Kind(StrEnum):
 
 
 class Hints(StrEnum):
-    """What a refusal tells."""
+    """Details that a rejection carries."""
 
     NAMED = "named"
     """The quota's id, its value and when to come back."""
     UNNAMED = "unnamed"
-    """The same without the value, as bodies were captured too (gemini-api.md, section 3, 2026-08)."""
+    """The same without the value, as body B (docs/api-facts.md, section 3.4)."""
     SILENT = "silent"
     """Nothing but the status."""
 
@@ -60,7 +60,7 @@ class Scenario:
     rpm: int
     """Requests a minute."""
     tpm: int | None = None
-    """Input tokens a minute; None for no limit."""
+    """Input tokens a minute; None if unlimited."""
     kind: Kind = Kind.FIXED
     hints: Hints = Hints.UNNAMED
     median_s: float = 5.0
@@ -69,7 +69,7 @@ class Scenario:
     burst_s: float = 10.0
     """What a bucket holds, in seconds of its rate."""
     images: int | None = None
-    """The run ends with so many; None for an endless supply."""
+    """Number of images; None if unlimited."""
     fault_share: float = 0.03
     """Calls that the quota lets through and that get a 503 all the same."""
     halved_s: tuple[float, float] | None = None
@@ -128,7 +128,7 @@ class Halving:
         return self._active().limit
 
     def wait_s(self, now_s: float, amount: int) -> float:
-        """Return the seconds until the amount fits, as far as the present limit tells."""
+        """Return the seconds until the amount fits under the present limit."""
         return self._active().wait_s(now_s, amount)
 
     def take(self, now_s: float, amount: int) -> None:

@@ -1,8 +1,7 @@
-"""What becomes of a call in virtual time?
+"""A call in virtual time: the emulator's quota models and rejections, without HTTP.
 
-The emulator's quota models and the bodies of its refusals, without HTTP: a call waits on the event
-loop as a real one would, and ends in tokens or in the ApiFailure that the program's own client would
-raise for that body. Must not know how clients choose when to call.
+A call waits on the event loop as a real one would, and ends in tokens or in the ApiFailure that the
+program's own client would raise for that body.
 """
 
 import asyncio
@@ -90,7 +89,7 @@ class Server:
         return min(max(drawn_s, lowest_s), highest_s)
 
     def _refused(self, refusal: QuotaRejection) -> ApiFailure:
-        """Return the refusal; each body is read once, and only its hint differs from then on."""
+        """Return the rejection; each body is read once, and only its hint differs from then on."""
         limits = tuple((quota, quota.meter.limit) for quota in refusal.violations)
         if limits not in self._refusals:
             self._refusals[limits] = _failure(_body(self._scenario.hints, refusal))

@@ -1,7 +1,7 @@
-"""What does a client get out of a service in twenty minutes, and at what price?
+"""Simulation of one client against one scenario, in virtual time.
 
-Plays one policy against one scenario in virtual time: an endless supply of images, the program's own
-retry rule for each of them, exact instants and seeded chance. Must not know how a policy decides.
+An endless supply of images, the program's own retry rule for each of them, exact instants and a seeded
+random source.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _TOKENS = (300, 6_000)
 _MEDIAN_TOKENS = 1_500
 _TOKENS_SPREAD = 0.6
 _BILLED = (1.02, 1.12)
-"""What images are billed for, as a multiple of the estimate: it is wrong for all, and a little for each."""
+"""Billed tokens as a multiple of the estimate: wrong for all images, and a little different for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one simulation."""
+    """Result of one simulation."""
 
     scenario: Scenario
     minutes: float
@@ -52,9 +52,9 @@ class Result:
     images_failed: int
     """Given up for other reasons than the service's unavailability."""
     images_deferred: int
-    """Given up because of refusals or 503s."""
+    """Given up because of rejections or 503s."""
     images_refused_often: int
-    """Met more than five refusals each, whatever became of them."""
+    """Images with more than five rejections each, however they ended."""
     others_share: float
     """Of its calls, what the other client got through; 1 where there is none."""
     stopped: StopReason | None
@@ -67,7 +67,7 @@ class Result:
 
     @property
     def refused_per_minute(self) -> list[int]:
-        """Return the series of refusals."""
+        """Return the series of rejections."""
         return count_per_step(self.refused_at_s, MINUTE_S, self.minutes)
 
 
@@ -117,7 +117,7 @@ class _Simulation:
         workers = [asyncio.create_task(self._work()) for _ in range(self.policy.workers)]
         done, _ = await asyncio.wait(workers, timeout=minutes * MINUTE_S, return_when=asyncio.FIRST_EXCEPTION)
         stopped = _find_stop_reason(done)
-        # Before the rest is cancelled, which a policy may take for news.
+        # Before the rest is cancelled, since a policy may learn from that.
         learned = self.policy.limits_to_save()
         for worker in workers:
             worker.cancel()
@@ -154,7 +154,7 @@ class _Simulation:
             await self._attempt(image, tries)
 
         def is_crowded() -> bool:
-            """Tell, as the processor does, whether others were answered since this was last asked."""
+            """Return, as the processor does, whether others were answered since this was last called."""
             nonlocal answered_before
             before, answered_before = answered_before, self.answered
             return self.policy.is_lenient and self.answered > before

@@ -1,4 +1,4 @@
-"""Rules of costs/budget.py: what a request may cost, who waits, what counts."""
+"""Rules of costs/budget.py: what a request may cost, which callers wait, what counts."""
 
 import asyncio
 from decimal import Decimal
@@ -145,7 +145,7 @@ def test_who_cannot_be_paid_yet_waits_for_those_in_flight() -> None:
 
 
 def test_a_wait_for_money_ends_when_the_run_stops() -> None:
-    """All who wait, however many, hear of it at once."""
+    """All callers that wait, however many, get the error at once."""
     stop = StopSignal()
     budget = new_budget("0.03", stop=stop)
 
@@ -162,7 +162,7 @@ def test_a_wait_for_money_ends_when_the_run_stops() -> None:
 
 
 def test_a_cancelled_wait_holds_nothing() -> None:
-    """Whoever waited behind it has the money."""
+    """The caller that waited behind it has the money."""
     budget = new_budget("0.03")
 
     async def scenario() -> None:
@@ -217,7 +217,7 @@ def test_an_end_is_told_once() -> None:
 
 
 def test_a_service_that_breaks_the_bound_is_not_trusted_again(caplog: pytest.LogCaptureFixture) -> None:
-    """A call that cost twice its worst case makes every later one count twice, and is told."""
+    """A call that cost twice its worst case makes every later one count twice, and is logged."""
     budget = new_budget("9")
 
     async def scenario() -> tuple[Decimal, Decimal]:
@@ -235,7 +235,7 @@ def test_a_service_that_breaks_the_bound_is_not_trusted_again(caplog: pytest.Log
 
 
 def test_a_cap_on_money_without_prices_is_a_bug() -> None:
-    """Who wires it asks ``required_tariff`` first."""
+    """The composition calls ``require_pricing`` first."""
     with pytest.raises(ValueError, match="needs prices"):
         Budget(
             max_requests=None,

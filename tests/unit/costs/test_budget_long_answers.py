@@ -1,4 +1,4 @@
-"""Rules of costs/budget.py for a call that wants room: a wider bound, and still no cap is overrun."""
+"""Rules of costs/budget.py for a call that needs a longer answer: a wider bound, within the cap."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ from tests.support.virtual_loop import run_virtual
 
 
 def find_bound(budget: Budget, *, wants_long_answer: bool, output_tokens: int = 300) -> int | None:
-    """Return the bound of one call, which wants room or does not."""
+    """Return the bound of one call, which needs a long answer or does not."""
 
     async def scenario() -> int | None:
         reservation = await budget.reserve(input_tokens=INPUT_TOKENS, wants_long_answer=wants_long_answer)
@@ -101,7 +101,7 @@ def test_who_wants_room_waits_for_the_money_in_flight() -> None:
 
 @dataclass(kw_only=True)
 class LongAnswerRun(SimulatedRun):
-    """A night in which some calls want room, and every answer takes as much of its own as it likes."""
+    """A run in which some calls need long answers, and answers are of any length within their bounds."""
 
     long_answer_share: float
 
@@ -133,7 +133,7 @@ class LongAnswerRun(SimulatedRun):
 def test_wider_bounds_never_overrun_the_cap(
     *, seed: int, cents: int, images: int, model: str, endings: str, long_answer_share: float
 ) -> None:
-    """Whoever wants room, whatever it takes of it and in which order: true costs stay below the cap."""
+    """Whichever calls need long answers, however long and in which order: true costs stay below the cap."""
     cap = Decimal(cents) / 100
     budget = new_budget(cap, model=model)
     rng = random.Random(seed)

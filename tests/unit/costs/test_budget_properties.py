@@ -1,6 +1,6 @@
 """Rules of costs/budget.py under any interleaving.
 
-No cap is overrun, nobody waits for ever, little is wasted.
+No cap is overrun, no caller waits for ever, little is wasted.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def test_no_interleaving_overruns_a_cap(
     assert run.true_cost <= now.spent <= cap
     assert now.requests == run.sent <= (max_requests if max_requests is not None else run.sent)
     assert now.reserved == 0
-    # Nobody is forgotten: a call takes 5 s at most, and somebody waits only while one is in flight.
+    # No caller is forgotten: a call takes 5 s at most, and callers wait only while one is in flight.
     assert ended_s <= 5.0 * (run.sent + images * 50)
     assert run.answered + len(run.refusals) == images
     assert {error.reason for error in run.refusals} <= {StopReason.BUDGET}

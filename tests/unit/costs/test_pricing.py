@@ -70,7 +70,7 @@ def to_decimals(*numbers: int | str) -> tuple[Decimal, ...]:
     ],
 )
 def test_the_price_page(*, model: str, at: datetime, question: str, words: str, pictures: str) -> None:
-    """Every model of Google's page of November 2026, by hand: gemini-api.md, section 4."""
+    """Every model of Google's page of November 2026, by hand: docs/api-facts.md, section 4.5."""
     assert list_prices(model, at) == (Decimal(question), Decimal(words), Decimal(pictures))
 
 
@@ -192,7 +192,7 @@ print(find_pricing("gemini-3.5-flash-lite").source)
     ],
 )
 def test_an_estimate_embraces_what_is_usual(model: str, picture: int, usual: str) -> None:
-    """What an image costs by gemini-api.md, section 4, lies between both ends, for a thousand images too."""
+    """The cost of an image in docs/api-facts.md, section 4.5, lies in the range, for 1,000 images too."""
     each = Usage(input_tokens=1150, output_tokens=picture + 90, image_output_tokens=picture)
     thousand = Usage(
         input_tokens=1_150_000, output_tokens=1000 * (picture + 90), image_output_tokens=1000 * picture

@@ -50,7 +50,7 @@ def test_words(prompt: str, tokens: int) -> None:
 
 @given(st.sampled_from(MODELS), SIZES, SIZES, st.text(st.characters(), max_size=300))
 def test_the_most_is_never_less_than_the_likely(model: str, width: int, height: int, prompt: str) -> None:
-    """And has room for a token in every byte; half a surrogate pair breaks nothing."""
+    """The bound allows for a token in every byte; half a surrogate pair breaks nothing."""
     likely = expected_input_tokens(model, width=width, height=height, prompt=prompt)
     most = max_input_tokens(model, width=width, height=height, prompt=prompt)
 
@@ -64,7 +64,7 @@ def test_small_tiles_count_in_the_most() -> None:
 
 
 def test_answers_of_words() -> None:
-    """Room for thoughts at first, never more than the model can say."""
+    """Enough for thoughts at first, never more than the model can answer."""
     lengths = answer_length("gemini-3.5-flash-lite", wants_images=False)
 
     assert (lengths.initial, lengths.minimum, lengths.maximum) == (8192, 1024, 65_536)

@@ -1,6 +1,6 @@
-"""Rules of rate_limit/limit_estimation.py, sendings.py, quotas.py, sharing.py.
+"""Rules of rate_limit/limit_estimation.py, request_log.py, cooldown.py and of ``fair_share``.
 
-What refusals say, and to whom.
+The limit that a rejection points at, and the units that it concerns.
 """
 
 import math
@@ -23,7 +23,7 @@ A_LIMIT = st.integers(5, 400)
 def new_context(
     *, phase: Phase = Phase.CLIMB, limit: float | None = None, anchor: Anchor | None = None
 ) -> EstimationContext:
-    """Return what a refusal meets whose pace is 300 a minute."""
+    """Return the context of a rejection at a pace of 300 a minute."""
     return EstimationContext(
         unit=Unit.REQUESTS,
         phase=phase,
@@ -133,7 +133,7 @@ def test_a_hint_never_lowers_the_limit_to_nothing() -> None:
     )
 )
 def test_totals_are_what_counting_would_give(steps: list[tuple[float, int, str]]) -> None:
-    """At every moment, whatever was refused or billed otherwise."""
+    """At every moment, whatever was rejected or billed otherwise."""
     request_log, all_of_them, at_s = RequestLog(), list[SentRequest](), 0.0
     for gap_s, tokens, what in steps:
         at_s += gap_s
@@ -154,7 +154,7 @@ def test_totals_are_what_counting_would_give(steps: list[tuple[float, int, str]]
 
 
 def test_sendings_are_forgotten() -> None:
-    """A night of millions of calls keeps those of two minutes."""
+    """A run of millions of calls keeps those of two minutes."""
     request_log = RequestLog()
     for number in range(20_000):
         request = SentRequest(estimated_tokens=1.0, tokens=1.0)
@@ -208,7 +208,7 @@ def test_silent_refusals_in_a_row_lengthen_the_pause() -> None:
     pace=st.floats(1.0, 5_000.0), demands=st.lists(st.floats(0.0, 10_000.0) | st.just(math.inf), max_size=8)
 )
 def test_runs_on_one_key_share_its_limit(pace: float, demands: list[float]) -> None:
-    """Nobody gets less than an equal share, and what others leave is ours."""
+    """No run gets less than an equal share, and what the others leave is ours."""
     ours = fair_share(pace, demands) * pace
     equal = pace / (len(demands) + 1)
 

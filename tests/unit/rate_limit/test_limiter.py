@@ -1,4 +1,4 @@
-"""Rules of rate_limit/limiter.py: who waits, for what, and in which order."""
+"""Rules of rate_limit/limiter.py: which callers wait, for what, and in which order."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ from tests.support.virtual_loop import run_virtual
 
 
 def test_a_ceiling_spaces_requests_evenly() -> None:
-    """30 a minute start every two seconds, the first at once; a little slower, for the wire's sake."""
+    """30 a minute start every two seconds, the first at once; a little slower, as arrivals are less even."""
 
     async def scenario() -> list[float]:
         return await list_start_times(new_limiter(rpm=30), 4)
@@ -35,7 +35,7 @@ def test_a_ceiling_spaces_requests_evenly() -> None:
 
 
 def test_without_limits_all_start_at_once() -> None:
-    """The fixed strategy without ceilings waits for nothing."""
+    """The strategy without learning and without limits of the user waits for nothing."""
 
     async def scenario() -> list[float]:
         return await list_start_times(new_limiter(), 50)
@@ -55,7 +55,7 @@ def test_a_429_pauses_everybody_for_as_long_as_the_server_asks() -> None:
 
 
 def test_a_429_without_a_hint_pauses_everybody_a_little() -> None:
-    """Silence about the time is not leave to go on at once."""
+    """Without a hint, requests do not go on at once."""
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
@@ -66,7 +66,7 @@ def test_a_429_without_a_hint_pauses_everybody_a_little() -> None:
 
 
 def test_a_pause_that_begins_while_somebody_waits_holds_for_him_too() -> None:
-    """Whoever waits for his turn in the pace waits for the pause as well."""
+    """A caller that waits for its turn in the pace waits for the pause as well."""
 
     async def scenario() -> list[float]:
         limiter = new_limiter(rpm=6)
@@ -98,7 +98,7 @@ def test_a_shorter_hint_does_not_shorten_the_pause() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind is not ErrorKind.RATE_LIMITED])
 def test_other_failures_pause_nobody(kind: ErrorKind) -> None:
-    """A bad image or a reset is nobody else's business."""
+    """A bad image or a reset pauses no other request."""
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
@@ -109,12 +109,12 @@ def test_other_failures_pause_nobody(kind: ErrorKind) -> None:
 
 
 def test_a_daily_quota_is_obeyed_once_and_ends_the_run_the_second_time() -> None:
-    """A quota per day with a short hint may be a mistake; refused again after the hint, it is not."""
+    """A quota per day with a short hint may be a mistake; if it rejects again after the hint, it is not."""
 
     async def scenario() -> None:
         limiter = new_limiter()
         permits = [await send(limiter) for _ in range(2)]
-        for permit in permits:  # in flight at the same time: the second is no new evidence
+        for permit in permits:  # in flight at the same time: the second proves nothing new
             permit.on_failure(rate_limited(36.0, PER_DAY), seconds=0.2)
         await refuse(limiter, rate_limited(36.0, PER_DAY))
 
@@ -194,7 +194,7 @@ def test_callers_start_in_the_order_in_which_they_asked() -> None:
 
 
 def test_a_caller_that_is_cancelled_leaves_the_turn_to_the_next() -> None:
-    """A cancelled wait blocks nobody and takes nothing."""
+    """A cancelled wait blocks no caller and uses no quota."""
 
     async def scenario() -> list[float]:
         limiter = new_limiter(rpm=6)
@@ -249,7 +249,7 @@ def test_the_figures_tell_what_is_waited_for_and_until_when() -> None:
 
 
 def test_the_figures_tell_what_waiting_and_refusals_cost() -> None:
-    """For the report: time by cause, refusals by quota, bytes that were uploaded for nothing."""
+    """For the report: time by cause, rejections by quota, bytes that were uploaded for nothing."""
 
     async def scenario() -> tuple[float, dict[str, int], int, int, int]:
         limiter = new_limiter()
@@ -273,7 +273,7 @@ def test_the_figures_tell_what_waiting_and_refusals_cost() -> None:
 
 
 def test_the_pause_of_another_run_on_the_key_is_joined() -> None:
-    """A quota belongs to the project, so its refusal is ours too."""
+    """A quota belongs to the project, so the rejection of a peer counts for us, too."""
 
     async def scenario() -> list[float]:
         limiter = new_limiter()
@@ -284,7 +284,7 @@ def test_the_pause_of_another_run_on_the_key_is_joined() -> None:
 
 
 def test_a_run_tells_others_of_its_pause_and_its_calls() -> None:
-    """So that they can join the one and count the other."""
+    """So that its peers keep the pause and count the calls."""
 
     async def scenario() -> PeerStatus:
         limiter = new_limiter()

@@ -1,4 +1,4 @@
-"""Rules of pacing/ for very many calls: what it remembers of them lies in the last minutes."""
+"""Rules of rate_limit/ for very many calls: the pacer remembers only those of the last minutes."""
 
 import gc
 
@@ -39,7 +39,7 @@ def make_call(pacer: Pacer, now_s: float, *, is_failure: bool) -> None:
 def test_what_is_remembered_does_not_grow(
     *, learning: bool, ceiling: float | None, one_fails_in: int
 ) -> None:
-    """A night of 20,000 calls leaves no more behind than its first minutes."""
+    """A run of 20,000 calls leaves no more behind than its first minutes."""
     settings = PacerSettings(
         rpm=ceiling, tpm=None, max_concurrent=10, outage_patience_s=900.0, is_adaptive=learning
     )

@@ -1,4 +1,4 @@
-"""Rules of rate_limit/service_health.py, costs/budget.py: distress is met by patience, noise by nothing."""
+"""Rules of rate_limit/service_health.py and retry_budget.py: distress slows the run, noise does not."""
 
 import asyncio
 import random
@@ -78,7 +78,7 @@ def test_concurrency_follows_pace_and_latency() -> None:
 
 
 def test_a_dead_service_is_asked_by_single_calls_ever_less_often() -> None:
-    """All others wait; at most a minute passes between two looks."""
+    """All others wait; at most a minute passes between two probes."""
 
     async def scenario() -> list[float]:
         limiter, asked = new_limiter(rpm=60, outage_patience_s=1e6), list[float]()
@@ -118,7 +118,7 @@ def test_the_first_answer_lets_everybody_go_again() -> None:
 
 
 def test_a_probe_that_was_never_sent_lets_another_look() -> None:
-    """A cancelled probe does not keep everybody waiting for ever."""
+    """A cancelled probe does not keep all callers waiting for ever."""
 
     async def scenario() -> float:
         limiter = await make_dead(new_limiter())
@@ -131,7 +131,7 @@ def test_a_probe_that_was_never_sent_lets_another_look() -> None:
 
 
 async def make_dead(limiter: RateLimiter) -> RateLimiter:
-    """Let a service fail until everybody waits."""
+    """Let a service fail until all callers wait."""
     for _ in range(7):
         await refuse(limiter, overloaded())
         await asyncio.sleep(1.0)
@@ -177,7 +177,7 @@ def test_when_nothing_was_answered_for_long_enough_the_run_ends(failure: ApiFail
 
 
 def test_a_rest_without_calls_is_no_outage() -> None:
-    """What was not asked cannot have failed."""
+    """A service that got no call cannot have failed."""
 
     async def scenario() -> None:
         limiter = new_limiter()
@@ -215,7 +215,7 @@ def test_one_image_that_never_ends_is_no_outage() -> None:
 
 @pytest.mark.parametrize("kind", [ErrorKind.BLOCKED, ErrorKind.EMPTY, ErrorKind.INVALID_REQUEST])
 def test_an_answer_that_is_of_no_use_shows_that_the_service_works(kind: ErrorKind) -> None:
-    """A refused image is a sign of life."""
+    """An image that the service declines is an answer."""
 
     async def scenario() -> None:
         limiter = new_limiter()
@@ -254,7 +254,7 @@ def test_in_distress_a_tenth_of_the_requests_are_retries() -> None:
 
 
 def test_retries_never_starve() -> None:
-    """Where no first tries are left to earn them, one goes every half minute."""
+    """If no first tries are left to earn them, one starts every 30 s."""
     share = RetryBudget()
     share.on_granted(0.0, retry=True)
 

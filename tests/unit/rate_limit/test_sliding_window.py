@@ -1,4 +1,4 @@
-"""Rules of rate_limit/sliding_window.py: a limit of the user's is never exceeded, in any window of 60 s."""
+"""Rules of rate_limit/sliding_window.py: no window of 60 s exceeds a limit of the user."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.support.virtual_loop import run_virtual
 MINUTE_S = 60.0
 A_CALLER = st.tuples(
     st.floats(0.0, 40.0),  # when it asks, after the one before
-    st.floats(0.0, 90.0),  # from leave to departure: a slow disk
+    st.floats(0.0, 90.0),  # from grant to departure: a slow disk
     st.integers(1, 5_000),  # tokens
     st.sampled_from(["answered", "refused", "unused"]),
 )
@@ -72,7 +72,7 @@ def find_overfull_windows(left: list[tuple[float, int]], window_s: float = MINUT
 def test_rpm_is_never_exceeded(
     *, callers: list[tuple[float, float, int, str]], rpm: float, learning: bool
 ) -> None:
-    """However long a request takes from its leave to its departure; refused calls count too."""
+    """However long a request takes from its grant to its departure; rejected calls count, too."""
     windows = find_overfull_windows(simulate_departures(callers, rpm, None, learning=learning))
 
     assert all(len(window) <= rpm for window in windows)
@@ -131,7 +131,7 @@ def test_a_pending_request_holds_its_place_until_it_leaves() -> None:
 
 
 def test_what_was_billed_replaces_the_estimate() -> None:
-    """An estimate that was too high gives its room back."""
+    """The excess of an estimate that was too high may be used again."""
     user_limit = SlidingWindowLimit(Unit.TOKENS, 1_000)
     request = SentRequest(estimated_tokens=900.0, tokens=900.0)
     user_limit.on_granted(request, 0.0)

@@ -1,6 +1,6 @@
 """Rules of rate_limit/slow_start.py and rate_limit/limit_detection.py.
 
-The search for a pace, and what proves a limit.
+The search for a pace, and the rejections that prove a limit.
 """
 
 import random
@@ -20,18 +20,18 @@ from tests.emulator.quotas import FixedWindow, Meter, SlidingWindow, TokenBucket
 
 @dataclass(slots=True)
 class Caller:
-    """Sends requests and tells the strikes what became of them."""
+    """Sends requests, and passes their outcomes to a ``LimitDetector``."""
 
     sendings: RequestLog = field(default_factory=RequestLog)
     detector: LimitDetector = field(default_factory=lambda: LimitDetector(Unit.REQUESTS))
 
     def accept(self, at_s: float) -> None:
-        """Send a request that the quota takes."""
+        """Send a request that the quota accepts."""
         self._send(at_s)
         self.detector.on_accepted()
 
     def reject(self, at_s: float, *, hint_s: float | None, named: float | None = None) -> bool:
-        """Send one that is refused; return whether a limit is believed."""
+        """Send one that is rejected; return whether a limit is confirmed."""
         request = self._send(at_s)
         self.sendings.on_rejected(request, at_s)
         rejection = Rejection(request=request, sent_s=at_s, hint_s=hint_s, named_limit=named)
@@ -40,7 +40,7 @@ class Caller:
     def count_until_confirmed(
         self, meter: Meter, *, named: float | None, every_s: float, start_s: float
     ) -> int:
-        """Ask a quota, obeying its hints, until its limit is believed; return the refusals it took."""
+        """Send to a quota, obeying its hints, until its limit is confirmed; return the rejections."""
         at_s, refusals = start_s, 0
         for _ in range(10_000):
             wait_s = meter.wait_s(at_s, 1)
@@ -66,7 +66,7 @@ class Caller:
 @pytest.mark.parametrize("hint_s", [0.2, 1.0, 30.0, 36.43])
 @pytest.mark.parametrize("seed", range(5))
 def test_refusals_at_random_prove_no_limit(seed: int, hint_s: float, named: float | None) -> None:
-    """One call in twenty refused with the same words each time, in three hundred: no limit is believed."""
+    """One call in twenty rejected with the same words each time, in three hundred: no limit is confirmed."""
     rng, caller, at_s, believed = random.Random(seed), Caller(), 0.0, 0
     for _ in range(300):
         at_s += 0.05
@@ -76,7 +76,7 @@ def test_refusals_at_random_prove_no_limit(seed: int, hint_s: float, named: floa
         else:
             caller.accept(at_s)
 
-    # A named limit that happens to be what has passed just then cannot be told from a true one.
+    # A named limit that happens to be the amount that has just passed looks like a true one.
     assert believed == 0 or named in {60.0, 1000.0}
 
 
@@ -124,7 +124,7 @@ def test_refusals_without_hints_are_believed_when_hardly_anything_passes_between
 
 
 def test_a_flood_of_refusals_is_believed_whatever_they_say() -> None:
-    """When a third of all calls is refused, it does not matter why."""
+    """When a third of all calls is rejected, it does not matter why."""
     caller, believed = Caller(), []
     for number in range(60):
         at_s = 2.0 * number
@@ -149,7 +149,7 @@ def test_the_window_grows_by_one_for_each_answer() -> None:
 
 
 def test_after_the_first_answers_requests_are_spread_over_the_time_an_answer_takes() -> None:
-    """So that a small quota refuses one or two before anybody hears of it, and not a whole window."""
+    """So that a small quota rejects one or two before the first rejection arrives, not a whole window."""
     slow_start = SlowStart(observed_rpm=None)
     slow_start.on_accepted()
 
@@ -175,7 +175,7 @@ def test_silence_is_news_where_a_refusal_would_have_come_by_now() -> None:
 
 
 def test_after_a_refusal_silence_says_nothing() -> None:
-    """Whoever met a quota waits for answers."""
+    """A run that met a quota waits for answers."""
     slow_start = SlowStart(observed_rpm=None)
     slow_start.on_connected(0.1)
     slow_start.on_rejected(in_flight=5)

@@ -1,4 +1,4 @@
-"""Do runs on one key hear of each other, come and go, and keep to the limit together?"""
+"""Rules of rate_limit/shared/peers.py: runs on one key know of each other and share the limit."""
 
 import asyncio
 import math
@@ -33,7 +33,7 @@ def runs(tmp_path: Path) -> RunSequence:
 
 
 def test_runs_hear_how_the_others_stand(runs: RunSequence) -> None:
-    """Each hears all others on its key and model, and not itself."""
+    """Each gets the status of all others on its key and model, and not its own."""
     first, second, stranger = runs.new_memory(), runs.new_memory(), runs.new_memory(key="another")
     quiet = PeerStatus(requests_60s=2.0, tokens_60s=3_000.0, demand_rpm=2.2, limits=FOUND)
 
@@ -55,7 +55,7 @@ def test_a_pause_means_the_same_moment_on_every_clock(runs: RunSequence) -> None
 
 
 def test_a_pause_that_is_over_is_not_heard_of(runs: RunSequence) -> None:
-    """And none is believed to last longer than an hour, whatever a row says."""
+    """And no pause lasts longer than an hour, whatever a row says."""
     first, second, third = runs.new_memory(), runs.new_memory(), runs.new_memory()
     first.exchange(replace(BUSY, paused_until_s=3.0), 0.0)
     second.exchange(replace(BUSY, paused_until_s=math.inf), 0.0)
@@ -87,7 +87,7 @@ def test_who_leaves_wants_nothing_at_once(runs: RunSequence) -> None:
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-2), timedelta(hours=2)])
 def test_a_jump_of_the_wall_clock_heals_within_a_turn(runs: RunSequence, jump: timedelta) -> None:
-    """Rows from before it are not believed; their runs write them anew."""
+    """Rows from before it are ignored; their runs write them anew."""
     first, second, killed = runs.new_memory(), runs.new_memory(), runs.new_memory()
     for run in (killed, first, second):
         run.exchange(BUSY, 0.0)
@@ -157,7 +157,7 @@ def test_a_killed_process_is_gone_after_ten_seconds(
     speaker.kill()
     speaker.wait()
     runs.now = datetime.fromisoformat(spoke.strip())
-    run = runs.new_memory()  # with the same name as the other, which a different process tells apart
+    run = runs.new_memory()  # with the name of the other run: only the process ids differ
 
     alive = [one.demand_rpm for one in run.exchange(BUSY, 0.0)]
     runs.advance_clock(seconds=11)
@@ -167,7 +167,7 @@ def test_a_killed_process_is_gone_after_ten_seconds(
 
 
 class RecordingLimiter:
-    """A limiter that notes what it hears, and when."""
+    """A limiter that records the status of its peers, and when it came."""
 
     def __init__(self, status: PeerStatus = BUSY) -> None:
         self.status = status
@@ -182,7 +182,7 @@ class RecordingLimiter:
         return self.status
 
     def update_peers(self, now_s: float, peers: object) -> None:
-        """Note it."""
+        """Record it."""
         assert isinstance(peers, tuple)
         self.received.append((now_s, peers))
 
@@ -284,7 +284,7 @@ def count_between(instants_s: list[float], begin_s: float, end_s: float) -> int:
 def test_two_runs_keep_to_the_limit_together(
     tmp_path: Path, kind: Kind, rpm: int, least_share: float
 ) -> None:
-    """They begin at once and know nothing: in ten minutes they use the limit, and share it fairly."""
+    """They begin at once without a known limit: in ten minutes they use it, and share it fairly."""
 
     async def scenario() -> tuple[float, float, float]:
         server = Server(Scenario(name="", rpm=rpm, kind=kind, fault_share=0.0), random.Random(3))
@@ -323,7 +323,7 @@ def test_when_one_run_ends_the_other_takes_the_whole(tmp_path: Path) -> None:
 
 
 def test_the_next_run_begins_where_this_one_ended(tmp_path: Path) -> None:
-    """Its first minute is as full as any, and next to nothing is refused."""
+    """Its first minute is as full as any, and almost no call is rejected."""
 
     async def scenario() -> tuple[LearnedLimit | None, int, int]:
         server = Server(Scenario(name="", rpm=300, fault_share=0.0), random.Random(9))

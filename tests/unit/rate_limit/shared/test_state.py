@@ -1,4 +1,4 @@
-"""What is kept about a quota from night to night, for whom, and for how long?"""
+"""Rules of rate_limit/shared/: what is kept about a quota from run to run, for which scope, how long."""
 
 import stat
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_the_next_night_starts_with_what_this_one_learned(runs: RunSequence) -> 
 
 @pytest.mark.parametrize("other", [{"key": "fedcba9876543210"}, {"model": "gemini-3.8-pro"}])
 def test_each_quota_has_its_own_memory(runs: RunSequence, other: dict[str, str]) -> None:
-    """What holds for one key and model says nothing about another."""
+    """The values of one key and model do not hold for another."""
     runs.new_memory().save(FOUND)
 
     assert runs.new_memory(**other).load() is None
@@ -43,7 +43,7 @@ def test_each_quota_has_its_own_memory(runs: RunSequence, other: dict[str, str])
 
 
 def test_after_a_week_a_limit_is_only_where_to_begin(runs: RunSequence) -> None:
-    """Numbers stay, trust goes."""
+    """Old numbers stay, but are no longer trusted as limits."""
     runs.new_memory().save(FOUND)
     runs.advance_clock(days=7, seconds=1)
 

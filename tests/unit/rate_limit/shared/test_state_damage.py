@@ -1,4 +1,4 @@
-"""Can the memory of the quota, whatever is wrong with it, ever be in the way of a run?"""
+"""Rules of rate_limit/shared/: a run goes on without the shared file, whatever is wrong with it."""
 
 import contextlib
 import random
@@ -38,7 +38,7 @@ def limit_file_size(size_bytes: int) -> Iterator[None]:
 def test_without_a_home_directory_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A relative path comes from a home that is not known: a folder called ~ helps nobody."""
+    """A relative path comes from an unknown home directory; no folder called ~ is made."""
     monkeypatch.chdir(tmp_path)
     scope = Scope(fingerprint="0", model="m")
     memory = QuotaMemory(Path("~/pacing.db"), scope=scope, run_id="run", utcnow=lambda: START)
@@ -50,7 +50,7 @@ def test_without_a_home_directory_nothing_is_written(
 
 
 def is_usable_without_file(memory: QuotaMemory) -> bool:
-    """Use everything the memory can do; tell whether it behaved as one that knows nothing."""
+    """Use every method of the memory; return whether it behaved as an empty one."""
     memory.save(FOUND)
     nothing = memory.load() is None and not memory.exchange(BUSY, 0.0)
     memory.deregister()
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_written_is_read_at_least(caplog: pytest.LogCaptur
 def test_something_else_in_its_place_is_left_alone(
     runs: RunSequence, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A directory of that name is somebody's."""
+    """A directory of that name stays as it is."""
     runs.path.mkdir(parents=True)
 
     assert is_usable_without_file(runs.new_memory())
@@ -109,7 +109,7 @@ def test_a_newer_format_is_left_alone(runs: RunSequence, caplog: pytest.LogCaptu
 
 
 def test_a_held_file_costs_a_turn_and_no_warning(runs: RunSequence, caplog: pytest.LogCaptureFixture) -> None:
-    """What holds it lets it go again, and then all is as before."""
+    """After another program has released the file, all is as before."""
     memory = runs.new_memory()
     memory.save(FOUND)
     with closing(sqlite3.connect(runs.path)) as connection:
@@ -138,7 +138,7 @@ def test_a_full_disk_is_no_damage(runs: RunSequence, caplog: pytest.LogCaptureFi
 def test_rubbish_is_put_aside_and_a_fresh_memory_begins(
     runs: RunSequence, caplog: pytest.LogCaptureFixture, rubbish: bytes
 ) -> None:
-    """The run that meets it does not lose its own night's knowledge."""
+    """The run that finds the damage keeps what it learned itself."""
     runs.path.parent.mkdir()
     runs.path.write_bytes(rubbish)
     memory = runs.new_memory()
@@ -150,7 +150,7 @@ def test_rubbish_is_put_aside_and_a_fresh_memory_begins(
 
 
 def test_other_tables_are_put_aside(runs: RunSequence) -> None:
-    """A database of somebody else is kept beside."""
+    """A database of another program is kept beside."""
     runs.path.parent.mkdir()
     with closing(sqlite3.connect(runs.path)) as connection:
         connection.executescript("CREATE TABLE learned (other); PRAGMA user_version = 1")
@@ -162,7 +162,7 @@ def test_other_tables_are_put_aside(runs: RunSequence) -> None:
 
 
 def test_no_damage_is_ever_in_the_way(runs: RunSequence, caplog: pytest.LogCaptureFixture) -> None:
-    """With bytes flipped or cut off anywhere, all calls work, and two nights later so does the memory."""
+    """With bytes flipped or cut off anywhere, all calls work, and two runs later the memory works, too."""
     rng = random.Random(7)
     writer = runs.new_memory()
     writer.save(FOUND)
