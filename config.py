@@ -1,25 +1,23 @@
-"""Which settings are in force, and do they make sense together?
+"""Settings of a run: read from all sources, checked together, complete and possible.
 
-``options`` says which there are, ``command_line`` and ``sources`` what the user set; this file turns
-that into one ``Settings`` that is complete and possible. It must not know what they are used for.
+Named tuples and late imports keep ``--help`` cheap, see docs/performance.md.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import time
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from errors import ErrorKind, UsageError
 from settings import argument_parser
 from settings.options import ArchiveFormat, FailOn, Verbosity
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
+    from datetime import time
+    from decimal import Decimal
 
     from settings.sources import Sources
+    from settings.value_spec import SecretText
 
 __all__ = ["VERSION", "ArchiveFormat", "FailOn", "Settings", "StatusRequest", "load"]
 
@@ -29,11 +27,11 @@ _REAL_HOST = "generativelanguage.googleapis.com"
 _REAL_HOST_MIN_TIMEOUT_S = 10
 """Source: "400 … Minimum allowed deadline is 10s", github.com/livekit/agents/issues/3723, 2026-11."""
 _Values = Mapping[str, Any]
+_SECRETS = {"api_key", "ping_url"}
 _LOG_LEVELS = {Verbosity.QUIET: "WARNING", Verbosity.NORMAL: "INFO", Verbosity.VERBOSE: "DEBUG"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything the user decided, complete and valid; the bounds stand in ``options.OPTIONS``."""
 
     input_dir: Path
@@ -53,7 +51,7 @@ class Settings:
     tpm: int | None
     """The same for input tokens."""
     max_requests: int | None
-    max_cost: Decimal | None
+    max_cost: "Decimal | None"
     """US dollars."""
     state_dir: Path | None
     """None is the user's state directory."""
@@ -65,7 +63,7 @@ class Settings:
     max_prompt_edits: int
     optimizer_model: str | None
     """Only where prompts are repaired; None: no model is asked for words."""
-    optimizer_max_cost: Decimal
+    optimizer_max_cost: "Decimal"
     """US dollars, within ``max_cost``."""
     api_base_url: str | None
     """Without a slash at its end; None is Google's own."""
@@ -79,36 +77,40 @@ class Settings:
     """Empty: no such limit."""
     force: bool
     fail_on: FailOn
-    deadline: time | None
+    deadline: "time | None"
     """On the local clock."""
     max_duration_s: float | None
     grace_s: float
     wait_lock_s: float
-    ping_url: str | None = field(repr=False)
+    ping_url: str | None
     """A credential of its own: who knows it can report success."""
     dry_run: bool
-    api_key: "SecretStr | None" = field(repr=False)
+    api_key: "SecretText | None"
     """None only in a dry run."""
+
+    def __repr__(self) -> str:
+        """Return all settings but the secrets."""
+        shown = (name for name in self._fields if name not in _SECRETS)
+        return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def fingerprint(self) -> str:
         """Return the SHA-256, in hex, of what decides an answer: the model and the prompt."""
-        import hashlib  # noqa: PLC0415
-        import json  # noqa: PLC0415
+        import hashlib
+        import json
 
         deciding = {"model": self.model, "prompt": self.prompt}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def public_options(self) -> dict[str, str | int | float | bool | None]:
-        """Return what was decided, by option, for the reader of the metadata.
+        """Return the settings by name, as they stand in the metadata.
 
         Without the key, and without the prompt, which stands there on its own.
         """
-        shown = [one.name for one in fields(self) if one.name not in {"api_key", "prompt", "ping_url"}]
+        shown = [name for name in self._fields if name not in {"prompt", *_SECRETS}]
         return {name: _to_jsonable(getattr(self, name)) for name in shown}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRequest:
+class StatusRequest(NamedTuple):
     """The user does not want a run, only to know how far the results are."""
 
     output_dir: Path
@@ -130,8 +132,8 @@ def load(
 
     """
     typed = argument_parser.parse(argv, version=VERSION)
-    # Only now, since --help and a wrong flag have ended already and must not pay for pydantic.
-    from settings.sources import Source, Sources, read_dotenv, read_variables  # noqa: PLC0415
+    # Only now: --help and a wrong flag have ended already.
+    from settings.sources import Source, Sources, read_dotenv, read_variables
 
     dotenv = [read_dotenv(path) for path in dotenv_paths]
     environment = read_variables(env, origin="the environment")
@@ -151,7 +153,6 @@ def _status_request(sources: "Sources") -> StatusRequest:
 
 def _settings(sources: "Sources") -> Settings:
     values = sources.merge()
-    verbosity = values.pop("log_level")
     keys = {name: values.pop(name) for name in ("gemini_api_key", "google_api_key")}
     checked = {
         "input_dir": _input_dir(values, sources),
@@ -159,7 +160,6 @@ def _settings(sources: "Sources") -> Settings:
         "log_file": _log_file(values, sources),
         **_prompt_settings(values, sources),
         "optimizer_model": _optimizer_model(values, sources),
-        "optimizer_max_cost": Decimal(values["optimizer_max_cost"]),
         "api_base_url": _api_base_url(values, sources),
         "timeout_s": _timeout_s(values, sources),
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
@@ -168,8 +168,8 @@ def _settings(sources: "Sources") -> Settings:
         "only": _only(values, sources),
         "fail_on": FailOn.parse(values["fail_on"]),
         "api_key": _api_key(keys, sources, is_required=not values["dry_run"]),
-        "log_level": _LOG_LEVELS[verbosity],
-        "quiet": verbosity is Verbosity.QUIET,
+        "log_level": _LOG_LEVELS[values["log_level"]],
+        "quiet": values["log_level"] is Verbosity.QUIET,
     }
     return Settings(**(values | checked))
 
@@ -193,10 +193,8 @@ def _output_dir(values: _Values, sources: "Sources") -> Path:
 
 
 def _state_dir(values: _Values, sources: "Sources") -> Path | None:
-    if values["state_dir"] is None:
-        return None
-    path = Path(values["state_dir"]).expanduser()
-    if not _can_be_directory(path):
+    path: Path | None = values["state_dir"] and values["state_dir"].expanduser()
+    if path and not _can_be_directory(path):
         raise sources.build_error("state_dir", "a directory, or a path where one can be made")
     return path
 
@@ -211,7 +209,7 @@ def _log_file(values: _Values, sources: "Sources") -> Path | None:
 
 
 def _can_be_directory(path: Path) -> bool:
-    """Whether ``path`` is a directory, or the nearest thing above it that exists is one."""
+    """Return whether ``path``, or the nearest thing above it that exists, is a directory."""
     try:
         return next(one for one in (path, *path.parents) if one.is_symlink() or one.exists()).is_dir()
     except OSError:
@@ -220,7 +218,7 @@ def _can_be_directory(path: Path) -> bool:
 
 def _prompt_settings(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
-    from prompts import edits  # noqa: PLC0415
+    from prompts import edits
 
     prompt = _prompt(values, sources)
     keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))
@@ -286,7 +284,7 @@ def _ping_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _is_web_address(url: str) -> bool:
-    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)
@@ -305,7 +303,7 @@ def _api_base_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _timeout_s(values: _Values, sources: "Sources") -> float:
-    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.parse import urlsplit
 
     timeout_s, url = values["timeout_s"], values["api_base_url"]
     host = (urlsplit(url).hostname if url else None) or _REAL_HOST
@@ -317,8 +315,8 @@ def _timeout_s(values: _Values, sources: "Sources") -> float:
 
 
 def _api_key(
-    keys: "Mapping[str, SecretStr | None]", sources: "Sources", *, is_required: bool
-) -> "SecretStr | None":
+    keys: "Mapping[str, SecretText | None]", sources: "Sources", *, is_required: bool
+) -> "SecretText | None":
     for name, key in keys.items():
         if key is not None:
             text = key.get_secret_value()
@@ -337,12 +335,15 @@ def _to_jsonable(value: object) -> str | int | float | bool | None:
     """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
     if value is None or isinstance(value, int | float):
         return value
+    if isinstance(value, FailOn):  # before tuple, which it is
+        return f"{value.at_least:g}{'%' if value.is_percent else ''}"
     if isinstance(value, frozenset | tuple):
         return ",".join(sorted(value) if isinstance(value, frozenset) else value) or None
+    from datetime import time
+    from decimal import Decimal
+
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, time):
         return f"{value:%H:%M}"
-    if isinstance(value, FailOn):
-        return f"{value.at_least:g}{'%' if value.is_percent else ''}"
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,16 +1,15 @@
-"""How are the options spelled on the command line, and what does ``--help`` say?
+"""Parser of the command line: the values as they were typed, and the text of ``--help``.
 
-Only argparse's part: it returns the words that were typed, by option, and must not know defaults,
-other sources, or what a value means. It imports nothing heavy, so that ``--help`` is quick.
+Defaults, other sources and conversions stand in ``sources``; nothing heavy is imported here, for ``--help``.
 """
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import NoReturn
 
 from errors import ExitCode, UsageError
 from settings.options import OPTIONS, Group, Option, Verbosity
+from settings.value_spec import ValueType
 
 STATUS = "status"
 """The name of the flag that asks for the state of an output directory instead of a run."""
@@ -91,7 +90,7 @@ def _arguments(option: Option) -> dict[str, object]:
         "help": _help_text(option),
         "default": argparse.SUPPRESS,
     }
-    if option.spec.type is bool:
+    if option.spec.type is ValueType.BOOLEAN:
         return common | {"action": argparse.BooleanOptionalAction}
     return common | {"metavar": option.metavar}
 
@@ -138,7 +137,7 @@ def _epilog() -> str:
 
 
 def _explain_unknown(rest: Sequence[str]) -> str:
-    """Say what is wrong with words that belong to no option, without repeating one that may be a key."""
+    """Return what is wrong with words that belong to no option, without repeating one that may be a key."""
     word = next((word for word in rest if word.startswith("-")), None)
     if word is None:
         return "there is a word that belongs to no option; a prompt of several words needs quotes around it"
@@ -148,6 +147,8 @@ def _explain_unknown(rest: Sequence[str]) -> str:
             f"{flag} does not exist, because a key on a command line can be read by others and stays in the "
             "shell's history: set GEMINI_API_KEY in the environment or in .env"
         )
+    import difflib  # noqa: PLC0415 - for a wrong flag alone
+
     known = [option.flag for option in OPTIONS if option.flag]
     near = difflib.get_close_matches(flag, [*known, "--quiet", "--verbose", "--version", "--help"], n=1)
     return f"there is no option {flag!r}" + (f"; did you mean {near[0]}?" if near else " (see --help)")

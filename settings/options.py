@@ -1,12 +1,13 @@
-"""The table of all options: flags, variables, defaults, bounds and the words of ``--help``."""
+"""The table of all options: flags, variables, defaults, bounds and the words of ``--help``.
+
+Named tuples, since importing dataclasses takes 10 ms of the 50 that ``--help`` has (docs/performance.md).
+"""
 
 import math
-from dataclasses import dataclass
-from datetime import time
-from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
+
+from settings.value_spec import ValueSpec, ValueType
 
 
 class _CaselessEnum(StrEnum):
@@ -62,8 +63,7 @@ class Group(StrEnum):
     OTHER = "Other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailOn:
+class FailOn(NamedTuple):
     """How many failed images make the exit code say so."""
 
     at_least: float
@@ -78,82 +78,64 @@ class FailOn:
         return cls(at_least=float(text.removesuffix("%")), is_percent=text.endswith("%"))
 
     def is_met(self, failed: int, ended: int) -> bool:
-        """Tell whether so many failures among so many images count."""
+        """Return whether so many failures among so many images count."""
         share = 100.0 * failed / ended if self.is_percent and ended else float(failed)
         return failed > 0 and share >= self.at_least
 
 
-class SecretText(str):
-    """Marks a text that is a credential as a whole."""
-
-    __slots__ = ()
-
-
-class Duration(float):
-    """Marks a length of time: seconds, or such as ``30m`` and ``1h30m``."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueSpec:
-    """What an option's value may be: its type, its bounds, and a sentence's end that says so."""
-
-    type: type
-    allowed: str
-    """Completes "X must be …"."""
-    low: float | None = None
-    high: float | None = None
-    pattern: str | None = None
-    is_secret: bool = False
-    """A value that may hold a credential: it is never repeated in a message."""
-
-
 def _integer(low: int, high: int) -> ValueSpec:
-    return ValueSpec(type=int, low=low, high=high, allowed=f"a whole number from {low} to {high}")
+    return ValueSpec(
+        type=ValueType.INTEGER, low=low, high=high, allowed=f"a whole number from {low} to {high}"
+    )
 
 
 def _number(low: float, high: float, unit: str) -> ValueSpec:
-    return ValueSpec(type=float, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}")
+    return ValueSpec(
+        type=ValueType.NUMBER, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}"
+    )
 
 
 def _duration(low_s: float, high_s: float, from_to: str) -> ValueSpec:
     words = f"a duration {from_to}, such as 90s, 30m or 1h30m"
-    return ValueSpec(type=Duration, low=low_s, high=high_s, allowed=words)
+    return ValueSpec(type=ValueType.DURATION, low=low_s, high=high_s, allowed=words)
 
 
 _MIN_TOKENS = 1_000
 """A minute; less would not let a single image with a longer prompt through."""
 
-_BOOLEAN = ValueSpec(type=bool, allowed="true or false (or yes/no, on/off, 1/0)")
-_PATH = ValueSpec(type=Path, allowed="a path")
+_BOOLEAN = ValueSpec(type=ValueType.BOOLEAN, allowed="true or false (or yes/no, on/off, 1/0)")
+_PATH = ValueSpec(type=ValueType.PATH, allowed="a path")
 _MODEL = ValueSpec(
-    type=str,
+    type=ValueType.TEXT,
     pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
     allowed="a model's name such as gemini-3.5-flash-lite",
 )
 _URL = ValueSpec(
-    type=str,
+    type=ValueType.TEXT,
     is_secret=True,
     allowed="an http:// or https:// address with a host and without user, password, query or fragment",
 )
-_PING = ValueSpec(type=str, is_secret=True, allowed="an http:// or https:// address with a host")
+_PING = ValueSpec(type=ValueType.TEXT, is_secret=True, allowed="an http:// or https:// address with a host")
 _FAIL_ON = ValueSpec(
-    type=str,
+    type=ValueType.TEXT,
     pattern=r"^(any|none|[1-9]\d{0,8}|(\d{1,2}(\.\d+)?|100(\.0+)?)%)$",
     allowed="any, none, a number or a percentage up to 100%",
 )
-_TIME_OF_DAY = ValueSpec(type=time, allowed="a time of day from 00:00 to 23:59")
+_TIME_OF_DAY = ValueSpec(type=ValueType.TIME_OF_DAY, allowed="a time of day from 00:00 to 23:59")
 _MONEY = ValueSpec(
-    type=Decimal, low=0.01, high=1_000_000, allowed="a sum of US dollars from 0.01 to 1000000, such as 2.50"
+    type=ValueType.MONEY,
+    low=0.01,
+    high=1_000_000,
+    allowed="a sum of US dollars from 0.01 to 1000000, such as 2.50",
 )
 _KEY = ValueSpec(
-    type=SecretText, is_secret=True, allowed="one word of printable ASCII characters, as Google issued it"
+    type=ValueType.SECRET,
+    is_secret=True,
+    allowed="one word of printable ASCII characters, as Google issued it",
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """One setting: a flag, an environment variable, or both."""
 
     name: str
@@ -179,7 +161,7 @@ OPTIONS = (
     ),
     Option(
         name="prompt", flag="--prompt", metavar="TEXT", group=Group.INPUT, is_required=True,
-        spec=ValueSpec(type=str, allowed="a text of valid Unicode that is not empty"),
+        spec=ValueSpec(type=ValueType.TEXT, allowed="a text of valid Unicode that is not empty"),
         help="what to ask for every image; @FILE reads it from a UTF-8 file, @@ stands for a leading @",
     ),
     Option(
@@ -189,7 +171,7 @@ OPTIONS = (
     ),
     Option(
         name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.SELECTION,
-        spec=ValueSpec(type=str, allowed="classes of failure, with commas between them"),
+        spec=ValueSpec(type=ValueType.TEXT, allowed="classes of failure, with commas between them"),
         help="nothing but those whose last outcome has one of these classes, such as timeout,blocked",
     ),
     Option(
@@ -202,7 +184,7 @@ OPTIONS = (
     ),
     Option(
         name="archive_format", flag="--archive-format", metavar="FORMAT", group=Group.OUTPUT,
-        spec=ValueSpec(type=ArchiveFormat, allowed="zip, tar or none"),
+        spec=ValueSpec(type=ValueType.ARCHIVE_FORMAT, allowed="zip, tar or none"),
         variable="ARCHIVE_FORMAT", default="none",
         help="also pack the results into one file: zip, tar (archive.tar.gz) or none",
     ),
@@ -272,7 +254,7 @@ OPTIONS = (
     ),
     Option(
         name="prompt_keep", flag="--prompt-keep", metavar="WORDS[,WORDS]", group=Group.CALLS,
-        spec=ValueSpec(type=str, allowed="words of the prompt, with commas between them"),
+        spec=ValueSpec(type=ValueType.TEXT, allowed="words of the prompt, with commas between them"),
         variable="PROMPT_KEEP", unset="none",
         help="words of the prompt that stand in every repaired prompt too",
     ),
@@ -326,7 +308,7 @@ OPTIONS = (
     ),
     Option(
         name="log_level", group=Group.LOGGING,
-        spec=ValueSpec(type=Verbosity, allowed="quiet, normal or verbose"),
+        spec=ValueSpec(type=ValueType.VERBOSITY, allowed="quiet, normal or verbose"),
         variable="LOG_LEVEL", default="normal",
     ),
     Option(

@@ -1,33 +1,30 @@
-"""What did the user set, where, and is each value of the right form?
+"""Sources of the settings: command line, environment and ``.env`` files, merged and converted.
 
-The sources are the command line, the environment and ``.env`` files, in this order of precedence;
-the defaults stand in ``options.OPTIONS``; pydantic-settings merges and converts. Importing this file
-is slow, so ``config`` does it late. It must not know what a setting means, nor how two go together.
+They stand in this order of precedence; the defaults stand in ``options.OPTIONS``. What a setting means, and
+whether two go together, is checked in ``config``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
-
-from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, create_model
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+from typing import Any
 
 from errors import UsageError
-from settings.options import OPTIONS, Duration, Option, SecretText
+from settings.options import OPTIONS, ArchiveFormat, Option, Verbosity
+from settings.value_spec import SecretText, ValueSpec, ValueType
 from utils.durations import parse_duration, parse_time_of_day
 
 _MAX_SHOWN_CHARACTERS = 60
 _MIN_KEY_LENGTH = 6
 _OPTIONS_BY_NAME = {option.name: option for option in OPTIONS}
-_PYDANTIC_TYPES: Mapping[type, object] = {
-    SecretText: SecretStr,
-    Duration: Annotated[float, BeforeValidator(lambda value: parse_duration(str(value)))],
-    time: Annotated[time, BeforeValidator(lambda value: parse_time_of_day(str(value)))],
+_WHOLE_NUMBER = re.compile(r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0+)?")
+_BOOLEANS = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
 }
-"""What pydantic is told where it would read the option's own type otherwise, or not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +34,7 @@ class Source:
     origin: str
     """For people; empty for the command line."""
     values: Mapping[str, str | bool] = field(repr=False)
-    """What was said, as it was typed, by the option's name."""
+    """What was set, as it was typed, by the option's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +46,29 @@ class Sources:
     def merge(self) -> dict[str, Any]:
         """Return the value in force for every option, converted to the option's type.
 
-        A key is a ``SecretStr``; an option that nobody set and that has no default is None.
+        A key is a ``SecretText``; None is the value of an option that is not set and has no default.
 
         Raises:
             UsageError: for the first value that is not what its option takes.
 
         """
         wrong_option = self._find_blank()
-        if wrong_option is None:
+        values: dict[str, Any] = {}
+        for option in OPTIONS if wrong_option is None else ():
             try:
-                return _build_model(self.sources)().model_dump()
-            except ValidationError as error:
-                wrong_option = str(error.errors(include_input=False)[0]["loc"][0])
-        # Raised out here so that pydantic's error, which holds the value, is no context of ours.
+                values[option.name] = self._convert(option)
+            except (ValueError, ArithmeticError):  # the latter is Decimal's
+                wrong_option = option.name
+                break
+        if wrong_option is None:
+            return values
+        # Raised out here so that the conversion's error, which holds the value, is no context of ours.
         raise self.build_error(wrong_option)
 
     def build_error(self, name: str, expected: str = "") -> UsageError:
         """Return the error that names the flag or variable that set ``name``, and repeats no secret.
 
-        ``must`` completes "--flag must be …"; without it the option's own words are taken.
+        ``expected`` completes "--flag must be …"; without it the option's own words are taken.
         """
         option = _OPTIONS_BY_NAME[name]
         source = next((source for source in self.sources if name in source.values), None)
@@ -87,6 +88,13 @@ class Sources:
         """Return an option that is set to nothing, which only a flag can do."""
         items = (item for source in self.sources for item in source.values.items())
         return next((name for name, value in items if not str(value).strip()), None)
+
+    def _convert(self, option: Option) -> object:
+        values = (source.values[option.name] for source in self.sources if option.name in source.values)
+        value = next(values, option.default)
+        if value is None and option.is_required:
+            raise ValueError
+        return value if value is None or isinstance(value, bool) else _convert_text(option.spec, str(value))
 
     def _keys(self) -> Iterator[str]:
         for source in self.sources:
@@ -108,6 +116,10 @@ def read_dotenv(path: Path) -> Source:
         UsageError: when it is there and cannot be read as UTF-8.
 
     """
+    if not os.path.exists(path):  # noqa: PTH110 - a folder that may not be searched raises nothing here
+        return Source(origin=str(path), values={})
+    from dotenv import dotenv_values  # noqa: PLC0415 - 13 ms, only where there is such a file
+
     try:
         # Interpolation would look into the process's own environment.
         return read_variables(dotenv_values(path, interpolate=False, encoding="utf-8-sig"), origin=str(path))
@@ -117,30 +129,56 @@ def read_dotenv(path: Path) -> Source:
         raise UsageError(f"{path} is not UTF-8 text") from error
 
 
-def _build_model(sources: Sequence[Source]) -> type[BaseSettings]:
-    """Return a settings class with one field per option that reads ``sources`` and nothing else."""
+def _convert_text(spec: ValueSpec, text: str) -> object:
+    """Return the value that ``text`` means.
 
-    class Layered(BaseSettings):
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: object, **__: object
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(InitSettingsSource(settings_cls, dict(source.values)) for source in sources)
+    Raises:
+        ValueError: it means none, or one out of bounds.
+        ArithmeticError: the same, for money.
 
-    fields: dict[str, Any] = {
-        option.name: (_field_type(option), _field_default(option)) for option in OPTIONS
-    }
-    return create_model("Layered", __base__=Layered, **fields)
-
-
-def _field_type(option: Option) -> object:
-    takes = option.spec
-    form: Any = _PYDANTIC_TYPES.get(takes.type, takes.type)
-    return Annotated[form | None, Field(ge=takes.low, le=takes.high, pattern=takes.pattern)]
+    """
+    value = _CONVERTERS[spec.type](text)
+    if spec.pattern is not None and not re.fullmatch(spec.pattern, text):
+        raise ValueError
+    if spec.low is not None and spec.high is not None:
+        number = float(value) if isinstance(value, Decimal) else value
+        if not spec.low <= number <= spec.high:  # also for NaN
+            raise ValueError
+    return value
 
 
-def _field_default(option: Option) -> object:
-    return ... if option.is_required else option.default
+def _to_boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError
+    return _BOOLEANS[text.lower()]
+
+
+def _to_integer(text: str) -> int:
+    found = _WHOLE_NUMBER.fullmatch(text.strip())
+    if found is None:
+        raise ValueError
+    return int(found[1])
+
+
+def _to_number(text: str) -> float:
+    if not text.isascii():  # float takes the digits of all scripts
+        raise ValueError
+    return float(text)
+
+
+_CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
+    ValueType.TEXT: str,
+    ValueType.SECRET: SecretText,
+    ValueType.BOOLEAN: _to_boolean,
+    ValueType.INTEGER: _to_integer,
+    ValueType.NUMBER: _to_number,
+    ValueType.DURATION: parse_duration,
+    ValueType.TIME_OF_DAY: parse_time_of_day,
+    ValueType.MONEY: Decimal,
+    ValueType.PATH: Path,
+    ValueType.ARCHIVE_FORMAT: ArchiveFormat,
+    ValueType.VERBOSITY: Verbosity,
+}
 
 
 def _spelling(option: Option, source: Source | None) -> str:

@@ -68,8 +68,6 @@ ONLY_IN = {
     "certifi": {"gemini.transport"},
     "yarl": {"gemini.transport"},
     "tenacity": {"retry_handler"},
-    "pydantic_settings": {"settings.sources"},
-    "pydantic": {"settings.sources", "config"},
     "dotenv": {"settings.sources"},
     "PIL": {"utils.image_validator", "utils.image_conversion"},
     "pillow_heif": {"utils.image_validator", "utils.image_conversion"},
