@@ -16,6 +16,14 @@ class SecretText:
         """Return the text itself."""
         return self._text
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether ``other`` is the same credential."""
+        return isinstance(other, SecretText) and other._text == self._text
+
+    def __hash__(self) -> int:
+        """Return a hash of the text."""
+        return hash(self._text)
+
     def __repr__(self) -> str:
         """Return stars, whatever the text is."""
         return "SecretText('**********')"
