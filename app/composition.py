@@ -170,6 +170,7 @@ def build_rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: 
         tpm=settings.tpm,
         max_concurrent=settings.max_concurrent,
         sleep=stop.sleep,
+        wait_for=stop.wait_for,
         outage_patience_s=settings.outage_patience_s,
         learned=learned,
         is_adaptive=not settings.dry_run,
@@ -183,7 +184,7 @@ def build_budget(settings: Settings, price_book: PriceBook, *, stop: StopSignal,
         max_cost=None if settings.dry_run else settings.max_cost,
         pricing=price_book.pricing,
         answer_length=answer_length(settings.model, wants_images=produces_images(settings.model)),
-        sleep=stop.sleep,
+        wait_for=stop.wait_for,
         utcnow=utcnow,
     )
 

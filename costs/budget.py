@@ -36,7 +36,6 @@ _TIGHT_HEADROOM = Decimal("1.5")
 """With little money left: so many times as long."""
 _CUT_OFF_SHARE = 0.95
 """An answer that takes this much of its bound was cut off by it."""
-_RECHECK_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +104,7 @@ class Budget:
         max_cost: the most money, in US dollars; None for any amount. Needs ``prices``.
         prices: of the model; None when they are not known.
         bounds: how long the model's answers may become.
-        sleep: waits for so many seconds; may raise to end the wait (the run stops).
+        wait_for: waits until an event is set; may raise to end the wait (the run stops).
         utcnow: the wall clock: prices go by the day.
     """
 
@@ -116,7 +115,7 @@ class Budget:
         max_cost: Decimal | None,
         pricing: ModelPricing | None,
         answer_length: AnswerLength,
-        sleep: Callable[[float], Awaitable[None]],
+        wait_for: Callable[[asyncio.Event], Awaitable[object]],
         utcnow: Callable[[], datetime],
     ) -> None:
         if max_cost is not None and pricing is None:
@@ -125,7 +124,7 @@ class Budget:
         self._max_cost = max_cost
         self._pricing = pricing
         self._answer_length = answer_length
-        self._sleep = sleep
+        self._wait_for = wait_for
         self._utcnow = utcnow
         self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
         self._call_ended = asyncio.Event()
@@ -147,7 +146,8 @@ class Budget:
         """
         async with self._queue_lock:
             while (reservation := self._try_take(input_tokens, wants_long_answer=wants_long_answer)) is None:
-                await self._wait_for_any_end()
+                self._call_ended.clear()
+                await self._wait_for(self._call_ended)
             return reservation
 
     def try_reserve(
@@ -297,17 +297,3 @@ class Budget:
             return
         log.warning("a call cost $%.4f, more than the $%.4f set aside for it", cost, reservation.amount)
         self._safety_factor = max(self._safety_factor, self._safety_factor * cost / reservation.amount)
-
-    async def _wait_for_any_end(self) -> None:
-        """Return when a call in flight has ended; raise what ``sleep`` raises when the run stops."""
-        self._call_ended.clear()
-        call_ended = asyncio.ensure_future(self._call_ended.wait())
-        slept = asyncio.ensure_future(self._sleep(_RECHECK_S))
-        try:
-            await asyncio.wait({call_ended, slept}, return_when=asyncio.FIRST_COMPLETED)
-            if slept.done():
-                slept.result()
-        finally:
-            call_ended.cancel()
-            slept.cancel()
-            await asyncio.gather(call_ended, slept, return_exceptions=True)

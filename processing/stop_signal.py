@@ -39,3 +39,13 @@ class StopSignal:
         except TimeoutError:
             return
         raise RunStoppedError
+
+    async def wait_for(self, event: asyncio.Event) -> None:
+        """Wait until ``event`` is set; raise RunStoppedError as soon as a stop is requested."""
+        waits = [asyncio.ensure_future(one.wait()) for one in (event, self._requested)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self.raise_if_requested()

@@ -30,6 +30,7 @@ class RateLimiter:
         tpm: the most input tokens in any minute; None for no limit of the user's.
         max_concurrent: the most calls in flight.
         sleep: waits for so many seconds; may raise to end the wait (the run stops).
+        wait_for: waits until an event is set; may raise as well.
         outage_patience_s: how long nothing may be answered before the run ends.
         learned: what another night learned; None for nothing.
         learning: False to obey ``rpm``, ``tpm`` and the server's hints alone.
@@ -42,6 +43,7 @@ class RateLimiter:
         tpm: float | None = None,
         max_concurrent: int,
         sleep: Callable[[float], Awaitable[None]],
+        wait_for: Callable[[asyncio.Event], Awaitable[object]],
         outage_patience_s: float = 900.0,
         learned: LearnedLimits | None = None,
         is_adaptive: bool = True,
@@ -55,6 +57,7 @@ class RateLimiter:
         )
         self._pacer = Pacer(settings, learned or LearnedLimits())
         self._sleep = sleep
+        self._wait_for = wait_for
         self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
         self._retry_lock = asyncio.Lock()  # the same for retries that must be earned first
         self._call_ended = asyncio.Event()
@@ -145,16 +148,7 @@ class RateLimiter:
             await self._sleep(min(_MAX_SLEEP_S, wait.until_s - _now_s()))
             return
         self._call_ended.clear()
-        # The sleep is there for its other purpose: it raises when the run stops.
-        sleep = asyncio.ensure_future(self._sleep(_MAX_SLEEP_S))
-        call_ended = asyncio.ensure_future(self._call_ended.wait())
-        try:
-            await asyncio.wait((sleep, call_ended), return_when=asyncio.FIRST_COMPLETED)
-            if sleep.done():
-                sleep.result()
-        finally:
-            sleep.cancel()
-            call_ended.cancel()
+        await self._wait_for(self._call_ended)
 
 
 class Permit:

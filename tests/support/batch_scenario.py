@@ -99,13 +99,19 @@ class Scenario:
             self.on_start(stop)
         caller = ApiCaller(
             model=self.model,
-            limiter=RateLimiter(rpm=self.rpm, max_concurrent=self.slots, sleep=stop.sleep, is_adaptive=False),
+            limiter=RateLimiter(
+                rpm=self.rpm,
+                max_concurrent=self.slots,
+                sleep=stop.sleep,
+                wait_for=stop.wait_for,
+                is_adaptive=False,
+            ),
             budget=Budget(
                 max_requests=None,
                 max_cost=None,
                 pricing=None,
                 answer_length=answer_length("gemini-3.5-flash-lite", wants_images=False),
-                sleep=stop.sleep,
+                wait_for=stop.wait_for,
                 utcnow=utcnow,
             ),
             estimate_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),

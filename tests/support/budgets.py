@@ -39,7 +39,7 @@ def new_budget(
         max_cost=None if max_cost is None else Decimal(max_cost),
         pricing=load_pricing(model),
         answer_length=answer_length(model, wants_images=model == PICTURES),
-        sleep=(stop or StopSignal()).sleep,
+        wait_for=(stop or StopSignal()).wait_for,
         utcnow=lambda: TODAY,
     )
 

@@ -71,7 +71,7 @@ class ProposerScenario:
             candidates=CandidatePool(prompt=BASE.text, can_request=True),
         )
         self.model = ScriptedProposer(results=results, delay_s=delay_s)
-        self.limiter = RateLimiter(max_concurrent=2, sleep=self.stop.sleep)
+        self.limiter = RateLimiter(max_concurrent=2, sleep=self.stop.sleep, wait_for=self.stop.wait_for)
         self.run_budget = run_budget or new_budget()
         self.optimizer_budget = OptimizerBudget(
             run_budget=self.run_budget,

@@ -46,6 +46,7 @@ def new_limiter(
         tpm=tpm,
         max_concurrent=max_concurrent,
         sleep=asyncio.sleep,
+        wait_for=asyncio.Event.wait,
         outage_patience_s=outage_patience_s,
         is_adaptive=is_adaptive,
     )

@@ -30,7 +30,12 @@ class OurClient:
         learned: Any = setting.learned  # it came from this class's learned()
         self.workers = WORKERS_PER_SLOT * setting.max_concurrent
         self.limiter = RateLimiter(
-            rpm=rpm, tpm=tpm, max_concurrent=setting.max_concurrent, sleep=asyncio.sleep, learned=learned
+            rpm=rpm,
+            tpm=tpm,
+            max_concurrent=setting.max_concurrent,
+            sleep=asyncio.sleep,
+            wait_for=asyncio.Event.wait,
+            learned=learned,
         )
         if setting.connect_s is not None:
             self.limiter.on_connected(setting.connect_s)

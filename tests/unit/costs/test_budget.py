@@ -242,6 +242,6 @@ def test_a_cap_on_money_without_prices_is_a_bug() -> None:
             max_cost=Decimal(1),
             pricing=None,
             answer_length=answer_length(MODEL, wants_images=False),
-            sleep=asyncio.sleep,
+            wait_for=asyncio.Event.wait,
             utcnow=lambda: TODAY,
         )

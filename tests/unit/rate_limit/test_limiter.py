@@ -213,7 +213,9 @@ def test_a_stop_ends_every_wait_and_loses_no_permit(max_concurrent: int) -> None
 
     async def scenario() -> tuple[int, int, float]:
         stop = StopSignal()
-        limiter = RateLimiter(max_concurrent=max_concurrent, sleep=stop.sleep, is_adaptive=False)
+        limiter = RateLimiter(
+            max_concurrent=max_concurrent, sleep=stop.sleep, wait_for=stop.wait_for, is_adaptive=False
+        )
         permit = await send(limiter)
         if max_concurrent > 1:
             permit.on_failure(rate_limited(500.0), seconds=0.1)

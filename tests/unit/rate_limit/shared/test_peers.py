@@ -247,7 +247,9 @@ class Client:
     async def run(self, seconds: float) -> None:
         """Work for so long."""
         learned = await asyncio.to_thread(self._memory.load)
-        self.limiter = RateLimiter(max_concurrent=200, sleep=asyncio.sleep, learned=learned)
+        self.limiter = RateLimiter(
+            max_concurrent=200, sleep=asyncio.sleep, wait_for=asyncio.Event.wait, learned=learned
+        )
         tasks = [asyncio.create_task(self._work()) for _ in range(220)]
         tasks.append(asyncio.create_task(sync_with_peers(self.limiter, self._memory)))
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
