@@ -12,11 +12,12 @@ This file must not know what a lesson means.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from errors import StorageError
 from prompt_optimizer import PromptOptimizer
 from storage.journal import Journal
+from utils.background import running
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,10 @@ SAVE_INTERVAL_S = 60.0
 async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIterator[None]:
     """Keep what is learned while the block runs, also when it ends by an exception."""
     checkpointer = _Checkpointer(optimizer, journal)
-    task = asyncio.create_task(checkpointer.run())
     try:
-        yield
+        async with running(checkpointer.run()):
+            yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         await asyncio.shield(checkpointer.save())
 
 

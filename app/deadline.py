@@ -6,15 +6,15 @@ the calendar of its zone, and the wall clock is read again and again. This file 
 work is, nor how calls in flight come to their end.
 """
 
-import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from errors import FatalError, StopReason
 from processing.stop_signal import RunStoppedError, StopSignal
+from utils.background import running
 from utils.durations import format_duration
 
 CHECK_INTERVAL_S = 10.0
@@ -85,13 +85,8 @@ async def enforce(
     deadline: Deadline | None, stop: StopSignal, utcnow: Callable[[], datetime]
 ) -> AsyncIterator[None]:
     """While the block runs, ask for a stop as soon as the time is over."""
-    watcher = asyncio.create_task(watch(deadline, stop, utcnow)) if deadline else None
-    try:
+    async with running(watch(deadline, stop, utcnow)) if deadline else nullcontext():
         yield
-    finally:
-        if watcher:
-            watcher.cancel()
-            await asyncio.wait([watcher])
 
 
 async def watch(deadline: Deadline, stop: StopSignal, utcnow: Callable[[], datetime]) -> None:

@@ -31,7 +31,7 @@ from models import RunInfo
 from processing.stop_signal import StopSignal
 from prompt_optimizer import PromptOptimizer, RetryOnce, asks_for_picture
 from rate_limit.limiter import RateLimiter
-from rate_limit.shared import synced_with_peers
+from rate_limit.shared import sync_with_peers
 from rate_limit.types import RateLimitStats
 from reports.documents import ProcessingStats
 from reports.rate_limit_report import describe_limit
@@ -183,7 +183,7 @@ class _Run:
         budget = resources.budget = composition.build_budget(settings, book, stop=stop, utcnow=self.utcnow)
         async with AsyncExitStack() as stack:
             if state:
-                await stack.enter_async_context(synced_with_peers(limiter, state))
+                await stack.enter_async_context(running(sync_with_peers(limiter, state)))
             if optimizer and not settings.dry_run:
                 await stack.enter_async_context(checkpointing(optimizer, self.journal))
             async with composition.build_model(settings, on_connected=limiter.on_connected) as model:

@@ -7,12 +7,12 @@ file for each user. If it fails, the run goes on without it and logs this once. 
     database.py        one short transaction, and what happens when the file is damaged
     learned_limits.py  which limits are kept for the next run, and for how long
     peers.py           how runs at work exchange their status
-    state.py           ``QuotaMemory``: all of the above behind one interface; ``synced_with_peers``: the
+    state.py           ``QuotaMemory``: all of the above behind one interface; ``sync_with_peers``: the
                        task that uses it
 """
 
 from rate_limit.shared.scope import Scope, key_fingerprint, state_path
-from rate_limit.shared.state import SYNC_EVERY_S, Limiter, QuotaMemory, sync_with_peers, synced_with_peers
+from rate_limit.shared.state import SYNC_EVERY_S, Limiter, QuotaMemory, sync_with_peers
 
 __all__ = [
     "SYNC_EVERY_S",
@@ -22,5 +22,4 @@ __all__ = [
     "key_fingerprint",
     "state_path",
     "sync_with_peers",
-    "synced_with_peers",
 ]

@@ -10,8 +10,7 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -168,17 +167,6 @@ class QuotaMemory:
         if message not in self._logged:
             self._logged.add(message)
             log.log(level, message, path, error)
-
-
-@asynccontextmanager
-async def synced_with_peers(limiter: Limiter, memory: QuotaMemory) -> AsyncIterator[None]:
-    """Start ``sync_with_peers`` for the time of the block."""
-    task = asyncio.create_task(sync_with_peers(limiter, memory))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 async def sync_with_peers(limiter: Limiter, memory: QuotaMemory, *, every_s: float = SYNC_EVERY_S) -> None:
