@@ -135,7 +135,7 @@ def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Itera
 def write_outcome(
     rows: BulkInsert, run: RunInfo, finished: FinishedImage, *, current: CurrentAnswer | None
 ) -> None:
-    """Record how an image ended, with all its calls; ``current`` is its answer so far, None if it has none."""
+    """Record how an image ended, with all its calls; ``current`` is its answer so far, None if none."""
     outcome, moved_to_history, finished_at = finished.outcome, finished.moved_to_history, finished.finished_at
     if current and isinstance(outcome, Failed | Deferred):
         move_answer_to_history(rows, current, moved_to_history=moved_to_history)
