@@ -1,4 +1,4 @@
-"""Types that the modules pass to each other; all of them are frozen."""
+"""Types and constants that the packages share; all types are frozen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from errors import ErrorKind, StopReason
+
+IMAGE_INPUT_TOKENS = 1120
+"""Input tokens of one image of Gemini 3 and 4. Source: docs/api-facts.md, section 2.7, November 2026."""
+IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
+"""Output tokens of a picture, by its size: Google's price of the picture, divided by its price of a token,
+rounded up. Source: docs/api-facts.md, sections 4.4 and 4.5, November 2026; 4K at the printed $0.113."""
+CHARACTERS_PER_TOKEN = 4
+"""ASCII characters of one token, as an estimate. Source: docs/api-facts.md, section 2.7."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from rate_limit.types import RateLimitStats
 from reports import prompt_evolution, quota_forecast, run_report
 from reports.attempt_history import EvolutionEntry, build_evolution_entry
 from reports.documents import Example, FailureEntry, ProcessingStats, TreeTotals
+from reports.formatting import round_dollars
 from reports.prompt_evolution import ProposalEntry
 from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
 from settings.options import FailOn
@@ -241,7 +242,7 @@ def to_proposal_entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
             rescued=one.rescued,
             input_tokens=one.usage.input_tokens,
             output_tokens=one.usage.output_tokens,
-            cost_usd=None if one.cost is None else float(round(one.cost, 6)),
+            cost_usd=round_dollars(one.cost),
         )
         for one in optimizer.candidates.reportable_candidates()
     ]

@@ -22,7 +22,7 @@ from decimal import Decimal
 import retry_handler
 from costs.optimizer_budget import OptimizerBudget, OptimizerReservation
 from errors import ApiFailure, FatalError
-from models import Generation, GenerationRequest, Usage
+from models import CHARACTERS_PER_TOKEN, Generation, GenerationRequest, Usage
 from processing.api_call import CallGrant, GenerativeModel, Limiter, Permit
 from processing.stop_signal import RunStoppedError, StopSignal
 from prompt_optimizer import CandidateRequest, PromptOptimizer
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 MAX_RETRIES = 2
 """Of one question; each counts as a call."""
-_CHARACTERS_PER_TOKEN = 4
 
 OnUsage = Callable[[Usage, Decimal | None], None]
 """Hears what each call took, and cost if that is known."""
@@ -173,7 +172,7 @@ class PromptProposer:
             raise _NotGrantedError
         with ExitStack() as rollback:
             rollback.callback(reservation.release, sent=False)
-            tokens = len(question) // _CHARACTERS_PER_TOKEN
+            tokens = len(question) // CHARACTERS_PER_TOKEN
             permit = await self._limiter.acquire(tokens=tokens, retry=bool(totals.calls))
             rollback.pop_all()
         request = GenerationRequest(

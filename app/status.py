@@ -7,7 +7,6 @@ a lock is held, nor how anything is counted.
 """
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +14,11 @@ from pathlib import Path
 
 from errors import WORTH_RETRYING_LATER, ExitCode, StopReason
 from reports.advice import ADVICE
-from reports.summary import WIDTH
+from reports.formatting import format_count, wrap, wrap_count, wrap_row
 from storage.journal import JournalReader, OutcomeCounts, RunRow, UsageTotals
 from storage.output.layout import JOURNAL, METADATA
-from utils.logger import escape_unprintable
 
 _DOCUMENT = f"{METADATA}/processing_stats.json"
-_LABEL_WIDTH = 13
 _AGAIN = "run the same command again"
 _NEXT_STEPS: Mapping[int | None, str] = {
     ExitCode.UNEXPECTED: f"see what its last line or its log says, then {_AGAIN}",
@@ -111,7 +108,7 @@ def format_status(
     now: datetime,
     stopped: StoppedRun | None = None,
 ) -> str:
-    """Return what to print: plain lines of at most ``closing.WIDTH`` columns but for a longer path.
+    """Return what to print: plain lines of at most ``formatting.WIDTH`` columns but for a longer path.
 
     Args:
         reader: from ``open_status``, or the journal of the very run that is going on.
@@ -165,21 +162,21 @@ def _count_left(reader: JournalReader, newest: RunRow | None) -> int | None:
 
 
 def _report_lines(status: _Status, output_dir: str) -> Iterator[str]:
-    yield from _wrap_row("Output", output_dir)
+    yield from wrap_row("Output", output_dir)
     if status.is_only_dry:
-        yield from _wrap(
+        yield from wrap(
             "[DRY RUN] Only dry runs have used this directory: nothing was asked, nothing was paid, and"
             " every answer counted here is simulated."
         )
-    yield from _wrap_row("Running", _running_text(status))
+    yield from wrap_row("Running", _running_text(status))
     yield from _image_lines(status.counts)
     yield from _failure_lines(status.counts)
-    yield from _wrap_row("Left to do", _left_text(status))
+    yield from wrap_row("Left to do", _left_text(status))
     yield from _usage_lines(status)
-    yield from _wrap_row("Last run", _last_run_text(status))
+    yield from wrap_row("Last run", _last_run_text(status))
     if status.stopped:
-        yield from _wrap_row("Stopped", f"{status.stopped.detail.rstrip('. ')}.")
-    yield from _wrap_row("Next", f"{_next_step(status)}.")
+        yield from wrap_row("Stopped", f"{status.stopped.detail.rstrip('. ')}.")
+    yield from wrap_row("Next", f"{_next_step(status)}.")
 
 
 def _running_text(status: _Status) -> str:
@@ -193,16 +190,16 @@ def _running_text(status: _Status) -> str:
 
 def _image_lines(counts: OutcomeCounts) -> Iterator[str]:
     failed = sum(counts.failed.values())
-    yield from _wrap_count(counts.succeeded, "answered")
-    yield from _wrap_count(failed, "failed")
-    yield from _wrap_count(counts.deferred, "put off: nothing is wrong with them, the next run does them")
+    yield from wrap_count(counts.succeeded, "answered")
+    yield from wrap_count(failed, "failed")
+    yield from wrap_count(counts.deferred, "put off: nothing is wrong with them, the next run does them")
 
 
 def _failure_lines(counts: OutcomeCounts) -> Iterator[str]:
     if counts.failed:
         yield "Failures"
     for kind, count in sorted(counts.failed.items(), key=lambda item: (-item[1], item[0])):
-        yield from _wrap_count(count, f"{kind}: {ADVICE[kind].cause} {ADVICE[kind].remedy}")
+        yield from wrap_count(count, f"{kind}: {ADVICE[kind].cause} {ADVICE[kind].remedy}")
 
 
 def _left_text(status: _Status) -> str:
@@ -222,12 +219,12 @@ def _usage_lines(status: _Status) -> Iterator[str]:
     if status.is_only_dry:
         return
     total, newest = status.total_usage, status.newest_usage
-    yield from _wrap_row("Calls", f"{total.calls:,} in all, {newest.calls:,} in the newest run")
+    yield from wrap_row("Calls", f"{total.calls:,} in all, {newest.calls:,} in the newest run")
     for direction, in_all, in_newest in (
         ("in", total.usage.input_tokens, newest.usage.input_tokens),
         ("out", total.usage.output_tokens, newest.usage.output_tokens),
     ):
-        yield from _wrap_row(f"Tokens {direction}", f"{in_all:,} in all, {in_newest:,} in the newest run")
+        yield from wrap_row(f"Tokens {direction}", f"{in_all:,} in all, {in_newest:,} in the newest run")
 
 
 def _last_run_text(status: _Status) -> str:
@@ -284,20 +281,5 @@ def _format_ago(seconds: float) -> str:
     for unit, length_s in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         count = int(seconds // length_s)
         if count > 0:
-            return f"{count:,} {unit}{'' if count == 1 else 's'} ago"
+            return f"{format_count(count, unit)} ago"
     return "just now"  # also for a clock that was set back
-
-
-def _wrap_row(label: str, text: str) -> list[str]:
-    return _wrap(f"{label:<{_LABEL_WIDTH}}{escape_unprintable(text)}", indent=_LABEL_WIDTH)
-
-
-def _wrap_count(count: int, what: str) -> list[str]:
-    return _wrap(f"{count:>7,}  {what}", indent=9)
-
-
-def _wrap(text: str, *, indent: int = 0) -> list[str]:
-    # A path is never broken: it is there to be copied.
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )

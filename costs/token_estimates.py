@@ -10,21 +10,17 @@ limited to less than 4,000 may not come at all).
 import re
 from dataclasses import dataclass
 
-IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
-"""Output tokens of a picture, by its size: Google's price of the picture, divided by its price of a token,
-rounded up. Source: docs/api-facts.md, sections 4.4 and 4.5, November 2026; 4K at the printed $0.113."""
+from models import CHARACTERS_PER_TOKEN, IMAGE_INPUT_TOKENS, IMAGE_OUTPUT_TOKENS
 
 _WRAPPING_TOKENS = 32
 """Tokens that the service may add around question and picture."""
 
-_GEMINI_3_IMAGE = 1120
 _PAN_AND_SCAN = (256, 2048)
 """Gemini 2.5: tokens of the whole image, and at most of its parts."""
 _TILE_TOKENS, _TILE_PX, _ONE_TILE_PX = 258, 768, 384
 """Gemini 2.0: tiles; an image of up to 384 px on both sides is one tile."""
 _SMALLEST_CROP_PX = 256
 
-_CHARACTERS_PER_TOKEN = 4
 _BYTES_PER_FOREIGN_TOKEN = 3
 """Beyond ASCII: a Chinese character is three bytes and about one token."""
 
@@ -53,7 +49,7 @@ def expected_input_tokens(model: str, *, width: int, height: int, prompt: str) -
     """Return the likely input tokens of an image of so many pixels and the prompt."""
     ascii_characters = sum(character.isascii() for character in prompt)
     foreign_bytes = _count_bytes(prompt) - ascii_characters
-    text_tokens = _divide_up(ascii_characters, _CHARACTERS_PER_TOKEN) + _divide_up(
+    text_tokens = _divide_up(ascii_characters, CHARACTERS_PER_TOKEN) + _divide_up(
         foreign_bytes, _BYTES_PER_FOREIGN_TOKEN
     )
     return _expect_image_tokens(_parse_generation(model), width, height) + text_tokens
@@ -87,7 +83,7 @@ def _parse_generation(model: str) -> tuple[int, int] | None:
 
 def _expect_image_tokens(generation: tuple[int, int] | None, width: int, height: int) -> int:
     if generation is None or generation >= (3, 0):
-        return _GEMINI_3_IMAGE
+        return IMAGE_INPUT_TOKENS
     tiles = _TILE_TOKENS * _count_tiles(width, height, _TILE_PX)
     return min(tiles, sum(_PAN_AND_SCAN)) if generation >= (2, 5) else tiles
 
@@ -97,7 +93,7 @@ def _max_image_tokens(generation: tuple[int, int] | None, width: int, height: in
         # Google's page also has tiles smaller than 768 px for small images; the larger count is the bound.
         crop_px = max(_SMALLEST_CROP_PX, min(_TILE_PX, int(min(width, height) / 1.5)))
         return _TILE_TOKENS * max(_count_tiles(width, height, _TILE_PX), _count_tiles(width, height, crop_px))
-    return _GEMINI_3_IMAGE if generation and generation >= (3, 0) else sum(_PAN_AND_SCAN)
+    return IMAGE_INPUT_TOKENS if generation and generation >= (3, 0) else sum(_PAN_AND_SCAN)
 
 
 def _count_tiles(width: int, height: int, tile_px: int) -> int:

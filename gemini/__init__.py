@@ -13,3 +13,6 @@
 - ``sdk``, ``files_api``: the SDK, loaded late, for images that are too big for one request.
 - ``text``: words of the service, made safe to print and store.
 """
+
+API_VERSION = "v1beta"
+"""The SDK's default, v1, lacks features that this program uses. Source: docs/api-facts.md, section 1.1."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
+from gemini import API_VERSION
 from gemini.error_mapping import to_exception
 from gemini.generation_config import build_generation_config
 from gemini.response_body import extract_base64, parse_json
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from gemini.sdk import LazySdk
     from gemini.transport import HttpRoute
-
-API_VERSION = "v1beta"
-"""v1 lacks features that this program uses. Source: docs/api-facts.md, section 1.1, 2026-11."""
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com"
 

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from errors import ApiFailure, ErrorKind
+from gemini import API_VERSION
 from gemini.files_api import Uploads
 from gemini.transport import reason_of
 
 if TYPE_CHECKING:
     from google import genai
-
-API_VERSION = "v1beta"
-"""The SDK's default, v1, lacks features that this program uses. Source: docs/api-facts.md, section 1.1."""
 
 
 class LazySdk:

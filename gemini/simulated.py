@@ -9,15 +9,18 @@ import zlib
 from types import TracebackType
 from typing import Self
 
-from models import GeneratedImage, Generation, GenerationRequest, Usage
+from models import (
+    CHARACTERS_PER_TOKEN,
+    IMAGE_INPUT_TOKENS,
+    IMAGE_OUTPUT_TOKENS,
+    GeneratedImage,
+    Generation,
+    GenerationRequest,
+    Usage,
+)
 
-IMAGE_TOKENS = 1120
-"""Tokens of one input image of Gemini 3 and 4. Source: docs/api-facts.md, section 2.7, November 2026."""
+PICTURE_TOKENS = IMAGE_OUTPUT_TOKENS["1K"]
 
-PICTURE_TOKENS = 1120
-"""Tokens of one picture of 1K in an answer. Source: docs/api-facts.md, section 4.4, November 2026."""
-
-_CHARACTERS_PER_TOKEN = 4
 _PICTURE_PX = 64
 _STRIPE_PX = 8
 
@@ -56,8 +59,8 @@ class SimulatedModel:
             text=text,
             images=(_draw_picture(sha256 + request.prompt),) if self._wants_images else (),
             usage=Usage(
-                input_tokens=IMAGE_TOKENS + len(request.prompt) // _CHARACTERS_PER_TOKEN,
-                output_tokens=len(text) // _CHARACTERS_PER_TOKEN + picture_tokens,
+                input_tokens=IMAGE_INPUT_TOKENS + len(request.prompt) // CHARACTERS_PER_TOKEN,
+                output_tokens=len(text) // CHARACTERS_PER_TOKEN + picture_tokens,
                 image_output_tokens=picture_tokens,
             ),
             finish_reason="STOP",

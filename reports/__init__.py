@@ -10,4 +10,5 @@
 - ``advice``: cause and remedy of each class of failure.
 - ``summary``: the lines that the user reads at the end.
 - ``error_log``: the report of one failed image.
+- ``formatting``: rows, wrapping, counts with their noun, US dollars.
 """

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from errors import ErrorKind
 from models import Attempt, Parameter
+from reports.formatting import round_dollars
 from reports.tally import PriceFunction, result_of, unknown_price
 
 
@@ -75,7 +76,6 @@ def build_evolution_entry(
 
 
 def _build_step(attempt: Attempt, price: PriceFunction) -> EvolutionStep:
-    cost = price(attempt.usage, attempt.started_at)
     return EvolutionStep(
         number=attempt.number,
         started_at=attempt.started_at,
@@ -90,5 +90,5 @@ def _build_step(attempt: Attempt, price: PriceFunction) -> EvolutionStep:
         http_status=attempt.http_status,
         input_tokens=attempt.usage.input_tokens,
         output_tokens=attempt.usage.output_tokens,
-        cost_usd=None if cost is None else float(round(cost, 6)),
+        cost_usd=round_dollars(price(attempt.usage, attempt.started_at)),
     )

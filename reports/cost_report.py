@@ -4,15 +4,12 @@ Tokens times list price is not the bill: prices change, and a call that timed ou
 section names the price list, its day, and the most the run can have cost. A dry run gets an estimated range.
 """
 
-from decimal import Decimal
-
 from costs.price_book import Costs
 from reports.documents import Cost, CostRange
+from reports.formatting import format_dollars, round_dollars
 from reports.tally import Tally
 
 _CURRENCY = "USD"
-_DIGITS = 6
-"""Decimal places of a dollar: a call costs at least a few millionths."""
 
 
 def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
@@ -25,11 +22,13 @@ def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
     by_result = sorted(tally.cost_by_result.items(), key=lambda item: (-item[1], item[0]))
     return Cost(
         currency=_CURRENCY,
-        total_usd=_round(total),
-        per_answer_usd=_round(each),
-        by_result_usd={result: float(round(cost, _DIGITS)) for result, cost in by_result},
-        reserved_at_most_usd=None if costs.at_most is None else _round(max(costs.at_most, tally.cost)),
-        estimate_usd=_round_range(costs.estimate),
+        total_usd=round_dollars(total),
+        per_answer_usd=round_dollars(each),
+        by_result_usd={result: round_dollars(cost) for result, cost in by_result},
+        reserved_at_most_usd=None if costs.at_most is None else round_dollars(max(costs.at_most, tally.cost)),
+        estimate_usd=CostRange(low=round_dollars(costs.estimate[0]), high=round_dollars(costs.estimate[1]))
+        if costs.estimate
+        else None,
         price_source=costs.price_source,
         price_date=costs.price_date.isoformat() if costs.price_date else None,
     )
@@ -44,33 +43,15 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
     by = f"({model}, prices of {cost.price_date} by {cost.price_source})"
     if cost.estimate_usd:
         low, high = cost.estimate_usd.low, cost.estimate_usd.high
-        return f"a real run would cost about {_format_dollars(low)} to {_format_dollars(high)} {by}"
+        return f"a real run would cost about {format_dollars(low)} to {format_dollars(high)} {by}"
     if cost.total_usd is None:
         return ""
     upper_usd = cost.reserved_at_most_usd
     # A difference of up to half a percent may come from prices of another day.
     is_unsure = upper_usd is not None and upper_usd > 1.005 * cost.total_usd
     unsure = (
-        f", at most {_format_dollars(upper_usd)} with the calls whose bill never came"
+        f", at most {format_dollars(upper_usd)} with the calls whose bill never came"
         if is_unsure and upper_usd
         else ""
     )
-    return f"about {_format_dollars(cost.total_usd)}{unsure} {by}"
-
-
-def _round_range(estimate: tuple[Decimal, Decimal] | None) -> CostRange | None:
-    if estimate is None:
-        return None
-    low, high = estimate
-    return CostRange(low=float(round(low, _DIGITS)), high=float(round(high, _DIGITS)))
-
-
-def _round(cost: Decimal | None) -> float | None:
-    return None if cost is None else float(round(cost, _DIGITS))
-
-
-def _format_dollars(cost: float) -> str:
-    """Return an amount with two, four or six decimal places: ``$12.30``, ``$0.0123``, ``$0.000040``."""
-    if cost >= 1:
-        return f"${cost:,.2f}"
-    return f"${cost:.4f}" if cost >= 0.001 or not cost else f"${cost:.6f}"
+    return f"about {format_dollars(cost.total_usd)}{unsure} {by}"

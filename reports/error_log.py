@@ -6,6 +6,7 @@ from itertools import groupby
 
 from models import Attempt, Failed, Prompt, RunInfo
 from reports.advice import advice_for
+from reports.formatting import format_count
 from utils.json_encoding import utc_isoformat
 from utils.logger import escape_unprintable
 
@@ -40,8 +41,7 @@ def _report_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
 def _fact_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
     content = failed.content
     yield f"Image           {escape_unprintable(failed.job.key)}"
-    unit = "byte" if failed.job.size_bytes == 1 else "bytes"
-    yield f"                {failed.job.size_bytes:,} {unit}" + (
+    yield f"                {format_count(failed.job.size_bytes, 'byte')}" + (
         f", {content.mime_type}, {content.width} x {content.height} pixels" if content else ""
     )
     if content:

@@ -6,7 +6,6 @@ given only if the difference is significant. See docs/adr/0011.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from errors import ErrorKind
 from models import Parameter, RunInfo
@@ -14,6 +13,7 @@ from prompts.uplift import Interval, Uplift, wilson_interval
 from reports import prompt_suggestion
 from reports.documents import Suggestion
 from reports.edit_outcomes import ArmCounts
+from reports.formatting import USD_DIGITS, round_dollars
 from reports.tally import Tally
 
 
@@ -178,7 +178,7 @@ def _build_edit_count(arm: ArmCounts) -> EditCount:
         calls=arm.calls,
         input_tokens=arm.usage.input_tokens,
         output_tokens=arm.usage.output_tokens,
-        cost_usd=_round_dollars(arm.cost),
+        cost_usd=round_dollars(arm.cost),
         cost_per_rescue=_cost_per_rescue(arm),
     )
 
@@ -190,7 +190,7 @@ def _build_parameter_count(arm: ArmCounts) -> ParameterCount:
         calls=arm.calls,
         input_tokens=arm.usage.input_tokens,
         output_tokens=arm.usage.output_tokens,
-        cost_usd=_round_dollars(arm.cost),
+        cost_usd=round_dollars(arm.cost),
     )
 
 
@@ -201,7 +201,7 @@ def _build_calls(arm: ArmCounts) -> EditedPromptCalls:
         total=arm.calls,
         input_tokens=used.input_tokens,
         output_tokens=used.output_tokens,
-        cost_usd=_round_dollars(arm.cost),
+        cost_usd=round_dollars(arm.cost),
         per_rescue=round(arm.calls / rescued, 2) if rescued else None,
         tokens_per_rescue=round(tokens / rescued, 1) if rescued else None,
         cost_per_rescue=_cost_per_rescue(arm),
@@ -217,7 +217,7 @@ def _build_uplift(measured: Uplift, edited_arm: ArmCounts) -> UpliftSection:
         asked_again=UpliftArm(tried=asked_again.tries, rescued=asked_again.rescues),
         difference=_build_share(difference) if difference else None,
         calls_per_additional_rescue=_invert(shown) if shown else None,
-        cost_per_additional_rescue=_invert(shown, times=each, digits=6) if shown and each else None,
+        cost_per_additional_rescue=_invert(shown, times=each, digits=USD_DIGITS) if shown and each else None,
     )
 
 
@@ -240,9 +240,4 @@ def _build_share(interval: Interval) -> Share:
 
 
 def _cost_per_rescue(arm: ArmCounts) -> float | None:
-    return _round_dollars(arm.cost / arm.rescued) if arm.cost is not None and arm.rescued else None
-
-
-def _round_dollars(cost: Decimal | None) -> float | None:
-    """Return the cost rounded to a millionth of a dollar; None if unknown."""
-    return None if cost is None else float(round(cost, 6))
+    return round_dollars(arm.cost / arm.rescued) if arm.cost is not None and arm.rescued else None

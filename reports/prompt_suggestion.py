@@ -7,12 +7,12 @@ one that saves the most calls is named.
 """
 
 import re
-import textwrap
 from collections.abc import Iterator
 
 from prompts.uplift import SuccessCount, newcombe_interval, wilson_interval
 from reports.documents import Suggestion
 from reports.edit_outcomes import EditOutcomes, SuggestionCandidate
+from reports.formatting import format_images, wrap
 from utils.logger import escape_unprintable
 
 MIN_TRIED = 10
@@ -89,12 +89,7 @@ def format_suggestion(suggestion: Suggestion, *, width: int, document: str) -> I
         if flag
         else f"It stands in {document} under suggestion."
     )
-    yield from textwrap.wrap(
-        escape_unprintable(f"{_describe(suggestion)} {end}"),
-        width,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    yield from wrap(escape_unprintable(f"{_describe(suggestion)} {end}"), width=width)
     yield from flag
 
 
@@ -107,10 +102,9 @@ def _describe(suggestion: Suggestion) -> str:
     )
     if not suggestion.not_tried_on:
         return f"{text}."
-    images = f"{suggestion.not_tried_on:,} image{'' if suggestion.not_tried_on == 1 else 's'}"
     return (
-        f"{text}; it was not tried on the {images} that your words served, and may fail on"
-        f" {suggestion.may_fail_on:,} of them before that is lost."
+        f"{text}; it was not tried on the {format_images(suggestion.not_tried_on)} that your words served,"
+        f" and may fail on {suggestion.may_fail_on:,} of them before that is lost."
     )
 
 

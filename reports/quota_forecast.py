@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from errors import FatalError, StopReason
 from reports.advice import RAISE_SPENDING_CAP, WAITING_IS_USELESS
+from reports.formatting import format_count, format_images
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 _AFTER_RESET = timedelta(minutes=5)
@@ -177,10 +178,10 @@ def _format_iso(moment: datetime, zone: tzinfo | None) -> str:
 
 def _describe_days(images_left: int, count: int) -> str:
     some = "the remaining image takes" if images_left == 1 else f"the remaining {images_left:,} images take"
-    return f"{some} {count:,} more night{'' if count == 1 else 's'}"
+    return f"{some} {format_count(count, 'more night')}"
 
 
 def _describe_left(images_left: int) -> str:
     if not images_left:
         return ""
-    return f"; {images_left:,} image{' is' if images_left == 1 else 's are'} left"
+    return f"; {format_images(images_left)} {'is' if images_left == 1 else 'are'} left"

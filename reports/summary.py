@@ -3,7 +3,6 @@
 Both are made from ``ProcessingStats``, the document that is written to disk, so they cannot disagree with it.
 """
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,13 +11,9 @@ from reports import prompt_suggestion
 from reports.advice import advice_for
 from reports.cost_report import summary_line as cost_line
 from reports.documents import ProcessingStats
+from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
 from utils.logger import escape_unprintable
-
-WIDTH = 79
-"""Columns of a line; only a path or a word without a blank can be longer."""
-
-_LABEL = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +56,7 @@ def _summary_lines(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool)
 
 def _image_lines(stats: ProcessingStats) -> Iterator[str]:
     accounting = stats.accounting
-    yield f"{_format_images(accounting.found)} found in {_format_duration(stats.seconds)}"
+    yield f"{format_images(accounting.found)} found in {_format_duration(stats.seconds)}"
     rows = (
         (accounting.answered, "answered"),
         (accounting.reused, "answered without a call: their bytes were answered before"),
@@ -74,7 +69,7 @@ def _image_lines(stats: ProcessingStats) -> Iterator[str]:
         (accounting.not_started, "not started: the next run does them"),
     )
     for count, what in rows:
-        yield from _wrap(f"{count:>7,}  {what}", indent=9) if count else ()
+        yield from wrap_count(count, what) if count else ()
 
 
 def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
@@ -84,13 +79,13 @@ def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
         advice = advice_for(
             ErrorKind(kind), has_prompt_optimization=bool(stats.options.get("enable_prompt_optimization"))
         )
-        yield from _wrap(f"{count:>7,}  {kind}: {advice.cause} {advice.remedy}", indent=9)
+        yield from wrap_count(count, f"{kind}: {advice.cause} {advice.remedy}")
 
 
 def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.passed_over.total:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in stats.passed_over.by.items())
-        yield from _wrap_row("Passed over", reasons)
+        yield from wrap_row("Passed over", reasons)
 
 
 def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
@@ -102,8 +97,8 @@ def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator
         (edited.answered, edited.tried, "in other words than yours"),
         (edited.answered_with_settings, edited.tried_with_settings, "in your words with other settings"),
     )
-    parts = [f"{done:,} of {_format_images(tried)} answered {how}" for done, tried, how in counts if tried]
-    yield from _wrap_row("Other words", f"{', '.join(parts)}; see {paths.metadata}/{edited.see}")
+    parts = [f"{done:,} of {format_images(tried)} answered {how}" for done, tried, how in counts if tried]
+    yield from wrap_row("Other words", f"{', '.join(parts)}; see {paths.metadata}/{edited.see}")
 
 
 def _suggestion_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
@@ -116,26 +111,26 @@ def _suggestion_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[st
 def _call_lines(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:
     requests, tokens = stats.requests, stats.tokens
     again = f", {requests.retries.total:,} of them retries" if requests.retries.total else ""
-    yield from _wrap_row("Calls", f"{requests.total:,}{again}{', simulated' if dry_run else ''}")
+    yield from wrap_row("Calls", f"{requests.total:,}{again}{', simulated' if dry_run else ''}")
     if tokens.total and not dry_run:
-        yield from _wrap_row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
+        yield from wrap_row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
     cost = cost_line(stats.cost, model=stats.model)
     if cost and requests.total:
-        yield from _wrap_row("Cost", cost)
+        yield from wrap_row("Cost", cost)
     pacing = pacing_line(stats.pacing)
     if pacing:
-        yield from _wrap_row("Pacing", pacing)
+        yield from wrap_row("Pacing", pacing)
 
 
 def _path_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
     accounting = stats.accounting
     if accounting.answered + accounting.reused + accounting.already_answered:
-        yield from _wrap_row("Results", f"{paths.output_dir}/successful")
+        yield from wrap_row("Results", f"{paths.output_dir}/successful")
     if accounting.failed + accounting.known_failures:
-        yield from _wrap_row("Reports", f"{paths.output_dir}/failed")
-    yield from _wrap_row("Metadata", paths.metadata)
+        yield from wrap_row("Reports", f"{paths.output_dir}/failed")
+    yield from wrap_row("Metadata", paths.metadata)
     if paths.archive:
-        yield from _wrap_row("Archive", paths.archive)
+        yield from wrap_row("Archive", paths.archive)
 
 
 def _describe_end(stats: ProcessingStats) -> str:
@@ -146,10 +141,10 @@ def _describe_end(stats: ProcessingStats) -> str:
         case ExitCode.NO_INPUT:
             return "no image was found: check --input-dir."
         case ExitCode.SOME_FAILED:
-            return f"{_format_images(accounting.failed)} failed. Next: read the reports, then run again."
+            return f"{format_images(accounting.failed)} failed. Next: read the reports, then run again."
         case ExitCode.TRY_LATER:
             because = next(iter(stats.deferred_because), "the service was not to be had")
-            deferred = _format_images(accounting.deferred)
+            deferred = format_images(accounting.deferred)
             return f"{deferred} put off: {because.rstrip('. ')}. Next: {_describe_retry(stats)}."
         case _ if (
             accounting.found
@@ -157,7 +152,7 @@ def _describe_end(stats: ProcessingStats) -> str:
         ):
             return _describe_no_calls(stats)
         case _:
-            return f"done: {_format_images(accounting.answered + accounting.reused)} answered."
+            return f"done: {format_images(accounting.answered + accounting.reused)} answered."
 
 
 def _describe_retry(stats: ProcessingStats) -> str:
@@ -170,8 +165,8 @@ def _describe_retry(stats: ProcessingStats) -> str:
 def _describe_no_calls(stats: ProcessingStats) -> str:
     accounting = stats.accounting
     if is_nothing_new(stats):
-        return f"nothing new: {_format_images(accounting.found)}, all answered before, no call made."
-    parts = [f"{_format_images(accounting.already_answered)} answered before"]
+        return f"nothing new: {format_images(accounting.found)}, all answered before, no call made."
+    parts = [f"{format_images(accounting.already_answered)} answered before"]
     if accounting.known_failures:
         parts.append(
             f"{accounting.known_failures:,} failed before and left alone (--retry-failed asks again)"
@@ -181,10 +176,6 @@ def _describe_no_calls(stats: ProcessingStats) -> str:
     return f"nothing to ask: {', '.join(parts)}."
 
 
-def _format_images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
-
-
 def _format_duration(seconds: float) -> str:
     """Return a duration in its two largest units."""
     if seconds < 60:
@@ -192,19 +183,3 @@ def _format_duration(seconds: float) -> str:
     minutes, rest_s = divmod(round(seconds), 60)
     hours, rest_min = divmod(minutes, 60)
     return f"{hours} h {rest_min} min" if hours else f"{minutes} min {rest_s} s"
-
-
-def _wrap_row(label: str, text: str) -> list[str]:
-    return _wrap(f"{label:<{_LABEL}}{escape_unprintable(text)}", indent=_LABEL)
-
-
-def _wrap(text: str, *, indent: int) -> list[str]:
-    # Long words stay whole, so that a path can be copied.
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        subsequent_indent=" " * indent,
-        drop_whitespace=True,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

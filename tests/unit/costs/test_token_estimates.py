@@ -4,12 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costs.token_estimates import (
-    IMAGE_OUTPUT_TOKENS,
-    answer_length,
-    expected_input_tokens,
-    max_input_tokens,
-)
+from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
+from models import IMAGE_OUTPUT_TOKENS
 
 MODELS = [
     "gemini-3.5-flash-lite", "gemini-4-argon", "gemini-nano-banana-2.1", "gemini-flash-latest",
