@@ -158,6 +158,25 @@ _REMEDIES = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that one or several calls are billed for; stands here because ``ApiFailure`` has one."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    """Answer and thoughts together, since both are billed as output."""
+    image_output_tokens: int = 0
+    """The part of ``output_tokens`` that pictures took; it has its own price."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the sum of both."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            image_output_tokens=self.image_output_tokens + other.image_output_tokens,
+        )
+
+
 class BatchError(Exception):
     """Base class of all errors that this program raises itself."""
 
@@ -184,10 +203,7 @@ class ApiFailure(BatchError):
     """The limit of the first of them that the service names; None if unknown."""
     reached_server: bool = True
     """False if there was no connection, so that nothing can have been billed."""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    image_output_tokens: int = 0
-    """The part of ``output_tokens`` that pictures took."""
+    usage: Usage = Usage()
     partial_text: str = ""
     """Text of a truncated or refusing answer, kept because it is paid for."""
 

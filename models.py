@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from errors import ErrorKind, StopReason
+from errors import Usage as Usage  # noqa: PLC0414 -- re-exported beside the other shared types
 
 IMAGE_INPUT_TOKENS = 1120
 """Input tokens of one image of Gemini 3 and 4. Source: docs/api-facts.md, section 2.7, November 2026."""
@@ -27,25 +28,6 @@ class ImageJob:
     """The file's path; open it by this, because the key differs from names that are not UTF-8."""
     size_bytes: int
     mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Tokens that one or several calls are billed for."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    """Answer and thoughts together, since both are billed as output."""
-    image_output_tokens: int = 0
-    """The part of ``output_tokens`` that pictures took; it has its own price."""
-
-    def __add__(self, other: "Usage") -> "Usage":
-        """Return the sum of both."""
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            image_output_tokens=self.image_output_tokens + other.image_output_tokens,
-        )
 
 
 class Parameter(StrEnum):
@@ -107,7 +89,7 @@ class Generation:
 
     text: str = ""
     images: tuple[GeneratedImage, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     finish_reason: str = ""
     model_version: str = ""
     response_id: str = ""
@@ -134,7 +116,7 @@ class Attempt:
     ended_run: StopReason | None = None
     """The reason if this call ended the run (an invalid key, for example); else None."""
     quota_ids: tuple[str, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

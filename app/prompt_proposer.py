@@ -207,7 +207,7 @@ class PromptProposer:
             usage = generation.usage
             grant.on_success(usage, clock() - start_s)
         except ApiFailure as failure:
-            usage = _usage_of(failure)
+            usage = failure.usage
             grant.on_failure(failure, usage, clock() - start_s, 0)
             raise
         except asyncio.CancelledError:
@@ -258,14 +258,6 @@ class _OtherModelPermit:
 
     def release(self) -> None:
         self.permit.release()
-
-
-def _usage_of(failure: ApiFailure) -> Usage:
-    return Usage(
-        input_tokens=failure.input_tokens,
-        output_tokens=failure.output_tokens,
-        image_output_tokens=failure.image_output_tokens,
-    )
 
 
 def _log_candidate(candidate: Candidate) -> None:

@@ -167,9 +167,7 @@ class _Response:
             detail=detail,
             http_status=200,
             api_status=reason or self.finish_reason or None,
-            input_tokens=self.usage.input_tokens,
-            output_tokens=self.usage.output_tokens,
-            image_output_tokens=self.usage.image_output_tokens,
+            usage=self.usage,
             partial_text=self.text,
         )
 

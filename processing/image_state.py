@@ -52,11 +52,7 @@ class ImageState:
             api_status=failure.api_status,
             unavailable=failure.is_unavailability,
             quota_ids=failure.quota_ids,
-            usage=Usage(
-                input_tokens=failure.input_tokens,
-                output_tokens=failure.output_tokens,
-                image_output_tokens=failure.image_output_tokens,
-            ),
+            usage=failure.usage,
         )
         self.attempts.append(attempt)
 

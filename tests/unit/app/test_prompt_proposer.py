@@ -74,7 +74,9 @@ def test_answers_of_no_use_are_asked_for_twice_and_no_more() -> None:
 
 def test_a_refusal_is_no_prompt() -> None:
     """What the client knows as one is not looked at further."""
-    declined = ApiFailure(kind=ErrorKind.REFUSED, detail="the model declined the task", input_tokens=300)
+    declined = ApiFailure(
+        kind=ErrorKind.REFUSED, detail="the model declined the task", usage=Usage(input_tokens=300)
+    )
     scenario = ProposerScenario(declined)
 
     scenario.run(scenario.fail_and_wait())

@@ -80,7 +80,7 @@ def test_words_alone_are_no_answer_of_an_image_model(client_class: ClientClass) 
 
     assert caught.value.kind is ErrorKind.NO_IMAGE
     assert caught.value.partial_text
-    assert caught.value.input_tokens > 0
+    assert caught.value.usage.input_tokens > 0
 
 
 @each_client_class

@@ -86,7 +86,7 @@ def test_a_declining_answer_fails_its_image_and_keeps_what_was_paid() -> None:
 
     assert failure.kind is ErrorKind.REFUSED
     assert failure.partial_text == REFUSAL_TEXT
-    assert failure.output_tokens == USAGE["candidatesTokenCount"] + USAGE["thoughtsTokenCount"]
+    assert failure.usage.output_tokens == USAGE["candidatesTokenCount"] + USAGE["thoughtsTokenCount"]
 
 
 def test_words_beside_a_picture_are_no_refusal() -> None:

@@ -78,7 +78,7 @@ def test_a_block_reason_has_its_class(block: str, expected: ErrorKind) -> None:
 
     assert failure.kind is expected
     assert failure.api_status == block
-    assert (failure.input_tokens, failure.output_tokens) == (1005, 37)
+    assert failure.usage == Usage(input_tokens=1005, output_tokens=37)
     assert block in failure.detail
     assert failure.detail.endswith(": not this")
 
@@ -263,7 +263,7 @@ def test_words_instead_of_the_picture_are_kept() -> None:
     assert failure.kind is K.NO_IMAGE
     assert failure.partial_text == "I cannot\ndraw this."
     assert "I cannot draw this." in failure.detail
-    assert failure.output_tokens == 37
+    assert failure.usage.output_tokens == 37
 
 
 def test_a_cut_answer_is_kept() -> None:
@@ -271,7 +271,7 @@ def test_a_cut_answer_is_kept() -> None:
     failure = failure_of(reply(words("A c"), finish="MAX_TOKENS"))
 
     assert (failure.partial_text, failure.api_status, failure.http_status) == ("A c", "MAX_TOKENS", 200)
-    assert (failure.input_tokens, failure.output_tokens) == (1005, 37)
+    assert failure.usage == Usage(input_tokens=1005, output_tokens=37)
 
 
 @pytest.mark.parametrize("count", [-1, 2**40, 10**400, 1.5, "7", True, None, [7]], ids=str)

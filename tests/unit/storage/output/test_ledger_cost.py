@@ -42,4 +42,4 @@ def test_a_failed_call_tells_what_its_pictures_took() -> None:
     body = {"candidates": [candidate], "usageMetadata": {"candidatesTokenCount": 1120}}
     with pytest.raises(ApiFailure) as caught:
         parse_response(body, wants_images=True)
-    assert caught.value.image_output_tokens == 1120
+    assert caught.value.usage.image_output_tokens == 1120
