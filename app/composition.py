@@ -1,58 +1,92 @@
-"""How do the user's settings become the parts of one run?
+"""Composition root: the settings of a run become its parts.
 
-Each function takes ``Settings`` apart and hands plain values to one constructor; nobody else holds
-them. Heavy parts are imported when they are made: the SDK only for a live run. Nothing is done here.
+They come in three groups: ``Storage`` is opened first; ``Limits`` and the pipeline (``app.pipeline``) are
+built only when there is something to ask. Constructors get plain values: no part holds the settings.
 """
 
-import hashlib
-import logging
-import random
+import asyncio
 import secrets
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import TextIO
 
 from app.batch import Batch, Folders
 from app.finalize import QuotaSources, RunFinalizer
 from app.outcome_store import OutcomeStore
-from app.prompt_proposer import PromptProposer, ProposerOptions
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
 from costs.budget import Budget
-from costs.optimizer_budget import MAX_CALLS, OptimizerBudget
 from costs.price_book import Costs, PriceBook
-from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
-from gemini.client import GeminiClient
-from gemini.generation_config import changeable_parameters
+from costs.token_estimates import answer_length
 from gemini.model_info import produces_images
-from gemini.simulated import SimulatedModel
-from models import Prompt, RunInfo
-from processing.api_call import ApiCaller
+from models import RunInfo
 from processing.stop_signal import StopSignal
-from processor import WORKERS_PER_SLOT, Processor, PromptReviser, RetrySettings
-from prompt_optimizer import PromptOptimizer
-from prompts import edits
-from prompts.candidates import CandidatePool
-from prompts.edit_stats import EditStats
-from prompts.policy import RepairLimits
 from rate_limit.limiter import RateLimiter
 from rate_limit.shared import QuotaMemory, Scope, key_fingerprint, state_path
-from rate_limit.types import LearnedLimits, RateLimitStats
+from rate_limit.types import LearnedLimits
 from reports.tally import Tally
 from storage.journal import Journal, Selection
 from storage.output.layout import JOURNAL
 from storage.output.tree import has_real_run
 from utils.progress import choose_progress
 
-log = logging.getLogger(__name__)
-
 Clock = Callable[[], datetime]
 
 
-def new_run_info(settings: Settings, utcnow: Clock) -> RunInfo:
-    """Name the run and note what is the same for all its images."""
-    now = utcnow()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What all parts of one run share."""
+
+    settings: Settings
+    info: RunInfo
+    price_book: PriceBook
+    """Its prices are looked up when there is something to ask."""
+    tally: Tally
+    stop: StopSignal
+    utcnow: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What writes and remembers the outcomes."""
+
+    archiver: Archiver
+    journal: Journal
+    outcomes: OutcomeStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What decides when, and whether, the next request is sent."""
+
+    price_book: PriceBook
+    budget: Budget
+    rate_limiter: RateLimiter
+    shared_state: QuotaMemory | None
+    """None in a dry run."""
+
+
+def build_context(settings: Settings, utcnow: Clock) -> RunContext:
+    """Name the run, and build what all its parts share."""
+    price_book = PriceBook(
+        model=settings.model,
+        dry_run=settings.dry_run,
+        utcnow=utcnow,
+        optimizer_model=settings.optimizer_model,
+    )
+    return RunContext(
+        settings=settings,
+        info=_new_run_info(settings, utcnow()),
+        price_book=price_book,
+        tally=Tally(price=price_book.price),
+        stop=StopSignal(),
+        utcnow=utcnow,
+    )
+
+
+def _new_run_info(settings: Settings, now: datetime) -> RunInfo:
     return RunInfo(
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
         started_at=now,
@@ -65,57 +99,55 @@ def new_run_info(settings: Settings, utcnow: Clock) -> RunInfo:
     )
 
 
-def build_price_book(settings: Settings, utcnow: Clock) -> PriceBook:
-    """Return the prices of the run, which are looked up when they are needed."""
-    return PriceBook(
-        model=settings.model,
-        dry_run=settings.dry_run,
-        utcnow=utcnow,
-        optimizer_model=settings.optimizer_model,
-    )
+@contextmanager
+def open_storage(context: RunContext) -> Iterator[Storage]:
+    """Open archiver and journal of the output directory; the journal is closed at the end of the block.
+
+    Raises:
+        StorageError: the output directory cannot be written.
+    """
+    archiver = build_archiver(context)
+    archiver.check_writable()
+    archiver.remove_unfinished()
+    path = context.settings.output_dir / JOURNAL
+    with Journal.open(
+        path, run=context.info, is_present=archiver.is_present, utcnow=context.utcnow
+    ) as journal:
+        outcomes = OutcomeStore(
+            journal=journal,
+            archiver=archiver,
+            tally=context.tally,
+            stop=context.stop,
+            utcnow=context.utcnow,
+        )
+        yield Storage(archiver=archiver, journal=journal, outcomes=outcomes)
 
 
-def build_archiver(settings: Settings, run: RunInfo, price_book: PriceBook) -> Archiver:
-    """Return what writes the output tree."""
-    is_beside_real_run = run.dry_run and has_real_run(settings.output_dir)
+def build_archiver(context: RunContext) -> Archiver:
+    """Return the writer of the output tree."""
+    output_dir, info = context.settings.output_dir, context.info
+    is_beside_real_run = info.dry_run and has_real_run(output_dir)
     return Archiver(
-        output_dir=settings.output_dir, run=run, has_real_run=is_beside_real_run, price=price_book.price
+        output_dir=output_dir, run=info, has_real_run=is_beside_real_run, price=context.price_book.price
     )
 
 
-def open_journal(settings: Settings, run: RunInfo, archiver: Archiver, utcnow: Clock) -> Journal:
-    """Open the journal of the output directory."""
-    return Journal.open(settings.output_dir / JOURNAL, run=run, is_present=archiver.is_present, utcnow=utcnow)
-
-
-def build_outcome_store(
-    journal: Journal, archiver: Archiver, *, tally: Tally, stop: StopSignal, utcnow: Clock
-) -> OutcomeStore:
-    """Return the store of the run's outcomes."""
-    return OutcomeStore(journal=journal, archiver=archiver, tally=tally, stop=stop, utcnow=utcnow)
-
-
-def build_batch(
-    settings: Settings,
-    journal: Journal,
-    archiver: Archiver,
-    store: OutcomeStore,
-    *,
-    tally: Tally,
-    stop: StopSignal,
-    stderr: TextIO,
-    clock: Callable[[], float],
-    status_text: Callable[[], str],
-) -> Batch:
+def build_batch(context: RunContext, storage: Storage, *, status_text: Callable[[], str]) -> Batch:
     """Return the images of the input directory."""
+    settings = context.settings
     return Batch(
         folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
-        journal=journal,
-        archiver=archiver,
-        tally=tally,
-        progress=choose_progress(quiet=settings.quiet, stream=stderr, clock=clock, status_text=status_text),
-        stop=stop,
-        store=store,
+        journal=storage.journal,
+        archiver=storage.archiver,
+        tally=context.tally,
+        progress=choose_progress(
+            quiet=settings.quiet,
+            stream=sys.stderr,
+            clock=asyncio.get_running_loop().time,
+            status_text=status_text,
+        ),
+        stop=context.stop,
+        store=storage.outcomes,
     )
 
 
@@ -125,200 +157,88 @@ def build_selection(settings: Settings) -> Selection:
 
 
 def bytes_per_answer(settings: Settings) -> int:
-    """Return about how much room an answer takes, twice where it is packed as well.
+    """Return about how many bytes an answer takes on the disk, twice as many if it is archived as well.
 
-    Pictures of 1K were seen with 0.6 to 2 MB (November 2026); an answer in words takes a block of the
-    disk, a line in the ledger and a row in the journal.
+    Pictures of 1K took 0.6 to 2 MB (November 2026); a text takes a block of the disk, a line of the ledger
+    and a row of the journal.
     """
     each = 2_000_000 if produces_images(settings.model) else 8_000
     return each * (1 if settings.archive_format is ArchiveFormat.NONE else 2)
 
 
-def build_model(
-    settings: Settings, *, on_connected: Callable[[float], None]
-) -> GeminiClient | SimulatedModel:
-    """Return what answers: the service, or the stand-in of a dry run; ``reached`` hears how near it is."""
-    wants_images = produces_images(settings.model)
-    if settings.dry_run or settings.api_key is None:
-        return SimulatedModel(model=settings.model, wants_images=wants_images)
-    return GeminiClient(
-        api_key=settings.api_key.get_secret_value(),
-        model=settings.model,
-        base_url=settings.api_base_url,
-        wants_images=wants_images,
-        on_connected=on_connected,
+async def build_limits(context: RunContext) -> Limits:
+    """Look up prices and learned limits; return the budget and the rate limiter of the run."""
+    await asyncio.to_thread(context.price_book.look_up)
+    shared_state = await asyncio.to_thread(_open_shared_state, context)
+    learned = await asyncio.to_thread(shared_state.load) if shared_state else None
+    return Limits(
+        price_book=context.price_book,
+        budget=_build_budget(context),
+        rate_limiter=_build_rate_limiter(context, learned),
+        shared_state=shared_state,
     )
 
 
-def open_shared_state(settings: Settings, run: RunInfo, utcnow: Clock) -> QuotaMemory | None:
-    """Return what other nights learned and other runs on the key do; None in a dry run. Takes 0.1 s."""
+def _open_shared_state(context: RunContext) -> QuotaMemory | None:
+    """Return what earlier runs learned and other runs on the key share; takes 0.1 s."""
+    settings = context.settings
     if settings.dry_run or settings.api_key is None:
         return None
     fingerprint = key_fingerprint(settings.api_key.get_secret_value(), settings.api_base_url)
     return QuotaMemory(
         state_path(settings.state_dir),
         scope=Scope(fingerprint=fingerprint, model=settings.model),
-        run_id=run.run_id,
-        utcnow=utcnow,
+        run_id=context.info.run_id,
+        utcnow=context.utcnow,
     )
 
 
-def build_rate_limiter(settings: Settings, learned: LearnedLimits | None, stop: StopSignal) -> RateLimiter:
-    """Return what says when a request may start; a dry run has nothing to learn."""
+def _build_rate_limiter(context: RunContext, learned: LearnedLimits | None) -> RateLimiter:
+    settings = context.settings
     return RateLimiter(
         rpm=settings.rpm,
         tpm=settings.tpm,
         max_concurrent=settings.max_concurrent,
-        sleep=stop.sleep,
-        wait_for=stop.wait_for,
+        sleep=context.stop.sleep,
+        wait_for=context.stop.wait_for,
         outage_patience_s=settings.outage_patience_s,
         learned=learned,
         is_adaptive=not settings.dry_run,
     )
 
 
-def build_budget(settings: Settings, price_book: PriceBook, *, stop: StopSignal, utcnow: Clock) -> Budget:
-    """Return what says whether there is money for a request; a dry run spends none."""
+def _build_budget(context: RunContext) -> Budget:
+    settings = context.settings
     return Budget(
         max_requests=settings.max_requests,
         max_cost=None if settings.dry_run else settings.max_cost,
-        pricing=price_book.pricing,
+        pricing=context.price_book.pricing,
         answer_length=answer_length(settings.model, wants_images=produces_images(settings.model)),
-        wait_for=stop.wait_for,
-        utcnow=utcnow,
-    )
-
-
-def build_prompt_optimizer(settings: Settings, journal: Journal) -> PromptOptimizer | None:
-    """Return what repairs prompts, with what earlier nights taught; None where nobody wants it; blocks."""
-    if not settings.enable_prompt_optimization:
-        return None
-    prompt_sha256 = hashlib.sha256(settings.prompt.encode()).hexdigest()
-    rows = () if settings.dry_run else journal.lessons(settings.model, prompt_sha256)
-    book = edits.load(settings.prompt_edits)
-    candidates = CandidatePool(
-        prompt=settings.prompt,
-        keep=settings.prompt_keep,
-        rows=() if settings.dry_run else journal.proposed_edits(settings.model, prompt_sha256),
-        reserved_names=[edit.name for edit in book.edits],
-        can_request=settings.optimizer_model is not None and not settings.dry_run,
-    )
-    return PromptOptimizer(
-        base=Prompt(text=settings.prompt),
-        edits=book,
-        edit_stats=EditStats.from_rows(settings.model, prompt_sha256, rows),
-        rng=random.Random(),  # noqa: S311 - draws, not secrets
-        keep=settings.prompt_keep,
-        parameters=changeable_parameters(settings.model, wants_images=produces_images(settings.model)),
-        # One further call for the plain second try, whatever the number of edits.
-        limits=RepairLimits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
-        candidates=candidates,
-    )
-
-
-def build_prompt_proposer(
-    settings: Settings,
-    optimizer: PromptOptimizer | None,
-    model: GeminiClient | SimulatedModel,
-    *,
-    limiter: RateLimiter,
-    budget: Budget,
-    price_book: PriceBook,
-    tally: Tally,
-    stop: StopSignal,
-    utcnow: Clock,
-) -> PromptProposer | None:
-    """Return what asks a model for other words; None where nobody wants it, and in a dry run."""
-    optimizer_model = settings.optimizer_model
-    if optimizer_model is None or optimizer is None or settings.dry_run:
-        return None
-    pricing = price_book.optimizer_pricing
-    if pricing is None:
-        log.info(
-            "no price is known for %s: --optimizer-max-cost cannot hold, at most %d calls are made",
-            optimizer_model,
-            MAX_CALLS,
-        )
-    return PromptProposer(
-        optimizer=optimizer,
-        model=model,
-        limiter=limiter,
-        budget=OptimizerBudget(
-            run_budget=budget, pricing=pricing, max_cost=settings.optimizer_max_cost, utcnow=utcnow
-        ),
-        options=ProposerOptions(
-            model=optimizer_model,
-            is_run_model=optimizer_model.removeprefix("models/") == settings.model.removeprefix("models/"),
-            timeout_s=settings.timeout_s,
-            max_timeout_s=settings.max_timeout_s,
-        ),
-        on_usage=tally.add_proposal,
-        stop=stop,
-        rng=random.Random(),  # noqa: S311 - jitter, not secrets
-    )
-
-
-def build_processor(
-    settings: Settings,
-    model: GeminiClient | SimulatedModel,
-    store: OutcomeStore,
-    *,
-    limiter: RateLimiter,
-    budget: Budget,
-    reviser: PromptReviser,
-    stop: StopSignal,
-    utcnow: Clock,
-) -> Processor:
-    """Return what takes images to their outcomes."""
-    prompt = Prompt(text=settings.prompt)
-    caller = ApiCaller(
-        model=model,
-        limiter=limiter,
-        budget=budget,
-        estimate_tokens=partial(expected_input_tokens, settings.model),
-        estimate_max_tokens=partial(max_input_tokens, settings.model),
-        stop=stop,
-        max_concurrent=settings.max_concurrent,
-        utcnow=utcnow,
-    )
-    return Processor(
-        caller=caller,
-        reviser=reviser,
-        store=store,
-        stop=stop,
-        prompt=prompt,
-        workers=WORKERS_PER_SLOT * settings.max_concurrent,
-        retry_settings=RetrySettings(
-            max_retries=settings.max_retries,
-            timeout_s=settings.timeout_s,
-            max_timeout_s=settings.max_timeout_s,
-        ),
-        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        wait_for=context.stop.wait_for,
+        utcnow=context.utcnow,
     )
 
 
 def build_finalizer(
-    settings: Settings,
-    run: RunInfo,
-    journal: Journal,
-    archiver: Archiver,
-    *,
-    rate_limit_stats: RateLimitStats | None,
-    summarize_costs: Callable[[Tally], Costs | None],
-    command: str,
-    utcnow: Clock,
+    context: RunContext, storage: Storage, limits: Limits | None, *, command: str
 ) -> RunFinalizer:
-    """Return what writes the end of the run."""
+    """Return the writer of the run's documents; ``limits`` is None if there was nothing to ask."""
+
+    def summarize_costs(tally: Tally) -> Costs | None:
+        budget = limits.budget if limits else None
+        return context.price_book.summary(answers=tally.succeeded, usage=tally.usage, budget=budget)
+
     return RunFinalizer(
-        run=run,
-        journal=journal,
-        archiver=archiver,
-        archive_format=settings.archive_format,
-        fail_on=settings.fail_on,
+        run=context.info,
+        journal=storage.journal,
+        archiver=storage.archiver,
+        archive_format=context.settings.archive_format,
+        fail_on=context.settings.fail_on,
         command=command,
-        utcnow=utcnow,
+        utcnow=context.utcnow,
         quota_sources=QuotaSources(
-            rate_limit_stats=rate_limit_stats, count_answered_since=journal.count_answered_since
+            rate_limit_stats=limits.rate_limiter.stats() if limits else None,
+            count_answered_since=storage.journal.count_answered_since,
         ),
         summarize_costs=summarize_costs,
     )

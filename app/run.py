@@ -1,8 +1,8 @@
-"""What is one run, from the first look at the input to the last document?
+"""One run, from the plan to its documents.
 
-Everything between the lock and the exit code, in the order in which it happens: make journal and tree
-agree, plan, announce, ask, write the documents, tell. Signals, the lock and the dead-man's switch are
-``main``'s; what each part is made of is ``compose``'s. Nothing here reads the environment.
+The order is: make journal and output tree agree, plan, announce, process the images, write the documents,
+print the summary. The lock and the exit code are ``main``'s; the parts come from ``app.composition`` and
+``app.pipeline``.
 """
 
 import asyncio
@@ -10,33 +10,27 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, nullcontext
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from app import composition
 from app.checkpoint import checkpointing
+from app.composition import Limits, RunContext, Storage
 from app.deadline import Deadline, enforce
 from app.finalize import to_proposal_entries
+from app.pipeline import Pipeline, build_pipeline
 from app.signals import stop_on_signals
 from archiver import Archiver
 from config import Settings
-from costs.budget import Budget
-from costs.price_book import PriceBook
 from errors import ExitCode
 from gemini.model_info import produces_images
-from models import RunInfo
-from processing.stop_signal import StopSignal
-from prompt_optimizer import PromptOptimizer, RetryOnce, asks_for_picture
-from rate_limit.limiter import RateLimiter
+from prompt_optimizer import asks_for_picture
 from rate_limit.shared import sync_with_peers
-from rate_limit.types import RateLimitStats
 from reports.documents import ProcessingStats
 from reports.rate_limit_report import describe_limit
 from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
-from reports.tally import Tally
 from storage.journal import Journal, Plan, TodoReason
 from utils.background import running
 from utils.micro_batching import run_to_completion
@@ -47,179 +41,96 @@ PICTURE_MODEL = "gemini-nano-banana-2.1"
 """Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Resources:
-    """What a run uses up: the service's limits and the user's money; unknown until there is work."""
-
-    price_book: PriceBook
-    limiter: RateLimiter | None = None
-    budget: Budget | None = None
-    optimizer: PromptOptimizer | None = None
-
-    def rate_limit_stats(self) -> RateLimitStats | None:
-        return self.limiter.stats() if self.limiter else None
-
-
 async def run(
-    settings: Settings,
-    command: str,
-    *,
-    deadline: Deadline | None,
-    utcnow: Callable[[], datetime],
+    settings: Settings, command: str, *, deadline: Deadline | None, utcnow: Callable[[], datetime]
 ) -> tuple[ExitCode, str]:
-    """Do one run, which takes no new work after its time limit; return its exit code and its last line.
+    """Process the images, with no new work after the deadline; return the exit code and the last line.
 
     Raises:
         UsageError: ``--max-cost`` cannot hold, because no price of the model is known.
         StorageError: the output directory cannot be written.
     """
-    info = composition.new_run_info(settings, utcnow)
-    resources = _Resources(price_book=composition.build_price_book(settings, utcnow))
+    context = composition.build_context(settings, utcnow)
     if settings.max_cost is not None:
-        resources.price_book.require()
-    archiver = composition.build_archiver(settings, info, resources.price_book)
-    archiver.check_writable()
-    archiver.remove_unfinished()
-    with composition.open_journal(settings, info, archiver, utcnow) as journal:
-        _reconcile(journal, archiver)
-        current = _Run(
-            settings=settings,
-            info=info,
-            journal=journal,
-            archiver=archiver,
-            resources=resources,
-            utcnow=utcnow,
-        )
+        context.price_book.require()
+    with composition.open_storage(context) as storage:
+        _reconcile(storage.journal, storage.archiver)
+        current = _Run(context, storage)
         async with (
-            enforce(deadline, current.stop, utcnow),
+            enforce(deadline, context.stop, utcnow),
             stop_on_signals(
-                current.stop, grace_s=settings.grace_s, describe_progress=current.batch.describe_progress
+                context.stop, grace_s=settings.grace_s, describe_progress=current.batch.describe_progress
             ),
         ):
-            await current.execute(deadline)
+            await current.process_images(deadline)
         stats, archive = await current.write_documents(command)
-    return _print_summary(settings, archiver, stats, archive)
+    return _print_summary(settings, storage.archiver, stats, archive)
 
 
 class _Run:
-    """One run, from the plan to its documents."""
+    """One run whose storage is open."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        info: RunInfo,
-        journal: Journal,
-        archiver: Archiver,
-        resources: _Resources,
-        utcnow: Callable[[], datetime],
-    ) -> None:
-        self.settings, self.info, self.journal, self.archiver = settings, info, journal, archiver
-        self.resources, self.utcnow = resources, utcnow
-        self.stop, self.tally = StopSignal(), Tally(price=resources.price_book.price)
-        self.store = composition.build_outcome_store(
-            journal, archiver, tally=self.tally, stop=self.stop, utcnow=utcnow
-        )
-        self.batch = composition.build_batch(
-            settings,
-            journal,
-            archiver,
-            self.store,
-            tally=self.tally,
-            stop=self.stop,
-            stderr=sys.stderr,
-            clock=asyncio.get_running_loop().time,
-            status_text=lambda: _status_text(settings, resources, utcnow),
-        )
+    def __init__(self, context: RunContext, storage: Storage) -> None:
+        self._context, self._settings, self._storage = context, context.settings, storage
+        self._limits: Limits | None = None
+        """None until there is something to ask; so is the pipeline."""
+        self._pipeline: Pipeline | None = None
+        self.batch = composition.build_batch(context, storage, status_text=self._status_text)
+
+    async def process_images(self, deadline: Deadline | None) -> None:
+        """Plan, announce, and process what is to do; load nothing heavy if there is nothing to ask."""
+        plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self._settings))
+        _announce(self._settings, plan)
+        if self._context.stop.cause is not None or not (plan.todo or plan.copyable):
+            return
+        if deadline is not None:
+            log.info("%s", deadline.describe(self._context.utcnow()))
+        if not self.batch.has_space(composition.bytes_per_answer(self._settings)):
+            return
+        await run_to_completion(asyncio.to_thread(self._storage.outcomes.place_copies))
+        self._limits = await composition.build_limits(self._context)
+        self._pipeline = await build_pipeline(self._context, self._storage, self._limits)
+        await self._ask(plan, self._limits, self._pipeline)
+
+    async def _ask(self, plan: Plan, limits: Limits, pipeline: Pipeline) -> None:
+        """Ask about each image that is to do, beside the background tasks of a run."""
+        async with AsyncExitStack() as stack:
+            if limits.shared_state:
+                sync = sync_with_peers(limits.rate_limiter, limits.shared_state)
+                await stack.enter_async_context(running(sync))
+            if pipeline.optimizer and not self._settings.dry_run:
+                await stack.enter_async_context(checkpointing(pipeline.optimizer, self._storage.journal))
+            await stack.enter_async_context(pipeline.model)
+            gc.freeze()
+            if pipeline.proposer:
+                await stack.enter_async_context(running(pipeline.proposer.run()))
+            await self.batch.process(pipeline.processor, plan)
 
     async def write_documents(self, command: str) -> tuple[ProcessingStats, Path | None]:
-        """Write what is to be said about the run, and the archive."""
-        price_book, budget = self.resources.price_book, self.resources.budget
-        finalizer = composition.build_finalizer(
-            self.settings,
-            self.info,
-            self.journal,
-            self.archiver,
-            rate_limit_stats=self.resources.rate_limit_stats(),
-            summarize_costs=lambda tally: price_book.summary(
-                answers=tally.succeeded, usage=tally.usage, budget=budget
-            ),
-            command=command,
-            utcnow=self.utcnow,
-        )
-        optimizer = self.resources.optimizer
+        """Write the documents and the archive; return the statistics, and the archive's path or None."""
+        context, optimizer = self._context, self._pipeline.optimizer if self._pipeline else None
+        finalizer = composition.build_finalizer(context, self._storage, self._limits, command=command)
         finalize = partial(
             finalizer.finalize,
-            self.tally,
+            context.tally,
             self.batch.current_plan,
-            self.stop.cause,
+            context.stop.cause,
             optimizer.estimate_uplift() if optimizer else None,
             proposals=to_proposal_entries(optimizer) if optimizer else (),
         )
         return await asyncio.to_thread(finalize)
 
-    async def execute(self, deadline: Deadline | None) -> None:
-        """Plan, announce, ask; nothing that costs time is loaded where there is nothing to ask."""
-        plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self.settings))
-        _announce(self.settings, plan)
-        if self.stop.cause is not None or not (plan.todo or plan.copyable):
-            return
-        if deadline is not None:
-            log.info("%s", deadline.describe(self.utcnow()))
-        if not self.batch.has_space(composition.bytes_per_answer(self.settings)):
-            return
-        await run_to_completion(asyncio.to_thread(self.store.place_copies))
-        await self._process_images(plan)
-
-    async def _process_images(self, plan: Plan) -> None:
-        settings, stop, resources = self.settings, self.stop, self.resources
-        await asyncio.to_thread(resources.price_book.look_up)
-        state = await asyncio.to_thread(composition.open_shared_state, settings, self.info, self.utcnow)
-        learned = await asyncio.to_thread(state.load) if state else None
-        limiter = resources.limiter = composition.build_rate_limiter(settings, learned, stop)
-        optimizer = await asyncio.to_thread(composition.build_prompt_optimizer, settings, self.journal)
-        resources.optimizer = optimizer
-        book = resources.price_book
-        budget = resources.budget = composition.build_budget(settings, book, stop=stop, utcnow=self.utcnow)
-        async with AsyncExitStack() as stack:
-            if state:
-                await stack.enter_async_context(running(sync_with_peers(limiter, state)))
-            if optimizer and not settings.dry_run:
-                await stack.enter_async_context(checkpointing(optimizer, self.journal))
-            async with composition.build_model(settings, on_connected=limiter.on_connected) as model:
-                processor = composition.build_processor(
-                    settings,
-                    model,
-                    self.store,
-                    limiter=limiter,
-                    budget=budget,
-                    reviser=optimizer or RetryOnce(),
-                    stop=stop,
-                    utcnow=self.utcnow,
-                )
-                proposer = composition.build_prompt_proposer(
-                    settings,
-                    optimizer,
-                    model,
-                    limiter=limiter,
-                    budget=budget,
-                    price_book=book,
-                    tally=self.tally,
-                    stop=stop,
-                    utcnow=self.utcnow,
-                )
-                gc.freeze()
-                async with running(proposer.run()) if proposer else nullcontext():
-                    await self.batch.process(processor, plan)
-
-
-def _status_text(settings: Settings, resources: _Resources, utcnow: Callable[[], datetime]) -> str:
-    """Return why the run is not faster, for the progress."""
-    if resources.limiter is None:
-        return ""
-    now_s = asyncio.get_running_loop().time()
-    stats = resources.limiter.stats()
-    return describe_limit(stats, now_s=now_s, utcnow=utcnow(), rpm=settings.rpm, tpm=settings.tpm)
+    def _status_text(self) -> str:
+        """Return for the progress line what limits the run; empty until there is something to ask."""
+        if self._limits is None:
+            return ""
+        return describe_limit(
+            self._limits.rate_limiter.stats(),
+            now_s=asyncio.get_running_loop().time(),
+            utcnow=self._context.utcnow(),
+            rpm=self._settings.rpm,
+            tpm=self._settings.tpm,
+        )
 
 
 def _reconcile(journal: Journal, archiver: Archiver) -> None:

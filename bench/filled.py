@@ -19,7 +19,6 @@ import config
 from app import composition
 from archiver import Archiver
 from bench.images import EDGE_PX
-from costs.price_book import PriceBook
 from gemini.simulated import SimulatedModel
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
 from storage.journal import Journal, connection
@@ -38,9 +37,8 @@ def fill(arguments: Sequence[str]) -> None:
     if isinstance(settings, config.StatusRequest):
         raise SystemExit("a status request answers nothing")
     os.fsync = _leave_unsynced
-    info = composition.new_run_info(settings, lambda: _NOW)
-    money = PriceBook(model=settings.model, dry_run=False, utcnow=lambda: _NOW)
-    archiver = composition.build_archiver(settings, info, money)
+    context = composition.build_context(settings, lambda: _NOW)
+    info, archiver = context.info, composition.build_archiver(context)
     archiver.check_writable()
     opened = connection.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
     opened.connection.execute("PRAGMA synchronous = OFF")
