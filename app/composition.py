@@ -66,6 +66,8 @@ class Limits:
     rate_limiter: RateLimiter
     shared_state: QuotaMemory | None
     """None in a dry run."""
+    connected: asyncio.Event
+    """Set at the first connection to the service; never in a dry run."""
 
 
 def build_context(settings: Settings, utcnow: Clock) -> RunContext:
@@ -119,6 +121,7 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
             tally=context.tally,
             stop=context.stop,
             utcnow=context.utcnow,
+            load_prices=context.price_book.prepare,
         )
         yield Storage(archiver=archiver, journal=journal, outcomes=outcomes)
 
@@ -167,8 +170,12 @@ def bytes_per_answer(settings: Settings) -> int:
 
 
 async def build_limits(context: RunContext) -> Limits:
-    """Look up prices and learned limits; return the budget and the rate limiter of the run."""
-    await asyncio.to_thread(context.price_book.look_up)
+    """Return the budget and the rate limiter, with the limits that earlier runs learned.
+
+    Without caps on money, prices are looked up beside the first requests, see ``app.run``.
+    """
+    if context.settings.optimizer_model is not None:
+        await asyncio.to_thread(context.price_book.look_up)
     shared_state = await asyncio.to_thread(_open_shared_state, context)
     learned = await asyncio.to_thread(shared_state.load) if shared_state else None
     return Limits(
@@ -176,6 +183,7 @@ async def build_limits(context: RunContext) -> Limits:
         budget=_build_budget(context),
         rate_limiter=_build_rate_limiter(context, learned),
         shared_state=shared_state,
+        connected=asyncio.Event(),
     )
 
 

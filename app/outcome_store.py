@@ -43,6 +43,7 @@ class OutcomeStore:
         tally: counts what was stored.
         stop: ends the run early.
         utcnow: the wall clock, for the record.
+        load_prices: called in the writer's thread, so that the tally does not block the event loop for them.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class OutcomeStore:
         tally: Tally,
         stop: StopSignal,
         utcnow: Callable[[], datetime],
+        load_prices: Callable[[], None],
     ) -> None:
+        self._load_prices = load_prices
         self._journal = journal
         self._archiver = archiver
         self._tally = tally
@@ -134,6 +137,7 @@ class OutcomeStore:
 
     def _write_batch(self, pending: Sequence["_PendingOutcome"]) -> list[StorageError | None]:
         """Store and record outcomes that came together; return for each why it is lost, or None."""
+        self._load_prices()
         outcomes = [one.outcome for one in pending]
         try:
             replaced = self._journal.find_all_replaced([outcome.job.key for outcome in outcomes])

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,7 +47,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
     """Return what asks about images; the model is still to be opened."""
     settings = context.settings
     optimizer = await asyncio.to_thread(_build_prompt_optimizer, settings, storage.journal)
-    model = _build_model(settings, on_connected=limits.rate_limiter.on_connected)
+    model = _build_model(settings, limits)
     caller = _build_caller(context, model, limits)
     processor = Processor(
         caller=caller,
@@ -68,10 +67,13 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
     return Pipeline(model=model, caller=caller, optimizer=optimizer, proposer=proposer, processor=processor)
 
 
-def _build_model(
-    settings: Settings, *, on_connected: Callable[[float], None]
-) -> GeminiClient | SimulatedModel:
+def _build_model(settings: Settings, limits: Limits) -> GeminiClient | SimulatedModel:
     """Return the service, or the simulated model of a dry run."""
+
+    def on_connected(seconds: float) -> None:
+        limits.rate_limiter.on_connected(seconds)
+        limits.connected.set()
+
     wants_images = produces_images(settings.model)
     if settings.dry_run or settings.api_key is None:
         return SimulatedModel(model=settings.model, wants_images=wants_images)

@@ -1,14 +1,14 @@
-"""What does the run know about prices, and what does it say about costs at its end?
+"""Price book: the prices of one run, looked up once, and what is said about costs at its end.
 
-Looking prices up takes a quarter of a second, so it is done when there is something to pay for, and every
-part that wants a price asks here. A dry run pays nothing: it has no price of a call, only an estimate of
-what a real run would cost. This file must not know how a cap is kept.
+A look-up takes 0.2 s of CPU, so it is done once there is something to pay for, in a thread beside the first
+calls. A dry run pays nothing: its calls have no price, but what a real run would cost is estimated.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from threading import Lock
 
 from costs.budget import Budget
 from costs.pricing import ModelPricing, find_pricing, require_pricing, unknown_price_message
@@ -31,16 +31,18 @@ class Costs:
 
 @dataclass(slots=True, kw_only=True)
 class PriceBook:
-    """The prices of one run, once they are looked up."""
+    """The prices of one run; every method that needs them waits for the look-up, in whatever thread."""
 
     model: str
     dry_run: bool
     utcnow: Callable[[], datetime]
     optimizer_model: str | None = None
-    """Who may be asked for other words, at prices of its own."""
+    """The model that proposes prompts, at prices of its own; None if there is none."""
     pricing: ModelPricing | None = None
+    """None if unknown, or not looked up yet."""
     optimizer_pricing: ModelPricing | None = None
     is_looked_up: bool = False
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def require(self) -> None:
         """Look the prices up.
@@ -48,29 +50,28 @@ class PriceBook:
         Raises:
             UsageError: they are not known, so that no cap on money can hold.
         """
-        self.pricing, self.is_looked_up = require_pricing(self.model), True
-        self.optimizer_pricing = (
-            require_pricing(self._paid_optimizer_model) if self._paid_optimizer_model else None
-        )
+        self._find(require_pricing)
 
     def look_up(self) -> None:
-        """Look the prices up, if that was not done before; blocks for a moment."""
-        if not self.is_looked_up:
-            self.pricing, self.is_looked_up = find_pricing(self.model), True
-            self.optimizer_pricing = (
-                find_pricing(self._paid_optimizer_model) if self._paid_optimizer_model else None
-            )
+        """Look the prices up, if that was not done before; blocks until it is done."""
+        with self._lock:
+            if not self.is_looked_up:
+                self._find(find_pricing)
 
-    @property
-    def _paid_optimizer_model(self) -> str | None:
-        return None if self.dry_run else self.optimizer_model
+    def prepare(self) -> None:
+        """Look up what ``price`` needs, so that it does not block any more."""
+        if not (self.is_looked_up or self.dry_run):
+            self.look_up()
 
     def price(self, usage: Usage, at: datetime) -> Decimal | None:
-        """Return what a call costs that took these tokens; None when nobody knows, and in a dry run."""
+        """Return what a call costs that took these tokens; None if unknown, and in a dry run."""
+        self.prepare()
         return None if self.pricing is None or self.dry_run else self.pricing.cost(usage, at)
 
     def summary(self, *, answers: int, usage: Usage, budget: Budget | None) -> Costs | None:
-        """Return what is to be said about money at the end; None when nothing was asked."""
+        """Return what is to be said about money at the end; None if no image was to be asked about."""
+        if budget is not None:
+            self.look_up()
         if not self.is_looked_up:
             return None
         if self.pricing is None:
@@ -86,14 +87,20 @@ class PriceBook:
             estimate=estimated,
         )
 
+    def _find(self, find: Callable[[str], ModelPricing | None]) -> None:
+        self.pricing = find(self.model)
+        if self.optimizer_model and not self.dry_run:
+            self.optimizer_pricing = find(self.optimizer_model)
+        self.is_looked_up = True
+
 
 _PLAIN_TEXT_TOKENS = (100, 800)
-"""Where the model thinks little by itself; about 300 tokens were seen (gemini-api.md, section 4)."""
+"""Where the model thinks little by itself; about 300 tokens were seen (docs/api-facts.md, section 4.5)."""
 _THINKING_TEXT_TOKENS = (400, 4000)
-"""Thoughts have a floor of 2,000 to 3,000 tokens, where there are any (field-notes.md, section 2)."""
+"""Thoughts take at least 2,000 to 3,000 tokens (docs/prompt-repair-evidence.md, section 1.2)."""
 _TEXT_BESIDE_IMAGE_TOKENS = (0, 1500)
 _EXTRA_CALLS_FACTOR = Decimal("1.1")
-"""Retries, and calls in other words: a tenth at most of a usual night."""
+"""Retries and calls with edited prompts are at most a tenth of a usual run."""
 
 
 def estimate_cost(
@@ -112,7 +119,7 @@ def estimate_cost(
 
     def cost(text_tokens: int) -> Decimal:
         usage = Usage(
-            # Per call, so that a long night is not taken for a long prompt.
+            # Per call, so that a long run is not taken for a long prompt.
             input_tokens=simulated.input_tokens // max(1, answers),
             output_tokens=text_tokens + image_tokens // max(1, answers),
             image_output_tokens=image_tokens // max(1, answers),
