@@ -117,7 +117,11 @@ class StatusRequest(NamedTuple):
 
 
 def load(
-    argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path]
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    dotenv_paths: Sequence[Path],
+    prog: str = argument_parser.DEFAULT_PROG,
 ) -> Settings | StatusRequest:
     """Read and check the settings.
 
@@ -125,13 +129,14 @@ def load(
         argv: the command line without the program's name.
         env: the environment; the process's own is neither asked nor changed.
         dotenv_paths: ``.env`` files that need not exist; where two set a variable, the first wins.
+        prog: how the program was started, for ``--help``.
 
     Raises:
         UsageError: one sentence that names the flag or the variable and what is allowed.
         SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
 
     """
-    typed = argument_parser.parse(argv, version=VERSION)
+    typed = argument_parser.parse(argv, version=VERSION, prog=prog)
     # Only now: --help and a wrong flag have ended already.
     from settings.sources import Source, Sources, read_dotenv, read_variables
 

@@ -42,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _handle_early_signals()
     try:
         env = os.environ  # noqa: TID251 - the one place that reads it
-        request = config.load(arguments, env=env, dotenv_paths=[Path(".env"), PROGRAM_DIR / ".env"])
+        prog = _started_as(sys.argv[0])
+        request = config.load(arguments, env=env, dotenv_paths=_dotenv_paths(), prog=prog)
         if isinstance(request, config.StatusRequest):
             return _print_status(request)
         _set_up_logging(request)
-        return _run_locked(request, _format_command(arguments))
+        return _run_locked(request, _format_command(prog, arguments))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -71,14 +72,30 @@ def _handle_early_signals() -> None:
         signal.signal(signum, signal.SIG_IGN)
 
 
-def _format_command(arguments: Sequence[str]) -> str:
+def _started_as(path: str) -> str:
+    """Return how the program was started, by the path in ``sys.argv[0]``."""
+    name = Path(path).name
+    if name.removesuffix(".exe") == "gemini-batch":
+        return "gemini-batch"
+    if name == "__main__.py" and Path(path).resolve().parent == PROGRAM_DIR:
+        return "python -m gemini_batch"
+    return "python main.py"
+
+
+def _dotenv_paths() -> list[Path]:
+    """Return the ``.env`` of the working directory, and that of a checkout, but none of site-packages."""
+    is_checkout = (PROGRAM_DIR / "pyproject.toml").exists()
+    return [Path(".env"), *([PROGRAM_DIR / ".env"] if is_checkout else [])]
+
+
+def _format_command(prog: str, arguments: Sequence[str]) -> str:
     """Return the command for people to type again, without the ping's URL, which is a secret."""
     words = [
         word
         for previous, word in zip(["", *arguments], arguments, strict=False)
         if "--ping" not in {previous, word} and not word.startswith("--ping=")
     ]
-    return shlex.join(["python", "main.py", *words])
+    return shlex.join([*prog.split(), *words])
 
 
 def console() -> None:

@@ -14,11 +14,14 @@ from settings.value_spec import ValueType
 STATUS = "status"
 """The name of the flag that asks for the state of an output directory instead of a run."""
 
+DEFAULT_PROG = "python main.py"
+"""How the program is started from a checkout."""
+
 _HELP_COLUMNS = 80
 _KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 
 
-def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
+def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dict[str, str | bool]:
     """Return the values that ``argv`` gives, as they were typed, by the option's name.
 
     Raises:
@@ -26,7 +29,7 @@ def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
         SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
 
     """
-    known, rest = build_parser(version=version).parse_known_args(argv)
+    known, rest = build_parser(version=version, prog=prog).parse_known_args(argv)
     if rest:
         raise UsageError(_explain_unknown(rest))
     values: dict[str, str | bool] = vars(known)
@@ -36,13 +39,13 @@ def parse(argv: Sequence[str], *, version: str) -> dict[str, str | bool]:
     return values
 
 
-def build_parser(*, version: str) -> argparse.ArgumentParser:
+def build_parser(*, version: str, prog: str = DEFAULT_PROG) -> argparse.ArgumentParser:
     """Return the parser of the command line; it knows no default, so that other sources can speak."""
     parser = _Parser(
-        prog="python main.py",
+        prog=prog,
         usage="%(prog)s --input-dir DIR --prompt TEXT [options]",
         description="Send every image of a directory with one prompt to Google's Gemini API.",
-        epilog=_epilog(),
+        epilog=_epilog(prog),
         formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -122,7 +125,7 @@ def _help_text(option: Option) -> str:
     return text.replace("%", "%%")
 
 
-def _epilog() -> str:
+def _epilog(prog: str) -> str:
     codes = "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)
     return (
         "The key is read from GEMINI_API_KEY (or GOOGLE_API_KEY), in the environment or\n"
@@ -130,9 +133,9 @@ def _epilog() -> str:
         "A DURATION is a number of seconds, or such as 90s, 30m, 5h, 1h30m, 2d.\n\n"
         f"Exit codes:\n{codes}\n\n"
         "Examples:\n"
-        '  python main.py --input-dir photos --prompt "Describe this image" --dry-run\n'
-        "  python main.py --input-dir photos --prompt @prompt.txt --archive-format zip\n"
-        "  python main.py --status --output-dir results\n"
+        f'  {prog} --input-dir photos --prompt "Describe this image" --dry-run\n'
+        f"  {prog} --input-dir photos --prompt @prompt.txt --archive-format zip\n"
+        f"  {prog} --status --output-dir results\n"
     )
 
 
