@@ -1,34 +1,23 @@
-"""What happens to one image, and to the whole batch?
+"""Workers take images from one lazy iterator, each to exactly one outcome.
 
-The naive answer is one task for each image and one ``gather`` around them. With a million images
-that is a million tasks; one slow image holds back the results of all; an image that waits after an
-error keeps its place in the queue of requests; and an exception in one ends them all.
-
-Here a few workers share one lazy iterator of images, so that there are never more tasks than
-workers. Each worker takes an image through ``process`` to exactly one ``Outcome`` and hands that to
-``keep`` before it takes the next. There are about twice as many workers as slots: an image that
-backs off holds a worker, but neither a slot nor its bytes, and meanwhile every slot works. An image that
-keeps failing and is to see other words waits until all others had their turn (``waiting_room``). Once
-no image is left to begin, those that keep timing out have ``max_timeout_s`` in all: the last one never
-holds up the night.
-
-A run ends early in one way only: somebody asks ``Stop`` for it (a refused key, a signal). Calls in
-flight are then finished, since they are paid for; waits end at once; images that have no answer
-become ``Deferred``. What this file needs from outside it names as a Protocol; it imports no adapter.
+There are never more tasks than workers, twice as many as calls at a time: an image that backs off holds a
+worker, but neither a slot nor its bytes (docs/adr/0003). A run ends early by ``StopSignal`` only: calls in
+flight are finished, waits end at once, images without an answer are deferred. Once no image is left to
+begin, those that keep timing out have ``max_timeout_s`` in all.
 """
 
 import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
 import retry_handler
 from errors import ApiFailure, FatalError
-from models import Attempt, Generation, ImageJob, Outcome, Prompt, Reused, StoredAnswer
+from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer
 from processing.api_call import ApiCaller
 from processing.duplicates import KeyedLock, RecentKeys
 from processing.image_loader import Inspector
@@ -85,8 +74,8 @@ class Store(Protocol):
         """Return it, if its files are still what they were."""
         ...
 
-    async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-        """Keep an outcome; ``on_stored`` hears when its files stand: from then on no kill can lose it."""
+    async def store(self, outcome: Outcome) -> Awaitable[None]:
+        """Store the files of an outcome: no kill can lose it then; return what to await for its row."""
         ...
 
 
@@ -126,7 +115,7 @@ class Processor:
         store: finds answers and keeps outcomes.
         stop: ends the run early.
         prompt: the user's own.
-        workers: how many images are on their way at a time.
+        max_concurrent: calls at a time; an answer counts until its files stand.
         patience: the user's settings.
         rng: the source of jitter.
     """
@@ -139,7 +128,7 @@ class Processor:
         store: Store,
         stop: StopSignal,
         prompt: Prompt,
-        workers: int,
+        max_concurrent: int,
         retry_settings: RetrySettings,
         rng: random.Random,
     ) -> None:
@@ -148,7 +137,8 @@ class Processor:
         self._store = store
         self._stop = stop
         self._prompt = prompt
-        self._workers = workers
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._worker_count = WORKERS_PER_SLOT * max_concurrent
         self._retry_settings = retry_settings
         self._rng = rng
         self._image_locks = KeyedLock()
@@ -177,7 +167,7 @@ class Processor:
             ExceptionGroup: whatever ``keep`` raised; nothing else escapes a worker but bugs.
         """
         async with asyncio.TaskGroup() as workers:
-            for _ in range(self._workers):
+            for _ in range(self._worker_count):
                 workers.create_task(self._work(jobs))
 
     async def _work(self, jobs: Iterator[ImageJob]) -> None:
@@ -206,7 +196,7 @@ class Processor:
         try:
             inspected = await self._inspector.inspect(job)
         except UnreadableImage as error:
-            await self._store.store(state.to_unreadable(error), state.slot.close)
+            await (await self._store.store(state.to_unreadable(error)))
             return
         self._caller.image_cache.put(job.key, inspected.image)
         facts, is_maybe_answered = inspected.facts, inspected.is_maybe_answered
@@ -232,16 +222,15 @@ class Processor:
         """Take an image to its outcome, or as far as it has to wait for others."""
         is_over = True
         try:
-            outcome = await self._find_outcome(image)
-            if outcome is not None:
-                await self._store.store(outcome, image.state.slot.close)
+            recorded = await self._settle(image)
+            if recorded is not None:
+                await recorded
                 self._recent_hashes.add(image.facts.sha256)
             else:
                 is_over = False
                 self._retry_queue.push(image.facts.sha256, image, calls=len(image.state.attempts))
         finally:
             self._caller.image_cache.pop(image.state.job.key)
-            image.state.slot.close()
             if is_over:
                 await image.lock.aclose()
 
@@ -250,24 +239,29 @@ class Processor:
         if (image := self._retry_queue.remove(sha256)) is not None:
             await self._advance(image)
 
-    async def _find_outcome(self, image: _ActiveImage) -> Outcome | None:
+    async def _settle(self, image: _ActiveImage) -> Awaitable[None] | None:
+        """Store the image's outcome; return what to await for its row, or None where others come first."""
         state = image.state
+        outcome: Outcome
         try:
             is_lookup_due = image.is_maybe_answered and not state.attempts
             answer = await self._store.find_answer(image.facts.sha256) if is_lookup_due else None
-            return Reused(job=state.job, answer=answer) if answer else await self._ask_until_settled(image)
+            if answer is None:
+                return await self._ask_until_settled(image)
+            outcome = Reused(job=state.job, answer=answer)
         except UnreadableImage as error:  # it changed or vanished since it was inspected
-            return state.to_unreadable(error)
+            outcome = state.to_unreadable(error)
         except RunStoppedError:
-            return state.to_deferred("the run stopped before this image was answered")
+            outcome = state.to_deferred("the run stopped before this image was answered")
         except FatalError as error:
             self._stop.request(error)
-            return state.to_deferred(error.detail)
+            outcome = state.to_deferred(error.detail)
+        return await self._store.store(outcome)
 
-    async def _ask_until_settled(self, image: _ActiveImage) -> Outcome | None:
-        """Ask, with other words after a failure that words may cure, until there is nothing left to try.
+    async def _ask_until_settled(self, image: _ActiveImage) -> Awaitable[None] | None:
+        """Send calls, with another prompt after a failure that it may cure, as long as there is one to try.
 
-        Returns None where others come first.
+        Returns what ``_settle`` does.
         """
         state = image.state
         while True:
@@ -275,12 +269,10 @@ class Processor:
             if image.failure is not None:
                 revised = image.repair.revise(state.prompt, state.attempts)
                 if revised is None:
-                    return state.to_failed_or_deferred(image.failure)
+                    return await self._store.store(state.to_failed_or_deferred(image.failure))
                 state.prompt, image.failure = revised, None
             try:
-                generation = await self._call_with_retries(state, image.facts, image.retry_state)
-                image.repair.on_success()
-                return state.to_succeeded(content_of(image.facts), generation)
+                return await self._call_with_retries(image)
             except ApiFailure as failure:
                 # What the model holds against a setting is no reason why the image has no answer.
                 is_relevant = image.repair.on_failure(state.attempts) or previous is None
@@ -294,20 +286,26 @@ class Processor:
         can_wait = is_alone and not self._retry_queue.is_full and self._stop.cause is None
         return can_wait and image.repair.should_wait_for_others
 
-    async def _call_with_retries(
-        self, state: ImageState, facts: ImageFacts, retry_state: RetryState
-    ) -> Generation:
-        """Call with the story's present prompt, again as long as waiting may help."""
-        generation = await retry_handler.run(
-            lambda timeout_s: self._caller.call(state, facts, timeout_s),
-            retry_state=retry_state,
+    async def _call_with_retries(self, image: _ActiveImage) -> Awaitable[None]:
+        """Send the call, again as long as waiting may help; return what to await for the answer's row."""
+        state = image.state
+        return await retry_handler.run(
+            lambda timeout_s: self._call_and_store(image, timeout_s),
+            retry_state=image.retry_state,
             others_are_served=lambda: self._others_are_served(state),
             rng=self._rng,
             sleep=self._back_off,
             on_retry=lambda event: log.debug("%s: %s", state.job.key, event),
         )
-        self._adapt_timeout(state.attempts[-1])
-        return generation
+
+    async def _call_and_store(self, image: _ActiveImage, timeout_s: float) -> Awaitable[None]:
+        """Send one call; hold its slot until the answer's files stand."""
+        state = image.state
+        async with self._slots:
+            generation = await self._caller.call(state, image.facts, timeout_s)
+            self._adapt_timeout(state.attempts[-1])
+            image.repair.on_success()
+            return await self._store.store(state.to_succeeded(content_of(image.facts), generation))
 
     def _others_are_served(self, state: ImageState) -> bool:
         """Tell whether others were served since this image was last refused: it only has to wait its turn."""

@@ -104,9 +104,8 @@ class Batch:
         """Take every image that is to do to its outcome, showing the progress."""
         self._progress.start(plan.todo + plan.copyable)
         try:
-            async with running(self._refresh_progress(processor)):
+            async with running(self._refresh_progress(processor)), self._store.draining():
                 await processor.run(self._iterate_jobs())
-                await self._store.store_held_back()
         finally:
             self._show_progress(processor)
             self._progress.close()

@@ -5,31 +5,20 @@ The order of writing (ledger line, files, journal row) is that of docs/adr/0004.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 
 from app.fail_fast import FailFast
 from archiver import Archiver, StoreResult
 from errors import FatalError, StopReason, StorageError
-from models import Failed, Outcome, Reused, StoredAnswer, Succeeded
+from models import Artefact, Failed, Outcome, Reused, StoredAnswer, Succeeded
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
 from storage.journal import FinishedImage, Journal
 from utils.micro_batching import MicroBatcher, run_to_completion
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PendingOutcome:
-    """An outcome that is to be kept."""
-
-    outcome: Outcome
-    now: datetime
-    on_stored: Callable[[], object]
-    """Hears that its files do; called in the writer's thread."""
 
 
 class OutcomeStore:
@@ -63,7 +52,9 @@ class OutcomeStore:
         self._stop = stop
         self._utcnow = utcnow
         self._fail_fast = FailFast()
-        self._writer = MicroBatcher(self._write_batch, name="writer")
+        self._file_writer = MicroBatcher(self._write_files, name="files")
+        self._row_writer = MicroBatcher(self._write_rows, name="rows")
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def filter_known(self, hashes: Sequence[str]) -> Collection[str]:
         """Return those for which ``find_answer`` may find an answer; blocks."""
@@ -90,41 +81,61 @@ class OutcomeStore:
         except StorageError as error:
             self.stop_run(error)
 
-    async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-        """Keep an outcome, unless it is one of the first failures, which wait for a verdict.
+    @asynccontextmanager
+    async def draining(self) -> AsyncIterator[None]:
+        """Wait at the end of the block until all outcomes are recorded, also when the block is cancelled.
 
-        ``stands`` hears when the files of an answer do: from then on it is proven, with or without its row.
+        The first failures, which wait for a verdict, are stored when the block ends by itself.
         """
-        on_stored_threadsafe = partial(asyncio.get_running_loop().call_soon_threadsafe, on_stored)
-        # A second Ctrl-C cancels waits and calls, but no answer that is here, behind whatever it is written.
-        # The end waits for it: what came to stand after the journal was closed would be asked for again.
-        ready = self._fail_fast.observe(outcome)
-        await run_to_completion(
-            self._store_all((one, on_stored_threadsafe if one is outcome else _do_nothing) for one in ready)
-        )
-        if self._fail_fast.cause is not None:
-            self._stop.request(self._fail_fast.cause)
+        try:
+            yield
+            self._start(self._fail_fast.flush())
+        finally:
+            # A second Ctrl-C cancels no storing: files without a row would be unknown to the documents.
+            await run_to_completion(self._drain())
 
-    async def store_held_back(self) -> None:
-        """Store the first failures, which no verdict will come for any more."""
-        await run_to_completion(self._store_all((held, _do_nothing) for held in self._fail_fast.flush()))
+    async def store(self, outcome: Outcome) -> Awaitable[None]:
+        """Store the files of an outcome; return what to await until its row is written.
+
+        Cancelling either wait cancels no storing. The first failures of a run wait for a verdict, in memory.
+        """
+        stored, recorded = self._start(self._fail_fast.observe(outcome))
+        await stored.wait()
+        return asyncio.shield(recorded)
 
     def stop_run(self, error: StorageError) -> None:
         """Stop the run, because the disk or the journal failed."""
         self._stop.request(FatalError(StopReason.STORAGE, str(error)))
         log.error("%s", error)
 
-    async def _store_all(self, ready: Iterable[tuple[Outcome, Callable[[], object]]]) -> None:
-        for outcome, on_stored in ready:
-            await self._store_one(outcome, on_stored)
+    def _start(self, outcomes: Sequence[Outcome]) -> tuple[asyncio.Event, asyncio.Task[None]]:
+        stored = asyncio.Event()
+        task = asyncio.create_task(self._store_all(outcomes, stored))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return stored, task
 
-    async def _store_one(self, outcome: Outcome, on_stored: Callable[[], object]) -> None:
-        """Store an outcome, record it, count it: in this order, so that a crash between loses nothing.
+    async def _drain(self) -> None:
+        while self._tasks:
+            done, _ = await asyncio.wait(self._tasks)
+            for task in done:
+                task.result()
 
-        An outcome that cannot be stored stops the run; whose it was is told at the end.
-        """
-        pending = _PendingOutcome(outcome=outcome, now=self._utcnow(), on_stored=on_stored)
-        error = await self._writer.submit(pending)
+    async def _store_all(self, outcomes: Sequence[Outcome], stored: asyncio.Event) -> None:
+        """Store, record, count outcomes: in this order, so that a crash in between loses nothing."""
+        try:
+            results = [await self._file_writer.submit((outcome, self._utcnow())) for outcome in outcomes]
+        finally:
+            stored.set()
+        for outcome, result in zip(outcomes, results, strict=True):
+            if isinstance(result, FinishedImage):
+                self._count(outcome, await self._row_writer.submit(result))
+            else:
+                self._count(outcome, result)
+        if self._fail_fast.cause is not None:
+            self._stop.request(self._fail_fast.cause)
+
+    def _count(self, outcome: Outcome, error: StorageError | None) -> None:
         if error is not None:
             self.stop_run(error)
             # A failure or a deferral that is not noted loses nothing: the next run asks again.
@@ -135,39 +146,40 @@ class OutcomeStore:
         if isinstance(outcome, Failed):
             log.warning("%s failed: %s", outcome.job.key, outcome.detail)
 
-    def _write_batch(self, pending: Sequence["_PendingOutcome"]) -> list[StorageError | None]:
-        """Store and record outcomes that came together; return for each why it is lost, or None."""
+    def _write_files(self, pending: Sequence[tuple[Outcome, datetime]]) -> list[FinishedImage | StorageError]:
         self._load_prices()
-        outcomes = [one.outcome for one in pending]
         try:
-            replaced = self._journal.find_all_replaced([outcome.job.key for outcome in outcomes])
+            replaced = self._journal.find_all_replaced([outcome.job.key for outcome, _ in pending])
         except StorageError as error:
-            return [error for _ in outcomes]
-        stored = self._archiver.store_all(list(zip(outcomes, replaced, strict=True)))
-        failures = [_find_error(outcome, files) for outcome, files in zip(outcomes, stored, strict=True)]
-        for one, failure in zip(pending, failures, strict=True):
-            if failure is None:
-                one.on_stored()
-        finished = [
-            FinishedImage(
-                outcome=one.outcome,
-                artefacts=files,
-                finished_at=one.now,
-                moved_to_history=self._archiver.find_in_history(replaces),
-            )
-            for one, replaces, files, failure in zip(pending, replaced, stored, failures, strict=True)
-            if failure is None and not isinstance(files, StorageError)
+            return [error for _ in pending]
+        stored = self._archiver.store_all(
+            [(outcome, replaces) for (outcome, _), replaces in zip(pending, replaced, strict=True)]
+        )
+        return [
+            self._to_finished(outcome, finished_at, files, replaces)
+            for (outcome, finished_at), files, replaces in zip(pending, stored, replaced, strict=True)
         ]
-        record_error = self._record(finished)
-        return [failure or record_error for failure in failures]
 
-    def _record(self, finished: Sequence[FinishedImage]) -> StorageError | None:
+    def _to_finished(
+        self, outcome: Outcome, finished_at: datetime, files: StoreResult, replaced: Sequence[Artefact]
+    ) -> FinishedImage | StorageError:
+        if isinstance(files, StorageError):
+            return files
+        if isinstance(outcome, Reused) and not files:
+            return StorageError(f"the answer for {outcome.job.key} changed while it was copied")
+        return FinishedImage(
+            outcome=outcome,
+            artefacts=files,
+            finished_at=finished_at,
+            moved_to_history=self._archiver.find_in_history(replaced),
+        )
+
+    def _write_rows(self, finished: Sequence[FinishedImage]) -> list[StorageError | None]:
         try:
-            if finished:
-                self._journal.record(finished)
+            self._journal.record(finished)
         except StorageError as error:
-            return error
-        return None
+            return [error for _ in finished]
+        return [None for _ in finished]
 
     def _find_intact_answer(self, sha256: str) -> StoredAnswer | None:
         answer = self._journal.find_answer(sha256)
@@ -192,15 +204,3 @@ class OutcomeStore:
         moved_to_history = self._archiver.find_in_history(replaces)
         self._journal.record_copy(outcome.job, outcome.answer, artefacts, moved_to_history=moved_to_history)
         return True
-
-
-def _do_nothing() -> None:
-    """Say to nobody that an outcome stands which holds no slot."""
-
-
-def _find_error(outcome: Outcome, stored: StoreResult) -> StorageError | None:
-    if isinstance(stored, StorageError):
-        return stored
-    if isinstance(outcome, Reused) and not stored:
-        return StorageError(f"the answer for {outcome.job.key} changed while it was copied")
-    return None

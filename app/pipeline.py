@@ -18,7 +18,7 @@ from gemini.model_info import produces_images
 from gemini.simulated import SimulatedModel
 from models import Prompt
 from processing.api_call import ApiCaller
-from processor import WORKERS_PER_SLOT, Processor, RetrySettings
+from processor import Processor, RetrySettings
 from prompt_optimizer import PromptOptimizer, RetryOnce
 from prompts import edits
 from prompts.candidates import CandidatePool
@@ -55,7 +55,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
         store=storage.outcomes,
         stop=context.stop,
         prompt=Prompt(text=settings.prompt),
-        workers=WORKERS_PER_SLOT * settings.max_concurrent,
+        max_concurrent=settings.max_concurrent,
         retry_settings=RetrySettings(
             max_retries=settings.max_retries,
             timeout_s=settings.timeout_s,
@@ -95,7 +95,6 @@ def _build_caller(context: RunContext, model: GeminiClient | SimulatedModel, lim
         estimate_tokens=partial(expected_input_tokens, settings.model),
         estimate_max_tokens=partial(max_input_tokens, settings.model),
         stop=context.stop,
-        max_concurrent=settings.max_concurrent,
         utcnow=context.utcnow,
     )
 

@@ -144,7 +144,7 @@ class CallGrant:
 
 
 class ApiCaller:
-    """Makes calls, never more at a time than there are slots.
+    """Makes one call at a time for each caller.
 
     Args:
         model: answers a request.
@@ -153,7 +153,6 @@ class ApiCaller:
         expected_tokens: tells how many input tokens it will likely take, for the pace.
         most_tokens: tells how many it cannot exceed, for the money.
         stop: ends the run early.
-        max_concurrent: how many slots there are.
         utcnow: the wall clock, for the record only.
     """
 
@@ -166,7 +165,6 @@ class ApiCaller:
         estimate_tokens: TokenEstimator,
         estimate_max_tokens: TokenEstimator,
         stop: StopSignal,
-        max_concurrent: int,
         utcnow: Callable[[], datetime],
     ) -> None:
         self._model = model
@@ -175,7 +173,6 @@ class ApiCaller:
         self._estimate_tokens = estimate_tokens
         self._estimate_max_tokens = estimate_max_tokens
         self._stop = stop
-        self._slots = asyncio.Semaphore(max_concurrent)
         self._utcnow = utcnow
         self.image_cache = ImageCache()
         """Images that were read a moment ago and wait for their first call."""
@@ -197,31 +194,26 @@ class ApiCaller:
             RunStoppedError: the run stopped before it was sent.
             UnreadableImage: the file changed or vanished since it was inspected.
         """
-        await self._slots.acquire()
-        with ExitStack() as slot:
-            slot.callback(self._slots.release)
-            self._stop.raise_if_requested()
-            async with self._grant(state, facts) as grant:
-                data = self.image_cache.pop(state.job.key)
-                if data is None:
-                    data = await asyncio.to_thread(load_for_upload, state.job.path, facts)
-                    self._stop.raise_if_requested()
-                request = GenerationRequest(
-                    key=state.job.key,
-                    image=data,
-                    mime_type=facts.send_mime_type,
-                    prompt=state.prompt.text,
-                    timeout_s=timeout_s,
-                    max_output_tokens=grant.reservation.max_output_tokens,
-                    parameters=state.prompt.parameters,
-                )
-                self.in_flight += 1
-                try:
-                    generation = await self._send(state, request, grant)
-                finally:
-                    self.in_flight -= 1
-            state.slot = slot.pop_all()
-            return generation
+        self._stop.raise_if_requested()
+        async with self._grant(state, facts) as grant:
+            data = self.image_cache.pop(state.job.key)
+            if data is None:
+                data = await asyncio.to_thread(load_for_upload, state.job.path, facts)
+                self._stop.raise_if_requested()
+            request = GenerationRequest(
+                key=state.job.key,
+                image=data,
+                mime_type=facts.send_mime_type,
+                prompt=state.prompt.text,
+                timeout_s=timeout_s,
+                max_output_tokens=grant.reservation.max_output_tokens,
+                parameters=state.prompt.parameters,
+            )
+            self.in_flight += 1
+            try:
+                return await self._send(state, request, grant)
+            finally:
+                self.in_flight -= 1
 
     @asynccontextmanager
     async def _grant(self, state: ImageState, facts: ImageFacts) -> AsyncIterator[CallGrant]:

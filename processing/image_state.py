@@ -4,7 +4,6 @@ A ``Story`` is the one mutable thing about an image: it grows by an ``Attempt`` 
 ends as one ``Outcome``. No decision about retries or words is taken here, and nothing is awaited.
 """
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from errors import ApiFailure, ErrorKind, FatalError
@@ -34,8 +33,6 @@ class ImageState:
     attempts: list[Attempt] = field(default_factory=list)
     served_at_last_rejection: int = 0
     """How many calls of the run had been served when this image was last refused for a quota."""
-    slot: ExitStack = field(default_factory=ExitStack)
-    """What an answer that is paid for and not kept yet holds; closing it gives the slot back."""
 
     def record_answer(self, started: Attempt, *, seconds: float, usage: Usage) -> None:
         """Write down a call that was answered."""

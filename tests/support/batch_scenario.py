@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from errors import ApiFailure, ErrorKind
 from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
 from processing.api_call import ApiCaller
 from processing.stop_signal import StopSignal
-from processor import WORKERS_PER_SLOT, Processor, RetrySettings
+from processor import Processor, RetrySettings
 from prompt_optimizer import PromptOptimizer, RetryOnce
 from prompts.edit_stats import EditStats
 from prompts.edits import load
@@ -117,7 +117,6 @@ class Scenario:
             estimate_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
             estimate_max_tokens=partial(max_input_tokens, "gemini-3.5-flash-lite"),
             stop=stop,
-            max_concurrent=self.slots,
             utcnow=utcnow,
         )
         processor = Processor(
@@ -126,7 +125,7 @@ class Scenario:
             store=self,
             stop=stop,
             prompt=BASE,
-            workers=WORKERS_PER_SLOT * self.slots,
+            max_concurrent=self.slots,
             retry_settings=RetrySettings(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
             rng=MaxJitter(),
         )
@@ -134,11 +133,13 @@ class Scenario:
         await processor.run(self._jobs())
         assert caller.in_flight == processor.waiting_count == 0
 
-    async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-        """Record an outcome; it counts as stored at once."""
-        on_stored()
+    async def store(self, outcome: Outcome) -> Awaitable[None]:
+        """Record an outcome; its files and its row count as written at once."""
         self.outcomes.append(outcome)
         self.finished_at[outcome.job.key] = asyncio.get_running_loop().time()
+        recorded = asyncio.get_running_loop().create_future()
+        recorded.set_result(None)
+        return recorded
 
     def filter_known(self, hashes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - as it is called
         """Return no hash, as an empty journal does; the processor itself knows those of the present run."""

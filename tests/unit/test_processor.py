@@ -1,7 +1,7 @@
 """Rules of processor.py: whole batches on a virtual clock, with exact instants."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -195,7 +195,7 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
     """What ``keep`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
-        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:  # noqa: ARG002
+        async def store(self, outcome: Outcome) -> Awaitable[None]:  # noqa: ARG002
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -211,10 +211,10 @@ def test_an_answer_holds_its_slot_until_it_is_stored(
     """Until then a kill would cost it; that it is also written down is for nobody to wait for."""
 
     class Slow(Scenario):
-        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
+        async def store(self, outcome: Outcome) -> Awaitable[None]:
             await asyncio.sleep(stored_after_s)
-            await super().store(outcome, on_stored)
-            await asyncio.sleep(10.0)
+            await super().store(outcome)
+            return asyncio.sleep(10.0)
 
     model = ScriptedModel(default=[(1.0, "fine")])
     Slow(folder=tmp_path, names=["a.png", "b.png"], model=model).play()
@@ -229,9 +229,10 @@ def test_images_are_taken_lazily(tmp_path: Path) -> None:
     model = ScriptedModel()
 
     class Watching(Scenario):
-        async def store(self, outcome: Outcome, on_stored: Callable[[], None]) -> None:
-            await super().store(outcome, on_stored)
+        async def store(self, outcome: Outcome) -> Awaitable[None]:
+            recorded = await super().store(outcome)
             ahead.append(self.taken_count - len(self.outcomes))
+            return recorded
 
     Watching(folder=tmp_path, names=names, model=model, slots=3).play()
 
