@@ -1,4 +1,4 @@
-"""Start the installed command: this folder goes first on the path, as with ``python main.py``."""
+"""Entry of the installed command: this folder goes first on the path, as in a checkout."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,7 @@
-"""How do the parts become one run, and with which exit code does the process end?
+"""The program's entry: arguments, lock, logging, exit code.
 
-The composition root: the only file that holds the ``Settings``, reads the environment and the clock,
-and meets signals. What a run needs is imported when it is due, so that ``--help`` and a wrong flag
-pay for nothing.
+The environment and the wall clock are read here and nowhere else. What a run needs is imported when it is
+due, so that ``--help`` and a wrong flag are fast.
 """
 
 import logging
@@ -29,11 +28,11 @@ log = logging.getLogger(__name__)
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 LOCK = ".gbp.lock"
-"""In the output directory; the kernel holds it for one process."""
+"""Name in the output directory of the file that the kernel locks for one process."""
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM came before the run was ready to be stopped in good order."""
+    """SIGTERM came before the run could answer signals itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,19 +55,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = "SIGTERM" if isinstance(error, TerminatedError) else "Ctrl-C"
         code = ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
         return _end(code, f"stopped by {name} before anything was asked")
-    except Exception:  # the last resort: nothing below knew what to do, so it is our bug
+    except Exception:  # the last resort: an exception that no other part expects is a bug
         log.exception("unexpected error: this is a bug in the program, please report it")
         return ExitCode.UNEXPECTED
 
 
 def _handle_early_signals() -> None:
-    """Until a run can answer signals, and while it waits for the lock, none of them kills it silently."""
+    """Raise on SIGTERM, and ignore SIGHUP and SIGUSR1, until the run answers signals itself."""
 
     def on_sigterm(*_: object) -> None:
         raise TerminatedError
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    for signum in (signal.SIGHUP, signal.SIGUSR1):  # there is no log file and no state to tell of yet
+    for signum in (signal.SIGHUP, signal.SIGUSR1):  # there is no log file and no progress yet
         signal.signal(signum, signal.SIG_IGN)
 
 
@@ -83,13 +82,13 @@ def _started_as(path: str) -> str:
 
 
 def _dotenv_paths() -> list[Path]:
-    """Return the ``.env`` of the working directory, and that of a checkout, but none of site-packages."""
+    """Return the paths of ``.env``: in the working directory, and beside this file in a checkout."""
     is_checkout = (PROGRAM_DIR / "pyproject.toml").exists()
     return [Path(".env"), *([PROGRAM_DIR / ".env"] if is_checkout else [])]
 
 
 def _format_command(prog: str, arguments: Sequence[str]) -> str:
-    """Return the command for people to type again, without the ping's URL, which is a secret."""
+    """Return the command to type again, without the URL of ``--ping``, which is a secret."""
     words = [
         word
         for previous, word in zip(["", *arguments], arguments, strict=False)
@@ -99,7 +98,7 @@ def _format_command(prog: str, arguments: Sequence[str]) -> str:
 
 
 def console() -> None:
-    """Be the ``gemini-batch`` command."""
+    """Run the program as a process of its own: the entry point of ``gemini-batch``."""
     sys.exit(main())
 
 
@@ -159,7 +158,9 @@ def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadlin
     try:
         code = _run(settings, command, deadline)
     finally:
-        with suppress(KeyboardInterrupt):  # the work is done: its end stands whatever happens here
+        with suppress(
+            KeyboardInterrupt
+        ):  # the run has ended: a Ctrl-C during the ping does not change its exit code
             _ = ping.success() if code == ExitCode.DONE else ping.fail(code)
     return code
 
@@ -181,7 +182,7 @@ def _to_running_process(holder: "LockHolder") -> "RunningProcess":
 
 
 def _print_status(request: "StatusRequest") -> int:
-    """Print how far the results of an output directory are; changes nothing there."""
+    """Write the state of an output directory to stdout; change nothing there."""
     from app.status import format_status, open_status, read_stopped_run
     from utils.lock import read_holder
 
@@ -216,10 +217,10 @@ def _set_up_logging(settings: "Settings") -> None:
 
 
 def _end(code: ExitCode, line: str) -> int:
-    """Say the reason and the next step, on stderr and in the log file; return the exit code."""
+    """Write the last line to the log, or to stderr before there is one; return the exit code."""
     if logging.getLogger().handlers:
         log.log(logging.INFO if code is ExitCode.DONE else logging.ERROR, "%s", line)
-    else:  # nothing is set up yet, so the settings are at fault
+    else:  # the settings are at fault, so logging is not set up yet
         sys.stderr.write(f"{line}\n")
     return code
 

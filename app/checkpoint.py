@@ -1,12 +1,7 @@
-"""How does the next night know what tonight taught about other words?
+"""Checkpoints: what the optimizer learned is saved every minute, and at the end of the run.
 
-The naive answer writes everything down at the end, and a run that is killed at five in the morning has
-learned nothing. Here what is known goes into the journal every so often and once more at the end, from
-a thread, so that no disk holds up a call. A run that learned nothing writes nothing: the earlier
-knowledge stays as it was. Words that a model proposed are kept too, for they are paid for. What cannot be
-written costs no answer, so it is said and no more.
-
-This file must not know what a lesson means.
+Saving at the end alone would lose all of a run that is killed. Journal writes are made in a thread. A run
+that learned nothing writes nothing. An error of the disk costs no answer, so it is logged and no more.
 """
 
 import asyncio
@@ -26,7 +21,7 @@ SAVE_INTERVAL_S = 60.0
 
 @asynccontextmanager
 async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIterator[None]:
-    """Keep what is learned while the block runs, also when it ends by an exception."""
+    """Write what is learned to the journal while the block runs, and once more at its end."""
     checkpointer = _Checkpointer(optimizer, journal)
     try:
         async with running(checkpointer.run()):
@@ -36,7 +31,7 @@ async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIt
 
 
 class _Checkpointer:
-    """Writes what is new."""
+    """Writer of what was learned since the last save."""
 
     def __init__(self, optimizer: PromptOptimizer, journal: Journal) -> None:
         self._optimizer = optimizer
@@ -59,7 +54,7 @@ class _Checkpointer:
         lessons = self._optimizer.outcomes_learned
         if lessons == self._saved_lessons:
             return
-        # Taken here and not in the thread: the pool goes on learning meanwhile.
+        # Rows are made before the thread starts: the statistics change meanwhile.
         rows = tuple(self._optimizer.edit_stats.rows())
         await asyncio.to_thread(self._journal.save_lessons, rows)
         self._saved_lessons = lessons

@@ -1,9 +1,7 @@
-"""When must a run take no new work any more, because its time is over?
+"""Deadline of a run: the instant from which on it takes no new work.
 
-Adding a day to this morning's six o'clock misses tomorrow's by an hour in two nights of the year, and
-a timer set once for eight hours stands still while the machine sleeps. So a deadline is looked up on
-the calendar of its zone, and the wall clock is read again and again. This file must not know what the
-work is, nor how calls in flight come to their end.
+A deadline is looked up on the calendar of its zone, because adding 24 hours is wrong twice a year. The wall
+clock is read again and again, because timers stand still while the machine sleeps.
 """
 
 from bisect import bisect_left
@@ -18,24 +16,24 @@ from utils.background import running
 from utils.durations import format_duration
 
 CHECK_INTERVAL_S = 10.0
-"""So much later than it should, at most, a machine that slept notices that the time is over."""
+"""A machine that slept through the deadline notices it at most so much later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """The instant from which on no new work is taken."""
+    """Instant from which on no new work is taken."""
 
     at: datetime
     """In UTC."""
     cause: str
-    """Why it is over, as one sentence without its full stop."""
+    """One sentence without its full stop."""
 
     def seconds_left(self, now: datetime) -> float:
-        """Return how long it is from ``now`` until the time is over; 0 when it is."""
+        """Return the time from ``now`` until the deadline; 0 after it."""
         return max(0.0, (self.at - now).total_seconds())
 
     def describe(self, now: datetime, zone: tzinfo | None = None) -> str:
-        """Return until when there is new work, with its date: a deadline just missed is tomorrow's."""
+        """Return the deadline as a text, with its date, since one that was just missed is tomorrow's."""
         local, left = self.at.astimezone(zone), format_duration(round(self.seconds_left(now)))
         return f"no new work after {local:%Y-%m-%d %H:%M:%S} (UTC{local:%z}), {left} from now"
 
@@ -47,15 +45,15 @@ def compute_deadline(
     max_duration_s: float | None,
     zone: tzinfo | None = None,
 ) -> Deadline | None:
-    """Return the earlier of the two limits, or None where there is none.
+    """Return the earlier of the two limits; None if unlimited.
 
     Both are instants of the wall clock: hours in which the machine slept count.
 
     Args:
-        started_at: when the program was started; before it waited for anything.
-        deadline: what the clock shows when the time is over.
+        started_at: when the program was started, before it waited for the lock.
+        deadline: time of day of ``--deadline``.
         max_duration_s: how long the run may take.
-        zone: where the clock hangs; None for the system's own zone.
+        zone: of the time of day; None for the system's own.
 
     """
     limits = []
@@ -69,11 +67,10 @@ def compute_deadline(
 
 
 def next_instant(clock_time: time, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """Return, in UTC, the next instant after ``now`` at which the clock comes to show ``shows``.
+    """Return, in UTC, the next instant after ``now`` at which the clock shows ``clock_time``.
 
-    The deadline 06:00 asked for at 06:00:00 or at 06:01 is tomorrow's. In the night in which the
-    clock jumps over 02:30 it is the instant of the jump. In the night in which 02:30 comes twice it is
-    the first one that still lies ahead, so between the two it is the second.
+    At 06:00:00 and at 06:01, the next 06:00 is tomorrow's. Where the clock jumps over 02:30, it is the
+    instant of the jump. Where 02:30 comes twice, it is the first of the two that lies ahead.
     """
     today = now.astimezone(zone).date()
     days = (today + timedelta(days=ahead) for ahead in range(3))
@@ -84,13 +81,13 @@ def next_instant(clock_time: time, now: datetime, zone: tzinfo | None = None) ->
 async def enforce(
     deadline: Deadline | None, stop: StopSignal, utcnow: Callable[[], datetime]
 ) -> AsyncIterator[None]:
-    """While the block runs, ask for a stop as soon as the time is over."""
+    """Stop the run at the deadline while the block runs."""
     async with running(watch(deadline, stop, utcnow)) if deadline else nullcontext():
         yield
 
 
 async def watch(deadline: Deadline, stop: StopSignal, utcnow: Callable[[], datetime]) -> None:
-    """Ask for a stop once the time is over; return then, or when the run stops for another reason."""
+    """Wait for the deadline and stop the run; return early if it stops for another reason."""
     with suppress(RunStoppedError):
         while left_s := deadline.seconds_left(utcnow()):
             await stop.sleep(min(left_s, CHECK_INTERVAL_S))
@@ -98,7 +95,7 @@ async def watch(deadline: Deadline, stop: StopSignal, utcnow: Callable[[], datet
 
 
 def _find_instants(day: date, clock_time: time, zone: tzinfo | None) -> tuple[datetime, ...]:
-    """Return when the clock shows this on that day, in order: once, at a jump, or twice."""
+    """Return the instants of that day at which the clock shows the time: one, the jump, or two."""
     wall = datetime.combine(day, clock_time)
     # Not astimezone(UTC): for the system's zone it swaps the two readings of a time that is jumped over.
     stamps = (wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))

@@ -1,10 +1,8 @@
-"""Do the first images of a run show that the whole run is in vain?
+"""Fail-fast: a run stops when its first images all fail alike.
 
-A wrong field, a schema that the model does not take, a gateway that answers with its own page: every
-image would fail alike, and each try may cost money. So the first failures are held back until there
-is a verdict. If all of them are alike and of a kind that no image can cause, the run is to blame: they
-become ``Deferred``, and the run stops. One answer, or one other failure, clears the run for good.
-This file stores and stops nothing itself.
+A wrong field or a gateway's own page fails every image, and each try may cost money. So the first failures
+are held back until there is a verdict. If all are alike, and of a kind that no image can cause, they become
+``Deferred`` and the run stops. One answer, or one other failure, ends the watch.
 """
 
 from dataclasses import dataclass, field
@@ -14,25 +12,25 @@ from errors import ErrorKind, FatalError, StopReason
 from models import Deferred, Failed, Outcome, Reused
 
 DECIDING_IMAGES = 3
-"""Images that decide."""
+"""Number of failures alike that stop the run."""
 
 _RUN_LEVEL_KINDS = frozenset({ErrorKind.INVALID_REQUEST, ErrorKind.SCHEMA, ErrorKind.NETWORK})
-"""Kinds that can lie in what all requests share. Every image sent was decoded before, so that a 400
-is seldom its fault."""
+"""Kinds whose cause may be common to all requests: images were decoded before, so a 400 is seldom
+their fault."""
 
 
 @dataclass(slots=True)
 class FailFast:
-    """Watches the beginning of one run."""
+    """Watch on the first outcomes of one run."""
 
     cause: FatalError | None = None
-    """Why the run must stop; None while it need not."""
+    """Why the run must stop; None if it need not."""
     _is_cleared: bool = False
     _held_back: list[Failed] = field(default_factory=list)
     _first: Failed | None = None
 
     def observe(self, outcome: Outcome) -> list[Outcome]:
-        """Take the next outcome; return those that can be kept now, maybe none."""
+        """Add the next outcome; return those that can be stored now, maybe none."""
         if self.cause is not None:
             return [_to_deferred(outcome) if self._is_alike(outcome) else outcome]
         if self._is_cleared or _is_inconclusive(outcome):
@@ -43,7 +41,7 @@ class FailFast:
         return [*self.flush(), outcome]
 
     def flush(self) -> list[Outcome]:
-        """Give up what is held back, because no verdict will come any more."""
+        """Return what is held back, because no verdict will come any more."""
         held: list[Outcome] = list(self._held_back)
         self._held_back.clear()
         return held
@@ -77,5 +75,5 @@ def _to_deferred(outcome: Outcome) -> Outcome:
 
 
 def _is_inconclusive(outcome: Outcome) -> bool:
-    """An image that was never asked about, or that met an outage, tells nothing about the run."""
+    """Return whether the image was never asked about, or met an outage."""
     return isinstance(outcome, Reused | Deferred) or (isinstance(outcome, Failed) and not outcome.attempts)

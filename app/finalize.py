@@ -1,8 +1,6 @@
-"""What does a run leave behind for its reader, once the last image is done or the run was stopped?
+"""End of a run: documents, the end in the journal, the archive.
 
-The three documents, the end in the journal, the archive: all of them also after a stop, and each even
-when another could not be written. This file decides no number: it carries them from tally and journal
-to the archiver.
+All are written after a stop too, and each even if another could not be written. No figure is decided here.
 """
 
 import logging
@@ -34,32 +32,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaSources:
-    """What the run found out about the service's limits, and whom to ask for the rest."""
+    """Sources of the quota's figures in the documents."""
 
     rate_limit_stats: RateLimitStats | None = None
-    """How the pacing stood at the end; None when nothing was paced."""
+    """State of the rate limiter at the end; None if not started."""
     count_answered_since: Callable[[datetime], int | None] = lambda _: None
-    """How many calls of all real runs in the output directory were answered; None when that is not known."""
+    """Returns the answered calls of all real runs in the output directory; None if unknown."""
     zone: tzinfo | None = None
-    """Where the user is; None for where the machine is."""
+    """Of the user; None for the system's own."""
 
 
 _NO_QUOTA_SOURCES = QuotaSources()
 
 
 class RunFinalizer:
-    """Writes the end of one run; blocks.
+    """Writer of the end of one run; its methods block.
 
     Args:
         run: the run.
-        journal: knows the tree as it stands now.
-        archiver: writes.
+        journal: of the run.
+        archiver: of the run.
         archive_format: ``zip``, ``tar`` or ``none``.
-        fail_on: how many failures the user minds.
+        fail_on: how many failures change the exit code.
         command: what the user typed, for the advice to run it again.
         utcnow: the wall clock.
-        limits: what the pacing and the journal tell about the service's limits.
-        costs: what is known of money at the end, given the counts; None when no prices were looked up.
+        quota_sources: figures about the service's limits.
+        summarize_costs: returns the costs of the run by its counts; None if unknown.
     """
 
     def __init__(
@@ -94,11 +92,16 @@ class RunFinalizer:
         *,
         proposals: Sequence[ProposalEntry] = (),
     ) -> tuple[ProcessingStats, Path | None]:
-        """Write everything; return the document about the run, and where the archive lies, if any.
+        """Write everything; return the document about the run and the archive's path, or None.
 
-        ``uplift`` is what other words were worth over asking again; None where nobody wanted any, and
-        ``proposals`` are edits that a model came up with. What cannot be written is said, and becomes the
-        reason of the run's end unless it had one.
+        What cannot be written is logged, and becomes the reason of the run's end unless it had one.
+
+        Args:
+            tally: counts of the run.
+            plan: the split of the images.
+            stop: why the run was stopped; None if it was not.
+            uplift: effect of edited prompts over plain retries; None if prompts were not repaired.
+            proposals: edits that a model proposed.
         """
         build_stats = partial(self._build_stats, tally, plan)
         steps: tuple[Callable[[], object], ...] = (
@@ -111,7 +114,7 @@ class RunFinalizer:
             stop = stop or error
         archive, pack_error = self._pack()
         if pack_error and not stop:
-            # Said once more in the document, which stands outside the archive that does not.
+            # The document stands outside the archive, so it can still name the error.
             self._try_step(lambda: self._archiver.write_document("processing_stats", build_stats(pack_error)))
         stats = build_stats(stop or pack_error)
         # An outcome that could not be recorded may stand in the ledger all the same.
@@ -159,7 +162,7 @@ class RunFinalizer:
         )
 
     def _quota_status(self, ended_at: datetime, stop: FatalError | None) -> run_report.QuotaStatus:
-        """A dry run's answers say nothing about a quota, and only a spent one has to be asked for."""
+        """Return the state of the quota; today's answers are counted only if a real run spent it."""
         is_spent = stop is not None and stop.reason is StopReason.DAILY_QUOTA and not self._run.dry_run
         return run_report.QuotaStatus(
             stats=self._quota_sources.rate_limit_stats,
@@ -189,7 +192,7 @@ class RunFinalizer:
 
     def _iterate_evolution(self, price: PriceFunction) -> Iterator[EvolutionEntry]:
         for chain in self._journal.prompt_chains(dry_run=self._run.dry_run):
-            # An earlier night may have asked another model, whose price is another.
+            # An earlier run may have asked another model, at another price.
             is_ours = chain.attempts[0].started_at >= self._run.started_at
             yield build_evolution_entry(
                 chain.key,
@@ -229,7 +232,7 @@ def _to_failure_entry(row: FailureRow) -> FailureEntry:
 
 
 def to_proposal_entries(optimizer: PromptOptimizer) -> list[ProposalEntry]:
-    """Return what is to be told at the end about words that a model proposed."""
+    """Return the entries of the prompts that a model proposed."""
     return [
         ProposalEntry(
             name=one.name,

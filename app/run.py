@@ -93,7 +93,7 @@ class _Run:
         await self._ask(plan, self._limits, self._pipeline)
 
     async def _ask(self, plan: Plan, limits: Limits, pipeline: Pipeline) -> None:
-        """Ask about each image that is to do, beside the background tasks of a run."""
+        """Send the images that are to do, beside the background tasks of a run."""
         async with AsyncExitStack() as stack:
             if limits.shared_state:
                 sync = sync_with_peers(limits.rate_limiter, limits.shared_state)
@@ -142,7 +142,7 @@ async def _look_up_prices(limits: Limits) -> None:
 
 
 def _reconcile(journal: Journal, archiver: Archiver) -> None:
-    """Make journal and tree agree again after a crash or damage."""
+    """Update the journal from the ledger after a crash or damage, and begin the run in it."""
     for notice in journal.notices:
         log.warning("%s", notice)
     if journal.needs_ledger:
@@ -155,7 +155,7 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
 
 
 def _announce(settings: Settings, plan: Plan) -> None:
-    """Say what is about to happen, before anything is paid for."""
+    """Write to the log what is about to happen, before anything is paid for."""
     if settings.dry_run:
         log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
     log.info(
@@ -184,15 +184,15 @@ def _announce(settings: Settings, plan: Plan) -> None:
 def _print_summary(
     settings: Settings, archiver: Archiver, stats: ProcessingStats, archive: Path | None
 ) -> tuple[ExitCode, str]:
-    """Print how the run ended; nothing at all when a quiet run went well."""
+    """Write the summary to stdout, unless a quiet run went well; return the exit code and the last line."""
     if settings.quiet and stats.exit_code == ExitCode.DONE:
-        return ExitCode.DONE, build_last_line(stats)  # which only a log file hears
+        return ExitCode.DONE, build_last_line(stats)  # only a log file shows it
     where = OutputPaths(
         output_dir=str(settings.output_dir),
         metadata=str(archiver.documents),
         archive=str(archive) if archive else None,
     )
-    if is_nothing_new(stats):  # one line is enough to say so
+    if is_nothing_new(stats):  # the last line says it
         return ExitCode.DONE, build_last_line(stats)
     sys.stdout.write(build_summary(stats, where, dry_run=settings.dry_run))
     sys.stdout.flush()

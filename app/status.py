@@ -1,9 +1,7 @@
-"""How does the work in this output directory stand: what is done, what failed, what is left, what now?
+"""Status of an output directory: the page that ``--status`` prints.
 
-What ``--status`` prints, from the journal, and from the document of the last run where that was stopped:
-without a key, beside a run that is going on, and without changing a byte. What the document advised is
-not repeated blindly: a quota that was used up then may have been reset since. This file must not know how
-a lock is held, nor how anything is counted.
+It is read from the journal, and from the last run's document if that run was stopped, without a key, beside a
+run at work, and without changing a byte. A quota that was used up then may have been reset since.
 """
 
 import json
@@ -28,46 +26,46 @@ _NEXT_STEPS: Mapping[int | None, str] = {
     ExitCode.BUDGET: StopReason.BUDGET.remedy,
     ExitCode.TRY_LATER: f"{_AGAIN} later",
 }
-"""What no look at the images can tell; a run that ended otherwise is judged by what it left."""
+"""Next steps that follow from the exit code alone; after other codes the images left decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningProcess:
-    """The process that holds the output directory, as its lock tells."""
+    """The process that holds the lock of the output directory."""
 
     pid: int
     host: str
     started_at: datetime
-    """Before it began its run."""
+    """When it took the lock, before it began its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppedRun:
-    """What the document of a run that was stopped says about its end."""
+    """The end of a run that was stopped, as its document has it."""
 
     run_id: str
     detail: str
     remedy: str
     resets_at: datetime | None
-    """When there is quota again; None when no clock decides it."""
+    """When there is quota again; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Status:
-    """What is known, looked up once."""
+    """All that the page is made of, read once."""
 
     counts: OutcomeCounts
     running: RunningProcess | None
     current: RunRow | None
-    """The run that is going on, once the journal knows it."""
+    """The run at work; None if there is none, or not in the journal yet."""
     newest: RunRow | None
-    """The newest run that counts: a dry one only where there is nothing else."""
+    """The newest real run; a dry one only if there is no other."""
     last: RunRow | None
-    """The newest of these that is over."""
+    """The newest of these that has ended."""
     stopped: StoppedRun | None
-    """How that one ended, where its own document says that it was stopped."""
+    """The end of ``last``; None if it was not stopped."""
     images_left: int | None
-    """Images that the newest run has still to do, or left; None when that cannot be known."""
+    """Images that the newest run has not finished; None if unknown."""
     total_usage: UsageTotals
     newest_usage: UsageTotals
     is_only_dry: bool
@@ -75,7 +73,7 @@ class _Status:
 
 
 def open_status(output_dir: Path) -> JournalReader:
-    """Open what ``status_report`` reads.
+    """Open the journal for ``format_status``.
 
     Raises:
         UsageError: no run has used this directory yet, or a newer version wrote its journal.
@@ -85,7 +83,7 @@ def open_status(output_dir: Path) -> JournalReader:
 
 
 def read_stopped_run(output_dir: Path) -> StoppedRun | None:
-    """Read how the run ended whose document lies there; None when it was not stopped, or cannot be read."""
+    """Return the end of the run whose document lies there; None if it was not stopped, or if unknown."""
     try:
         document = json.loads((output_dir / _DOCUMENT).read_bytes())
         stopped = document["stopped"]
@@ -97,7 +95,7 @@ def read_stopped_run(output_dir: Path) -> StoppedRun | None:
             resets_at=datetime.fromisoformat(resets_at).astimezone(UTC) if resets_at else None,
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # a comfort only: the journal has told all that is needed
+        return None  # optional: the journal holds the exit code
 
 
 def format_status(
@@ -108,14 +106,14 @@ def format_status(
     now: datetime,
     stopped: StoppedRun | None = None,
 ) -> str:
-    """Return what to print: plain lines of at most ``formatting.WIDTH`` columns but for a longer path.
+    """Return the page: lines of at most ``formatting.WIDTH`` columns, but for a longer path.
 
     Args:
-        reader: from ``open_status``, or the journal of the very run that is going on.
-        output_dir: for people.
-        running: who holds the lock; None when nobody does.
+        reader: from ``open_status``, or the journal of the run at work.
+        output_dir: as it is shown.
+        running: the process that holds the lock; None if not held.
         now: UTC.
-        stopped: from ``read_stopped``; what it says counts only where it is about the last run.
+        stopped: from ``read_stopped_run``; used only if it is about the last run.
     """
     status = _gather(reader, running=running, now=now, stopped=stopped)
     return "\n".join(_report_lines(status, output_dir)) + "\n"
@@ -147,7 +145,7 @@ def _gather(
 
 
 def _find_current(runs: tuple[RunRow, ...], running: RunningProcess | None) -> RunRow | None:
-    """A run is killed without a word, so that only the lock tells whether it is still going on."""
+    """Return the newest run if the process that holds the lock began it; None otherwise."""
     if running is None or not runs:
         return None
     newest = runs[0]
@@ -267,7 +265,7 @@ def _next_by_images(status: _Status, counts: OutcomeCounts) -> str:
         return "nothing; every image of the last run is answered"
     if counts.failed.keys() <= WORTH_RETRYING_LATER:
         return _AGAIN
-    # Without a flag only what another night may cure is asked again.
+    # Without a flag, only kinds worth retrying later are asked again.
     curable = ",".join(sorted(kind for kind in counts.failed if ADVICE[kind].is_worth_repeating))
     flag = f"with --only {curable}" if curable else "for the repaired images"
     return f"do what is said beside the failures, then {_AGAIN} {flag}"

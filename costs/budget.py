@@ -1,15 +1,8 @@
-"""May one more request be sent, without the user's cap ever being overrun?
+"""Budget: the worst case of each request is set aside before it is sent, so that no cap is overrun.
 
-Counting what was spent and stopping at the cap overruns it by all that is in flight: with a hundred
-slots that is a hundred answers. Setting aside the longest answer a model can give, 65,536 tokens, wastes
-a small cap on a handful of calls. So each request's worst case is set aside before it is sent, and the
-worst case is made small: the answer's length is bounded on the wire, by what answers were seen to need.
-
-While calls are in flight, what they leave over may pay for the next, so it waits for them; when none is
-and the rest does not pay for one more, the run stops. A call of which nobody knows what it cost (no
-reply came, or one without its usage) counts with all that was set aside. Decisions are taken in
-synchronous methods; only ``reserve`` awaits. This file knows neither images nor HTTP, nor where prices
-come from.
+The worst case is kept small: the answer's length is bounded in the request, by the lengths seen before. While
+calls are in flight, what they leave over may pay for the next request; if none is and the rest does not pay
+for one more, the run stops. A call of unknown cost counts with its whole reservation. See docs/adr/0010.
 """
 
 import asyncio
@@ -27,35 +20,35 @@ from models import Usage
 log = logging.getLogger(__name__)
 
 ENOUGH_ANSWERS = 5
-"""After so many answers it is known how long they are."""
+"""After so many answers, their longest bounds the next."""
 
 _HEADROOM = 4
-"""An answer may become so many times as long as the longest seen."""
+"""The bound is so many times the longest answer seen."""
 _MIN_HEADROOM_TOKENS = 2048
 _TIGHT_HEADROOM = Decimal("1.5")
-"""With little money left: so many times as long."""
+"""The same with little money left."""
 _CUT_OFF_SHARE = 0.95
-"""An answer that takes this much of its bound was cut off by it."""
+"""An answer that takes at least this share of its bound was probably cut off by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
-    """How the budget stands; money in US dollars."""
+    """State of the budget; money in US dollars."""
 
     requests: int
-    """Sent, or about to be."""
+    """Sent, or about to be sent."""
     spent: Decimal
-    """Including ``unsure``."""
+    """Includes ``unconfirmed``."""
     unconfirmed: Decimal
-    """The part of it that no bill confirms: calls without a reply, counted with all that was set aside."""
+    """Part of ``spent`` that no reply confirms: calls of unknown cost, with their whole reservations."""
     reserved: Decimal
-    """Set aside for what is in flight."""
+    """Set aside for calls in flight."""
     remaining: Decimal | None
-    """None without a cap."""
+    """None if unlimited."""
 
 
 class Reservation:
-    """Leave to send one request, and the money for it; exactly one of its three ends is told."""
+    """Money for one request; ends with one of ``settle``, ``settle_unknown`` and ``release``."""
 
     def __init__(
         self,
@@ -67,26 +60,26 @@ class Reservation:
         is_for_optimizer: bool = False,
     ) -> None:
         self.max_output_tokens = max_output_tokens
-        """What is to be sent as the answer's bound; None for none."""
+        """Bound of the answer, to be sent with the request; None if unlimited."""
         self.amount = amount
         self.pricing = pricing
         self.is_for_optimizer = is_for_optimizer
-        """For another question than the run's: its answer tells nothing about the length of others."""
+        """True for a question of the optimizer: its length says nothing about answers to images."""
         self._budget = budget
         self._is_open = True
 
     def settle(self, usage: Usage) -> None:
-        """Hear what was billed, whether it was an answer or not."""
+        """Record what was billed, for an answer or a failure."""
         self._close()
         self._budget.on_settled(self, usage)
 
     def settle_unknown(self) -> None:
-        """Hear that it was sent, and that nobody knows what was billed."""
+        """Record that the request was sent, at unknown cost."""
         self._close()
         self._budget.on_settled_unknown(self)
 
     def release(self, *, sent: bool) -> None:
-        """Hear that nothing was billed: it was refused, or not even sent."""
+        """Record that nothing was billed: the request was rejected, or not sent."""
         self._close()
         self._budget.on_released(self, sent=sent)
 
@@ -97,13 +90,13 @@ class Reservation:
 
 
 class Budget:
-    """What one run may still send and spend.
+    """Caps on requests and money of one run.
 
     Args:
-        max_requests: the most requests; None for any number.
-        max_cost: the most money, in US dollars; None for any amount. Needs ``prices``.
-        prices: of the model; None when they are not known.
-        bounds: how long the model's answers may become.
+        max_requests: the most requests; None if unlimited.
+        max_cost: the most money, in US dollars; None if unlimited. Needs ``pricing``.
+        pricing: of the model; None if unknown.
+        answer_length: how long the model's answers may become.
         wait_for: waits until an event is set; may raise to end the wait (the run stops).
         utcnow: the wall clock: prices go by the day.
     """
@@ -126,20 +119,20 @@ class Budget:
         self._answer_length = answer_length
         self._wait_for = wait_for
         self._utcnow = utcnow
-        self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
+        self._queue_lock = asyncio.Lock()  # first come, first served; its holder waits next
         self._call_ended = asyncio.Event()
-        # The mutable state. It changes in _take and the three ends alone, never across an await.
+        # The mutable state. It changes in _grant and at the three ends alone, never across an await.
         self._requests = self._in_flight = self._answers = self._longest_seen = 0
         self._was_cut_off = False
         self._spent = self._unconfirmed = self._reserved = Decimal(0)
         self._safety_factor = Decimal(1)
 
     async def reserve(self, *, input_tokens: int, wants_long_answer: bool = False) -> Reservation:
-        """Set aside a request and the money for its worst case.
+        """Wait until the worst case of a request is covered; return its reservation.
 
         Args:
-            input_tokens: that it cannot exceed.
-            wants_long_answer: True for an answer as long as the model can make it, as far as money reaches.
+            input_tokens: the most that the request may have.
+            wants_long_answer: True for the longest answer of the model, as far as the money lasts.
 
         Raises:
             FatalError: the cap does not allow one more.
@@ -153,14 +146,14 @@ class Budget:
     def try_reserve(
         self, *, input_tokens: int, output_tokens: int, pricing: ModelPricing | None
     ) -> Reservation | None:
-        """Set aside a request of another kind than the run's, at once; None where the caps do not allow it.
+        """Return a reservation for a question of the optimizer; None if the caps do not allow it now.
 
-        It never waits, and never ends the run: such a request is not what the money is there for.
+        It neither waits nor ends the run: the money is there for the images.
 
         Args:
-            input_tokens: that it cannot exceed.
-            output_tokens: to which its answer is bound.
-            pricing: of the model that is asked; None where they are not known, and then a cap forbids it.
+            input_tokens: the most that the request may have.
+            output_tokens: bound of its answer.
+            pricing: of the model that is asked; None if unknown, which a cap on money does not allow.
         """
         if self._max_requests is not None and self._requests >= self._max_requests:
             return None
@@ -175,7 +168,7 @@ class Budget:
         return self._grant(amount, output_tokens, pricing=pricing, is_for_optimizer=True)
 
     def status(self) -> BudgetStatus:
-        """Return how the budget stands."""
+        """Return the state of the budget."""
         return BudgetStatus(
             requests=self._requests,
             spent=self._spent,
@@ -185,12 +178,12 @@ class Budget:
         )
 
     def committed_cost(self) -> Decimal | None:
-        """Return what is spent or set aside, in US dollars; None without a cap on money."""
+        """Return what is spent or set aside, in US dollars; None if unlimited."""
         return None if self._max_cost is None else self._spent + self._reserved
 
     def on_settled(self, reservation: Reservation, usage: Usage) -> None:
-        """Hear from a reservation what was billed."""
-        if not usage.input_tokens and not usage.output_tokens:  # a reply that does not say it
+        """Record what a reservation's call was billed."""
+        if not usage.input_tokens and not usage.output_tokens:  # a reply without its usage
             self.on_settled_unknown(reservation)
             return
         self._close_reservation(reservation)
@@ -202,20 +195,20 @@ class Budget:
             self._check_worst_case(reservation, cost)
 
     def on_settled_unknown(self, reservation: Reservation) -> None:
-        """Hear from a reservation that its cost will never be known."""
+        """Record that the cost of a reservation's call stays unknown."""
         self._close_reservation(reservation)
         self._spent += reservation.amount
         self._unconfirmed += reservation.amount
 
     def on_released(self, reservation: Reservation, *, sent: bool) -> None:
-        """Hear from a reservation that it cost nothing."""
+        """Record that a reservation's call cost nothing."""
         self._close_reservation(reservation)
         self._requests -= not sent
 
     def _try_take(self, input_tokens: int, *, wants_long_answer: bool) -> Reservation | None:
-        """Return leave for one request, or None when a call in flight may make room for it."""
+        """Return a reservation; None if the end of a call in flight may cover it."""
         if self._max_requests is not None and self._requests >= self._max_requests:
-            # Those in flight may turn out never to have been sent.
+            # Requests in flight may turn out never to have been sent.
             self._stop_unless_in_flight(f"the budget of {self._max_requests:,} requests is used up")
             return None
         if self._max_cost is None or self._pricing is None:
@@ -234,7 +227,7 @@ class Budget:
     def _affordable_tokens(
         self, remaining: Decimal, input_tokens: int, at: datetime, *, wants_long_answer: bool
     ) -> int | None:
-        """Return how long the next answer may be; None when there is no money for one worth having."""
+        """Return how long the next answer may be; None if the money is too short for a useful one."""
         if self._pricing is None:
             return None
         affordable = self._pricing.affordable_output_tokens(
@@ -242,7 +235,7 @@ class Budget:
         )
         target = self._answer_length.maximum if wants_long_answer else self._target_tokens()
         minimum = self._min_tokens()
-        # While nothing is known, a short bound may cut off every answer: better to wait for the first.
+        # Before enough lengths are known, a short bound may cut off every answer: wait for the first ends.
         if self._in_flight and self._answers < ENOUGH_ANSWERS:
             minimum = target
         return min(target, affordable) if affordable >= minimum else None
@@ -292,7 +285,7 @@ class Budget:
         self._was_cut_off |= bound is not None and output_tokens >= _CUT_OFF_SHARE * bound
 
     def _check_worst_case(self, reservation: Reservation, cost: Decimal) -> None:
-        """Set more aside from now on, should a call ever have cost more than its worst case."""
+        """Update the safety factor if a call cost more than its worst case."""
         if reservation.max_output_tokens is None or cost <= reservation.amount or not reservation.amount:
             return
         log.warning("a call cost $%.4f, more than the $%.4f set aside for it", cost, reservation.amount)

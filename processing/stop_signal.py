@@ -1,7 +1,7 @@
-"""How does a run end before its time?
+"""Stop signal: ends a run before its time.
 
-Somebody asks: a worker that met a refused key, a signal, a limit. Everybody who waits hears of it at
-once; everybody who is about to spend money checks first. This file knows neither why nor what for.
+Any part may request the stop: a worker whose key was refused, a signal, a limit. All waits end at once, and
+each part that is about to spend money checks it first.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ class RunStoppedError(Exception):
 
 
 class StopSignal:
-    """The one way to end a run early; everybody may ask for it, the first reason counts."""
+    """The stop of one run; it can be requested again, but the first cause stays."""
 
     def __init__(self) -> None:
         self._requested = asyncio.Event()
         self.cause: FatalError | None = None
 
     def request(self, cause: FatalError) -> None:
-        """Take no new work from now on."""
+        """Stop the run: no new work is taken from now on."""
         if self.cause is None:
             self.cause = cause
             self._requested.set()
 
     def raise_if_requested(self) -> None:
-        """Raise RunStoppedError once a stop was asked for."""
+        """Raise RunStoppedError if a stop was requested."""
         if self.cause is not None:
             raise RunStoppedError
 
     async def sleep(self, delay_s: float) -> None:
-        """Wait so many seconds; raise RunStoppedError as soon as a stop is asked for."""
+        """Wait so many seconds; raise RunStoppedError as soon as a stop is requested."""
         try:
             async with asyncio.timeout(delay_s):
                 await self._requested.wait()

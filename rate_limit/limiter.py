@@ -1,11 +1,8 @@
-"""When may the next request start?
+"""Adaptive rate limiter: one pace and one pause for all requests of a run.
 
-A quota belongs to the project, not to the image that met it. So one object decides for everybody; the
-naive ways, a pause for each image or a fixed number of calls at once, have most calls refused or most of
-the limit unused. All decisions are taken by ``pacing`` in methods that return at once; here is only the
-queue of those who wait. It is first come, first served: who is first sleeps until something may have
-changed and asks again; the others wait for his place and hold nothing. This file knows neither images
-nor HTTP.
+The decisions are synchronous (``pacer``); this module only queues the callers, first come, first served. The
+first in the queue sleeps until its wait may be over, and checks again. A waiting caller holds no slot and no
+image bytes. See docs/adr/0009.
 """
 
 import asyncio
@@ -26,14 +23,14 @@ class RateLimiter:
     """One pace and one pause for all requests of a run.
 
     Args:
-        rpm: the most requests in any minute; None for no limit of the user's.
-        tpm: the most input tokens in any minute; None for no limit of the user's.
+        rpm: the most requests in any minute; None if unlimited by the user.
+        tpm: the most input tokens in any minute; None if unlimited by the user.
         max_concurrent: the most calls in flight.
         sleep: waits for so many seconds; may raise to end the wait (the run stops).
         wait_for: waits until an event is set; may raise as well.
         outage_patience_s: how long nothing may be answered before the run ends.
-        learned: what another night learned; None for nothing.
-        learning: False to obey ``rpm``, ``tpm`` and the server's hints alone.
+        learned: limits that an earlier run learned; None if unknown.
+        is_adaptive: False to obey ``rpm``, ``tpm`` and the server's hints alone.
     """
 
     def __init__(
@@ -58,7 +55,7 @@ class RateLimiter:
         self._pacer = Pacer(settings, learned or LearnedLimits())
         self._sleep = sleep
         self._wait_for = wait_for
-        self._queue_lock = asyncio.Lock()  # first come, first served; held only by the one who waits next
+        self._queue_lock = asyncio.Lock()  # first come, first served; its holder waits next
         self._retry_lock = asyncio.Lock()  # the same for retries that must be earned first
         self._call_ended = asyncio.Event()
         self._waiting = 0
@@ -66,22 +63,26 @@ class RateLimiter:
         self._waited_s = dict.fromkeys(WaitCause, 0.0)
 
     async def acquire(self, *, tokens: int, retry: bool = False) -> "Permit":
-        """Return when the caller may send one request of so many input tokens (estimated).
+        """Wait until one request may be sent; return its permit.
 
-        A retry may be held back while the service is in distress; everybody else passes it then.
+        A retry may be held back while the service is in distress; other requests pass it then.
+
+        Args:
+            tokens: estimated input tokens.
+            retry: True if the image was sent before.
         """
         self._waiting += 1
         try:
             if not retry or self._pacer.retry_wait(_now_s()) is None:
                 return await self._wait_and_grant(tokens, retry=retry)
-            async with self._retry_lock:  # else all retries would take what only one has earned
+            async with self._retry_lock:  # one retry at a time takes what the answers earned
                 await self._wait_until_retry_earned()
                 return await self._wait_and_grant(tokens, retry=True)
         finally:
             self._waiting -= 1
 
     def stats(self) -> RateLimitStats:
-        """Return how the pacing stands now."""
+        """Return the state of the limiter."""
         pacer, wait, counts = self._pacer, self._current_wait, self._pacer.counts
         limits = pacer.current_limits()
         return RateLimitStats(
@@ -102,20 +103,20 @@ class RateLimiter:
         )
 
     def on_connected(self, seconds: float) -> None:
-        """Hear how long it took to reach the service; a refusal will not take much longer."""
+        """Record how long it took to reach the service; a rejection takes hardly longer."""
         self._pacer.on_connected(seconds)
-        self._call_ended.set()  # whoever waits for a call to end may wait for less now
+        self._call_ended.set()  # the wait for a call to end may be shorter now
 
     def limits_to_save(self) -> LearnedLimits:
-        """Return what the next night starts from."""
+        """Return the limits that the next run starts from."""
         return self._pacer.limits_to_save()
 
     def update_peers(self, now_s: float, peers: Sequence[PeerStatus]) -> None:
-        """Hear what other runs on the same key do; none once they are gone."""
+        """Update the status of other runs on the same key; empty if there is none."""
         self._pacer.update_peers(now_s, peers)
 
     def own_status(self, now_s: float) -> PeerStatus:
-        """Return what other runs on the same key should know."""
+        """Return the status of this run for other runs on the same key."""
         return self._pacer.own_status(now_s)
 
     async def _wait_and_grant(self, tokens: int, *, retry: bool) -> "Permit":
@@ -129,7 +130,7 @@ class RateLimiter:
             await self._sleep(wait.until_s - _now_s())
 
     async def _wait_until_allowed(self, tokens: int) -> WaitCause | None:
-        """Return what was waited for last; None for nothing. Things may change meanwhile, hence the loop."""
+        """Wait until a request may start; return the last cause of waiting, None if there was no wait."""
         waited_for: WaitCause | None = None
         try:
             while (wait := self._pacer.next_wait(_now_s(), tokens)) is not None:
@@ -152,7 +153,7 @@ class RateLimiter:
 
 
 class Permit:
-    """Leave for one request; exactly one of ``answered``, ``failed`` and ``unused`` ends it."""
+    """Permission to send one request; ends with one of ``on_success``, ``on_failure`` and ``release``."""
 
     __slots__ = ("_call_ended", "_pacer", "_request")
 
@@ -162,16 +163,16 @@ class Permit:
         self._call_ended = call_ended
 
     def on_sent(self) -> None:
-        """Say that the request leaves now."""
+        """Record that the request is sent now."""
         self._pacer.on_sent(self._request, _now_s())
 
     def on_success(self, *, input_tokens: int, seconds: float) -> None:
-        """Say that an answer came, what it was billed for and how long it took."""
+        """Record an answer, its billed input tokens and its latency."""
         self._call_ended.set()
         self._pacer.on_success(self._request, _now_s(), input_tokens=input_tokens, seconds=seconds)
 
     def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
-        """Say that the call failed.
+        """Record that the call failed.
 
         Raises:
             FatalError: nothing more can be done in this run.
@@ -183,7 +184,7 @@ class Permit:
         self._pacer.on_failure(self._request, failure, _now_s(), seconds=seconds)
 
     def release(self) -> None:
-        """Say that the request was not sent, or was cut off."""
+        """Record that the request was not sent, or was cancelled."""
         self._call_ended.set()
         self._pacer.release(self._request, _now_s())
 

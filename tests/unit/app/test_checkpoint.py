@@ -1,4 +1,4 @@
-"""Does what was learned about other words reach the next night, and nobody else?"""
+"""What was learned about edits is saved for the next run with the same prompt and model."""
 
 import asyncio
 import random
@@ -52,7 +52,7 @@ def journal(world: World) -> Iterator[Journal]:
 
 
 def new_optimizer() -> PromptOptimizer:
-    """Return an optimizer that knows nothing yet."""
+    """Return an optimizer without any lessons."""
     return PromptOptimizer(base=BASE, edits=load(), edit_stats=EditStats("m", "0" * 64), rng=random.Random(0))
 
 
@@ -122,7 +122,7 @@ def test_proposed_words_come_back_as_they_fared(world: World, journal: Journal) 
 
 
 def test_a_proposal_is_kept_though_nothing_was_learned(journal: Journal) -> None:
-    """It is paid for; and lessons of earlier nights stay as they were."""
+    """A paid answer is kept; the lessons of earlier runs stay as they were."""
     journal.save_lessons([ROW])
     optimizer = PromptOptimizer(
         base=BASE,
@@ -144,7 +144,7 @@ def test_a_proposal_is_kept_though_nothing_was_learned(journal: Journal) -> None
 
 
 def test_a_run_that_learned_nothing_changes_nothing(journal: Journal) -> None:
-    """Quiet nights do not wear away what an earlier one found out."""
+    """A run that learned nothing leaves the lessons of earlier runs as they were."""
     journal.save_lessons([ROW])
 
     async def run() -> None:
@@ -176,9 +176,9 @@ def test_an_older_journal_opens_with_all_it_knows(world: World, version: int) ->
     world.play_run()
     downgrade(world.journal_path, version)
 
-    night = world.play_run()
+    last = world.play_run()
 
-    assert (night.calls, night.plan.answered) == ([], 1)
+    assert (last.calls, last.plan.answered) == ([], 1)
     assert not list(world.journal_path.parent.glob("*.damaged-*"))
     with world.open(run_info(3)) as journal:
         assert journal.notices == ()
@@ -200,7 +200,7 @@ def test_an_older_journal_with_other_tables_is_damaged(world: World) -> None:
 
 
 def test_a_control_comes_back_from_the_journal_as_one() -> None:
-    """The user's own words, kept by a coin, are told from the same words asked plainly."""
+    """The control group is kept apart from plain retries with the same prompt."""
     control = Prompt(text=BASE.text, is_control=True)
     rows = [schema.prompt_row(prompt) for prompt in (BASE, control)]
 

@@ -1,4 +1,4 @@
-"""Does a run's time end when the clock on the wall says so, in every night of the year?"""
+"""A run's deadline is an instant of the wall clock, on every day of the year."""
 
 import asyncio
 import time as clocks
@@ -84,7 +84,7 @@ CLOCK_CHANGES = [
 def test_it_is_what_a_patient_look_at_the_clock_finds(
     name: str, change: datetime, *, minutes: int, minute_of_day: int
 ) -> None:
-    """Around every kind of change, a deadline anywhere in the day, more often at night."""
+    """Generate deadlines anywhere in a day around every kind of change, more often in its early hours."""
     zone, now, shows = ZoneInfo(name), change + minutes * MINUTE, time(*divmod(minute_of_day, 60))
 
     assert next_instant(shows, now, zone) == find_minute_by_minute(shows, now, zone)
@@ -181,7 +181,7 @@ EIGHT_HOURS = Deadline(at=START + timedelta(hours=8), cause="the deadline 06:00 
 
 
 def test_a_stop_is_asked_for_at_the_instant() -> None:
-    """Not a moment too early, and no later than a clock can tell."""
+    """The stop comes at the deadline, neither earlier nor measurably later."""
     cause, now_s = run_virtual(watch_until_stop(EIGHT_HOURS, wall_clock()))
 
     assert now_s == pytest.approx(8 * 3600, abs=1e-3)
@@ -241,7 +241,7 @@ def test_the_watch_ends_with_the_work(limit: Deadline | None) -> None:
 
 
 def test_an_error_of_the_work_comes_out_as_it_is() -> None:
-    """The watch stands in nobody's way."""
+    """The watch leaves an exception of the block as it is."""
 
     async def scenario() -> None:
         async with enforce(EIGHT_HOURS, StopSignal(), wall_clock()):
@@ -252,7 +252,7 @@ def test_an_error_of_the_work_comes_out_as_it_is() -> None:
 
 
 def test_work_hears_of_the_end() -> None:
-    """Whoever waits through the stop wakes at the instant."""
+    """A wait by the stop signal ends at the deadline."""
 
     async def scenario() -> tuple[StopReason | None, float]:
         stop = StopSignal()

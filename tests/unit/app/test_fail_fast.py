@@ -40,7 +40,7 @@ def deferred(key: str) -> Deferred:
 
 
 def play(*outcomes: Outcome) -> tuple[FailFast, list[Outcome]]:
-    """Show the outcomes to a canary, then the end of the run; return what was kept, in order."""
+    """Give the outcomes to ``FailFast``, then end the run; return what was stored, in order."""
     fail_fast = FailFast()
     stored = [ready for outcome in outcomes for ready in fail_fast.observe(outcome)]
     return fail_fast, [*stored, *fail_fast.flush()]
@@ -70,7 +70,7 @@ def test_what_was_in_flight_is_deferred_as_well() -> None:
     ids=["an-answer", "another-sentence", "another-kind"],
 )
 def test_one_other_outcome_clears_the_run(other: Outcome) -> None:
-    """One answer or one other failure among the first shows that the service can tell images apart."""
+    """One answer or one other failure among the first shows that the service can distinguish images apart."""
     fail_fast, stored = play(failed("a"), failed("b"), other, failed("c"), failed("d"), failed("e"))
 
     assert fail_fast.cause is None

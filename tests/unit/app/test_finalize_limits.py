@@ -1,4 +1,4 @@
-"""Does the end of a run tell which limit stopped it, until when, and for how many nights?"""
+"""The documents name the limit that stopped a run, until when, and how many more runs it takes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ STATS = RateLimitStats(
 
 
 def stats_of(stop: FatalError | None, *, not_started: int = 738, **limits: Any) -> ProcessingStats:
-    """Return the document about a run with three answers and two images put off, in Berlin."""
+    """Return the document about a run with three answers and two deferred images, in Berlin."""
     tally = Tally()
     for number in range(3):
         tally.add(succeeded(f"{number}.jpg"))
@@ -69,7 +69,7 @@ def stats_of(stop: FatalError | None, *, not_started: int = 738, **limits: Any) 
 
 
 def test_the_last_line_after_a_daily_quota() -> None:
-    """What happened, when it resets here, when cron may come, how many nights, and the exit code."""
+    """What happened, when it resets here, when cron may come, how many more runs, and the exit code."""
     assert build_last_line(stats_of(SPENT)) == (
         "Stopped: the project's quota for the day is used up: HTTP 429: You exceeded your current quota."
         " Next: run again after 09:00 on 24 Nov (local time), when the quota of a day resets (09:05 suits"
@@ -101,7 +101,7 @@ def test_without_a_named_quota_the_answers_of_the_day_count(answered_today: int 
 
 
 def test_only_a_clock_that_decides_is_told() -> None:
-    """Spent credit does not come back by itself: there is no moment, and no number of nights."""
+    """Spent credit does not come back by itself: there is no moment, and no number of runs."""
     stopped = stats_of(FatalError(StopReason.CREDIT_SPENT, "the project's credit is spent: x")).stopped
 
     assert stopped
@@ -191,7 +191,7 @@ def test_the_journal_is_not_asked_in_vain(tmp_path: Path, reason: StopReason, *,
 
 
 def test_a_run_without_sources_tells_what_it_knows_itself(tmp_path: Path) -> None:
-    """Nothing was paced and no journal asked: the run's own answers tell how many nights are left."""
+    """Nothing was paced and no journal asked: the run's own answers give how many runs are left."""
     document = run_to_document(tmp_path, UNNAMED, QuotaSources(zone=BERLIN))
 
     assert document["pacing"] is None

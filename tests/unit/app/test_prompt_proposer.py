@@ -145,7 +145,7 @@ def test_its_own_cap_on_money_holds_for_the_worst_case() -> None:
 
 
 def test_the_runs_caps_hold_over_both_kinds_of_calls() -> None:
-    """Money and requests alike; where they leave no room there is no question, and the run is not ended."""
+    """Money and requests alike; where the caps are used up there is no question, and the run is not ended."""
     for run_budget in (new_budget("0.01"), new_budget(max_requests=1)):
         scenario = ProposerScenario("", WORDS, run_budget=run_budget)
         scenario.run(scenario.fail_and_wait(), scenario.fail_and_wait())
@@ -171,7 +171,7 @@ def test_what_images_leave_over_may_be_asked_with() -> None:
 
 
 def test_without_a_price_only_the_calls_are_capped() -> None:
-    """Then no cost is told, and a cap of the run's allows none."""
+    """Without prices the cost is unknown, and a cap on money allows no question."""
     scenario, capped = (
         ProposerScenario(WORDS, is_priced=False),
         ProposerScenario(WORDS, is_priced=False, run_budget=new_budget("5")),
@@ -201,7 +201,7 @@ def test_images_never_wait_for_an_answer() -> None:
 
 
 def test_nothing_is_asked_once_the_run_stops() -> None:
-    """Whoever asked for the stop."""
+    """Any stop of the run ends the questions."""
     scenario = ProposerScenario(network(), delay_s=0.0)
 
     async def stop() -> None:

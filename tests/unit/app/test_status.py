@@ -1,4 +1,4 @@
-"""Does ``--status`` tell how the work stands, whatever has happened, and leave everything as it was?"""
+"""``--status`` reports the state of the work after any history, and changes nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -76,7 +76,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_the_whole_page(world: World) -> None:
-    """After a night with an answer, failures and a put-off image, the page says all of it."""
+    """After a run with an answer, failures and a deferred image, the page shows all of them."""
     world.endings = {"b.png": ErrorKind.TIMEOUT, "c.png": ErrorKind.PROHIBITED, "d.png": "deferred"}
     world.play_run()
 
@@ -140,7 +140,7 @@ def test_nothing_but_side_files_is_touched_beside_a_run(world: World, *, is_kill
 
 
 def copy_killed_run(world: World) -> World:
-    """Return a world whose files are as a killed run leaves them: nobody has them open."""
+    """Return a world whose files are as a killed run leaves them: not open in any process."""
     folder = world.output.parent / "dead"
     folder.mkdir()
     dead = World(folder)
@@ -214,7 +214,7 @@ def test_beside_a_run_on_a_drive_without_wal(world: World) -> None:
 
 
 def test_a_run_that_was_killed(world: World) -> None:
-    """A run without an end whose lock nobody holds was cut off; what it left is what is left."""
+    """A run without an end whose lock is free was cut off; what it left is what is left."""
     with begin_run(world) as journal:
         world.finish(journal, run_info(), world.succeeded(next(world.find_images())))
 
@@ -276,7 +276,7 @@ def test_a_journal_without_a_run(world: World) -> None:
 
 
 def test_only_dry_runs(world: World) -> None:
-    """Simulated answers are counted as what they are, and the way to real ones is told."""
+    """Simulated answers are counted as such, and the next step is a real run."""
     world.play_run(dry_run=True)
 
     text = status(world)
@@ -326,7 +326,7 @@ def test_a_dry_run_in_a_real_tree_changes_no_number(world: World) -> None:
     ],
 )
 def test_the_next_step_follows_from_the_exit_code(world: World, code: int, expected: str) -> None:
-    """How the last run ended is told in number and words, and what to do follows from it."""
+    """The page shows how the last run ended, by number and text, and the next step that follows."""
     with begin_run(world) as journal:
         for job in journal.jobs():
             world.finish(journal, run_info(), world.succeeded(job))
@@ -411,7 +411,7 @@ def test_all_calls_are_counted(world: World) -> None:
     ids=str,
 )
 def test_how_long_ago(world: World, ago: timedelta, expected: str) -> None:
-    """Times are told in UTC and by their age, which a clock that was set back makes no nonsense of."""
+    """Times are shown in UTC and by their age, which a clock that was set back makes no nonsense of."""
     world.play_run()
 
     assert f"2026-11-23 22:00 UTC ({expected})" in row(status(world, now=START + ago), "Last run")

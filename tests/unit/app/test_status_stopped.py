@@ -1,4 +1,4 @@
-"""Does ``--status`` say why the last run was stopped, and what that means by now?"""
+"""``--status`` shows why the last run was stopped, and what follows by now."""
 
 import json
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ def test_before_the_reset_the_advice_of_the_run_holds(world: World) -> None:
 
 
 def test_after_the_reset_there_is_quota_again(world: World) -> None:
-    """Nobody is told to wait for a moment that has passed."""
+    """The page never advises to wait for a moment that has passed."""
     rows = report(world, STOPPED, RESETS_AT + timedelta(hours=2))
 
     assert rows["Next"] == (
@@ -85,7 +85,7 @@ def test_the_document_of_another_run_says_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("stopped", [None, STOPPED], ids=["without", "with"])
 def test_a_status_without_the_document_says_the_rest(world: World, stopped: StoppedRun | None) -> None:
-    """The journal tells how the run ended in any case."""
+    """The journal holds how the run ended in any case."""
     assert "exit code 75" in report(world, stopped, START)["Last run"]
 
 
