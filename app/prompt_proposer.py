@@ -15,15 +15,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import retry_handler
-from costs.optimizer_budget import OptimizerBudget, OptimizerReservation
+from costs.optimizer_budget import OptimizerBudget
 from errors import ApiFailure, FatalError
 from models import CHARACTERS_PER_TOKEN, Generation, GenerationRequest, Usage
-from processing.api_call import CallGrant, GenerativeModel, Limiter, Permit
+from processing.api_call import GenerativeModel, Limiter, Permit, grant_call, send
 from processing.stop_signal import RunStoppedError, StopSignal
 from prompt_optimizer import CandidateRequest, PromptOptimizer
 from prompts.candidates import Candidate, CandidateStatus
@@ -77,7 +76,7 @@ class PromptProposer:
     ) -> None:
         self._optimizer = optimizer
         self._model = model
-        self._limiter = limiter
+        self._limiter = limiter if options.is_run_model else _OtherModelLimiter(limiter)
         self._budget = budget
         self._options = options
         self._on_usage = on_usage
@@ -170,11 +169,6 @@ class PromptProposer:
         reservation = self._budget.reserve(question)
         if reservation is None:
             raise _NotGrantedError
-        with ExitStack() as rollback:
-            rollback.callback(reservation.release, sent=False)
-            tokens = len(question) // CHARACTERS_PER_TOKEN
-            permit = await self._limiter.acquire(tokens=tokens, retry=bool(totals.calls))
-            rollback.pop_all()
         request = GenerationRequest(
             key="",
             image=b"",
@@ -184,42 +178,14 @@ class PromptProposer:
             max_output_tokens=reservation.max_output_tokens,
             model=self._options.model,
         )
-        grant_permit = permit if self._options.is_run_model else _OtherModelPermit(permit)
-        grant = CallGrant(permit=grant_permit, reservation=reservation)
-        try:
+        tokens, retry = len(question) // CHARACTERS_PER_TOKEN, bool(totals.calls)
+        async with grant_call(self._limiter, reservation, tokens=tokens, retry=retry) as grant:
             self._stop.raise_if_requested()
-            return await self._send(request, grant, reservation, totals)
-        finally:
-            grant.release(is_maybe_billed=False)
-
-    async def _send(
-        self,
-        request: GenerationRequest,
-        grant: CallGrant,
-        reservation: OptimizerReservation,
-        totals: "_RequestTotals",
-    ) -> Generation:
-        clock = asyncio.get_running_loop().time
-        start_s, usage = clock(), Usage()
-        grant.on_sent()
-        try:
-            generation = await self._model.generate(request)
-            usage = generation.usage
-            grant.on_success(usage, clock() - start_s)
-        except ApiFailure as failure:
-            usage = failure.usage
-            grant.on_failure(failure, usage, clock() - start_s, 0)
-            raise
-        except asyncio.CancelledError:
-            grant.release(is_maybe_billed=True)
-            raise
-        except FatalError:
-            grant.release(is_maybe_billed=False)
-            raise
-        finally:
-            totals.add(usage, reservation.cost)
-            self._on_usage(usage, reservation.cost)
-        return generation
+            try:
+                return await send(self._model.generate, request, grant)
+            finally:
+                totals.add(grant.usage, reservation.cost)
+                self._on_usage(grant.usage, reservation.cost)
 
 
 class _NotGrantedError(Exception):
@@ -239,6 +205,16 @@ class _RequestTotals:
         self.usage += usage
         if cost is not None:
             self.cost = (self.cost or Decimal(0)) + cost
+
+
+@dataclass(frozen=True, slots=True)
+class _OtherModelLimiter:
+    """The limiter, for a model of which it is to learn nothing."""
+
+    limiter: Limiter
+
+    async def acquire(self, *, tokens: int, retry: bool = False) -> Permit:
+        return _OtherModelPermit(await self.limiter.acquire(tokens=tokens, retry=retry))
 
 
 @dataclass(slots=True)

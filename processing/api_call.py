@@ -10,10 +10,11 @@ answers as there are slots. This file knows nothing of retries, prompts or files
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
@@ -102,45 +103,94 @@ class TokenEstimator(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class CallGrant:
-    """All that one request was given, so that its end is told to everybody once."""
+    """Permit and reservation of one request; both are notified of its end exactly once."""
 
     permit: Permit
     reservation: Reservation
-    is_sent: bool = field(default=False, init=False)
-    is_over: bool = field(default=False, init=False)
+    usage: Usage = field(default=Usage(), init=False)
+    """What the reply said was used."""
+    _is_sent: bool = field(default=False, init=False)
+    _is_over: bool = field(default=False, init=False)
 
     def on_sent(self) -> None:
-        """Hear that the request leaves now."""
-        self.is_sent = True
+        """Record that the request leaves now."""
+        self._is_sent = True
         self.permit.on_sent()
 
-    def on_success(self, usage: Usage, seconds: float) -> None:
-        """Hear that it was answered."""
-        self.is_over = True
+    def on_success(self, usage: Usage, *, seconds: float) -> None:
+        """Record the answer."""
+        self._is_over = True
+        self.usage = usage
         self.reservation.settle(usage)
         self.permit.on_success(input_tokens=usage.input_tokens, seconds=seconds)
 
-    def on_failure(self, failure: ApiFailure, usage: Usage, seconds: float, upload_bytes: int) -> None:
-        """Hear that it failed; may raise FatalError."""
-        self.is_over = True
-        if usage != Usage():
-            self.reservation.settle(usage)
+    def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int) -> None:
+        """Record the failure; raise FatalError if the run cannot go on."""
+        self._is_over = True
+        self.usage = failure.usage
+        if failure.usage != Usage():
+            self.reservation.settle(failure.usage)
         elif _can_be_billed(failure):
             self.reservation.settle_unknown()
         else:
             self.reservation.release(sent=failure.reached_server)
         self.permit.on_failure(failure, seconds=seconds, upload_bytes=upload_bytes)
 
-    def release(self, *, is_maybe_billed: bool) -> None:
-        """Give everything back, unless the end was told already."""
-        if self.is_over:
+    def release(self, *, is_maybe_billed: bool = False) -> None:
+        """Release both, unless the request is over already."""
+        if self._is_over:
             return
-        self.is_over = True
-        if is_maybe_billed and self.is_sent:
+        self._is_over = True
+        if is_maybe_billed and self._is_sent:
             self.reservation.settle_unknown()
         else:
-            self.reservation.release(sent=self.is_sent)
+            self.reservation.release(sent=self._is_sent)
         self.permit.release()
+
+
+@asynccontextmanager
+async def grant_call(
+    limiter: Limiter, reservation: Reservation, *, tokens: int, retry: bool
+) -> AsyncIterator[CallGrant]:
+    """Wait for a permit beside the reservation; release both at the end of the block if they are unused."""
+    with ExitStack() as rollback:
+        rollback.callback(reservation.release, sent=False)
+        permit = await limiter.acquire(tokens=tokens, retry=retry)
+        rollback.pop_all()
+    grant = CallGrant(permit=permit, reservation=reservation)
+    try:
+        yield grant
+    finally:
+        grant.release()
+
+
+async def send(
+    generate: Callable[[GenerationRequest], Awaitable[Generation]],
+    request: GenerationRequest,
+    grant: CallGrant,
+) -> Generation:
+    """Send a request, and notify its permit and its reservation of the end, whichever it is.
+
+    Raises:
+        ApiFailure: the call failed.
+        FatalError: it showed that the run cannot go on.
+    """
+    clock = asyncio.get_running_loop().time
+    start_s = clock()
+    grant.on_sent()
+    try:
+        generation = await generate(request)
+    except ApiFailure as failure:
+        grant.on_failure(failure, seconds=clock() - start_s, upload_bytes=len(request.image))
+        raise
+    except asyncio.CancelledError:
+        grant.release(is_maybe_billed=True)
+        raise
+    except FatalError:
+        grant.release()
+        raise
+    grant.on_success(generation.usage, seconds=clock() - start_s)
+    return generation
 
 
 class ApiCaller:
@@ -211,30 +261,24 @@ class ApiCaller:
             )
             self.in_flight += 1
             try:
-                return await self._send(state, request, grant)
+                return await send(partial(self._generate, state), request, grant)
             finally:
                 self.in_flight -= 1
 
     @asynccontextmanager
     async def _grant(self, state: ImageState, facts: ImageFacts) -> AsyncIterator[CallGrant]:
-        """Hold money and a turn; whatever is not used goes back."""
+        """Reserve the worst case, then wait for the permit."""
         prompt, width, height = state.prompt.text, facts.width, facts.height
         max_tokens = self._estimate_max_tokens(width=width, height=height, prompt=prompt)
         wants_long_answer = Parameter.MORE_OUTPUT_TOKENS in state.prompt.parameters
         reservation = await self._budget.reserve(input_tokens=max_tokens, wants_long_answer=wants_long_answer)
         tokens = self._estimate_tokens(width=width, height=height, prompt=prompt)
-        with ExitStack() as rollback:
-            rollback.callback(reservation.release, sent=False)
-            permit = await self._limiter.acquire(tokens=tokens, retry=bool(state.attempts))
-            rollback.pop_all()
-        grant = CallGrant(permit=permit, reservation=reservation)
-        try:
+        retry = bool(state.attempts)
+        async with grant_call(self._limiter, reservation, tokens=tokens, retry=retry) as grant:
             yield grant
-        finally:
-            grant.release(is_maybe_billed=False)
 
-    async def _send(self, state: ImageState, request: GenerationRequest, grant: CallGrant) -> Generation:
-        """Send the request; write down how it ended, whatever way it ended."""
+    async def _generate(self, state: ImageState, request: GenerationRequest) -> Generation:
+        """Send the request to the model; record the attempt, however it ends."""
         clock = asyncio.get_running_loop().time
         start_s = clock()
         started = Attempt(
@@ -246,24 +290,20 @@ class ApiCaller:
         )
         if started.number == 1:
             self.last_first_call_s = start_s
-        grant.on_sent()
         try:
             generation = await self._model.generate(request)
         except ApiFailure as failure:
             state.record_failure(started, seconds=clock() - start_s, failure=failure)
             self.served_count += _is_served(failure)
-            grant.on_failure(failure, state.attempts[-1].usage, clock() - start_s, len(request.image))
             raise
         except asyncio.CancelledError:
             self.cancelled_count += 1
-            grant.release(is_maybe_billed=True)
             raise
         except FatalError as error:
             state.record_fatal_error(started, seconds=clock() - start_s, error=error)
             raise
         self.served_count += 1
         state.record_answer(started, seconds=clock() - start_s, usage=generation.usage)
-        grant.on_success(generation.usage, clock() - start_s)
         return generation
 
 
