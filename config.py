@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from errors import ErrorKind, UsageError
 from settings import argument_parser
+from settings.argument_parser import DEFAULT_PROG
 from settings.options import ArchiveFormat, FailOn, Verbosity
 
 if TYPE_CHECKING:
@@ -117,11 +118,7 @@ class StatusRequest(NamedTuple):
 
 
 def load(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    dotenv_paths: Sequence[Path],
-    prog: str = argument_parser.DEFAULT_PROG,
+    argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path], prog: str = DEFAULT_PROG
 ) -> Settings | StatusRequest:
     """Read and check the settings.
 
@@ -134,7 +131,6 @@ def load(
     Raises:
         UsageError: one sentence that names the flag or the variable and what is allowed.
         SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
-
     """
     typed = argument_parser.parse(argv, version=VERSION, prog=prog)
     # Only now: --help and a wrong flag have ended already.

@@ -95,13 +95,8 @@ class RunFinalizer:
         """Write everything; return the document about the run and the archive's path, or None.
 
         What cannot be written is logged, and becomes the reason of the run's end unless it had one.
-
-        Args:
-            tally: counts of the run.
-            plan: the split of the images.
-            stop: why the run was stopped; None if it was not.
-            uplift: effect of edited prompts over plain retries; None if prompts were not repaired.
-            proposals: edits that a model proposed.
+        ``uplift`` is the effect of edited prompts over plain retries, None if prompts were not repaired;
+        ``proposals`` are edits that a model proposed.
         """
         build_stats = partial(self._build_stats, tally, plan)
         steps: tuple[Callable[[], object], ...] = (
