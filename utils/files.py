@@ -27,9 +27,12 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _PROCESS_TOKEN = secrets.token_hex(4)
 _numbers = count()
 
-# Some file systems cannot sync a directory, Windows cannot open one, and a writable directory may
-# be unreadable; the file itself is safe in all these cases.
-_CANNOT_SYNC_DIRECTORY = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR})
+# What a sync of a directory means by these: its newest names may not be there. By all others, EIO and EBADF
+# of some shares among them, it means that it cannot be done there; the file itself is synced before.
+# Sources: github.com/microsoft/WSL/issues/2557, github.com/borgbackup/borg/issues/1961 (2026-11).
+_NAMES_MAY_BE_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.ESTALE})
+
+_COPY_BYTES = 1 << 20
 
 
 def is_temporary(name: str) -> bool:
@@ -107,6 +110,28 @@ def write_all(descriptor: int, data: bytes) -> None:
         remaining = remaining[os.write(descriptor, remaining) :]
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Move a file; to another file system it is copied, synced, and then removed where it was.
+
+    Raises:
+        OSError: it could not be moved and is unchanged; no part of it is left under ``target``.
+
+    """
+    try:
+        source.rename(target)
+    except OSError as exc:
+        if exc.errno != errno.EXDEV:
+            raise
+        with open_regular(source) as old, open_atomic(target) as new:
+            while piece := old.read(_COPY_BYTES):
+                new.write(piece)
+        try:
+            source.unlink()
+        except OSError:
+            target.unlink()  # one answer never stands in two places
+            raise
+
+
 def make_folder(folder: Path, *, root: Path) -> None:
     """Create a folder and those above it up to ``root``, which is never created anew.
 
@@ -179,19 +204,15 @@ def sync_directory(folder: Path | str) -> None:
     """Sync a folder, so that its renames survive a power cut, if the file system can do that.
 
     Raises:
-        OSError: the sync failed.
+        OSError: the folder is gone, or has no room for its newest names.
 
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as exc:
-        if exc.errno in _CANNOT_SYNC_DIRECTORY:
-            return
-        raise
-    try:
-        os.fsync(descriptor)
-    except OSError as exc:
-        if exc.errno not in _CANNOT_SYNC_DIRECTORY:
+        if exc.errno in _NAMES_MAY_BE_LOST:
             raise
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,7 @@ from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
 from storage.output.layout import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL, Place, common_path
-from utils.files import is_temporary, make_folder, sync_directory, write_atomic
+from utils.files import is_temporary, make_folder, move_file, sync_directory, write_atomic
 from utils.logger import escape_unprintable
 
 _STATS = "processing_stats.json"
@@ -192,7 +192,7 @@ class OutputTree:
         target = self._root / free
         with with_path(target):
             make_folder(target.parent, root=self._root)
-            (self._root / path).rename(target)
+            move_file(self._root / path, target)
 
     def _history_paths(self, path: str) -> Iterator[str]:
         """Yield the paths a file may get in the history: below the run's id, then below numbered ones."""

@@ -1,16 +1,20 @@
 """Rules of utils/files.py: writing whole files and opening input files."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.faults import fault_environment
 from tests.support.paths import ROOT
 from tests.support.privileges import unprivileged_folder
-from utils.files import is_temporary, open_atomic, open_regular, write_atomic
+from utils.files import is_temporary, move_file, open_atomic, open_regular, write_atomic
 
 
 def test_written_bytes_stand_under_the_name_alone(tmp_path: Path) -> None:
@@ -195,3 +199,67 @@ def test_pipe_and_directory_are_refused_without_waiting(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(OSError, match="not a regular file"):
             open_regular(path)
+
+
+@pytest.fixture
+def other_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than ``tmp_path``."""
+    memory = Path("/dev/shm")  # noqa: S108 -- a file system of its own on every Linux
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("NOT TESTED: a move between file systems needs a second one at /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+def test_a_file_moves_to_another_file_system(tmp_path: Path, other_file_system: Path) -> None:
+    """A move that no rename can do is a copy, whole, and the file is gone where it was."""
+    content = os.urandom(3_000_000)
+    (tmp_path / "answer").write_bytes(content)
+
+    move_file(tmp_path / "answer", other_file_system / "moved")
+
+    assert (other_file_system / "moved").read_bytes() == content
+    assert [path.name for path in other_file_system.iterdir()] == ["moved"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["missing/moved", "folder", "x" * 300])
+def test_a_file_that_cannot_be_moved_stays(tmp_path: Path, other_file_system: Path, target: str) -> None:
+    """A target that cannot be written leaves the file where it was, and nothing there."""
+    (tmp_path / "answer").write_bytes(b"paid")
+    (other_file_system / "folder").mkdir()
+
+    with pytest.raises(OSError, match=r"No such file|Is a directory|too long"):
+        move_file(tmp_path / "answer", other_file_system / target)
+
+    assert (tmp_path / "answer").read_bytes() == b"paid"
+    assert [path.name for path in other_file_system.rglob("*")] == ["folder"]
+
+
+_WRITE = """
+import sys
+from pathlib import Path
+from utils.files import write_atomic
+try:
+    write_atomic(Path(sys.argv[1]), b"yes")
+except OSError as error:
+    sys.exit(error.errno)
+"""
+_TELLS_NOTHING = ("EINVAL", "EIO", "ENOSYS", "EBADF", "ENOTSUP", "EACCES", "EPERM", "ENODEV")
+_TELLS_OF_LOSS = ("ENOSPC", "EDQUOT", "ESTALE")
+
+
+@pytest.mark.parametrize("name", [*_TELLS_NOTHING, *_TELLS_OF_LOSS])
+def test_a_folder_that_cannot_be_synced(tmp_path: Path, name: str) -> None:
+    """A share whose folders cannot be synced takes files; one without room for their names does not."""
+    number = getattr(errno, name)
+
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITE, tmp_path / "answer.txt"],
+        env=fault_environment(sync_folder=number),
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == (number if name in _TELLS_OF_LOSS else 0)
+    assert (tmp_path / "answer.txt").read_bytes() == b"yes"
