@@ -38,7 +38,6 @@ from storage.output.commit import PendingAnswer, commit_answers, select_result_p
 from storage.output.layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place
 from storage.output.ledger import Ledger
 from storage.output.tree import OutputTree, storage_errors, with_path
-from utils.archives import list_members, write_tar_gz, write_zip
 from utils.files import open_atomic
 from utils.json_encoding import json_document, json_stream, to_jsonable
 
@@ -48,7 +47,6 @@ SCHEMA_VERSION = 1
 
 _ROOT_GONE = "was removed, moved or unmounted during the run"
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
-_PACKERS = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}
 
 StoreResult = tuple[Artefact, ...] | StorageError
 """The files of an outcome, or the error that kept them from being written."""
@@ -242,7 +240,9 @@ class Archiver:
         """
         if fmt == "none":
             return None
-        ending, write = _PACKERS[fmt]
+        from utils.archives import list_members, write_tar_gz, write_zip  # noqa: PLC0415 - 7 ms, at the end
+
+        ending, write = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}[fmt]
         path = self._root / f"{self._archive}{ending}"
         with storage_errors("the results stand unpacked"), with_path(path), open_atomic(path) as handle:
             write(handle, list_members(self._root, _FOLDERS, skip=self._is_excluded))

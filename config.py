@@ -219,12 +219,13 @@ def _can_be_directory(path: Path) -> bool:
 
 def _prompt_settings(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
-    from prompts import edits
-
     prompt = _prompt(values, sources)
     keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))
-    edits.check_kept_words(prompt, keep)
     path = values["prompt_edits"] and Path(values["prompt_edits"]).expanduser()
+    if keep or path:
+        from prompts import edits
+
+        edits.check_kept_words(prompt, keep)
     if path:
         try:
             edits.load(path)

@@ -6,7 +6,6 @@ This module makes no calls. See docs/adr/0011 and docs/prompt-optimization.md.
 """
 
 import random
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -31,46 +30,6 @@ from prompts.policy import (
 )
 from prompts.rules import CURABLE_KINDS
 from prompts.uplift import Uplift, UpliftEstimator
-
-K = ErrorKind
-
-RANDOM_KINDS = frozenset({K.EMPTY, K.NO_IMAGE, K.MALFORMED})
-"""Kinds that often pass when the same question is asked again (docs/api-facts.md, section 2.6)."""
-
-
-_PICTURE_WORDS = re.compile(
-    r"\b(?:convert|turn\b.{0,30}\binto|transform|restyle|stylize|stylise|style|redraw|draw|paint|repaint|render|sketch"
-    r"|illustrat\w+|colou?ri[sz]e|cartoon\w*|anime|watercolou?r|pixel art|remove the background"
-    r"|replace the background|make it look|generate an? (?:image|picture))\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def asks_for_picture(prompt: str) -> bool:
-    """Return whether the prompt seems to ask for a picture."""
-    return _PICTURE_WORDS.search(prompt) is not None
-
-
-class RetryOnce:
-    """Repair without optimization: one second call with the same prompt after a ``RANDOM_KINDS`` failure."""
-
-    should_wait_for_others = False
-
-    def begin_image(self) -> "RetryOnce":
-        """Return the repair of one image; it has no state, so all images share it."""
-        return self
-
-    def on_failure(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
-        """Record a failed call; always return True, since no call is taken back here."""
-        return True
-
-    def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
-        """Return the prompt for the next call; None to give the image up."""
-        random_failures = sum(attempt.kind in RANDOM_KINDS for attempt in attempts)
-        return prompt if attempts[-1].kind in RANDOM_KINDS and random_failures == 1 else None
-
-    def on_success(self) -> None:
-        """Record that the image was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +186,7 @@ class PromptOptimizer:
     def _parameters_for(self, step: "_CallStep", history: FailureHistory) -> tuple[Parameter, ...]:
         """Return the settings of a call: the one changed now, and those that a truncated answer keeps."""
         changed = {step.parameter} if isinstance(step, ChangeParameter) else set[Parameter]()
-        if history.kind is K.TRUNCATED:
+        if history.kind is ErrorKind.TRUNCATED:
             changed |= _LONGER_OUTPUT.intersection(history.arms)
         if Parameter.LESS_THINKING in changed:
             # Less thinking alone may not suffice: the answer after the thoughts needs tokens too.
@@ -280,7 +239,7 @@ class OptimizedImageRepair:
         if last.kind is None or self._is_over:
             self._abandon_step()
             return True
-        if isinstance(self._pending_step, ChangeParameter) and last.kind is K.INVALID_REQUEST:
+        if isinstance(self._pending_step, ChangeParameter) and last.kind is ErrorKind.INVALID_REQUEST:
             self._optimizer.disable_parameter(self._pending_step.parameter)
             self._pending_step = None
             return False

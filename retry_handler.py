@@ -22,11 +22,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from errors import ApiFailure, ErrorKind
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 
@@ -185,6 +186,7 @@ async def run(
         return await call(retry_state.timeout_s)
     except ApiFailure as failure:
         first_failure.append(failure)
+    import tenacity  # noqa: PLC0415 - 9 ms, only where a call failed
 
     async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async
         if first_failure:
@@ -214,7 +216,7 @@ def _should_retry(
     )
 
 
-def _to_event(state: tenacity.RetryCallState, retry_state: RetryState) -> RetryEvent:
+def _to_event(state: "tenacity.RetryCallState", retry_state: RetryState) -> RetryEvent:
     failure = _failure_of(state)
     return RetryEvent(
         kind=failure.kind,
@@ -225,7 +227,7 @@ def _to_event(state: tenacity.RetryCallState, retry_state: RetryState) -> RetryE
     )
 
 
-def _failure_of(state: tenacity.RetryCallState) -> ApiFailure:
+def _failure_of(state: "tenacity.RetryCallState") -> ApiFailure:
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, ApiFailure):  # the predicate lets nothing else come this far
         raise TypeError(f"retrying after {failure!r}")

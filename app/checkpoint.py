@@ -8,11 +8,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from errors import StorageError
-from prompt_optimizer import PromptOptimizer
 from storage.journal import Journal
 from utils.background import running
+
+if TYPE_CHECKING:
+    from prompt_optimizer import PromptOptimizer
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ SAVE_INTERVAL_S = 60.0
 
 
 @asynccontextmanager
-async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIterator[None]:
+async def checkpointing(optimizer: "PromptOptimizer", journal: Journal) -> AsyncIterator[None]:
     """Write what is learned to the journal while the block runs, and once more at its end."""
     checkpointer = _Checkpointer(optimizer, journal)
     try:
@@ -33,7 +36,7 @@ async def checkpointing(optimizer: PromptOptimizer, journal: Journal) -> AsyncIt
 class _Checkpointer:
     """Writer of what was learned since the last save."""
 
-    def __init__(self, optimizer: PromptOptimizer, journal: Journal) -> None:
+    def __init__(self, optimizer: "PromptOptimizer", journal: Journal) -> None:
         self._optimizer = optimizer
         self._journal = journal
         self._saved_lessons = self._saved_changes = 0

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from app.batch import Batch, Folders
-from app.finalize import QuotaSources, RunFinalizer
 from app.outcome_store import OutcomeStore
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
@@ -31,6 +31,9 @@ from storage.journal import Journal, Selection
 from storage.output.layout import JOURNAL
 from storage.output.tree import has_real_run
 from utils.progress import choose_progress
+
+if TYPE_CHECKING:
+    from app.finalize import RunFinalizer
 
 Clock = Callable[[], datetime]
 
@@ -229,8 +232,9 @@ def _build_budget(context: RunContext) -> Budget:
 
 def build_finalizer(
     context: RunContext, storage: Storage, limits: Limits | None, *, command: str
-) -> RunFinalizer:
+) -> "RunFinalizer":
     """Return the writer of the run's documents; ``limits`` is None if there was nothing to ask."""
+    from app.finalize import QuotaSources, RunFinalizer
 
     def summarize_costs(tally: Tally) -> Costs | None:
         budget = limits.budget if limits else None

@@ -6,9 +6,9 @@ import logging
 import random
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.composition import Limits, RunContext, Storage
-from app.prompt_proposer import PromptProposer, ProposerOptions
 from config import Settings
 from costs.optimizer_budget import MAX_CALLS, OptimizerBudget
 from costs.token_estimates import expected_input_tokens, max_input_tokens
@@ -19,12 +19,12 @@ from gemini.simulated import SimulatedModel
 from models import Prompt
 from processing.api_call import ApiCaller
 from processor import Processor, RetrySettings
-from prompt_optimizer import PromptOptimizer, RetryOnce
-from prompts import edits
-from prompts.candidates import CandidatePool
-from prompts.edit_stats import EditStats
-from prompts.policy import RepairLimits
+from prompts.retry_once import RetryOnce
 from storage.journal import Journal
+
+if TYPE_CHECKING:
+    from app.prompt_proposer import PromptProposer
+    from prompt_optimizer import PromptOptimizer
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,9 @@ class Pipeline:
     model: GeminiClient | SimulatedModel
     """Not opened yet."""
     caller: ApiCaller
-    optimizer: PromptOptimizer | None
+    optimizer: "PromptOptimizer | None"
     """None if prompts are not repaired."""
-    proposer: PromptProposer | None
+    proposer: "PromptProposer | None"
     """None if no model is asked for prompts."""
     processor: Processor
 
@@ -99,10 +99,16 @@ def _build_caller(context: RunContext, model: GeminiClient | SimulatedModel, lim
     )
 
 
-def _build_prompt_optimizer(settings: Settings, journal: Journal) -> PromptOptimizer | None:
+def _build_prompt_optimizer(settings: Settings, journal: Journal) -> "PromptOptimizer | None":
     """Return the optimizer with what earlier runs learned; None if prompts are not repaired; blocks."""
     if not settings.enable_prompt_optimization:
         return None
+    from prompt_optimizer import PromptOptimizer
+    from prompts import edits
+    from prompts.candidates import CandidatePool
+    from prompts.edit_stats import EditStats
+    from prompts.policy import RepairLimits
+
     prompt_sha256 = hashlib.sha256(settings.prompt.encode()).hexdigest()
     rows = () if settings.dry_run else journal.lessons(settings.model, prompt_sha256)
     book = edits.load(settings.prompt_edits)
@@ -128,14 +134,16 @@ def _build_prompt_optimizer(settings: Settings, journal: Journal) -> PromptOptim
 
 def _build_prompt_proposer(
     context: RunContext,
-    optimizer: PromptOptimizer | None,
+    optimizer: "PromptOptimizer | None",
     model: GeminiClient | SimulatedModel,
     limits: Limits,
-) -> PromptProposer | None:
+) -> "PromptProposer | None":
     """Return what asks a model for prompts; None if no model is named, and in a dry run."""
     settings, optimizer_model = context.settings, context.settings.optimizer_model
     if optimizer_model is None or optimizer is None or settings.dry_run:
         return None
+    from app.prompt_proposer import PromptProposer, ProposerOptions
+
     return PromptProposer(
         optimizer=optimizer,
         model=model,

@@ -25,7 +25,8 @@ from models import CHARACTERS_PER_TOKEN, Generation, GenerationRequest, Usage
 from processing.api_call import GenerativeModel, Limiter, Permit, grant_call, send
 from processing.stop_signal import RunStoppedError, StopSignal
 from prompt_optimizer import CandidateRequest, PromptOptimizer
-from prompts.candidates import Candidate, CandidateStatus
+from prompts.candidates import Candidate
+from prompts.records import CandidateStatus
 from retry_handler import RetryState
 
 log = logging.getLogger(__name__)

@@ -14,26 +14,27 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import composition
 from app.checkpoint import checkpointing
 from app.composition import Limits, RunContext, Storage
 from app.deadline import Deadline, enforce
-from app.finalize import to_proposal_entries
 from app.pipeline import Pipeline, build_pipeline
 from app.signals import stop_on_signals
 from archiver import Archiver
 from config import Settings
 from errors import ExitCode
 from gemini.model_info import produces_images
-from prompt_optimizer import asks_for_picture
+from prompts.retry_once import asks_for_picture
 from rate_limit.shared import sync_with_peers
-from reports.documents import ProcessingStats
 from reports.rate_limit_report import describe_limit
-from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
 from storage.journal import Journal, Plan, TodoReason
 from utils.background import running
 from utils.micro_batching import run_to_completion
+
+if TYPE_CHECKING:
+    from reports.documents import ProcessingStats
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +108,10 @@ class _Run:
                 await stack.enter_async_context(running(pipeline.proposer.run()))
             await self.batch.process(pipeline.processor, plan)
 
-    async def write_documents(self, command: str) -> tuple[ProcessingStats, Path | None]:
+    async def write_documents(self, command: str) -> "tuple[ProcessingStats, Path | None]":
         """Write the documents and the archive; return the statistics, and the archive's path or None."""
+        from app.finalize import to_proposal_entries
+
         context, optimizer = self._context, self._pipeline.optimizer if self._pipeline else None
         finalizer = composition.build_finalizer(context, self._storage, self._limits, command=command)
         finalize = partial(
@@ -182,9 +185,11 @@ def _announce(settings: Settings, plan: Plan) -> None:
 
 
 def _print_summary(
-    settings: Settings, archiver: Archiver, stats: ProcessingStats, archive: Path | None
+    settings: Settings, archiver: Archiver, stats: "ProcessingStats", archive: Path | None
 ) -> tuple[ExitCode, str]:
     """Write the summary to stdout, unless a quiet run went well; return the exit code and the last line."""
+    from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
+
     if settings.quiet and stats.exit_code == ExitCode.DONE:
         return ExitCode.DONE, build_last_line(stats)  # only a log file shows it
     where = OutputPaths(

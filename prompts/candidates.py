@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 
 from errors import ErrorKind
 from models import Usage
 from prompts.meta_prompt import CandidateEdit, FailureExamples
+from prompts.records import CandidateRow, CandidateStatus
 from prompts.rules import CURABLE_KINDS
 
 MIN_FAILED_IMAGES = 4
@@ -26,29 +26,6 @@ MAX_TRIAL_IMAGES = 4
 """Images that a candidate is tried on before its first rescue."""
 MIN_IMAGES_BEFORE_NEXT = 8
 """Images after which the worth of a newly accepted candidate is known; no other is requested before."""
-
-
-class CandidateStatus(StrEnum):
-    """What became of a candidate; ``joined`` and ``refused`` are the stored values."""
-
-    ON_TRIAL = "on_trial"
-    ACCEPTED = "joined"
-    DROPPED = "dropped"
-    REJECTED = "refused"
-    """The answer failed a check, or there was none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateRow:
-    """One candidate as stored between runs."""
-
-    kind: ErrorKind
-    name: str
-    text: str
-    proposed_by: str
-    """Name of the model."""
-    status: CandidateStatus
-    """Any but ``REJECTED``."""
 
 
 @dataclass(slots=True, kw_only=True)

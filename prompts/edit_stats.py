@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from errors import ErrorKind
 from prompts.edits import ASK_AGAIN
 from prompts.posterior import ClassPosterior, OutcomeCount
+from prompts.records import EditStatsRow
 
 PRIOR_NOTHING_HELPS = 0.05
 """Prior probability that nothing rescues any image of this run."""
@@ -17,20 +18,6 @@ CARRIED_WEIGHT = 0.5
 """Factor on an outcome's weight in the next run, so that a hopeless edit is tried again in some run."""
 WHOLE_CLASS = ""
 """The arm of the row that counts images: ``rescues`` the curable ones, ``failures`` the others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditStatsRow:
-    """Weighted counts of one arm in one class, as stored between runs."""
-
-    model: str
-    prompt_sha256: str
-    """Hash of the user's own prompt, in hex."""
-    kind: ErrorKind
-    arm: str
-    """An edit's name, ``ask_again``, or empty for the class as a whole."""
-    rescues: float
-    failures: float
 
 
 @dataclass(slots=True)

@@ -5,9 +5,12 @@ It names the cause (the service's quota, the user's own ceiling, or an outage) a
 
 import math
 from datetime import datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from rate_limit.types import RateLimitStats, WaitCause
-from reports.documents import Pacing
+
+if TYPE_CHECKING:
+    from reports.documents import Pacing
 
 _UNITS_FROM = 10_000
 _DAY_S = 86_400.0
@@ -50,10 +53,12 @@ def describe_limit(
             return ""
 
 
-def build_pacing_section(stats: RateLimitStats | None) -> Pacing | None:
+def build_pacing_section(stats: RateLimitStats | None) -> "Pacing | None":
     """Return the section ``pacing``; None if the rate limiter was not started."""
     if stats is None:
         return None
+    from reports.documents import Pacing  # noqa: PLC0415 - 20 ms, and due only at the end of a run
+
     share = min(1.0, stats.rejected / stats.requests) if stats.requests else 0.0
     by_quota = sorted(stats.rejections.items(), key=lambda item: (-item[1], item[0]))
     return Pacing(
@@ -71,7 +76,7 @@ def build_pacing_section(stats: RateLimitStats | None) -> Pacing | None:
     )
 
 
-def summary_line(pacing: Pacing | None) -> str:
+def summary_line(pacing: "Pacing | None") -> str:
     """Return how the service limited the run, as half a sentence; empty if it rejected no call."""
     if pacing is None or not pacing.refused:
         return ""

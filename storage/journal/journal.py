@@ -13,8 +13,7 @@ from typing import Any
 
 from errors import ErrorKind
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
-from prompts.candidates import CandidateRow, CandidateStatus
-from prompts.edit_stats import EditStatsRow
+from prompts.records import CandidateRow, CandidateStatus, EditStatsRow
 from storage.journal import connection, schema, writes
 from storage.journal.answers import (
     ArtefactCheck,

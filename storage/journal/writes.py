@@ -24,8 +24,7 @@ from models import (
     Succeeded,
     Usage,
 )
-from prompts.candidates import CandidateRow
-from prompts.edit_stats import EditStatsRow
+from prompts.records import CandidateRow, EditStatsRow
 from storage.journal import schema
 from storage.journal.answers import (
     CurrentAnswer,

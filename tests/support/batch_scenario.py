@@ -16,10 +16,11 @@ from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Suc
 from processing.api_call import ApiCaller
 from processing.stop_signal import StopSignal
 from processor import Processor, RetrySettings
-from prompt_optimizer import PromptOptimizer, RetryOnce
+from prompt_optimizer import PromptOptimizer
 from prompts.edit_stats import EditStats
 from prompts.edits import load
 from prompts.policy import RepairLimits
+from prompts.retry_once import RetryOnce
 from rate_limit.limiter import RateLimiter
 from tests.support.fakes import START, MaxJitter, ScriptedModel, utcnow
 from tests.support.virtual_loop import run_virtual

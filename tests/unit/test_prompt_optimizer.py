@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from errors import ErrorKind
 from models import Attempt, Prompt
-from prompt_optimizer import RANDOM_KINDS, OptimizedImageRepair, PromptOptimizer, RetryOnce, asks_for_picture
+from prompt_optimizer import OptimizedImageRepair, PromptOptimizer
 from prompts import edits
 from prompts.edit_stats import EditStats
 from prompts.policy import RepairLimits
+from prompts.retry_once import RANDOM_KINDS, RetryOnce, asks_for_picture
 from prompts.rules import CURABLE_KINDS
 from retry_handler import POLICIES, Verdict
 from tests.support.fakes import START

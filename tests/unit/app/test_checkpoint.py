@@ -14,9 +14,10 @@ from app.checkpoint import SAVE_INTERVAL_S, checkpointing
 from errors import ErrorKind
 from models import Attempt, Prompt, Usage
 from prompt_optimizer import PromptOptimizer
-from prompts.candidates import CandidatePool, CandidateRow, CandidateStatus
-from prompts.edit_stats import CARRIED_WEIGHT, EditStats, EditStatsRow
+from prompts.candidates import CandidatePool
+from prompts.edit_stats import CARRIED_WEIGHT, EditStats
 from prompts.edits import load
+from prompts.records import CandidateRow, CandidateStatus, EditStatsRow
 from storage.journal import Journal, schema
 from tests.support.fakes import START
 from tests.support.journal_harness import World, run_info

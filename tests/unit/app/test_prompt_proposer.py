@@ -12,7 +12,8 @@ from app.finalize import to_proposal_entries
 from costs.optimizer_budget import ANSWER_TOKENS, MAX_CALLS
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from models import Usage
-from prompts.candidates import MIN_FAILED_IMAGES, CandidateStatus
+from prompts.candidates import MIN_FAILED_IMAGES
+from prompts.records import CandidateStatus
 from tests.support.budgets import TODAY, load_pricing, new_budget
 from tests.support.proposer_scenario import OPTIMIZER, TOOK, ProposerScenario, network
 

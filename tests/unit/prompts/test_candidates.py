@@ -13,12 +13,11 @@ from prompts.candidates import (
     MIN_IMAGES_BEFORE_NEXT,
     Candidate,
     CandidatePool,
-    CandidateRow,
-    CandidateStatus,
 )
 from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN
 from prompts.policy import AskAgain, Failure, FailureHistory, Policy, RepairLimits, UseEdit
+from prompts.records import CandidateRow, CandidateStatus
 from prompts.rules import CURABLE_KINDS
 from tests.support.policy_scenario import (
     EDITS,

@@ -1,0 +1,45 @@
+"""Repair of a run without prompt optimization: the same prompt once more, after a failure by chance."""
+
+import re
+from collections.abc import Sequence
+
+from errors import ErrorKind
+from models import Attempt, Prompt
+
+RANDOM_KINDS = frozenset({ErrorKind.EMPTY, ErrorKind.NO_IMAGE, ErrorKind.MALFORMED})
+"""Kinds that often pass when the same question is asked again (docs/api-facts.md, section 2.6)."""
+
+
+_PICTURE_WORDS = re.compile(
+    r"\b(?:convert|turn\b.{0,30}\binto|transform|restyle|stylize|stylise|style|redraw|draw|paint|repaint|render|sketch"
+    r"|illustrat\w+|colou?ri[sz]e|cartoon\w*|anime|watercolou?r|pixel art|remove the background"
+    r"|replace the background|make it look|generate an? (?:image|picture))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def asks_for_picture(prompt: str) -> bool:
+    """Return whether the prompt seems to ask for a picture."""
+    return _PICTURE_WORDS.search(prompt) is not None
+
+
+class RetryOnce:
+    """Repair without optimization: one second call with the same prompt after a ``RANDOM_KINDS`` failure."""
+
+    should_wait_for_others = False
+
+    def begin_image(self) -> "RetryOnce":
+        """Return the repair of one image; it has no state, so all images share it."""
+        return self
+
+    def on_failure(self, attempts: Sequence[Attempt]) -> bool:  # noqa: ARG002
+        """Record a failed call; always return True, since no call is taken back here."""
+        return True
+
+    def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
+        """Return the prompt for the next call; None to give the image up."""
+        random_failures = sum(attempt.kind in RANDOM_KINDS for attempt in attempts)
+        return prompt if attempts[-1].kind in RANDOM_KINDS and random_failures == 1 else None
+
+    def on_success(self) -> None:
+        """Record that the image was answered."""
