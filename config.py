@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from errors import ErrorKind, UsageError
 from settings import argument_parser
@@ -143,13 +144,11 @@ def load(
         typed = {"input_dir": ".", "prompt": "-", **typed}
     sources = Sources((Source(origin="", values=typed), environment, *dotenv))
     try:
-        return _status_request(sources) if is_status_request else _settings(sources)
+        if is_status_request:
+            return StatusRequest(output_dir=sources.merge()["output_dir"].expanduser())
+        return _settings(sources)
     except UsageError as error:
         raise UsageError(sources.remove_keys(str(error))) from error.__cause__
-
-
-def _status_request(sources: "Sources") -> StatusRequest:
-    return StatusRequest(output_dir=Path(sources.merge()["output_dir"]).expanduser())
 
 
 def _settings(sources: "Sources") -> Settings:
@@ -286,8 +285,6 @@ def _ping_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _is_web_address(url: str) -> bool:
-    from urllib.parse import urlsplit
-
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -305,8 +302,6 @@ def _api_base_url(values: _Values, sources: "Sources") -> str | None:
 
 
 def _timeout_s(values: _Values, sources: "Sources") -> float:
-    from urllib.parse import urlsplit
-
     timeout_s, url = values["timeout_s"], values["api_base_url"]
     host = (urlsplit(url).hostname if url else None) or _REAL_HOST
     if host == _REAL_HOST and timeout_s < _REAL_HOST_MIN_TIMEOUT_S:

@@ -2,11 +2,11 @@
 
 ``ApiFailure`` is the failure of one call for one image: retry, repair or fail that image. ``FatalError`` ends
 the run and leaves the other images for the next one. They are siblings, so that a retry predicate for the
-one cannot catch the other (docs/adr/0002).
+one cannot catch the other (docs/adr/0002). No dataclasses here: they would slow ``--help`` down by a fifth.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class ErrorKind(StrEnum):
@@ -158,8 +158,7 @@ _REMEDIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens that one or several calls are billed for; stands here because ``ApiFailure`` has one."""
 
     input_tokens: int = 0
@@ -168,7 +167,7 @@ class Usage:
     image_output_tokens: int = 0
     """The part of ``output_tokens`` that pictures took; it has its own price."""
 
-    def __add__(self, other: "Usage") -> "Usage":
+    def __add__(self, other: "Usage") -> "Usage":  # type: ignore[override]  # no longer tuple
         """Return the sum of both."""
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
@@ -177,35 +176,55 @@ class Usage:
         )
 
 
+_NO_USAGE = Usage()
+
+
 class BatchError(Exception):
     """Base class of all errors that this program raises itself."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class ApiFailure(BatchError):
     """The failure of one call for one image.
 
     Raised by ``gemini`` for a call. The processor records it as an ``Attempt``, and the last one of an image
     as its ``Failed`` or ``Deferred``.
+
+    Args:
+        kind: its class.
+        detail: one sentence for the user, without the key.
+        http_status: None if there was no reply.
+        api_status: Google's status word, such as ``RESOURCE_EXHAUSTED``, or the raw finish or block reason.
+        retry_after_s: seconds that the service asks the client to wait; None if unknown.
+        quota_ids: ids of the exceeded quotas, as the service names them.
+        quota_value: the limit of the first of them that the service names; None if unknown.
+        reached_server: False if there was no connection, so that nothing can have been billed.
+        usage: what was billed for the call.
+        partial_text: text of a truncated or refusing answer, kept because it is paid for.
     """
 
-    kind: ErrorKind
-    detail: str
-    """One sentence for the user, without the key."""
-    http_status: int | None = None
-    api_status: str | None = None
-    """Google's status word, such as ``RESOURCE_EXHAUSTED``, or the raw finish or block reason."""
-    retry_after_s: float | None = None
-    """Seconds that the service asks the client to wait; None if unknown."""
-    quota_ids: tuple[str, ...] = ()
-    """Ids of the exceeded quotas, as the service names them."""
-    quota_value: int | None = None
-    """The limit of the first of them that the service names; None if unknown."""
-    reached_server: bool = True
-    """False if there was no connection, so that nothing can have been billed."""
-    usage: Usage = Usage()
-    partial_text: str = ""
-    """Text of a truncated or refusing answer, kept because it is paid for."""
+    def __init__(  # noqa: PLR0913 - what the service says about a failure
+        self,
+        *,
+        kind: ErrorKind,
+        detail: str,
+        http_status: int | None = None,
+        api_status: str | None = None,
+        retry_after_s: float | None = None,
+        quota_ids: tuple[str, ...] = (),
+        quota_value: int | None = None,
+        reached_server: bool = True,
+        usage: Usage = _NO_USAGE,
+        partial_text: str = "",
+    ) -> None:
+        super().__init__()  # the detail may still be redacted
+        self.kind, self.detail = kind, detail
+        self.http_status, self.api_status = http_status, api_status
+        self.retry_after_s, self.quota_ids, self.quota_value = retry_after_s, quota_ids, quota_value
+        self.reached_server, self.usage, self.partial_text = reached_server, usage, partial_text
+
+    def __repr__(self) -> str:
+        """Return the kind and the sentence."""
+        return f"ApiFailure({self.kind.value}, {self.detail!r})"
 
     def __str__(self) -> str:
         """Return the sentence for the user."""

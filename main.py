@@ -4,14 +4,11 @@ The environment and the wall clock are read here and nowhere else. What a run ne
 due, so that ``--help`` and a wrong flag are fast.
 """
 
-import logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +16,13 @@ import config
 from errors import BatchError, ExitCode, StorageError, UsageError
 
 if TYPE_CHECKING:
+    import logging
+    from datetime import datetime
+
     from app.deadline import Deadline
     from app.status import RunningProcess
     from config import Settings, StatusRequest
     from utils.lock import LockHolder
-
-log = logging.getLogger(__name__)
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 LOCK = ".gbp.lock"
@@ -55,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = "SIGTERM" if isinstance(error, TerminatedError) else "Ctrl-C"
         code = ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
         return _end(code, f"stopped by {name} before anything was asked")
-    except Exception:  # the last resort: an exception that no other part expects is a bug
-        log.exception("unexpected error: this is a bug in the program, please report it")
+    except Exception:  # noqa: BLE001 - the last resort, and logged: it is our bug
+        _log().exception("unexpected error: this is a bug in the program, please report it")
         return ExitCode.UNEXPECTED
 
 
@@ -89,6 +87,8 @@ def _dotenv_paths() -> list[Path]:
 
 def _format_command(prog: str, arguments: Sequence[str]) -> str:
     """Return the command to type again, without the URL of ``--ping``, which is a secret."""
+    import shlex
+
     words = [
         word
         for previous, word in zip(["", *arguments], arguments, strict=False)
@@ -135,7 +135,7 @@ def _hold_output_dir(settings: "Settings", deadline: "Deadline | None") -> Itera
         try:
             settings.output_dir.mkdir(parents=True, exist_ok=True)
             if wait_s and read_holder(lock):
-                log.info("another run holds %s: waiting for it", settings.output_dir)
+                _log().info("another run holds %s: waiting for it", settings.output_dir)
             stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=started_at))
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
@@ -175,6 +175,8 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
 
 
 def _to_running_process(holder: "LockHolder") -> "RunningProcess":
+    from datetime import datetime
+
     from app.status import RunningProcess
 
     started_at = datetime.fromisoformat(holder.started_at)
@@ -218,14 +220,23 @@ def _set_up_logging(settings: "Settings") -> None:
 
 def _end(code: ExitCode, line: str) -> int:
     """Write the last line to the log, or to stderr before there is one; return the exit code."""
-    if logging.getLogger().handlers:
-        log.log(logging.INFO if code is ExitCode.DONE else logging.ERROR, "%s", line)
+    logging = sys.modules.get("logging")  # not imported yet: --help and a wrong flag do without it
+    if logging and logging.getLogger().handlers:
+        _log().log(logging.INFO if code is ExitCode.DONE else logging.ERROR, "%s", line)
     else:  # the settings are at fault, so logging is not set up yet
         sys.stderr.write(f"{line}\n")
     return code
 
 
-def _utcnow() -> datetime:
+def _log() -> "logging.Logger":
+    import logging
+
+    return logging.getLogger(__name__)
+
+
+def _utcnow() -> "datetime":
+    from datetime import UTC, datetime
+
     return datetime.now(UTC)  # noqa: TID251 - the one place that reads the wall clock
 
 

@@ -181,11 +181,10 @@ async def run(
         ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
         FatalError: at once, as the call raised it.
     """
-    first_failure: list[ApiFailure] = []
     try:
         return await call(retry_state.timeout_s)
     except ApiFailure as failure:
-        first_failure.append(failure)
+        first_failure = [failure]
     import tenacity  # noqa: PLC0415 - 9 ms, only where a call failed
 
     async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async

@@ -34,6 +34,8 @@ def to_jsonable(value: object) -> Any:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a named one
+        return to_jsonable(value._asdict())
     if isinstance(value, Mapping):
         return {str(to_jsonable(key)): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -5,7 +5,6 @@ program's own client would raise for that body.
 """
 
 import asyncio
-import dataclasses
 import json
 import random
 from array import array
@@ -61,7 +60,7 @@ class Server:
             raise self._refused(refusal)
         if self._rng.random() < self._scenario.fault_share:
             await asyncio.sleep(self._rng.uniform(*_FAULT_S))
-            raise dataclasses.replace(self._overloaded)
+            raise ApiFailure(**vars(self._overloaded))
         await asyncio.sleep(self._latency_s())
         return tokens
 
@@ -95,7 +94,7 @@ class Server:
             self._refusals[limits] = _failure(_body(self._scenario.hints, refusal))
         known = self._refusals[limits]
         hinted = known.retry_after_s is not None
-        return dataclasses.replace(known, retry_after_s=refusal.retry_s if hinted else None)
+        return ApiFailure(**(vars(known) | {"retry_after_s": refusal.retry_s if hinted else None}))
 
 
 def _body(hints: Hints, refusal: QuotaRejection) -> Reply:

@@ -63,7 +63,7 @@ def test_pictures_have_their_own_price_in_a_chain(tmp_path: Path) -> None:
     """The journal stores their tokens apart, so that a call costs there what it costs in the total."""
     outcome = rescued("a.jpg")
     *failures, last = outcome.attempts
-    drawn = replace(last, usage=replace(USAGE, image_output_tokens=9))
+    drawn = replace(last, usage=USAGE._replace(image_output_tokens=9))
 
     chains = chains_after(tmp_path, (run_info(1), replace(outcome, attempts=(*failures, drawn))))
 
