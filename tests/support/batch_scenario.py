@@ -13,9 +13,9 @@ from costs.budget import Budget
 from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
 from errors import ApiFailure, ErrorKind
 from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
-from processing.api_call import ApiCaller
+from processing.api_call import ApiCaller, GenerativeModel
 from processing.stop_signal import StopSignal
-from processor import Processor, RetrySettings
+from processor import Processor, PromptReviser, RetrySettings, Store
 from prompt_optimizer import PromptOptimizer
 from prompts.edit_stats import EditStats
 from prompts.edits import load
@@ -71,6 +71,58 @@ def to_stored_answer(outcome: Succeeded) -> StoredAnswer:
     )
 
 
+def new_caller(
+    model: GenerativeModel,
+    stop: StopSignal,
+    *,
+    slots: int = 1,
+    rpm: float | None = None,
+    budget: Budget | None = None,
+) -> ApiCaller:
+    """Return a caller with a real rate limiter and a real budget, unlimited unless given."""
+    return ApiCaller(
+        model=model,
+        limiter=RateLimiter(
+            rpm=rpm, max_concurrent=slots, sleep=stop.sleep, wait_for=stop.wait_for, is_adaptive=False
+        ),
+        budget=budget
+        or Budget(
+            max_requests=None,
+            max_cost=None,
+            pricing=None,
+            answer_length=answer_length("gemini-3.5-flash-lite", wants_images=False),
+            wait_for=stop.wait_for,
+            utcnow=utcnow,
+        ),
+        estimate_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
+        estimate_max_tokens=partial(max_input_tokens, "gemini-3.5-flash-lite"),
+        stop=stop,
+        utcnow=utcnow,
+    )
+
+
+def new_processor(
+    caller: ApiCaller,
+    store: Store,
+    stop: StopSignal,
+    *,
+    slots: int = 1,
+    reviser: PromptReviser | None = None,
+    retries: int = 5,
+) -> Processor:
+    """Return a processor that draws the longest waits."""
+    return Processor(
+        caller=caller,
+        reviser=reviser or RetryOnce(),
+        store=store,
+        stop=stop,
+        prompt=BASE,
+        max_concurrent=slots,
+        retry_settings=RetrySettings(max_retries=retries, timeout_s=180.0, max_timeout_s=600.0),
+        rng=MaxJitter(),
+    )
+
+
 @dataclass(slots=True, kw_only=True)
 class Scenario:
     """A batch of small images, a scripted model, and the outcomes."""
@@ -98,37 +150,14 @@ class Scenario:
         stop = StopSignal()
         if self.on_start:
             self.on_start(stop)
-        caller = ApiCaller(
-            model=self.model,
-            limiter=RateLimiter(
-                rpm=self.rpm,
-                max_concurrent=self.slots,
-                sleep=stop.sleep,
-                wait_for=stop.wait_for,
-                is_adaptive=False,
-            ),
-            budget=Budget(
-                max_requests=None,
-                max_cost=None,
-                pricing=None,
-                answer_length=answer_length("gemini-3.5-flash-lite", wants_images=False),
-                wait_for=stop.wait_for,
-                utcnow=utcnow,
-            ),
-            estimate_tokens=partial(expected_input_tokens, "gemini-3.5-flash-lite"),
-            estimate_max_tokens=partial(max_input_tokens, "gemini-3.5-flash-lite"),
-            stop=stop,
-            utcnow=utcnow,
-        )
-        processor = Processor(
-            caller=caller,
+        caller = new_caller(self.model, stop, slots=self.slots, rpm=self.rpm)
+        processor = new_processor(
+            caller,
+            self,
+            stop,
+            slots=self.slots,
             reviser=new_optimizer() if self.optimize else RetryOnce(),
-            store=self,
-            stop=stop,
-            prompt=BASE,
-            max_concurrent=self.slots,
-            retry_settings=RetrySettings(max_retries=self.retries, timeout_s=180.0, max_timeout_s=600.0),
-            rng=MaxJitter(),
+            retries=self.retries,
         )
         self.processor = processor
         await processor.run(self._jobs())
