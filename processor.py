@@ -31,92 +31,92 @@ log = logging.getLogger(__name__)
 
 WORKERS_PER_SLOT = 2
 _TIMEOUT_MARGIN = 1.25
-"""New images get this much more time than the slowest answer took."""
+"""Factor from the time of the slowest answer to the first deadline of new images."""
 
 
 class ImageRepair(Protocol):
-    """Chooses the words of one image's next call."""
+    """Chooses the prompt of one image's next call."""
 
     @property
     def should_wait_for_others(self) -> bool:
-        """True when what other images come to meanwhile makes for a better choice."""
+        """True if outcomes of other images would make for a better choice."""
         ...
 
     def on_failure(self, attempts: Sequence[Attempt]) -> bool:
-        """Hear that the last call failed; return False where that says nothing about the image."""
+        """Record that the last call failed; return False if that says nothing about the image."""
         ...
 
     def revise(self, prompt: Prompt, attempts: Sequence[Attempt]) -> Prompt | None:
-        """Return the prompt for the next call (maybe the same), or None to give the image up."""
+        """Return the prompt of the next call (maybe the same); None to give the image up."""
         ...
 
     def on_success(self) -> None:
-        """Hear that the last call was answered."""
+        """Record that the last call was answered."""
         ...
 
 
 class PromptReviser(Protocol):
-    """Chooses words for all images of the run."""
+    """Chooses prompts for all images of the run."""
 
     def begin_image(self) -> ImageRepair:
-        """Return what serves one image."""
+        """Return the repair of one image."""
         ...
 
 
 class Store(Protocol):
-    """Keeps outcomes, and finds answers by the SHA-256 of an image's bytes."""
+    """Store of outcomes; finds answers by the SHA-256 of an image's bytes."""
 
     def filter_known(self, hashes: Sequence[str]) -> Collection[str]:
-        """Return those for which there may be one; blocks."""
+        """Return those for which there may be an answer; blocks."""
         ...
 
     async def find_answer(self, sha256: str) -> StoredAnswer | None:
-        """Return it, if its files are still what they were."""
+        """Return an answer whose files are unchanged; None if there is none."""
         ...
 
     async def store(self, outcome: Outcome) -> Awaitable[None]:
-        """Store the files of an outcome: no kill can lose it then; return what to await for its row."""
+        """Write the files of an outcome, which no kill can lose then; return an awaitable of its row."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
-    """How often and how long one image is tried."""
+    """Number of retries and deadlines for one image."""
 
     max_retries: int
     timeout_s: float
-    """For a call's first try, in seconds; it grows with every try that runs out of time."""
+    """Deadline of the first try, in seconds; it grows with every try that times out."""
     max_timeout_s: float = 600.0
-    """No call takes longer, nor do those that time out once no image is left to begin; in seconds."""
+    """Longest deadline of a call, and of all calls that time out once no new image is left; in seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _ActiveImage:
-    """An image that is being asked about, or waits for its next round."""
+    """An image with a call under way, or in the retry queue."""
 
     state: ImageState
     facts: ImageFacts
     repair: ImageRepair
     retry_state: RetryState
     is_maybe_answered: bool
-    """There may be an answer to these bytes already."""
+    """True if there may be an answer to these bytes already."""
     lock: AsyncExitStack
-    """The turn of the image's bytes; closing it lets copies of the image go on."""
+    """Lock of the image's bytes; closing it lets copies of the image go on."""
     failure: ApiFailure | None = None
-    """How the last call failed, until it is decided what to do about it."""
+    """How the last call failed, until the next prompt is chosen; None otherwise."""
 
 
 class Processor:
     """Takes images to their outcomes, many at a time.
 
     Args:
-        caller: makes one call.
-        reviser: chooses other words after a failure that waiting cannot cure.
-        store: finds answers and keeps outcomes.
+        caller: sends one call.
+        reviser: chooses another prompt after a failure that waiting cannot cure.
+        store: finds answers and stores outcomes.
         stop: ends the run early.
-        prompt: the user's own.
+        prompt: of the user.
         max_concurrent: calls at a time; an answer counts until its files stand.
-        patience: the user's settings.
+        retry_settings: of the user.
         rng: the source of jitter.
     """
 
@@ -152,19 +152,19 @@ class Processor:
 
     @property
     def waiting_count(self) -> int:
-        """Images that wait for their next try."""
+        """Number of images that wait for their next try."""
         return self._backing_off_count + len(self._retry_queue)
 
     @property
     def cancelled_count(self) -> int:
-        """Requests that were cancelled in flight; they may be billed all the same."""
+        """Number of requests that were cancelled in flight; they may be billed all the same."""
         return self._caller.cancelled_count
 
     async def run(self, jobs: Iterator[ImageJob]) -> None:
-        """Take every job to its outcome, or stop early.
+        """Start the workers; return when every job has its outcome, or the run stopped.
 
         Raises:
-            ExceptionGroup: whatever ``keep`` raised; nothing else escapes a worker but bugs.
+            ExceptionGroup: what ``store`` raised, and bugs.
         """
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._worker_count):
@@ -176,8 +176,8 @@ class Processor:
         self._is_draining = True
 
     def _next_image(self, jobs: Iterator[ImageJob]) -> ImageJob | _ActiveImage | None:
-        """Return what a worker does next: a new image, while there are any and the room has a place left."""
-        # Those who wait have an outcome too, if only that the run stopped.
+        """Return a new image, or a waiting one if there is none or the retry queue is full."""
+        # After a stop the waiting images still get their outcome.
         can_start = self._stop.cause is None and not self._retry_queue.is_full
         if can_start and (job := next(jobs, None)) is not None:
             return job
@@ -187,9 +187,9 @@ class Processor:
         return image
 
     async def process(self, job: ImageJob) -> None:
-        """Take one image to its one outcome and keep that, or into the waiting room.
+        """Start one image; return when its outcome is stored, or when it waits in the retry queue.
 
-        Raises nothing that the image or the service did.
+        Failures of the image or of the service are not raised.
         """
         state = ImageState(job=job, prompt=self._prompt)
         position = self._recent_hashes.position
@@ -203,7 +203,7 @@ class Processor:
         del inspected  # with the image's bytes
         state.content = content_of(facts)
         async with AsyncExitStack() as lock:
-            # Copies of one image wait for the first to be kept, so that they find its answer.
+            # Copies of one image wait until the first is recorded, so that they find its answer.
             await lock.enter_async_context(
                 self._image_locks.hold(facts.sha256, on_registered=self._resume_waiting)
             )
@@ -219,7 +219,7 @@ class Processor:
         await self._advance(image)
 
     async def _advance(self, image: _ActiveImage) -> None:
-        """Take an image to its outcome, or as far as it has to wait for others."""
+        """Send the calls of an image until it has its outcome, or waits in the retry queue."""
         is_over = True
         try:
             recorded = await self._settle(image)
@@ -235,12 +235,12 @@ class Processor:
                 await image.lock.aclose()
 
     async def _resume_waiting(self, sha256: str) -> None:
-        """Let an image go on that waits for its next round, because a copy of it has come."""
+        """Remove an image from the retry queue and go on with it, because a copy of it waits."""
         if (image := self._retry_queue.remove(sha256)) is not None:
             await self._advance(image)
 
     async def _settle(self, image: _ActiveImage) -> Awaitable[None] | None:
-        """Store the image's outcome; return what to await for its row, or None where others come first."""
+        """Return an awaitable of the row of the image's outcome; None if other images go first."""
         state = image.state
         outcome: Outcome
         try:
@@ -259,7 +259,7 @@ class Processor:
         return await self._store.store(outcome)
 
     async def _ask_until_settled(self, image: _ActiveImage) -> Awaitable[None] | None:
-        """Send calls, with another prompt after a failure that it may cure, as long as there is one to try.
+        """Send calls, each with the prompt that the repair chooses, until there is an outcome.
 
         Returns what ``_settle`` does.
         """
@@ -274,20 +274,20 @@ class Processor:
             try:
                 return await self._call_with_retries(image)
             except ApiFailure as failure:
-                # What the model holds against a setting is no reason why the image has no answer.
+                # A failure that a changed setting caused is not the reason why the image has no answer.
                 is_relevant = image.repair.on_failure(state.attempts) or previous is None
                 image.failure = failure if is_relevant else previous
             if self._should_wait(image):
                 return None
 
     def _should_wait(self, image: _ActiveImage) -> bool:
-        """Tell whether an image waits for its next round; one whose copies wait for it does not."""
+        """Return True if an image goes into the retry queue; one whose copies wait for it does not."""
         is_alone = self._image_locks.count_users(image.facts.sha256) == 1
         can_wait = is_alone and not self._retry_queue.is_full and self._stop.cause is None
         return can_wait and image.repair.should_wait_for_others
 
     async def _call_with_retries(self, image: _ActiveImage) -> Awaitable[None]:
-        """Send the call, again as long as waiting may help; return what to await for the answer's row."""
+        """Send a call, again as long as waiting may help; return an awaitable of the answer's row."""
         state = image.state
         return await retry_handler.run(
             lambda timeout_s: self._call_and_store(image, timeout_s),
@@ -308,13 +308,13 @@ class Processor:
             return await self._store.store(state.to_succeeded(content_of(image.facts), generation))
 
     def _others_are_served(self, state: ImageState) -> bool:
-        """Tell whether others were served since this image was last refused: it only has to wait its turn."""
+        """Return True if other calls were served since a quota last rejected this image."""
         are_others_served = self._caller.served_count > state.served_at_last_rejection
         state.served_at_last_rejection = self._caller.served_count
         return are_others_served
 
     def _adapt_timeout(self, attempt: Attempt) -> None:
-        """Begin with a longer deadline once an answer took longer than the present one: each is paid for."""
+        """Update the first deadline once an answer took longer: a timed-out call is paid for."""
         if attempt.seconds > self._first_timeout_s:
             longest_s = max(self._retry_settings.max_timeout_s, self._first_timeout_s)
             self._first_timeout_s = min(attempt.seconds * _TIMEOUT_MARGIN, longest_s)
@@ -335,7 +335,7 @@ class Processor:
         )
 
     def _get_time_left_s(self) -> float:
-        """Return how long calls that time out may still go on: for ever while images are left to begin."""
+        """Return how long calls that time out may still go on; unlimited while new images are left."""
         if not self._is_draining:
             return math.inf
         now_s = asyncio.get_running_loop().time()

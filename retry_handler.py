@@ -1,19 +1,8 @@
-"""Which failure is worth another call, after how long, and how patiently?
+"""Retry policy: a row for each kind of failure, and the loop that retries one call by it.
 
-The naive answer is a loop around the call that sleeps a little longer each time. It fails in four
-ways that all cost money or the night: it asks again what can never succeed (a 400), it hammers a
-quota that said when to come back, it gives a slow call the same deadline that was too short, and
-one shared retry object mixes the counts of images that fail at the same time.
-
-Here the policy is frozen data, one row for each ``ErrorKind`` (``POLICIES``), and the driver is
-disposable: ``run`` builds a fresh tenacity ``AsyncRetrying`` for every call whose first try failed; most
-need none, and building it takes half a millisecond. What an image may
-still spend is a ``RetryBudget`` that belongs to the image and outlives the single call, since a
-repaired prompt does not earn new retries.
-
-Not done here: choosing another prompt (``prompt_optimizer``), making everybody wait after a 429
-(``rate_limiter``), ending the run (a ``FatalError`` passes through untouched: the predicate below
-knows ``ApiFailure`` alone). This file knows neither HTTP nor images.
+``run`` builds a new tenacity ``AsyncRetrying`` only for a call whose first try failed: building it takes
+half a millisecond. The retries that an image has left are a ``RetryState`` that outlives the single call,
+since a changed prompt does not earn new retries. A FatalError passes through.
 """
 
 import math
@@ -33,14 +22,14 @@ T = TypeVar("T")
 
 
 class Verdict(Enum):
-    """What becomes of a failure of one kind."""
+    """What follows a failure of one kind."""
 
     RETRY = auto()
-    """The same call again, later."""
+    """Retry the same call later."""
     REPAIR = auto()
-    """Waiting cannot help, other words may: the optimizer's business."""
+    """Leave it to the prompt optimizer: waiting cannot help, another prompt may."""
     FAIL = auto()
-    """Neither can help."""
+    """Give up: neither can help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +38,13 @@ class RetryPolicy:
 
     verdict: Verdict
     base_s: float = 0.0
-    """Upper end of the first wait, in seconds; it doubles with every further failure of the image."""
+    """Upper bound of the first wait, in seconds; it doubles with every further failure of the image."""
     cap_s: float = 0.0
-    """No computed wait is longer than this, in seconds; a server's hint may be."""
+    """Upper bound of every computed wait, in seconds; a server's hint may be longer."""
     lowest_share: float = 0.0
-    """The wait is drawn evenly between this share of its upper end and the end: 0 is "full jitter"."""
+    """The wait is drawn evenly between this share of its upper bound and the bound; 0 is "full jitter"."""
     timeout_growth: float = 1.0
-    """The factor for the next try's deadline."""
+    """Factor for the deadline of the next try."""
 
 
 _STANDARD = RetryPolicy(verdict=Verdict.RETRY, base_s=1.0, cap_s=60.0)
@@ -63,8 +52,8 @@ _REPAIR = RetryPolicy(verdict=Verdict.REPAIR)
 _FAIL = RetryPolicy(verdict=Verdict.FAIL)
 
 POLICIES: Mapping[ErrorKind, RetryPolicy] = {
-    # Full jitter collapses on quotas per minute: eight tries were seen to be gone in 4.5 s at 5 RPM
-    # (aws-sdk-net issue 4341). So the wait never falls below half of an upper end that starts high.
+    # With full jitter eight tries were over in 4.5 s at 5 requests a minute (aws-sdk-net issue 4341):
+    # the wait never falls below half of a bound that starts high.
     ErrorKind.RATE_LIMITED: RetryPolicy(verdict=Verdict.RETRY, base_s=8.0, cap_s=120.0, lowest_share=0.5),
     ErrorKind.SERVER: _STANDARD,
     ErrorKind.NETWORK: _STANDARD,
@@ -81,15 +70,15 @@ POLICIES: Mapping[ErrorKind, RetryPolicy] = {
     ErrorKind.FILE_UNAVAILABLE: _FAIL,
     ErrorKind.INVALID_REQUEST: _FAIL,
 }
-"""One row for every kind; a test holds that none is missing."""
+"""One row for every kind of failure."""
 
 HINT_JITTER = 0.1
-"""A server's hint is stretched by up to this share, so that those who wait do not all return at once."""
+"""A server's hint is stretched by up to this share, so that waiting calls do not all return at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryEvent:
-    """A retry that is about to be waited for."""
+    """A retry, before its wait."""
 
     kind: ErrorKind
     detail: str
@@ -99,31 +88,31 @@ class RetryEvent:
     next_timeout_s: float
 
     def __str__(self) -> str:
-        """Return what the log says about it."""
+        """Return the text for the log."""
         follows = f"try {self.failures + 1} follows in {self.wait_s:.1f} s"
         return f"{self.detail}; {follows} (deadline {self.next_timeout_s:.0f} s)"
 
 
 @dataclass(slots=True, kw_only=True)
 class RetryState:
-    """What one image may still spend on transient failures; mutable, never shared between images."""
+    """Retries that one image has left; mutable, never shared between images."""
 
     max_retries: int
-    """Over all transient kinds and all prompts of the image together; 0 and more."""
+    """Over all transient kinds and all prompts of the image together; at least 0."""
     timeout_s: float
     """The deadline of the next call, in seconds."""
     max_timeout_s: float
     get_time_left_s: Callable[[], float] = field(default=lambda: math.inf)
-    """How long calls that time out may still go on, in seconds, once the run waits for its last images."""
+    """Return how long calls that time out may still go on, in seconds."""
     failures: int = field(default=0, init=False)
     """Failures that counted."""
     others_are_served: bool = field(default=False, init=False)
-    """The last failure was a quota met while others were served: it did not count."""
+    """True if the last failure did not count: a quota rejected it while other calls were served."""
 
     def should_retry(self, failure: ApiFailure, *, others_are_served: bool = False) -> bool:
-        """Count the failure; say whether it is of a kind to retry and a retry is left.
+        """Record the failure; return True if its kind is retried and a retry is left.
 
-        A quota that serves others meanwhile is no failure of this image: it only waits its turn.
+        A rejection by a quota that serves other calls meanwhile does not count: the image waits its turn.
         """
         policy = POLICIES[failure.kind]
         if policy.verdict is not Verdict.RETRY:
@@ -135,7 +124,7 @@ class RetryState:
         return self._extend_timeout(policy) and self.failures <= self.max_retries
 
     def _extend_timeout(self, policy: RetryPolicy) -> bool:
-        """Lengthen the deadline as the policy says; False when too little time is left to be of use."""
+        """Update the deadline by the policy; return False if too little time is left."""
         if policy.timeout_growth == 1.0:
             return True
         last_s, longest_s = self.timeout_s, max(self.timeout_s, self.max_timeout_s)
@@ -148,9 +137,9 @@ def backoff_s(
 ) -> float:
     """Return the seconds to wait after the image's ``failures``-th transient failure (1 and more).
 
-    The wait doubles from ``base_s`` up to ``cap_s``, is jittered, and never ends before the moment
-    that the server named. Where others are served meanwhile that moment is all there is to wait for:
-    the pace is already being corrected for everybody.
+    The wait doubles from ``base_s`` up to ``cap_s``, is jittered, and never ends before the moment that the
+    server named. If other calls are served meanwhile only that moment counts: the rate limiter already slows
+    all calls down.
     """
     policy = POLICIES[failure.kind]
     if others_are_served and failure.retry_after_s is not None:
@@ -172,13 +161,13 @@ async def run(
     on_retry: Callable[[RetryEvent], None],
     others_are_served: Callable[[], bool] = lambda: False,
 ) -> T:
-    """Make the call, and again after each failure that its policy and the image's budget admit.
+    """Send the call, and again after each failure for which the policy and the image's state allow it.
 
-    ``call`` is given the deadline in seconds. ``announce`` hears of a retry before it is waited for.
-    ``is_crowded``, asked once after each quota failure, tells whether others were served meanwhile.
+    ``call`` takes the deadline in seconds; ``on_retry`` is called before each wait; ``others_are_served``
+    returns, after a rejection by a quota, whether other calls were served since the last one.
 
     Raises:
-        ApiFailure: the last one, when it is not of a kind to retry or the budget is spent.
+        ApiFailure: the last one, if its kind is not retried or no retry is left.
         FatalError: at once, as the call raised it.
     """
     try:
@@ -187,7 +176,7 @@ async def run(
         first_failure = [failure]
     import tenacity  # noqa: PLC0415 - 9 ms, only where a call failed
 
-    async def attempt() -> T:  # a lambda would not do: tenacity awaits only what is declared async
+    async def attempt() -> T:  # tenacity awaits only what is declared async, no lambda
         if first_failure:
             raise first_failure.pop()
         return await call(retry_state.timeout_s)
@@ -228,6 +217,6 @@ def _to_event(state: "tenacity.RetryCallState", retry_state: RetryState) -> Retr
 
 def _failure_of(state: "tenacity.RetryCallState") -> ApiFailure:
     failure = state.outcome.exception() if state.outcome else None
-    if not isinstance(failure, ApiFailure):  # the predicate lets nothing else come this far
+    if not isinstance(failure, ApiFailure):  # excluded by the predicate
         raise TypeError(f"retrying after {failure!r}")
     return failure

@@ -29,14 +29,14 @@ _HASH_CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Where a run reads and writes."""
+    """Directories of a run."""
 
     input_dir: Path
     output_dir: Path
 
 
 class Batch:
-    """The images of one input directory.
+    """Images of one input directory, from the plan to the last outcome.
 
     Args:
         folders: where to read and write.
@@ -68,17 +68,17 @@ class Batch:
         self._store = store
         self._retrying_count = 0
         self.current_plan = EMPTY_PLAN
-        """The split of the images; empty until it is made."""
+        """How the images split; empty before ``plan``."""
 
     def plan(self, selection: Selection) -> Plan:
-        """Look at every file once and split the images into what is answered and what is to do; blocks."""
+        """Read the input directory once and return how its images split into answered and to do; blocks."""
         self.current_plan = self._journal.plan(
             self._discover_jobs(), selection=selection, hash_file=_hash_file
         )
         return self.current_plan
 
     def has_space(self, bytes_per_answer: int) -> bool:
-        """Compare the room on the disk with what the answers may take, before the first is paid for.
+        """Check whether the disk has space for the answers, before the first is paid for.
 
         With less than a tenth of that the run is stopped, with less than all of it there is a warning.
         """
@@ -101,7 +101,7 @@ class Batch:
         return f"{self._tally.finished} of {self.current_plan.todo + self.current_plan.copyable}: {counts}"
 
     async def process(self, processor: Processor, plan: Plan) -> None:
-        """Take every image that is to do to its outcome, showing the progress."""
+        """Start the processor and show the progress; return when every image to do has its outcome."""
         self._progress.start(plan.todo + plan.copyable)
         try:
             async with running(self._refresh_progress(processor)), self._store.draining():

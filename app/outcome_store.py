@@ -32,7 +32,7 @@ class OutcomeStore:
         tally: counts what was stored.
         stop: ends the run early.
         utcnow: the wall clock, for the record.
-        load_prices: called in the writer's thread, so that the tally does not block the event loop for them.
+        load_prices: called in the thread that writes files; the event loop does not wait for it.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class OutcomeStore:
             yield
             self._start(self._fail_fast.flush())
         finally:
-            # A second Ctrl-C cancels no storing: files without a row would be unknown to the documents.
+            # A second Ctrl-C cancels no writing: files without a row would be missing in the documents.
             await run_to_completion(self._drain())
 
     async def store(self, outcome: Outcome) -> Awaitable[None]:
-        """Store the files of an outcome; return what to await until its row is written.
+        """Write the files of an outcome; return an awaitable that ends when its row is written.
 
-        Cancelling either wait cancels no storing. The first failures of a run wait for a verdict, in memory.
+        A cancelled caller cancels no writing. The first failures of a run wait in memory for a verdict.
         """
         stored, recorded = self._start(self._fail_fast.observe(outcome))
         await stored.wait()
@@ -122,7 +122,7 @@ class OutcomeStore:
                 task.result()
 
     async def _store_all(self, outcomes: Sequence[Outcome], stored: asyncio.Event) -> None:
-        """Store, record, count outcomes: in this order, so that a crash in between loses nothing."""
+        """Write files, write rows, count: in this order, so that a crash in between loses nothing."""
         try:
             results = [await self._file_writer.submit((outcome, self._utcnow())) for outcome in outcomes]
         finally:
@@ -138,7 +138,7 @@ class OutcomeStore:
     def _count(self, outcome: Outcome, error: StorageError | None) -> None:
         if error is not None:
             self.stop_run(error)
-            # A failure or a deferral that is not noted loses nothing: the next run asks again.
+            # A failure or a deferral that is not recorded loses nothing: the next run asks again.
             if isinstance(outcome, Succeeded | Reused):
                 self._tally.record_unsaved(outcome)
             return

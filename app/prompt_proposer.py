@@ -1,14 +1,8 @@
-"""Who asks a model for new words while the images go on, and what may that take?
+"""Prompt proposer: asks a model for prompt candidates while the images go on.
 
-The naive answer asks in the worker whose image failed: that image waits for a long answer, all others
-behind it, and a model that is slow, unknown or dear stops the night. Here one task beside the workers waits
-until the optimizer wants words, and asks. Images never wait for it; it is cancelled when they are done. What
-goes wrong is said once and ends nothing but the asking.
-
-The call goes the way of all calls: leave from the pacer, money set aside, the retries of the table. But what
-the quota or the speed of another model is says nothing about the run's own, so the pacer hears of such a
-call only that it was sent and that it is over. This file decides neither when words are wanted nor whether
-an answer may be used (``repair``).
+A task beside the workers waits until the optimizer wants a candidate; images never wait for it. A failure
+is logged once and ends nothing but the asking. If the model is not the run's own, the rate limiter learns
+nothing from its calls. Decisions about candidates are in ``prompts/``.
 """
 
 import asyncio
@@ -32,33 +26,33 @@ from retry_handler import RetryState
 log = logging.getLogger(__name__)
 
 MAX_RETRIES = 2
-"""Of one question; each counts as a call."""
+"""For one question; each counts as a call."""
 
 OnUsage = Callable[[Usage, Decimal | None], None]
-"""Hears what each call took, and cost if that is known."""
+"""Receives the usage of each call and its cost; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposerOptions:
-    """How the model is asked."""
+    """Model and deadlines of the questions."""
 
     model: str
     is_run_model: bool
-    """It is the model that answers the images, so that both have one quota."""
+    """True if it is the model that answers the images, so that both have one quota."""
     timeout_s: float
     max_timeout_s: float
 
 
 class PromptProposer:
-    """Asks a model for words whenever the optimizer wants some.
+    """Asks a model for a prompt candidate whenever the optimizer wants one.
 
     Args:
-        optimizer: says what it wants, and takes the answer.
-        asks: answers requests.
-        limiter: says when a request may start.
-        allowance: what may be asked and spent.
-        manner: how to ask.
-        told: hears what each call took.
+        optimizer: requests candidates, and takes the answers.
+        model: answers requests.
+        limiter: decides when a request may start.
+        budget: calls and money that may be spent.
+        options: model and deadlines.
+        on_usage: receives the usage of each call.
         stop: ends the run early.
         rng: the source of jitter.
     """
@@ -97,7 +91,7 @@ class PromptProposer:
                     break
 
     async def _handle_request(self, request: CandidateRequest) -> bool:
-        """Put one question; return whether another may follow at once."""
+        """Send one question; return True if another may follow at once."""
         totals = _RequestTotals()
         try:
             generation = await self._call_with_retries(request, totals)
@@ -127,7 +121,7 @@ class PromptProposer:
         return True
 
     def _on_not_granted(self) -> None:
-        """Leave a question that may not be put now; money set aside for images may come back."""
+        """Record that no call is allowed now; money reserved for images may come back later."""
         self._is_finished = self._budget.is_exhausted or self._stop.cause is not None
         if self._budget.is_exhausted:
             log.info("%s is not asked for more words: its cap is reached", self._options.model)
@@ -135,7 +129,7 @@ class PromptProposer:
     def _on_failure(
         self, request: CandidateRequest, error: ApiFailure | FatalError, totals: "_RequestTotals"
     ) -> None:
-        """Say once what went wrong; where it would for every question, ask no more."""
+        """Record a failed question; a FatalError ends the asking."""
         if isinstance(error, FatalError):
             self._is_finished = True
             text = "could not be asked for words, and is not asked again in this run"
@@ -151,7 +145,7 @@ class PromptProposer:
         )
 
     async def _call_with_retries(self, request: CandidateRequest, totals: "_RequestTotals") -> Generation:
-        """Ask, again as long as waiting may help."""
+        """Send a question, again as long as waiting may help."""
         retry_state = RetryState(
             max_retries=MAX_RETRIES,
             timeout_s=self._options.timeout_s,
@@ -190,12 +184,12 @@ class PromptProposer:
 
 
 class _NotGrantedError(Exception):
-    """The caps do not allow a call now."""
+    """The caps allow no call now."""
 
 
 @dataclass(slots=True)
 class _RequestTotals:
-    """What one question took, with all its calls."""
+    """Usage and cost of one question, over all its calls."""
 
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -210,7 +204,7 @@ class _RequestTotals:
 
 @dataclass(frozen=True, slots=True)
 class _OtherModelLimiter:
-    """The limiter, for a model of which it is to learn nothing."""
+    """The rate limiter for calls from which it learns nothing, because they go to another model."""
 
     limiter: Limiter
 
@@ -220,7 +214,7 @@ class _OtherModelLimiter:
 
 @dataclass(slots=True)
 class _OtherModelPermit:
-    """A permit whose pacer hears that the request was sent and is over, and nothing that it could learn."""
+    """A permit that reports only that the request was sent and is over."""
 
     permit: Permit
 

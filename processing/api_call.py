@@ -1,12 +1,7 @@
-"""What does one call take, and who hears how it ended?
+"""One API call within its reservation, its permit and its deadline.
 
-A slot, money for its worst case, leave from the pacer, the image's bytes, the request. The naive
-order (read the file, then wait for a turn) holds the bytes of a hundred images while a quota of ten a
-minute lets one of them go; and a call whose end is told to one part and not to the other leaks slots,
-money or pace. Here each is taken in this order, and given back in one place whatever way the call ends.
-
-An answer keeps its slot until it is stored: however slow the disk, a kill costs at most as many
-answers as there are slots. This file knows nothing of retries, prompts or files written.
+Money first, then the permit, then the image's bytes: a caller that waits for the rate limiter holds no bytes.
+Whatever way a call ends, ``CallGrant`` notifies budget and rate limiter of it exactly once.
 """
 
 import asyncio
@@ -26,78 +21,80 @@ from utils.image_validator import ImageFacts, load_for_upload
 
 
 class GenerativeModel(Protocol):
-    """Answers one request."""
+    """A model that answers requests."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Return the answer; raise ApiFailure for this image or FatalError for the run."""
+        """Return the answer; raise ApiFailure for this request or FatalError for the run."""
         ...
 
 
 class Permit(Protocol):
-    """Leave to send one request; exactly one of its three ends is told."""
+    """Permission to send one request; exactly one of its three ends is called."""
 
     def on_sent(self) -> None:
-        """Hear that the request leaves now."""
+        """Record that the request leaves now."""
         ...
 
     def on_success(self, *, input_tokens: int, seconds: float) -> None:
-        """Hear that it was answered."""
+        """Record the answer."""
         ...
 
     def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int = 0) -> None:
-        """Hear that it failed; may raise FatalError."""
+        """Record the failure; raise FatalError if the run cannot go on."""
         ...
 
     def release(self) -> None:
-        """Hear that it was not sent, or cut off."""
+        """Record that the request was not sent, or was cut off."""
         ...
 
 
 class Limiter(Protocol):
-    """Decides when a request may start."""
+    """Rate limiter: decides when a request may start."""
 
     async def acquire(self, *, tokens: int, retry: bool = False) -> Permit:
-        """Return when the caller may send one request of about so many input tokens."""
+        """Wait until one request of about so many input tokens may be sent."""
         ...
 
 
 class Reservation(Protocol):
-    """Money set aside for one request; exactly one of its three ends is told."""
+    """Money reserved for one request; exactly one of its three ends is called."""
 
     @property
     def max_output_tokens(self) -> int | None:
-        """What the answer may take at most, so that it costs no more than is set aside; None: unbounded."""
+        """Bound of the answer, so that it costs no more than is reserved; None if unlimited."""
         ...
 
     def settle(self, usage: Usage) -> None:
-        """Hear what was billed."""
+        """Record what was billed."""
         ...
 
     def settle_unknown(self) -> None:
-        """Hear that it was sent and may be billed, though nobody knows how much."""
+        """Record that the request was sent and may be billed, by an unknown amount."""
         ...
 
     def release(self, *, sent: bool) -> None:
-        """Hear that nothing was billed."""
+        """Record that nothing was billed."""
         ...
 
 
 class Budget(Protocol):
-    """Holds what the run may still spend."""
+    """Money and requests that the run may still spend."""
 
     async def reserve(self, *, input_tokens: int, wants_long_answer: bool = False) -> Reservation:
-        """Set aside the worst case of one request; raise FatalError when that would overrun the cap.
+        """Return a reservation of the worst case; raise FatalError if that would overrun the cap.
 
-        ``wants_room``: an answer as long as the model can make it, as far as there is money for it.
+        Args:
+            input_tokens: more than the request can take.
+            wants_long_answer: bound the answer by the model's limit, as far as there is money for it.
         """
         ...
 
 
 class TokenEstimator(Protocol):
-    """Tells how many input tokens a request takes."""
+    """Estimate of a request's input tokens."""
 
     def __call__(self, *, width: int, height: int, prompt: str) -> int:
-        """Return the tokens of a picture of so many pixels together with the prompt."""
+        """Return the tokens of an image of so many pixels together with the prompt."""
         ...
 
 
@@ -194,14 +191,14 @@ async def send(
 
 
 class ApiCaller:
-    """Makes one call at a time for each caller.
+    """Sends calls about images, and records each as an attempt of its image.
 
     Args:
         model: answers a request.
-        limiter: says when a request may start.
-        purse: says whether there is money for it.
-        expected_tokens: tells how many input tokens it will likely take, for the pace.
-        most_tokens: tells how many it cannot exceed, for the money.
+        limiter: decides when a request may start.
+        budget: reserves the money for it.
+        estimate_tokens: returns the input tokens to expect, for the rate limiter.
+        estimate_max_tokens: returns an upper bound of them, for the budget.
         stop: ends the run early.
         utcnow: the wall clock, for the record only.
     """
@@ -225,23 +222,23 @@ class ApiCaller:
         self._stop = stop
         self._utcnow = utcnow
         self.image_cache = ImageCache()
-        """Images that were read a moment ago and wait for their first call."""
+        """Bytes of images that were checked and wait for their first call."""
         self.in_flight = 0
-        """Requests that were sent and not yet answered."""
+        """Requests that were sent and have not ended."""
         self.served_count = 0
-        """Requests that the service took on, whatever it answered: no quota or outage stood in their way."""
+        """Requests that met neither a quota nor an outage, whatever the answer."""
         self.last_first_call_s = 0.0
         """When an image's first call was last sent, by the loop's clock."""
         self.cancelled_count = 0
         """Requests that were cancelled in flight; they may be billed all the same."""
 
     async def call(self, state: ImageState, facts: ImageFacts, timeout_s: float) -> Generation:
-        """Ask with the story's present prompt.
+        """Send one call with the present prompt of the image; return the answer.
 
         Raises:
             ApiFailure: the call failed.
-            FatalError: it showed that the run cannot go on, or there is no money for it.
-            RunStoppedError: the run stopped before it was sent.
+            FatalError: the run cannot go on, or has no money for the call.
+            RunStoppedError: the run stopped before the request was sent.
             UnreadableImage: the file changed or vanished since it was inspected.
         """
         self._stop.raise_if_requested()
@@ -312,10 +309,10 @@ def _is_served(failure: ApiFailure) -> bool:
 
 
 def _can_be_billed(failure: ApiFailure) -> bool:
-    """Tell whether work may have been done and billed though its usage never arrived.
+    """Return True if the call may be billed although its usage never arrived.
 
-    A timed-out call is probably billed, and so is one whose answer was cut off (gemini-api.md,
-    sections 1.3 and 6, November 2026); what the service refused with a status of its own is not.
+    A timed-out call is probably billed, and so is one whose answer was cut off (docs/api-facts.md,
+    section 3.7, November 2026); a call that the service rejected with a status of its own is not.
     """
     is_answer_lost = failure.kind in {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.MALFORMED}
     return failure.reached_server and is_answer_lost

@@ -1,9 +1,4 @@
-"""Has something of this name happened since a moment ago?
-
-Who looked at a moment ago and found nothing need not look again, unless something happened since. To
-remember all that ever happened takes memory without end; so only the last names are remembered, and of a
-moment before them nothing is known. This file must not know what happens.
-"""
+"""Copies of one image: they wait for the first, and are looked up only if one was just finished."""
 
 import asyncio
 from collections import deque
@@ -21,19 +16,22 @@ class _LockEntry:
 
 
 class KeyedLock:
-    """One turn at a time for each name."""
+    """Locks by key; a key without users takes no memory."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _LockEntry] = {}
 
     def count_users(self, key: str) -> int:
-        """Return how many hold or await the turn of a name."""
+        """Return how many users hold or await the lock of a key."""
         entry = self._entries.get(key)
         return entry.user_count if entry else 0
 
     @asynccontextmanager
     async def hold(self, key: str, *, on_registered: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
-        """Hold the turn of a name; ``before`` is awaited first, when this user is counted already."""
+        """Wait for the lock of a key and hold it during the block.
+
+        ``on_registered`` is awaited before, when ``count_users`` counts this user already.
+        """
         entry = self._entries.setdefault(key, _LockEntry())
         entry.user_count += 1
         try:
@@ -50,20 +48,20 @@ CAPACITY: Final = 1_000
 
 
 class RecentKeys:
-    """Remembers the last names."""
+    """Bounded memory of recently finished keys; may report false positives, never false negatives."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._keys: deque[str] = deque(maxlen=capacity)
         self._capacity = capacity
         self.position = 0
-        """The present moment: how many names were heard until now."""
+        """Number of keys added so far; pass it to ``maybe_added_since``."""
 
     def add(self, key: str) -> None:
-        """Hear that something of this name happened."""
+        """Record a finished key."""
         self._keys.appendleft(key)
         self.position += 1
 
     def maybe_added_since(self, key: str, position: int) -> bool:
-        """Return False where nothing of this name happened since that moment, for certain."""
+        """Return False only if the key was certainly not added since ``position``."""
         added = self.position - position
         return added > self._capacity or key in islice(self._keys, added)

@@ -1,9 +1,7 @@
-"""How are images checked before anything is asked about them, a few at a time?
+"""Check of images before their first call, small ones a few at a time in one thread.
 
-A thread for each image costs as much as to check a small one: it has to be woken, and to fight the event loop
-for the interpreter. So small images that wait at the same time are checked a few in one go. A large one, or
-one that has to be decoded, takes long enough to have a thread of its own, lest others wait for it. This file
-must not know what becomes of an image.
+A thread for each image costs as much as the check of a small one. Images that are large, or have to be
+decoded, take long enough for a thread of their own.
 """
 
 import asyncio
@@ -17,28 +15,28 @@ from utils.micro_batching import MicroBatcher
 
 _MAX_BATCH: Final = 4
 _MAX_WORKERS: Final = 4
-"""At most, for small images: on a slow disk they wait for it side by side."""
+"""Threads for small images: on a slow disk several reads wait at the same time."""
 _SMALL_BYTES: Final = 1_000_000
 _FAST_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
-"""What such files hold is mostly known from their structure, in less than a millisecond."""
+"""Formats that are mostly checked by their structure, in less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectedImage:
-    """An image that is whole."""
+    """An image that can be sent."""
 
     facts: ImageFacts
     image: bytes | None
-    """The bytes to send; None where they are to be made, or read again."""
+    """The bytes to send; None if they have to be converted, or read again."""
     is_maybe_answered: bool
-    """There may be an answer to these bytes already."""
+    """True if there may be an answer to these bytes already."""
 
 
 class Inspector:
-    """Checks images.
+    """Checks images, and looks their hashes up among the answers.
 
     Args:
-        known_among: returns those of some SHA-256 to whose bytes there may be an answer; blocks.
+        filter_known: returns those of some SHA-256 for which there may be an answer; blocks.
     """
 
     def __init__(self, filter_known: Callable[[Sequence[str]], Collection[str]]) -> None:
@@ -48,10 +46,10 @@ class Inspector:
         )
 
     async def inspect(self, job: ImageJob) -> InspectedImage:
-        """Return what the image is.
+        """Return the facts about an image.
 
         Raises:
-            UnreadableImage: it cannot be used, or its file cannot be had.
+            UnreadableImage: it cannot be used, or its file is unavailable.
         """
         if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _FAST_SUFFIXES:
             result = await self._batcher.submit(job)
@@ -81,24 +79,24 @@ def _try_read(job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImag
 
 
 CAPACITY_BYTES: Final = 8_000_000
-"""For a whole run: forty images of 200 KB; of 4 MB two, for which reading again is little beside sending."""
+"""For a whole run: forty images of 200 KB, or two of 4 MB, whose second reading is little beside sending."""
 
 
 class ImageCache:
-    """Holds images by their keys until they are taken, up to a number of bytes."""
+    """Bytes of images by key until they are taken, up to a number of bytes."""
 
     def __init__(self, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._free_bytes = capacity_bytes
         self._images: dict[str, bytes] = {}
 
     def put(self, key: str, image: bytes | None) -> None:
-        """Hold an image, where there is room for it."""
+        """Add an image, unless it exceeds the capacity."""
         if image is not None and len(image) <= self._free_bytes and key not in self._images:
             self._free_bytes -= len(image)
             self._images[key] = image
 
     def pop(self, key: str) -> bytes | None:
-        """Return an image and hold it no longer; None when it is not here."""
+        """Remove and return an image; None if it is not cached."""
         image = self._images.pop(key, None)
         if image is not None:
             self._free_bytes += len(image)

@@ -1,7 +1,6 @@
-"""What has happened to one image so far, and to which outcome does it amount?
+"""State of one image: its attempts so far, and the outcome they amount to.
 
-A ``Story`` is the one mutable thing about an image: it grows by an ``Attempt`` with every call and
-ends as one ``Outcome``. No decision about retries or words is taken here, and nothing is awaited.
+No decision about retries or prompts is taken here, and nothing is awaited.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,23 +22,23 @@ from utils.image_validator import ImageFacts, UnavailableImage, UnreadableImage
 
 @dataclass(slots=True, kw_only=True)
 class ImageState:
-    """One image on its way; owned by one worker."""
+    """One image between its check and its outcome; owned by one worker."""
 
     job: ImageJob
     prompt: Prompt
-    """The words of the next call."""
+    """The prompt of the next call."""
     content: ImageContent | None = None
-    """None until the image was read."""
+    """None if unknown: the image was not read yet."""
     attempts: list[Attempt] = field(default_factory=list)
     served_at_last_rejection: int = 0
-    """How many calls of the run had been served when this image was last refused for a quota."""
+    """How many calls of the run had been served when a quota last rejected this image."""
 
     def record_answer(self, started: Attempt, *, seconds: float, usage: Usage) -> None:
-        """Write down a call that was answered."""
+        """Record a call that was answered."""
         self.attempts.append(replace(started, seconds=seconds, usage=usage))
 
     def record_failure(self, started: Attempt, *, seconds: float, failure: ApiFailure) -> None:
-        """Write down a call that failed."""
+        """Record a call that failed."""
         attempt = replace(
             started,
             seconds=seconds,
@@ -54,12 +53,12 @@ class ImageState:
         self.attempts.append(attempt)
 
     def record_fatal_error(self, started: Attempt, *, seconds: float, error: FatalError) -> None:
-        """Write down a call that showed that the run cannot go on."""
+        """Record a call that showed that the run cannot go on."""
         attempt = replace(started, seconds=seconds, detail=error.detail, ended_run=error.reason)
         self.attempts.append(attempt)
 
     def to_succeeded(self, content: ImageContent, generation: Generation) -> Succeeded:
-        """End with the answer."""
+        """Return the outcome of an image that was answered."""
         return Succeeded(
             job=self.job,
             content=content,
@@ -69,19 +68,19 @@ class ImageState:
         )
 
     def to_failed_or_deferred(self, failure: ApiFailure) -> Failed | Deferred:
-        """End after a last failure: the image's, or only that of a service that was not to be had."""
+        """Return the outcome after the last failure; deferred if the service was unavailable each time."""
         if self.attempts and all(attempt.unavailable for attempt in self.attempts):
             return self.to_deferred(failure.detail)
         return self._to_failed(failure.kind, failure.detail, failure.partial_text)
 
     def to_unreadable(self, error: UnreadableImage) -> Failed:
-        """End because the image cannot be used, or its file cannot be had this time."""
+        """Return the outcome of an image that cannot be used, or whose file is unavailable."""
         is_gone = isinstance(error, UnavailableImage)
         kind = ErrorKind.FILE_UNAVAILABLE if is_gone else ErrorKind.INVALID_REQUEST
         return self._to_failed(kind, str(error), "")
 
     def to_deferred(self, detail: str) -> Deferred:
-        """End without a verdict: the next run does the image."""
+        """Return the outcome of an image that is left to the next run."""
         return Deferred(
             job=self.job,
             prompt=self.prompt,
@@ -103,7 +102,7 @@ class ImageState:
 
 
 def content_of(facts: ImageFacts) -> ImageContent:
-    """Return what is told of an image that was read."""
+    """Return what the records say about an image that was read."""
     return ImageContent(
         sha256=facts.sha256,
         mime_type=facts.mime_type,

@@ -1,12 +1,7 @@
-"""Which image has the next turn: a new one, or one that keeps failing and is to be tried with other words?
+"""Queue of images that keep failing and wait for their next round of calls.
 
-The naive answer takes each image to its end before the next. Then the first that fail pay for everything
-that is to be learned about edits, and have used up their tries when it is known; and while they are
-argued with, images that would be answered at once wait.
-
-Here an image that is to see an edit steps aside until no new image is left, or the room is full. Then those
-with the fewest calls go first, so that each learns from the round before. The room has a bound; an image in
-it has no worker, no slot and no bytes. Nothing here is awaited, and nothing is known of calls or words.
+New images go first, then those with the fewest calls, so that each prompt edit is chosen with what the round
+before taught. An image in the queue holds no worker, no slot and no bytes.
 """
 
 import heapq
@@ -16,14 +11,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_WAITING = 512
-"""Images that wait at a time; a few KB of memory each. After a kill, their calls are forgotten."""
+"""A few KB of memory for each image; after a kill, the calls of all of them are forgotten."""
 
 
 class RetryQueue(Generic[T]):
-    """Images that wait for their next round, each under a name of its own.
+    """Priority queue of images by key; fewest calls first, then first come first served.
 
     Args:
-        size: how many may wait at a time.
+        capacity: how many images may wait at a time.
     """
 
     def __init__(self, capacity: int = MAX_WAITING) -> None:
@@ -33,30 +28,30 @@ class RetryQueue(Generic[T]):
         self._arrivals = count()
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return the number of waiting images."""
         return len(self._waiting)
 
     @property
     def is_full(self) -> bool:
-        """True when somebody has to go before anybody else may come."""
+        """True if an image has to be popped before the next push."""
         return len(self._waiting) >= self._capacity
 
     def push(self, key: str, image: T, *, calls: int) -> None:
-        """Let an image wait that has had so many calls; nobody else of that name may be waiting."""
+        """Add an image that has had so many calls; raise ValueError if its key waits already."""
         if key in self._waiting:
             raise ValueError(f"{key} waits already")
         self._waiting[key] = image
         heapq.heappush(self._order, (calls, next(self._arrivals), key))
 
     def pop(self) -> T | None:
-        """Let the one with the fewest calls go, of these the one that came first; None when nobody waits."""
+        """Remove and return the image with the fewest calls; None if the queue is empty."""
         if not self._order:
             return None
         _, _, key = heapq.heappop(self._order)
         return self._waiting.pop(key)
 
     def remove(self, key: str) -> T | None:
-        """Let this one go before its turn, if it waits."""
+        """Remove and return the image of a key before its turn; None if it does not wait."""
         image = self._waiting.pop(key, None)
         if image is not None:
             self._order = [place for place in self._order if place[2] != key]

@@ -114,7 +114,7 @@ def test_a_mix_of_transient_failures_fails_the_image(tmp_path: Path) -> None:
 
 
 def test_every_attempt_is_on_record_with_its_time(tmp_path: Path) -> None:
-    """The chain of an image tells when each call began, how long it took and what it was told."""
+    """The attempts of an image record when each call began, how long it took and its deadline."""
     model = ScriptedModel(script={"a.png": [(0.5, failure(ErrorKind.TIMEOUT)), (2.0, "fine")]})
 
     scenario = Scenario(folder=tmp_path, names=["a.png"], model=model).play()
@@ -127,7 +127,7 @@ def test_every_attempt_is_on_record_with_its_time(tmp_path: Path) -> None:
 
 
 def test_prompts_change_only_for_images_that_keep_failing(tmp_path: Path) -> None:
-    """The blocked image gets its plain second try, then other words; its neighbour never does."""
+    """The blocked image gets its plain second try, then another prompt; the other image never does."""
     model = ScriptedModel(script={"a.png": [(1.0, failure(ErrorKind.BLOCKED))] * 2})
 
     scenario = Scenario(folder=tmp_path, names=["a.png", "b.png"], model=model, optimize=True).play()
@@ -192,7 +192,7 @@ def test_a_stop_lets_calls_in_flight_finish_and_ends_waits_at_once(tmp_path: Pat
 
 
 def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
-    """What ``keep`` raises ends the run with all its causes."""
+    """What ``store`` raises ends the run with all its causes."""
 
     class FailingScenario(Scenario):
         async def store(self, outcome: Outcome) -> Awaitable[None]:  # noqa: ARG002
@@ -208,7 +208,7 @@ def test_a_failing_store_is_not_swallowed(tmp_path: Path) -> None:
 def test_an_answer_holds_its_slot_until_it_is_stored(
     tmp_path: Path, stored_after_s: float, next_call_s: float
 ) -> None:
-    """Until then a kill would cost it; that it is also written down is for nobody to wait for."""
+    """Until then a kill would cost it; no call waits for the row."""
 
     class Slow(Scenario):
         async def store(self, outcome: Outcome) -> Awaitable[None]:

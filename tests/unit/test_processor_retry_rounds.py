@@ -1,4 +1,4 @@
-"""Rules of processor.py about images that keep failing: they wait for their turn, and nobody is lost."""
+"""Rules of processor.py about images that keep failing: they wait for their turn, and none is lost."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ BLOCKED = (1.0, failure(ErrorKind.BLOCKED))
 
 
 def test_an_image_that_is_to_see_an_edit_lets_new_images_go_first(tmp_path: Path) -> None:
-    """Two failing calls, then the eight others, and only then the third call with other words."""
+    """Two failing calls, then the eight others, and only then the third call with another prompt."""
     others = [f"{number}.png" for number in range(8)]
     model = ScriptedModel(script={"a.png": [BLOCKED, BLOCKED]})
 
@@ -31,7 +31,7 @@ def test_an_image_that_is_to_see_an_edit_lets_new_images_go_first(tmp_path: Path
 
 
 def test_failing_images_go_in_rounds(tmp_path: Path) -> None:
-    """Nobody has a fourth call before everybody had the third."""
+    """No image has a fourth call before all had the third."""
     names = [f"{number}.png" for number in range(12)]
     model = ScriptedModel(default=[BLOCKED] * 9)
 
@@ -46,7 +46,7 @@ def test_failing_images_go_in_rounds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("slots", [1, 4])
 def test_every_image_has_one_outcome_when_more_fail_than_the_queue_holds(tmp_path: Path, slots: int) -> None:
-    """A full room lets somebody go before it takes the next; nobody is lost and nobody comes twice."""
+    """A full queue pops an image before it takes the next; no image is lost, none has two outcomes."""
     names = [f"{number}.png" for number in range(MAX_WAITING + 100)]
     model = ScriptedModel(default=[(0.01, failure(ErrorKind.REFUSED))] * 9)
 
@@ -72,7 +72,7 @@ def test_copies_of_a_failing_image_do_not_wait_for_the_end(tmp_path: Path) -> No
 
 
 def test_waiting_images_are_deferred_when_the_run_stops(tmp_path: Path) -> None:
-    """Their next words are never sent, and their calls stand in the record."""
+    """Their next prompt is never sent, and their calls are in the record."""
     names = [f"{number}.png" for number in range(6)]
     model = ScriptedModel(default=[BLOCKED] * 9)
 

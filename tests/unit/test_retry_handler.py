@@ -173,7 +173,7 @@ def test_retries_of_images_that_fail_together_do_not_mix() -> None:
 
 
 def test_a_retry_is_announced_before_it_is_waited_for() -> None:
-    """The listener hears kind, wait and the deadline that will hold."""
+    """``on_retry`` receives kind, wait and the next deadline."""
     calls = Calls(failure(ErrorKind.TIMEOUT))
 
     run_virtual(calls.run(new_retry_state(timeout_s=100.0)))

@@ -1,6 +1,6 @@
 """Rules of processing/image_loader.py.
 
-Never more bytes than there is room for; nothing stays that was taken.
+Never more bytes than its capacity; nothing stays that was taken.
 """
 
 from hypothesis import given
@@ -15,7 +15,7 @@ CAPACITY = 100
 def test_it_never_exceeds_its_capacity_and_returns_what_was_put(
     steps: list[tuple[str, int, bool]],
 ) -> None:
-    """Whatever comes and goes: what is taken is what was put, and the room is as large as ever."""
+    """Whatever comes and goes: what is taken is what was put, and the capacity is as large as ever."""
     cache, expected = ImageCache(CAPACITY), dict[str, bytes]()
     for key, size, is_put in steps:
         image = key.encode() * size

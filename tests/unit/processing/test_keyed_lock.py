@@ -46,7 +46,7 @@ def test_a_key_is_forgotten_when_unused() -> None:
 
 
 def test_a_user_is_counted_before_the_first_await() -> None:
-    """So that the one that has the turn knows that somebody waits for it."""
+    """The holder of a lock can see that another user waits for it."""
     counts: list[int] = []
 
     async def run() -> None:

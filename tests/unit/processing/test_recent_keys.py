@@ -4,7 +4,7 @@ from processing.duplicates import RecentKeys
 
 
 def test_what_happened_since_is_known() -> None:
-    """A name counts from the moment when it was heard."""
+    """A key counts from the position at which it was added."""
     recent = RecentKeys()
     recent.add("before")
     position = recent.position

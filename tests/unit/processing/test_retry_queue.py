@@ -22,7 +22,7 @@ def test_the_fewest_calls_go_first_and_then_the_longest_wait(calls: list[int]) -
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20), st.data())
 def test_a_removed_image_is_gone_and_the_rest_keeps_its_order(calls: list[int], data: st.DataObject) -> None:
-    """A copy of an image calls it before its turn; nobody else loses or wins a place."""
+    """A copy of an image removes it before its turn; the other images keep their order."""
     queue = RetryQueue[int]()
     for number, made in enumerate(calls):
         queue.push(str(number), number, calls=made)
