@@ -9,9 +9,11 @@ from config import VERSION, load
 from errors import ExitCode
 from settings import argument_parser
 from settings.options import OPTIONS
+from settings.value_spec import ValueType
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
+OPTIONS_PAGE = ROOT / "docs" / "options.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OTHER_PROGRAMS = re.compile(r"^\s*\$?\s*(apt|cmake|curl|docker|git|make|mypy|pip|pytest|python -m|ruff)\b")
 
@@ -42,13 +44,41 @@ def anchors_of(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_readme_tells_of_every_flag_and_of_no_other() -> None:
-    """A flag in the README works, and a flag that works is in the README."""
-    documented, real = flags_in(README.read_text(encoding="utf-8")), flags_in(help_page())
-    twins = {flag for flag in real if flag.startswith("--no-")}
+def test_the_page_of_options_tells_of_every_flag() -> None:
+    """A flag that works is in a row of docs/options.md."""
+    rows = [
+        line for line in OPTIONS_PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `--")
+    ]
+    twins = {
+        f"--no-{option.flag.removeprefix('--')}"
+        for option in OPTIONS
+        if option.flag and option.spec.type is ValueType.BOOLEAN
+    }
 
-    assert documented - real == set()
-    assert real - twins - documented == set()
+    assert flags_in(help_page()) - twins - flags_in("\n".join(rows)) == set()
+
+
+def test_the_page_of_options_names_each_variable() -> None:
+    """Each variable stands in the row of its flag; the key's are named below the table."""
+    rows = {
+        flag: line
+        for line in OPTIONS_PAGE.read_text(encoding="utf-8").splitlines()
+        for flag in flags_in(line.split("|")[1] if line.startswith("| `--") else "")
+    }
+
+    unnamed = [
+        option.flag
+        for option in OPTIONS
+        if option.flag and option.variable and f"`{option.variable}`" not in rows[option.flag]
+    ]
+
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("page", [README, OPTIONS_PAGE], ids=lambda path: path.name)
+def test_no_page_names_a_flag_that_does_not_exist(page: Path) -> None:
+    """A flag in the README or in docs/options.md works."""
+    assert flags_in(page.read_text(encoding="utf-8")) - flags_in(help_page()) == set()
 
 
 def test_a_help_page_in_the_readme_is_the_real_one() -> None:
