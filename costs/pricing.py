@@ -1,15 +1,8 @@
-"""What does one call cost, by the prices of its day?
+"""Prices of one call: by model, by day (UTC), and by the length of the prompt, in exact decimals.
 
-Tokens times a constant is wrong three times over: a picture's tokens cost four to twenty times those of
-words, a long prompt doubles the price of everything in it, and prices change on a day that is known
-beforehand. So a price here belongs to a model, a day and a length of prompt, and it is a decimal number:
-the sum of a million calls is exact.
-
-The prices are those bundled with genai-prices, read without any network. Compared with Google's price
-page (gemini-api.md, section 4, November 2026) by hand: all models of that page that it knows agree;
-those it lacks stand in a table here. gemini-3.5-flash stands with its own price, though the service has
-answered for it with the cheaper 3.6 since 2026-10-08: that counts too much, never too little. This file
-must not know who asks, or what is done about a cap.
+The list is that of genai-prices, bundled and read without a network; models that it lacks are in a table here.
+Compared with Google's price page by hand: docs/api-facts.md, section 4, November 2026. The price kept for
+``gemini-3.5-flash`` is its own, though 3.6, which costs less, has answered for it since 2026-10-08.
 """
 
 from collections.abc import Callable
@@ -104,7 +97,7 @@ class ModelPricing:
 
 
 def find_pricing(model: str) -> ModelPricing | None:
-    """Return the prices of a model, or None when nobody knows them; ``unknown`` is the sentence then.
+    """Return the prices of a model; None if unknown (``unknown`` gives the sentence then).
 
     The first call loads the price list: 0.23 s and 26 MB alone, 0.05 s beside the SDK (0.2.3, 2 cores).
     """
@@ -183,8 +176,8 @@ _REROUTED = {
     "gemini-2.5-flash": ("gemini-3.5-flash-lite", date(2026, 12, 1)),
     "gemini-2.5-pro": ("gemini-3.8-flash", date(2026, 12, 1)),
 }
-"""Models that another one answers for from a day on. Nobody says by whose price: the higher one counts.
-Source: gemini-api.md, section 4, November 2026."""
+"""Models that another one answers for from a day on. By which price is unknown: the higher one counts.
+Source: docs/api-facts.md, section 4, November 2026."""
 
 _UNLISTED_SOURCE = "Google's price page of November 2026"
 
@@ -211,4 +204,4 @@ _UNLISTED: dict[str, RateLookup] = {
     "gemini-4-carbon": _carbon_rates,
     "nano-banana-pro-preview": _banana_pro_rates,
 }
-"""Models that genai-prices 0.2.3 does not know. Source: gemini-api.md, section 4, November 2026."""
+"""Models that genai-prices 0.2.3 does not know. Source: docs/api-facts.md, section 4, November 2026."""

@@ -1,4 +1,4 @@
-"""Repair of a run without prompt optimization: the same prompt once more, after a failure by chance."""
+"""Repair of a run without prompt optimization: the same prompt once more after a random failure."""
 
 import re
 from collections.abc import Sequence

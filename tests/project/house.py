@@ -3,7 +3,10 @@
 import ast
 import re
 import sys
+import tokenize
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from statistics import median, quantiles
 
 from tests.project.source import functions, modules, tree
@@ -25,9 +28,19 @@ def opening(module: str) -> str:
 
 
 def dialect() -> Counter[str]:
-    """Return how often each word of the private dialect stands in the product."""
-    texts = (path.read_text(encoding="utf-8") for path in modules().values())
+    """Return how often each word of the private dialect stands in docstrings and comments."""
+    texts = (text for path in modules().values() for text in _prose(path))
     return Counter(word.lower() for text in texts for word in _PATTERN.findall(text))
+
+
+def _prose(path: Path) -> Iterator[str]:
+    """Yield the docstrings of a file, those below fields too, and its comments."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    with path.open("rb") as handle:
+        tokens = tokenize.tokenize(handle.readline)
+        yield from [token.string for token in tokens if token.type == tokenize.COMMENT]
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.project import dependency_picture, house
 from tests.project.source import cycle, functions, imports, modules, own_imports, packages, tree
 from tests.project.tree_rules import (
     MAX_FILE_LINES,
@@ -25,6 +26,8 @@ from tests.project.tree_rules import (
     place,
 )
 from tests.support.paths import ROOT
+
+ADR = ROOT / "docs" / "adr" / "0001-the-tree.md"
 
 each_module = pytest.mark.parametrize("module", modules())
 
@@ -157,8 +160,36 @@ def test_sizes(module: str) -> None:
 
 @each_module
 def test_a_module_opens_with_a_sentence(module: str) -> None:
-    """A module says what it is for."""
-    assert ast.get_docstring(tree(modules()[module]))
+    """A module opens with one declarative sentence, as in a table of contents; few lines follow."""
+    first = house.opening(module)
+    lines = (ast.get_docstring(tree(modules()[module])) or "").splitlines()
+
+    assert first.endswith("."), "one sentence in the first line, with its full stop, and no question"
+    assert len(first) <= house.MAX_OPENING_CHARACTERS
+    assert len(lines) <= house.MAX_DOCSTRING_LINES or modules()[module].name == "__init__.py"
+
+
+def test_no_private_dialect() -> None:
+    """Words that only their writers understand do not come back: see CONTRIBUTING.md."""
+    assert house.dialect() == Counter()
+
+
+def test_the_picture_shows_the_dependency_rule() -> None:
+    """``make picture`` was called after the last change of the table."""
+    assert dependency_picture.PICTURE.read_text(encoding="utf-8") == dependency_picture.draw()
+
+
+def test_the_decision_shows_the_dependency_rule() -> None:
+    """ADR 0001 has the rows of the table."""
+    rows = re.findall(r"^\| ([a-z_, ]+) \| (.+) \|$", ADR.read_text(encoding="utf-8"), re.MULTILINE)
+
+    table = {name: words for names, words in rows for name in names.split(", ") if name in TABLE}
+    named = {
+        name: set(re.findall(r"\w+", words)) - {"nothing", "of", "ours"} for name, words in table.items()
+    }
+
+    assert table["app"] == "everything but main"
+    assert {**named, "app": allowed("app")} == {name: allowed(name) for name in TABLE if name != "__main__"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/*.py")), ids=lambda path: path.stem)
