@@ -1,6 +1,6 @@
 """Prices of one call: by model, by day (UTC), and by the length of the prompt, in exact decimals.
 
-The list is that of genai-prices, bundled and read without a network; models that it lacks are in a table here.
+The list is that of genai-prices, bundled and read without a network; what it lacks is in a table here.
 Compared with Google's price page by hand: docs/api-facts.md, section 4, November 2026. The price kept for
 ``gemini-3.5-flash`` is its own, though 3.6, which costs less, has answered for it since 2026-10-08.
 """
