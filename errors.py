@@ -54,6 +54,40 @@ WORTH_RETRYING_LATER = TRANSIENT | {ErrorKind.FILE_UNAVAILABLE}
 """Failures that may not occur in a later run; the others would most likely cost a call and fail again."""
 
 
+class Cause(StrEnum):
+    """Where the fault lies, within one class of failure or one reason of an end: it decides the remedy."""
+
+    IMAGE = "image"
+    """The image's own bytes."""
+    REQUEST = "request"
+    """A setting, the model or the prompt, which all images share."""
+    TOO_LARGE = "too_large"
+    """The request is larger than the service, or a gateway on the way, accepts."""
+    UPLOAD = "upload"
+    """The uploaded file of a large image was lost."""
+    NO_FILES_API = "no_files_api"
+    """The endpoint takes no uploads, and the image is too large for a request."""
+    GATEWAY = "gateway"
+    """A server on the way (firewall, proxy, gateway) answered in the service's place."""
+    GATEWAY_KEY = "gateway_key"
+    """A gateway refused the key."""
+    GATEWAY_CREDIT = "gateway_credit"
+    """The credit at a gateway is spent."""
+    KEY = "key"
+    LEAKED_KEY = "leaked_key"
+    """The key was seen in public, so that Google blocked it."""
+    RESTRICTION = "restriction"
+    """The key's own restrictions."""
+    API_DISABLED = "api_disabled"
+    """The API is not switched on in the key's project."""
+    PROJECT = "project"
+    """The key's project is suspended or shut out."""
+    LOCATION = "location"
+    """The service is not offered where the connection comes from."""
+    BILLING = "billing"
+    """The key's project has no billing."""
+
+
 class ExitCode(IntEnum):
     """Exit codes of the process; the README and ``--help`` print this table."""
 
@@ -200,6 +234,7 @@ class ApiFailure(BatchError):
         reached_server: False if there was no connection, so that nothing can have been billed.
         usage: what was billed for the call.
         partial_text: text of a truncated or refusing answer, kept because it is paid for.
+        cause: where the fault lies; None if the class says it, or if it is unknown.
     """
 
     def __init__(  # noqa: PLR0913 - what the service says about a failure
@@ -215,12 +250,14 @@ class ApiFailure(BatchError):
         reached_server: bool = True,
         usage: Usage = _NO_USAGE,
         partial_text: str = "",
+        cause: Cause | None = None,
     ) -> None:
         super().__init__()  # the detail may still be redacted
         self.kind, self.detail = kind, detail
         self.http_status, self.api_status = http_status, api_status
         self.retry_after_s, self.quota_ids, self.quota_value = retry_after_s, quota_ids, quota_value
         self.reached_server, self.usage, self.partial_text = reached_server, usage, partial_text
+        self.cause = cause
 
     def __repr__(self) -> str:
         """Return the kind and the sentence."""
@@ -251,6 +288,8 @@ class FatalError(BatchError):
         retry_after_s: float | None = None,
         quota_ids: tuple[str, ...] = (),
         quota_value: int | None = None,
+        http_status: int | None = None,
+        cause: Cause | None = None,
     ) -> None:
         """Record why the run ends.
 
@@ -260,6 +299,8 @@ class FatalError(BatchError):
             retry_after_s: seconds that the service asks the client to wait; None if unknown.
             quota_ids: ids of the exceeded quotas, if a 429 ended the run.
             quota_value: the limit of the first of them that the service names; None if unknown.
+            http_status: of the reply that ended the run; None if there was none.
+            cause: where the fault lies; None if the reason says it, or if it is unknown.
         """
         super().__init__(detail)
         self.reason = reason
@@ -267,6 +308,8 @@ class FatalError(BatchError):
         self.retry_after_s = retry_after_s
         self.quota_ids = quota_ids
         self.quota_value = quota_value
+        self.http_status = http_status
+        self.cause = cause
 
 
 class UsageError(BatchError):

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from errors import ErrorKind, StopReason
+from errors import Cause, ErrorKind, StopReason
 from errors import Usage as Usage  # noqa: PLC0414 -- re-exported beside the other shared types
 
 IMAGE_INPUT_TOKENS = 1120
@@ -156,6 +156,8 @@ class Failed:
     attempts: tuple[Attempt, ...]
     partial_text: str = ""
     """Text of a truncated or refusing answer."""
+    cause: Cause | None = None
+    """Where the fault lies; None if the class says it, or if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -247,7 +247,7 @@ def _next_step(status: _Status) -> str:
         return "run the command"
     if last.ended_at is None:
         return f"{_AGAIN}: it goes on where the last run was cut off"
-    if status.stopped and last.exit_code == ExitCode.TRY_LATER:
+    if status.stopped and last.exit_code in {ExitCode.TRY_LATER, ExitCode.KEY_REFUSED}:
         return _next_after_stop(status.stopped, status.now)
     return _NEXT_STEPS.get(last.exit_code) or _next_by_images(status, counts)
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from errors import ApiFailure, ErrorKind, FatalError, StopReason, UsageError
+from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason, UsageError
 from gemini import API_VERSION
 from gemini.error_mapping import to_exception
 from gemini.generation_config import build_generation_config
@@ -142,7 +142,9 @@ class GeminiClient:
             )
         if repair_surrogates(request.prompt) != request.prompt:
             detail = "the prompt holds bytes that are no text"
-            raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False)
+            raise ApiFailure(
+                kind=ErrorKind.INVALID_REQUEST, detail=detail, reached_server=False, cause=Cause.REQUEST
+            )
 
     async def _generate_or_problem(self, request: GenerationRequest) -> Generation | Problem:
         """Return the answer, or our error for whatever transport and SDK raise, most specific first."""
@@ -269,8 +271,13 @@ def _path_of(model: str) -> str:
 def _redact_problem(problem: Problem, key: str) -> Problem:
     """Return the problem without the key, which a gateway may echo in its reply."""
     if isinstance(problem, FatalError):
-        detail = remove_secret(problem.detail, key)
-        return FatalError(problem.reason, detail, retry_after_s=problem.retry_after_s)
+        return FatalError(
+            problem.reason,
+            remove_secret(problem.detail, key),
+            retry_after_s=problem.retry_after_s,
+            http_status=problem.http_status,
+            cause=problem.cause,
+        )
     problem.detail = remove_secret(problem.detail, key)
     problem.api_status = remove_secret(problem.api_status, key) if problem.api_status else None
     problem.quota_ids = tuple(remove_secret(quota, key) for quota in problem.quota_ids)

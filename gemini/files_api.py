@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
-from errors import ApiFailure, ErrorKind
+from errors import ApiFailure, Cause, ErrorKind
 from gemini.transport import BROKEN_REPLY_ERRORS, HttpStatusError, broken_reply_failure
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Uploads:
         uri = file.uri or uri
         if file.state == "FAILED" or not uri:
             detail = "the service could not use the uploaded image"
-            raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail)
+            raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=detail, cause=Cause.IMAGE)
         return uri
 
     async def _delete(self, name: str) -> None:

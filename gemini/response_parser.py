@@ -108,9 +108,8 @@ class _Response:
         self.feedback = _dict(_get(body, "promptFeedback"))
         self.block_reason = sanitize_word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
         self.finish_reason = sanitize_word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
-        self.message = sanitize_sentence(
-            _text(_get(self.candidate, "finishMessage")) or _text(_get(self.feedback, "blockReasonMessage"))
-        )
+        self.block_message = sanitize_sentence(_text(_get(self.feedback, "blockReasonMessage")))
+        self.message = sanitize_sentence(_text(_get(self.candidate, "finishMessage"))) or self.block_message
         self.model_version = sanitize_word(_text(_get(body, "modelVersion")))
         self.response_id = sanitize_word(_text(_get(body, "responseId")))
         parts = _dict(self.candidate.get("content")).get("parts")
@@ -143,8 +142,11 @@ class _Response:
 
     def _check_reasons(self) -> None:
         # A blocked prompt has no candidates; some gateways send an empty one.
-        if self.block_reason and not self.parts and self.finish_reason in _NORMAL_FINISHES:
-            self._fail_with_reason(self.block_reason, BLOCK_KINDS, "the prompt was blocked")
+        if not self.parts and self.finish_reason in _NORMAL_FINISHES:
+            if self.block_reason:
+                self._fail_with_reason(self.block_reason, BLOCK_KINDS, K.BLOCKED, "the prompt was blocked")
+            if self.block_message:
+                self._fail(K.BLOCKED, f"the prompt was blocked: {self.block_message}")
         if self.has_malformed_candidates or not self.has_candidate:
             kind = K.MALFORMED if self.has_malformed_candidates else K.EMPTY
             self._fail(kind, "the reply holds no answer and no reason")
@@ -152,12 +154,15 @@ class _Response:
             detail = f"the service has disabled this use of the model ({_RUN_ENDING}) {self.message}".rstrip()
             raise FatalError(StopReason.PERMISSION, detail)
         if self.finish_reason not in _NORMAL_FINISHES:
-            self._fail_with_reason(self.finish_reason, FINISH_KINDS, "the answer ended")
+            self._fail_with_reason(self.finish_reason, FINISH_KINDS, K.MALFORMED, "the answer ended")
 
-    def _fail_with_reason(self, reason: str, kinds: Mapping[str, ErrorKind], what: str) -> NoReturn:
-        """Raise the failure of this reason; an unknown one fails the image for good."""
-        kind = kinds.get(reason, K.INVALID_REQUEST)
-        sentence = _SENTENCES.get(kind, f"{what} for a reason this program does not know")
+    def _fail_with_reason(
+        self, reason: str, kinds: Mapping[str, ErrorKind], unknown: ErrorKind, what: str
+    ) -> NoReturn:
+        """Raise the failure of this reason, of the class ``unknown`` if the reason is."""
+        kind = kinds.get(reason, unknown)
+        is_known = reason in kinds
+        sentence = _SENTENCES[kind] if is_known else f"{what} for a reason this program does not know"
         words = f": {self.message}" if self.message else ""
         self._fail(kind, f"{sentence} ({reason}){words}", reason)
 

@@ -5,7 +5,7 @@ No decision about retries or prompts is taken here, and nothing is awaited.
 
 from dataclasses import dataclass, field, replace
 
-from errors import ApiFailure, ErrorKind, FatalError
+from errors import ApiFailure, Cause, ErrorKind, FatalError
 from models import (
     Attempt,
     Deferred,
@@ -71,13 +71,16 @@ class ImageState:
         """Return the outcome after the last failure; deferred if the service was unavailable each time."""
         if self.attempts and all(attempt.unavailable for attempt in self.attempts):
             return self.to_deferred(failure.detail)
-        return self._to_failed(failure.kind, failure.detail, failure.partial_text)
+        return self._to_failed(
+            failure.kind, failure.detail, cause=failure.cause, partial_text=failure.partial_text
+        )
 
     def to_unreadable(self, error: UnreadableImage) -> Failed:
         """Return the outcome of an image that cannot be used, or whose file is unavailable."""
         is_gone = isinstance(error, UnavailableImage)
-        kind = ErrorKind.FILE_UNAVAILABLE if is_gone else ErrorKind.INVALID_REQUEST
-        return self._to_failed(kind, str(error), "")
+        if is_gone:
+            return self._to_failed(ErrorKind.FILE_UNAVAILABLE, str(error))
+        return self._to_failed(ErrorKind.INVALID_REQUEST, str(error), cause=Cause.IMAGE)
 
     def to_deferred(self, detail: str) -> Deferred:
         """Return the outcome of an image that is left to the next run."""
@@ -89,7 +92,9 @@ class ImageState:
             attempts=tuple(self.attempts),
         )
 
-    def _to_failed(self, kind: ErrorKind, detail: str, partial_text: str) -> Failed:
+    def _to_failed(
+        self, kind: ErrorKind, detail: str, *, cause: Cause | None = None, partial_text: str = ""
+    ) -> Failed:
         return Failed(
             job=self.job,
             content=self.content,
@@ -98,6 +103,7 @@ class ImageState:
             detail=detail,
             attempts=tuple(self.attempts),
             partial_text=partial_text,
+            cause=cause,
         )
 
 

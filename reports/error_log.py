@@ -20,7 +20,9 @@ def build_error_log(failed: Failed, run: RunInfo) -> str:
 
 def _report_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
     advice = advice_for(
-        failed.kind, has_prompt_optimization=bool(run.options.get("enable_prompt_optimization"))
+        failed.kind,
+        has_prompt_optimization=bool(run.options.get("enable_prompt_optimization")),
+        cause=failed.cause,
     )
     yield f"{escape_unprintable(failed.job.key)} has no answer: {failed.kind}"
     yield ""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from errors import FatalError, StopReason
-from reports.advice import RAISE_SPENDING_CAP, WAITING_IS_USELESS
+from reports.advice import RAISE_SPENDING_CAP, WAITING_IS_USELESS, stop_remedy
 from reports.formatting import format_count, format_images
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -104,7 +104,7 @@ def forecast_quota(
             resets_at=frees_at.astimezone(UTC),
             resets_at_local=_format_iso(frees_at, zone),
         )
-    return QuotaForecast(remedy=_describe_remedy(stop.reason, images_left), images_left=images_left)
+    return QuotaForecast(remedy=_describe_remedy(stop, images_left), images_left=images_left)
 
 
 def _forecast_daily_quota(
@@ -131,19 +131,20 @@ def _forecast_daily_quota(
     )
 
 
-def _describe_remedy(reason: StopReason, images_left: int) -> str:
-    match reason:
+def _describe_remedy(stop: FatalError, images_left: int) -> str:
+    remedy = stop_remedy(stop)
+    match stop.reason:
         case StopReason.SPEND_LIMIT:
             return (
                 "run again in a quarter of an hour, since a limit on the last ten minutes frees itself, or"
                 f" {RAISE_SPENDING_CAP}{_describe_left(images_left)}"
             )
         case StopReason.CREDIT_SPENT:
-            return f"{reason.remedy}{_describe_left(images_left)}"
+            return f"{remedy}{_describe_left(images_left)}"
         case StopReason.NO_QUOTA:
-            return f"{reason.remedy}; {WAITING_IS_USELESS}{_describe_left(images_left)}"
+            return f"{remedy}; {WAITING_IS_USELESS}{_describe_left(images_left)}"
         case _:
-            return reason.remedy
+            return remedy
 
 
 def _pacific_midnight(now: datetime, *, days: int) -> datetime:

@@ -37,7 +37,7 @@ OUTAGES = [
 ]
 WRONG_REQUESTS = [
     *(Fault.INVALID_ARGUMENT, Fault.CORRUPT_IMAGE, Fault.DEADLINE_TOO_SHORT, Fault.FILE_NOT_FOUND),
-    *(Fault.TOO_LARGE, Fault.FINISH_UNKNOWN, Fault.BLOCK_UNKNOWN),
+    Fault.TOO_LARGE,
 ]
 FORBIDDEN = [
     *(Fault.PROHIBITED_CONTENT, Fault.BLOCKLIST, Fault.SPII, Fault.ESCALATION, Fault.MODEL_ARMOR),
@@ -51,7 +51,8 @@ CURABLE = [
     *(Fault.LANGUAGE, Fault.OTHER, Fault.CONTINUATION, Fault.MALFORMED_RESPONSE, Fault.REFUSAL),
     *(Fault.MALFORMED_FUNCTION_CALL, Fault.UNEXPECTED_TOOL_CALL, Fault.TOO_MANY_TOOL_CALLS),
     *(Fault.MISSING_THOUGHT_SIGNATURE, Fault.IMAGE_RECITATION, Fault.IMAGE_OTHER, Fault.NO_IMAGE),
-    *(Fault.BLOCK_UNSPECIFIED, Fault.BLOCK_OTHER, Fault.THOUGHTS_ONLY),
+    *(Fault.BLOCK_UNSPECIFIED, Fault.BLOCK_OTHER, Fault.BLOCK_UNKNOWN, Fault.FINISH_UNKNOWN),
+    Fault.THOUGHTS_ONLY,
 ]
 ANSWERED_AFTER_ALL = [*(fault for fault in Fault if fault.still_answers), Fault.TEXT_ONLY]
 """Faults that still end in an answer; the last one only if no picture was requested."""
