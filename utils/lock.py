@@ -1,7 +1,7 @@
 """Lock: a lock file that one process holds and that no crash can leave locked.
 
-The kernel holds the lock and releases it with the process. A file beside it names the holder for the user,
-and proves nothing.
+The kernel holds the lock (flock) and releases it with the process. A file beside it names the holder for the
+user, and proves nothing.
 """
 
 import fcntl
@@ -13,9 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Event
+from time import monotonic  # noqa: TID251 - the lock is taken before there is an event loop
+from typing import IO
 
 from utils.files import write_atomic
 
+_POLL_S = 0.05
 _MIN_WAIT_S = 0.1
 """Shortest wait for the lock, because ``read_holder`` in another process may hold it for an instant."""
 
@@ -51,21 +55,34 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
         LockedError: another process still holds the lock.
         OSError: the file cannot be created, or the file system has no locks.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - 20 ms that --status does not need
+    with path.open("ab") as handle:
+        if not _acquire(handle, wait_s=max(wait_s, _MIN_WAIT_S)):
+            raise LockedError(_read_note(path))
+        try:
+            holder = LockHolder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
+            write_atomic(_note_path(path), json.dumps(asdict(holder)).encode())
+            yield
+        finally:
+            with suppress(FileNotFoundError):
+                _note_path(path).unlink()
 
-    lock = FileLock(path)
+
+def _acquire(handle: IO[bytes], *, wait_s: float) -> bool:
+    """Take the lock, which ends with the handle; return False if another process held it all the time."""
+    pause, until_s = Event(), monotonic() + wait_s
+    while not _try_acquire(handle):
+        if monotonic() >= until_s:
+            return False
+        pause.wait(_POLL_S)
+    return True
+
+
+def _try_acquire(handle: IO[bytes]) -> bool:
     try:
-        lock.acquire(timeout=max(wait_s, _MIN_WAIT_S), poll_interval=0.05)
-    except Timeout as error:
-        raise LockedError(_read_note(path)) from error
-    try:
-        holder = LockHolder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
-        write_atomic(_note_path(path), json.dumps(asdict(holder)).encode())
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            _note_path(path).unlink()
-        lock.release()
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def read_holder(path: Path) -> LockHolder | None:

@@ -24,7 +24,7 @@ MIN_SECRET_LENGTH = 6
 _REDACTED = "[secret]"
 # C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "filelock", "google_genai", "httpcore2", "httpx2", "urllib3")
+_NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "google_genai", "httpcore2", "httpx2", "urllib3")
 
 
 def escape_unprintable(text: str) -> str:

@@ -81,7 +81,6 @@ ONLY_IN = {
     "http.client": {"utils.healthcheck"},
     "subprocess": set[str](),
     "socket": {"utils.lock"},
-    "filelock": {"utils.lock"},
     "fcntl": {"utils.lock"},
 }
 
