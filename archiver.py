@@ -35,7 +35,8 @@ from storage.output.answer_files import (
     build_stored_answer,
 )
 from storage.output.commit import PendingAnswer, commit_answers, select_result_paths
-from storage.output.layout import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, Place
+from storage.output.folders import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST
+from storage.output.layout import Place
 from storage.output.ledger import Ledger
 from storage.output.tree import OutputTree, storage_errors, with_path
 from utils.files import open_atomic

@@ -15,7 +15,8 @@ from models import ImageJob
 from processing.stop_signal import StopSignal
 from processor import Processor
 from reports.tally import Tally
-from storage.journal import Journal, Plan, Selection
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan, Selection
 from utils.background import running
 from utils.image_discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress

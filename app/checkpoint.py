@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from errors import StorageError
-from storage.journal import Journal
+from storage.journal.journal import Journal
 from utils.background import running
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from rate_limit.limiter import RateLimiter
 from rate_limit.shared import QuotaMemory, Scope, key_fingerprint, state_path
 from rate_limit.types import LearnedLimits
 from reports.tally import Tally
-from storage.journal import Journal, Selection
-from storage.output.layout import JOURNAL
+from storage.journal.journal import Journal
+from storage.journal.plan import Selection
+from storage.output.folders import JOURNAL
 from storage.output.tree import has_real_run
 from utils.progress import choose_progress
 

@@ -24,8 +24,10 @@ from reports.formatting import round_dollars
 from reports.prompt_evolution import ProposalEntry
 from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
 from settings.options import FailOn
-from storage.journal import FailureRow, Journal, Plan
-from storage.output.layout import FAILED
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan
+from storage.journal.read_models import FailureRow
+from storage.output.folders import FAILED
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from errors import FatalError, StopReason, StorageError
 from models import Artefact, Failed, Outcome, Reused, StoredAnswer, Succeeded
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
-from storage.journal import FinishedImage, Journal
+from storage.journal.journal import Journal
+from storage.journal.writes import FinishedImage
 from utils.micro_batching import MicroBatcher, run_to_completion
 
 log = logging.getLogger(__name__)

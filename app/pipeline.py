@@ -20,7 +20,7 @@ from models import Prompt
 from processing.api_call import ApiCaller
 from processor import Processor, RetrySettings
 from prompts.retry_once import RetryOnce
-from storage.journal import Journal
+from storage.journal.journal import Journal
 
 if TYPE_CHECKING:
     from app.prompt_proposer import PromptProposer

@@ -29,7 +29,8 @@ from gemini.model_info import produces_images
 from prompts.retry_once import asks_for_picture
 from rate_limit.shared import sync_with_peers
 from reports.rate_limit_report import describe_limit
-from storage.journal import Journal, Plan, TodoReason
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan, TodoReason
 from utils.background import running
 from utils.micro_batching import run_to_completion
 

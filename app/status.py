@@ -13,8 +13,9 @@ from pathlib import Path
 from errors import WORTH_RETRYING_LATER, ExitCode, StopReason
 from reports.advice import ADVICE
 from reports.formatting import format_count, wrap, wrap_count, wrap_row
-from storage.journal import JournalReader, OutcomeCounts, RunRow, UsageTotals
-from storage.output.layout import JOURNAL, METADATA
+from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals
+from storage.journal.reader import JournalReader
+from storage.output.folders import JOURNAL, METADATA
 
 _DOCUMENT = f"{METADATA}/processing_stats.json"
 _AGAIN = "run the same command again"

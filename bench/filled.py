@@ -21,8 +21,9 @@ from archiver import Archiver
 from bench.images import EDGE_PX
 from gemini.simulated import SimulatedModel
 from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, RunInfo, Succeeded
-from storage.journal import Journal, connection
-from storage.output.layout import JOURNAL
+from storage.journal import connection
+from storage.journal.journal import Journal
+from storage.output.folders import JOURNAL
 from utils.image_discovery import FoundImage, discover
 
 if TYPE_CHECKING:

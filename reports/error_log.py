@@ -8,7 +8,7 @@ from models import Attempt, Failed, Prompt, RunInfo
 from reports.advice import advice_for
 from reports.formatting import format_count
 from utils.json_encoding import utc_isoformat
-from utils.logger import escape_unprintable
+from utils.printable import escape_unprintable
 
 _INDENT = "    "
 

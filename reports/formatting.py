@@ -4,7 +4,7 @@ import textwrap
 from decimal import Decimal
 from typing import overload
 
-from utils.logger import escape_unprintable
+from utils.printable import escape_unprintable
 
 WIDTH = 79
 """Columns of a line; only a path or a word without a blank can be longer."""

@@ -13,7 +13,7 @@ from prompts.uplift import SuccessCount, newcombe_interval, wilson_interval
 from reports.documents import Suggestion
 from reports.edit_outcomes import EditOutcomes, SuggestionCandidate
 from reports.formatting import format_images, wrap
-from utils.logger import escape_unprintable
+from utils.printable import escape_unprintable
 
 MIN_TRIED = 10
 """Images that an edit must have been tried on, at least."""

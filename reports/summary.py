@@ -13,7 +13,7 @@ from reports.cost_report import summary_line as cost_line
 from reports.documents import ProcessingStats
 from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
-from utils.logger import escape_unprintable
+from utils.printable import escape_unprintable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

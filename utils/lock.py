@@ -7,7 +7,6 @@ user, and proves nothing.
 import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -16,8 +15,6 @@ from pathlib import Path
 from threading import Event
 from time import monotonic  # noqa: TID251 - the lock is taken before there is an event loop
 from typing import IO
-
-from utils.files import write_atomic
 
 _POLL_S = 0.05
 _MIN_WAIT_S = 0.1
@@ -55,6 +52,10 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str) -> Iterator[None]:
         LockedError: another process still holds the lock.
         OSError: the file cannot be created, or the file system has no locks.
     """
+    import socket  # noqa: PLC0415 - --status, which only reads, does without both
+
+    from utils.files import write_atomic  # noqa: PLC0415
+
     with path.open("ab") as handle:
         if not _acquire(handle, wait_s=max(wait_s, _MIN_WAIT_S)):
             raise LockedError(_read_note(path))

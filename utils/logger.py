@@ -16,24 +16,15 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
+from utils.printable import UNPRINTABLE, escape_unprintable
+
 _log = logging.getLogger(__name__)
 
 MIN_SECRET_LENGTH = 6
 """Shortest secret that is removed; a shorter one is part of ordinary words."""
 
 _REDACTED = "[secret]"
-# C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "google_genai", "httpcore2", "httpx2", "urllib3")
-
-
-def escape_unprintable(text: str) -> str:
-    r"""Return ``text`` with line breaks and terminal commands escaped, as ``\x0a`` for example."""
-    return _UNPRINTABLE.sub(lambda found: _escape_code(ord(found.group())), text)
-
-
-def _escape_code(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def make_redactor(secrets: Collection[str]) -> Callable[[str], str]:
@@ -152,7 +143,7 @@ class _JsonFormatter(logging.Formatter):
             fields["exception"] = self._redact("\n".join(traces))
         # Unprintable characters occur within JSON strings only, where this escape is valid.
         text = json.dumps(fields, ensure_ascii=False)
-        return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+        return UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _format_traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:

@@ -1,6 +1,7 @@
 """The journal: one SQLite file that records the outcome of each image and every call made for it.
 
 Callbacks of the caller say whether an answer's files still exist. See docs/adr/0004.
+Import from the modules: ``--status`` pays for the reader alone.
 
     schema.py         tables, and values as they are stored
     connection.py     open, check, replace a damaged file
@@ -13,33 +14,3 @@ Callbacks of the caller say whether an answer's files still exist. See docs/adr/
     planner.py        sort images: answered, to copy, to ask, known failure
     journal.py        ``Journal``: all of this behind one lock, for the one process that writes
 """
-
-from storage.journal.journal import Journal
-from storage.journal.plan import Plan, Selection, TodoReason
-from storage.journal.read_models import (
-    FailureGroup,
-    FailureRow,
-    OutcomeCounts,
-    PromptChain,
-    RunRow,
-    TreeCounts,
-    UsageTotals,
-)
-from storage.journal.reader import JournalReader
-from storage.journal.writes import FinishedImage
-
-__all__ = [
-    "FailureGroup",
-    "FailureRow",
-    "FinishedImage",
-    "Journal",
-    "JournalReader",
-    "OutcomeCounts",
-    "Plan",
-    "PromptChain",
-    "RunRow",
-    "Selection",
-    "TodoReason",
-    "TreeCounts",
-    "UsageTotals",
-]

@@ -28,7 +28,7 @@ from storage.journal.plan import Plan, Selection
 from storage.journal.planner import Planner
 from storage.journal.reader import JournalReader
 from storage.journal.writes import FinishedImage
-from storage.output.layout import HISTORY
+from storage.output.folders import HISTORY
 
 _CHUNK = 500
 """Images sorted by one set of queries; SQLite before 3.32 takes at most 999 values in one.

@@ -8,7 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from storage.output.layout import FAILED, SUCCESSFUL, common_path, is_text
+from storage.output.folders import FAILED, SUCCESSFUL
+from storage.output.layout import common_path, is_text
 from utils.files import is_temporary
 
 _TRACKED_FOLDERS = (f"{SUCCESSFUL}/", f"{FAILED}/")

@@ -14,7 +14,8 @@ from pathlib import Path
 from errors import StorageError
 from models import Artefact, StoredAnswer
 from storage.output.answer_files import ResultFile
-from storage.output.layout import SUCCESSFUL, Place, is_text
+from storage.output.folders import SUCCESSFUL
+from storage.output.layout import Place, is_text
 from storage.output.ledger import Ledger
 from storage.output.tree import OutputTree, to_storage_error, with_path
 

@@ -12,22 +12,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
 
+from storage.output.folders import FAILED, METADATA, SUCCESSFUL, WRITE_TEST
 from utils.files import is_temporary
 from utils.image_formats import HEAD_BYTES, ImageFormat, sniff
 from utils.safe_names import output_folder, output_name
-
-SUCCESSFUL = "successful"
-FAILED = "failed"
-METADATA = "metadata"
-
-JOURNAL = f"{METADATA}/journal.db"
-LEDGER = f"{METADATA}/results.jsonl"
-HISTORY = f"{METADATA}/history"
-DRY_RUN = f"{METADATA}/dry-run"
-"""Documents and ledger of dry runs, beside those of real runs."""
-
-WRITE_TEST = ".write-test"
-"""File that is created and removed before a run in every folder that the run writes to."""
 
 UNKNOWN_SUFFIX = "bin"
 PICTURE_SUFFIXES = {

@@ -19,9 +19,10 @@ from errors import StorageError
 from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
-from storage.output.layout import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL, Place, common_path
+from storage.output.folders import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL
+from storage.output.layout import Place, common_path
 from utils.files import is_temporary, make_folder, move_file, sync_directory, write_atomic
-from utils.logger import escape_unprintable
+from utils.printable import escape_unprintable
 
 _STATS = "processing_stats.json"
 _FIRST_LINE = DRY_RUN_LINE.encode()

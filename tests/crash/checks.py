@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from storage.output.layout import WRITE_TEST
+from storage.output.folders import WRITE_TEST
 from tests.emulator import Emulator
 from tests.support.cli import files_below
 from utils.files import is_temporary

@@ -27,7 +27,8 @@ from models import (
     Succeeded,
     Usage,
 )
-from storage.journal import Journal, Plan, Selection
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan, Selection
 
 START = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 USAGE = Usage(input_tokens=1120, output_tokens=10)

@@ -15,8 +15,9 @@ from errors import ErrorKind, StopReason
 from processing.stop_signal import StopSignal
 from processor import Processor
 from reports.tally import Tally
-from storage.journal import Journal, Selection
-from storage.output.layout import JOURNAL
+from storage.journal.journal import Journal
+from storage.journal.plan import Selection
+from storage.output.folders import JOURNAL
 from tests.support.batch_scenario import failure, new_caller, new_processor
 from tests.support.fakes import START, ScriptedModel, utcnow
 from tests.support.outcomes import archiver, names, run_info

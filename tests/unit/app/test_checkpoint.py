@@ -18,7 +18,8 @@ from prompts.candidates import CandidatePool
 from prompts.edit_stats import CARRIED_WEIGHT, EditStats
 from prompts.edits import load
 from prompts.records import CandidateRow, CandidateStatus, EditStatsRow
-from storage.journal import Journal, schema
+from storage.journal import schema
+from storage.journal.journal import Journal
 from tests.support.fakes import START
 from tests.support.journal_harness import World, run_info
 from tests.support.virtual_loop import run_virtual

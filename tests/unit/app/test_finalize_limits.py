@@ -16,7 +16,8 @@ from reports.documents import ProcessingStats
 from reports.run_report import PlanCounts, QuotaStatus, Tally, TreeTotals, build_processing_stats
 from reports.summary import build_last_line
 from settings.options import FailOn
-from storage.journal import Journal, Plan
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan
 from tests.support.outcomes import START, archiver, deferred, run_info, succeeded
 from tests.support.paths import SCHEMAS
 

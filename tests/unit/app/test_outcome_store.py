@@ -14,8 +14,10 @@ from errors import ErrorKind, StopReason
 from models import Artefact
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
-from storage.journal import FinishedImage, Journal, connection
-from storage.output.layout import JOURNAL
+from storage.journal import connection
+from storage.journal.journal import Journal
+from storage.journal.writes import FinishedImage
+from storage.output.folders import JOURNAL
 from tests.support.outcomes import START, archiver, failed, full_disk, names, run_info, succeeded
 
 

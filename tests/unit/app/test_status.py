@@ -9,8 +9,9 @@ import pytest
 from app.status import RunningProcess, format_status, open_status
 from errors import ErrorKind, ExitCode, UsageError
 from models import Usage
-from storage.journal import Journal, Selection
-from storage.output.layout import JOURNAL
+from storage.journal.journal import Journal
+from storage.journal.plan import Selection
+from storage.output.folders import JOURNAL
 from tests.support.journal_harness import (
     START,
     World,

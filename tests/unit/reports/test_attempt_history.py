@@ -11,7 +11,8 @@ from app.finalize import RunFinalizer
 from models import RunInfo, Succeeded, Usage
 from reports.attempt_history import build_evolution_entry
 from settings.options import FailOn
-from storage.journal import Journal, Plan
+from storage.journal.journal import Journal
+from storage.journal.plan import Plan
 from tests.support.attempts import USAGE, failed_twice, tally_of
 from tests.support.outcomes import SOFT, START, archiver, run_info, succeeded
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.privileges import unprivileged_folder
-from utils.logger import MIN_SECRET_LENGTH, escape_unprintable, make_redactor, reopen_log_file, set_up_logging
+from utils.logger import MIN_SECRET_LENGTH, make_redactor, reopen_log_file, set_up_logging
+from utils.printable import escape_unprintable
 
 KEY = "AIza+Sy/Example=0123 456'7"
 LOG = logging.getLogger("test.logger")

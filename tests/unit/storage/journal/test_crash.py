@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from errors import ErrorKind, StorageError
-from storage.journal import Journal
 from storage.journal.connection import sync_each_commit
+from storage.journal.journal import Journal
 from tests.support.journal_harness import START, World, a_job, failed, run_info
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from errors import ErrorKind, StorageError, UsageError
-from storage.journal import Journal, JournalReader
+from storage.journal.journal import Journal
+from storage.journal.reader import JournalReader
 from tests.support.journal_harness import START, World, run_info
 
 IMAGES = 20

@@ -15,8 +15,10 @@ import pytest
 
 from errors import ErrorKind, StopReason, StorageError
 from models import Artefact, Attempt, ImageJob, Prompt, Reused, StoredAnswer, Usage
-from storage.journal import Journal, OutcomeCounts, Selection, UsageTotals
 from storage.journal.connection import prefer_wal
+from storage.journal.journal import Journal
+from storage.journal.plan import Selection
+from storage.journal.read_models import OutcomeCounts, UsageTotals
 from tests.support.journal_harness import (
     START,
     USAGE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.journal import Selection, TodoReason
+from storage.journal.plan import Selection, TodoReason
 from tests.support.journal_harness import START, World, a_job, deferred, run_info, sha256_of
 
 

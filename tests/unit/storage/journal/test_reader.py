@@ -8,7 +8,10 @@ import pytest
 
 from errors import ErrorKind, StorageError, UsageError
 from models import Artefact, ImageJob, Prompt
-from storage.journal import Journal, JournalReader, OutcomeCounts, Selection
+from storage.journal.journal import Journal
+from storage.journal.plan import Selection
+from storage.journal.read_models import OutcomeCounts
+from storage.journal.reader import JournalReader
 from tests.support.journal_harness import (
     START,
     World,

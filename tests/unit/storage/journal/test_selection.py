@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from errors import ErrorKind
-from storage.journal import Selection, TodoReason
+from storage.journal.plan import Selection, TodoReason
 from tests.support.journal_harness import START, World, failed, run_info, sha256_of
 
 
