@@ -99,6 +99,9 @@ def _format_command(prog: str, arguments: Sequence[str]) -> str:
 
 def console() -> None:
     """Run the program as a process of its own: the entry point of ``gemini-batch``."""
+    from utils.standard_streams import protect_standard_streams
+
+    protect_standard_streams()
     sys.exit(main())
 
 
@@ -171,7 +174,11 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
 
     from app import run
 
-    return _end(*asyncio.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow)))
+    with asyncio.Runner() as runner:
+        code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))
+        # The loop takes its handlers with it, and a terminal that closes now must not change the exit code.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
+    return _end(code, line)
 
 
 def _to_running_process(holder: "LockHolder") -> "RunningProcess":
@@ -187,6 +194,7 @@ def _print_status(request: "StatusRequest") -> int:
     """Write the state of an output directory to stdout; change nothing there."""
     from app.status import format_status, open_status, read_stopped_run
     from utils.lock import read_holder
+    from utils.standard_streams import output_error
 
     with open_status(request.output_dir) as reader:
         holder = read_holder(request.output_dir / LOCK)
@@ -199,6 +207,9 @@ def _print_status(request: "StatusRequest") -> int:
             stopped=read_stopped_run(request.output_dir),
         )
     sys.stdout.write(report)
+    sys.stdout.flush()
+    if (error := output_error()) is not None:
+        raise StorageError(f"the report cannot be written to standard output: {error.strerror}")
     return ExitCode.DONE
 
 
