@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import aiohttp
     from aiohttp import payload
 
+    from gemini.route import HttpRoute, UnusableProxy
     from gemini.sdk import LazySdk
-    from gemini.transport import HttpRoute
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com"
 
@@ -245,7 +245,8 @@ class GeminiClient:
 def _load_route(base_url: str) -> "HttpRoute":
     """Import the HTTP library and return the route; takes 0.2 s, so call it in a thread."""
     try:
-        from gemini.transport import UnusableNetrc, find_route, reason_of  # noqa: PLC0415
+        from gemini.route import UnusableNetrc, UnusableProxy, find_route  # noqa: PLC0415
+        from gemini.transport import reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:
@@ -257,11 +258,22 @@ def _load_route(base_url: str) -> "HttpRoute":
         what = "the .netrc file (in your home, or where NETRC points) cannot be used"
         why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
         raise UsageError(f"{what}: {why}") from error
-    except ValueError as error:
-        # Without the error's text: a proxy's address may hold a password.
-        what = "HTTP_PROXY or HTTPS_PROXY names a proxy that cannot be used"
-        why = "its address is no http://host:port, or its name and password fit into no HTTP header"
-        raise UsageError(f"{what}: {why}") from error
+    except UnusableProxy as error:
+        raise UsageError(_explain_proxy(error)) from error
+
+
+def _explain_proxy(error: "UnusableProxy") -> str:
+    """Return what is wrong with a proxy and what to do, without its address, which may hold a password."""
+    if error.is_socks:
+        what = "names a SOCKS proxy, which the program does not speak to"
+        remedy = (
+            "name an HTTP proxy in HTTPS_PROXY=http://host:port, or write the service's host into NO_PROXY "
+            "to go without a proxy"
+        )
+    else:
+        what = "names a proxy that cannot be used"
+        remedy = "its address is no http://host:port, or its name and password fit into no HTTP header"
+    return f"{error.variable} {what}: {remedy}"
 
 
 def _path_of(model: str) -> str:

@@ -1,8 +1,7 @@
 """HTTP transport: one session for all requests, also the SDK's, and the failures of connections.
 
-The session raises for every status but 200 before the SDK or the client reads the reply. The route (proxy,
-certificates) is found once: aiohttp would read the environment and ``.netrc`` for every request. See
-docs/adr/0006 and 0008.
+The session raises for every status but 200 before the SDK or the client reads the reply. See docs/adr/0006
+and 0008.
 """
 
 import asyncio
@@ -10,18 +9,16 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import certifi
-from aiohttp import hdrs, helpers
-from yarl import URL
+from aiohttp import hdrs
 
 from errors import ApiFailure, ErrorKind
 from gemini.error_mapping import HttpError
+from gemini.route import HttpRoute
 from gemini.text import sanitize_sentence
 
 if TYPE_CHECKING:
@@ -58,83 +55,6 @@ class HttpStatusError(Exception):
     def __init__(self, http: HttpError) -> None:
         super().__init__(f"HTTP {http.status}")
         self.http = http
-
-
-class UnusableNetrc(Exception):
-    """A ``.netrc`` that is no text, or holds a name or a password that no header can carry."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRoute:
-    """The way to the service, the same for all requests, because all go to one host."""
-
-    proxy: URL | None = field(default=None, repr=False)
-    """The proxy, with name and password if it wants them; None if there is none."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Name and password from ``.netrc`` for the host; some gateways want them."""
-    certificates: ssl.SSLContext | bool = True
-
-
-def find_route(base_url: str) -> HttpRoute:
-    """Return the route by environment and ``.netrc``; reads files, so call it in a thread.
-
-    Raises:
-        OSError: the certificates cannot be read.
-        UnusableNetrc: ``.netrc`` is no text, or its password for the host fits into no header.
-        ValueError: a variable names a proxy that cannot be used.
-    """
-    try:
-        url = URL(base_url)
-    except ValueError:  # the first request fails and reports the address
-        return HttpRoute()
-    headers = {} if url.user else _read_netrc_header(url.host or "")
-    proxy: URL | None = None
-    with suppress(LookupError):
-        found, user = helpers.get_env_proxy_for_url(url)
-        proxy = _check_proxy(found, user)
-    certificates = _load_certificates() if url.scheme == "https" else True
-    return HttpRoute(proxy=proxy, headers=headers, certificates=certificates)
-
-
-def _read_netrc_header(host: str) -> dict[str, str]:
-    """Return the header with the host's name and password in ``.netrc``; empty if there is none."""
-    try:
-        return {hdrs.AUTHORIZATION: helpers.basicauth_from_netrc(helpers.netrc_from_env(), host).encode()}
-    except LookupError:
-        return {}
-    except ValueError:
-        # Not chained: the error's text may hold the password.
-        raise UnusableNetrc from None
-
-
-def _check_proxy(proxy: URL, user: aiohttp.BasicAuth | None) -> URL:
-    """Return the proxy with name and password; an address without ``http://`` is accepted, as by curl.
-
-    Checked here, because aiohttp speaks HTTP to any address, and would fail with every request.
-    """
-    if not proxy.host and proxy.scheme != "http":
-        proxy = URL(f"http://{proxy}")
-    if not proxy.host or proxy.scheme not in {"http", ""}:
-        raise ValueError("not the address of an HTTP proxy")
-    if user:
-        proxy = proxy.with_user(user.login).with_password(user.password)
-    if proxy.user is not None:
-        aiohttp.encode_basic_auth(proxy.user, proxy.password or "", "latin1")  # raises ValueError
-    return proxy
-
-
-def _load_certificates() -> ssl.SSLContext:
-    """Return the authorities that SSL_CERT_FILE names, else those of the system and Mozilla's.
-
-    Many systems keep none where Python looks, hence Mozilla's.
-    """
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile and paths.cafile != paths.openssl_cafile:
-        directory = paths.capath if paths.capath != paths.openssl_capath else None
-        return ssl.create_default_context(cafile=paths.cafile, capath=directory)
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.load_default_certs()
-    return context
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -9,7 +9,9 @@ from http.client import HTTPException, HTTPMessage
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit, urlunsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+from utils.proxies import all_proxies
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class HealthcheckPing:
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         self._parts = _parse_url(url)
         self._timeout_s = timeout_s
-        self._opener = build_opener(_SameScheme)
+        self._opener = build_opener(_SameScheme, ProxyHandler(all_proxies()))
 
     def start(self) -> bool:
         """Send that the work begins."""

@@ -3,6 +3,7 @@
 It can answer by itself, or pass a request on to an emulator and change what comes back.
 """
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,15 +15,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serve(handler: Handler) -> AsyncIterator[str]:
-    """Yield the base URL of a server that hands every request to ``handler``."""
+async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Yield the base URL of a server that hands every request to ``handler``, with TLS if given."""
     application = web.Application(client_max_size=64 * 2**20)
     application.router.add_route("*", "/{anything:.*}", handler)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.05, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

@@ -1,4 +1,4 @@
-"""Rules of the route in gemini/transport.py: proxy, certificates, and what no variable can do."""
+"""Rules of gemini/route.py: proxy, certificates, and what no variable can do."""
 
 import asyncio
 import ssl
@@ -11,10 +11,11 @@ import pytest
 from aiohttp import web
 
 from errors import UsageError
-from gemini import transport
+from gemini import route
 from gemini.client import GeminiClient
 from models import Generation
 from tests.emulator import Emulator
+from tests.support.certificates import make_certificate
 from tests.support.gateway import serve
 from tests.support.gemini_harness import KEY, SDK_WARNINGS, TEXT_MODEL, ask, request
 
@@ -37,7 +38,6 @@ HARMLESS = {
     "GOOGLE_API_USE_MTLS_ENDPOINT": "always",
     "GOOGLE_API_USE_CLIENT_CERTIFICATE": "true",
     "GOOGLE_APPLICATION_CREDENTIALS": "/nowhere",
-    "ALL_PROXY": "socks5://127.0.0.1:9",
     "HTTPS_PROXY": "foo:bar",
     "SSL_CERT_DIR": "/nowhere",
     "SSL_CERT_FILE": "/nowhere",
@@ -62,10 +62,13 @@ def test_less_known_variables_do_no_harm(
         ("HTTP_PROXY", "http://[::1", "http://127.0.0.1:9"),
         ("HTTP_PROXY", "http://", "http://127.0.0.1:9"),
         ("HTTP_PROXY", "socks5://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("HTTPS_PROXY", "socks5h://127.0.0.1:9", "https://127.0.0.1:9"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("ALL_PROXY", "socks5h://me:secret@127.0.0.1:9", "https://127.0.0.1:9"),
+        ("ALL_PROXY", "ftp://127.0.0.1:9", "https://127.0.0.1:9"),
         ("HTTP_PROXY", "http://me:secret-\u20ac@127.0.0.1:9", "http://127.0.0.1:9"),
         ("HTTPS_PROXY", "http://me:secret@:x", "https://127.0.0.1:9"),
     ],
-    ids=["another file", "half an address", "no host", "another kind", "a password for no header", "no port"],
 )
 def test_a_variable_that_cannot_be_obeyed_is_named(
     variable: str, value: str, url: str, monkeypatch: pytest.MonkeyPatch
@@ -108,6 +111,73 @@ def test_a_netrc_that_cannot_be_obeyed_is_named(
     with pytest.raises(UsageError, match=r"\.netrc") as caught:
         asyncio.run(scenario())
     assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+NOT_USED = "http://127.0.0.1:9"
+"""A proxy that nobody listens at: calls that take it fail."""
+
+
+@pytest.mark.parametrize(
+    ("variables", "calls_of_proxy"),
+    [
+        ({"ALL_PROXY": "THE PROXY"}, 1),
+        ({"all_proxy": "THE PROXY"}, 1),
+        ({"http_proxy": "THE PROXY", "all_proxy": NOT_USED}, 1),
+        ({"https_proxy": NOT_USED, "all_proxy": "THE PROXY"}, 1),
+        ({"http_proxy": "", "all_proxy": "THE PROXY"}, 1),
+        ({"all_proxy": NOT_USED, "no_proxy": "127.0.0.1"}, 0),
+        ({"all_proxy": NOT_USED, "no_proxy": "other.invalid, 127.0.0.1:{port}"}, 0),
+        ({"all_proxy": "THE PROXY", "no_proxy": "127.0.0.1:1"}, 1),
+        ({"all_proxy": NOT_USED, "no_proxy": "*"}, 0),
+        ({"https_proxy": NOT_USED}, 0),
+    ],
+    ids=str,
+)
+def test_no_proxy_is_gone_around(
+    variables: dict[str, str], calls_of_proxy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests go through the proxy that the scheme's variable names, else through ALL_PROXY's."""
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    asked: list[str] = []
+
+    async def proxy(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        asked.append(incoming.host)
+        return web.json_response(ANSWER)
+
+    async def scenario() -> Generation:
+        async with serve(proxy) as proxy_url, Emulator() as service:
+            port = service.base_url.rpartition(":")[2]
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value.replace("THE PROXY", proxy_url).format(port=port))
+            async with client_of(service.base_url) as client:
+                return await client.generate(request())
+
+    assert asyncio.run(scenario()).text
+    assert len(asked) == calls_of_proxy
+
+
+def test_a_proxy_that_is_spoken_to_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A proxy at https:// is not gone around; its certificate is checked like the service's."""
+    authority = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    monkeypatch.setenv("no_proxy", "")
+    asked: list[str] = []
+
+    async def proxy(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        asked.append(incoming.host)
+        return web.json_response(ANSWER)
+
+    async def scenario() -> Generation:
+        async with serve(proxy, tls=authority.server_context()) as url:
+            monkeypatch.setenv("all_proxy", url)
+            async with client_of("http://gateway.invalid") as client:
+                return await client.generate(request())
+
+    assert asyncio.run(scenario()).text == "A cat."
+    assert asked == ["gateway.invalid"]
 
 
 @pytest.mark.parametrize("beginning", ["http://", "//", ""])
@@ -197,7 +267,7 @@ def test_authorities_are_at_hand(named: str | None, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     if named:
         monkeypatch.setenv("SSL_CERT_FILE", named)
-    context = transport.find_route("https://127.0.0.1:9").certificates
+    context = route.find_route("https://127.0.0.1:9").certificates
 
     assert isinstance(context, ssl.SSLContext)
     assert context.check_hostname
@@ -212,7 +282,7 @@ def test_a_company_can_have_its_own_authorities(monkeypatch: pytest.MonkeyPatch,
     own.write_text(ssl.DER_cert_to_PEM_cert(everybody[0]))
     monkeypatch.setenv("SSL_CERT_FILE", str(own))
 
-    context = transport.find_route("https://127.0.0.1:9").certificates
+    context = route.find_route("https://127.0.0.1:9").certificates
 
     assert isinstance(context, ssl.SSLContext)
     assert context.get_ca_certs(binary_form=True) == everybody[:1]

@@ -101,6 +101,18 @@ def test_what_the_service_hears(service: Service, tail: str, expected: list[str]
     assert set(service.agents) == {"dead-mans-switch/1.0"}
 
 
+def test_a_ping_goes_through_the_proxy_for_everything(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ALL_PROXY is obeyed like HTTP_PROXY."""
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", service.root)
+
+    assert HealthcheckPing(f"http://monitoring.invalid/{CHECK}").success()
+    assert service.heard == [f"http://monitoring.invalid/{CHECK}"]
+
+
 @pytest.mark.parametrize("code", [0, -9, 256])
 def test_a_code_that_is_none_is_a_plain_failure(service: Service, code: int) -> None:
     """A failure never looks like a success: 0 would be one."""
