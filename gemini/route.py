@@ -1,4 +1,4 @@
-"""Route to the service: proxy, certificates and credentials of ``.netrc``, found once for all requests.
+"""Route to the service: proxy, certificates and credentials of ``.netrc``, found once for a run.
 
 aiohttp would read the environment and ``.netrc`` for every request, knows no ``ALL_PROXY``, and goes around a
 proxy whose address it does not take. See docs/adr/0006.
