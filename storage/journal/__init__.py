@@ -12,5 +12,6 @@ Import from the modules: ``--status`` pays for the reader alone.
     bulk_insert.py    insert rows in groups
     plan.py           selection and plan of a run
     planner.py        sort images: answered, to copy, to ask, known failure
+    learned.py        what runs learned about prompts; the transaction of all writes
     journal.py        ``Journal``: all of this behind one lock, for the one process that writes
 """

@@ -6,14 +6,11 @@ Each call takes one lock and one transaction: any thread may use it; a power cut
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from errors import ErrorKind
 from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
-from prompts.records import CandidateRow, CandidateStatus, EditStatsRow
 from storage.journal import connection, schema, writes
 from storage.journal.answers import (
     ArtefactCheck,
@@ -24,9 +21,9 @@ from storage.journal.answers import (
     is_in_tree,
 )
 from storage.journal.bulk_insert import BulkInsert, batched
+from storage.journal.learned import LearnedRows
 from storage.journal.plan import Plan, Selection
 from storage.journal.planner import Planner
-from storage.journal.reader import JournalReader
 from storage.journal.writes import FinishedImage
 from storage.output.folders import HISTORY
 
@@ -36,7 +33,7 @@ _CHUNK = 500
 Source: https://sqlite.org/limits.html#max_variable_number"""
 
 
-class Journal(JournalReader):
+class Journal(LearnedRows):
     """The journal of one output directory, open for writing.
 
     Args:
@@ -264,52 +261,6 @@ class Journal(JournalReader):
                 current=find_current_answers(self._connection, [job.key]).get(job.key),
             )
 
-    def lessons(self, model: str, prompt_sha256: str) -> tuple[EditStatsRow, ...]:
-        """Return what earlier runs learned about edits of this prompt."""
-        # EditStatsRow: the table is called ``lessons``; its columns and the fields are called alike.
-        rows = self._fetch_all(
-            "SELECT kind, arm, rescues, failures FROM lessons WHERE model = ?1 AND prompt_sha256 = ?2",
-            model,
-            prompt_sha256,
-        )
-        return tuple(
-            EditStatsRow(
-                model=model,
-                prompt_sha256=prompt_sha256,
-                kind=ErrorKind(kind),
-                arm=arm,
-                rescues=rescues,
-                failures=failures,
-            )
-            for kind, arm, rescues, failures in rows
-        )
-
-    def save_lessons(self, rows: Sequence[EditStatsRow]) -> None:
-        """Write the statistics of edits; they replace those of the same models and prompts."""
-        with self._transaction():
-            writes.write_lessons(self._connection, rows)
-
-    def proposed_edits(self, model: str, prompt_sha256: str) -> tuple[CandidateRow, ...]:
-        """Return the candidates that a model proposed for this prompt in earlier runs."""
-        # CandidateRow.status is the column ``outcome``, and CandidateStatus.ACCEPTED is stored as "joined".
-        rows = self._fetch_all(
-            "SELECT kind, name, text, proposed_by, outcome FROM proposed_edits"
-            " WHERE model = ?1 AND prompt_sha256 = ?2 ORDER BY name",
-            model,
-            prompt_sha256,
-        )
-        return tuple(
-            CandidateRow(
-                kind=ErrorKind(kind), name=name, text=text, proposed_by=asked, status=CandidateStatus(outcome)
-            )
-            for kind, name, text, asked, outcome in rows
-        )
-
-    def save_proposed_edits(self, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]) -> None:
-        """Write the candidates that a model proposed, with their status."""
-        with self._transaction():
-            writes.write_proposed_edits(self._connection, model, prompt_sha256, rows)
-
     def _import_answer(self, answer: StoredAnswer, has_expected_hash: ArtefactCheck) -> bool:
         if all(artefact.path.startswith(f"{HISTORY}/") for artefact in answer.artefacts):
             return import_from_history(self._connection, answer, has_expected_hash)
@@ -324,20 +275,6 @@ class Journal(JournalReader):
         if current is None or (self._run.dry_run and not current.answer.dry_run):
             return ()
         return current.answer.artefacts
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Hold the lock and one transaction; it is synced unless it lies between a run's begin and end."""
-        with self._exclusive_access():
-            self._connection.execute("BEGIN")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # SQLite itself may have ended the transaction already, for example on a full disk.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
 
 
 def _is_same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:

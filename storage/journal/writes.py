@@ -24,7 +24,6 @@ from models import (
     Succeeded,
     Usage,
 )
-from prompts.records import CandidateRow, EditStatsRow
 from storage.journal import schema
 from storage.journal.answers import (
     CurrentAnswer,
@@ -296,38 +295,3 @@ def _write_attempts(rows: BulkInsert, run: RunInfo, key: str, attempts: Iterable
             attempt.usage.image_output_tokens,
         )
         rows.add("INSERT OR REPLACE INTO attempts", row)
-
-
-def write_lessons(connection: sqlite3.Connection, rows: Sequence[EditStatsRow]) -> None:
-    """Write the statistics of edits; they replace those of the same models and prompts."""
-    for scope in {(row.model, row.prompt_sha256) for row in rows}:
-        connection.execute("DELETE FROM lessons WHERE model = ? AND prompt_sha256 = ?", scope)
-    connection.executemany(
-        "INSERT INTO lessons VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (row.model, row.prompt_sha256, row.kind, row.arm, float(row.rescues), float(row.failures))
-            for row in rows
-        ],
-    )
-
-
-def write_proposed_edits(
-    connection: sqlite3.Connection, model: str, prompt_sha256: str, rows: Sequence[CandidateRow]
-) -> None:
-    """Write the candidates that a model proposed; each replaces the one of the same name."""
-    # CandidateRow.status is the column ``outcome``, and CandidateStatus.ACCEPTED is stored as "joined".
-    connection.executemany(
-        "INSERT OR REPLACE INTO proposed_edits VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                model,
-                prompt_sha256,
-                row.kind,
-                row.name,
-                schema.to_storable_text(row.text),
-                row.proposed_by,
-                row.status,
-            )
-            for row in rows
-        ],
-    )
