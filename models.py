@@ -202,6 +202,10 @@ class StoredAnswer:
     dry_run: bool = False
     cost_usd: float | None = None
     """Cost of its call in US dollars; None if unknown, or if the answer was read back or copied."""
+    model: str = ""
+    """The model that was asked; empty if unknown (an answer of an earlier version)."""
+    counts_for: tuple[str, ...] = ()
+    """Fingerprints of other settings for which it counts too, since it repairs what had failed there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ Import from the modules: ``--status`` pays for the reader alone.
     answers.py        paid answers, and where their files are
     writes.py         write outcomes, copies and ledger lines
     bulk_insert.py    insert rows in groups
+    repairs.py        answers that count for other settings too
     plan.py           selection and plan of a run
     planner.py        sort images: answered, to copy, to ask, known failure
     learned.py        what runs learned about prompts; the transaction of all writes

@@ -1,7 +1,7 @@
 """Rows of paid answers: the current one of each image, and earlier ones in the history.
 
-An image has at most one current answer. An answer in the history can be copied when the same bytes come
-with the same settings. Answers of dry runs are never copied.
+An image has at most one current answer; only a new answer replaces it. An answer in the history can be
+copied when the same bytes come with the same settings. Answers of dry runs are never copied.
 """
 
 import json
@@ -27,17 +27,23 @@ def is_in_tree(artefacts: Iterable[Artefact], check: ArtefactCheck) -> bool:
 
 
 def find_answers(
-    connection: sqlite3.Connection, *, sha256: str, fingerprint: str, run_id: str | None
+    connection: sqlite3.Connection,
+    *,
+    sha256: str,
+    fingerprint: str,
+    run_id: str | None,
+    is_any_settings: bool = False,
 ) -> Iterator[StoredAnswer]:
-    """Yield the real answers to these bytes under these settings, current ones first.
+    """Yield the real answers to these bytes that count for these settings, current ones first.
 
-    With ``run_id`` only those that this run has obtained.
+    With ``run_id`` only those that this run has obtained; with ``is_any_settings`` those of all settings.
     """
     rows = connection.execute(
-        f"SELECT {schema.ANSWER} WHERE a.sha256 = ?1 AND a.fingerprint = ?2 AND a.dry_run = 0"
-        " AND (?3 IS NULL OR a.run_id = ?3) ORDER BY a.standing DESC"
+        f"SELECT {schema.ANSWER} WHERE a.sha256 = ?1 AND a.dry_run = 0 AND (?3 IS NULL OR a.run_id = ?3)"
+        " AND (?4 OR a.fingerprint = ?2 OR instr(a.counts_for, ?2))"
+        " ORDER BY a.standing DESC, a.fingerprint = ?2 DESC"
         f" LIMIT {_MAX_COPIES}",
-        (sha256, fingerprint, run_id),
+        (sha256, fingerprint, run_id, is_any_settings),
     ).fetchall()
     return map(schema.answer_from, rows)
 
@@ -62,6 +68,21 @@ def find_current_answers(connection: sqlite3.Connection, keys: Sequence[str]) ->
     return {one.answer.key: one for one in found}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """What an image has before a new outcome of it is kept."""
+
+    answer: StoredAnswer | None
+    """Its current answer, which a new one replaces; None if there is none. A dry run replaces no real one."""
+    counts_for: tuple[str, ...] = ()
+    """Fingerprints of other settings for which a new answer counts too; see ``repairs``."""
+
+    @property
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """The files of the current answer."""
+        return self.answer.artefacts if self.answer else ()
+
+
 def set_current_answer(
     rows: BulkInsert,
     answer: StoredAnswer,
@@ -77,23 +98,14 @@ def set_current_answer(
     if answer.dry_run and current and not current.answer.dry_run:
         return
     if current:
-        move_answer_to_history(rows, current, moved_to_history=moved_to_history, should_forget=True)
+        _move_answer_to_history(rows, current, moved_to_history=moved_to_history)
     _insert_answer(rows, answer, is_current=True, run_id=run_id)
 
 
-def move_answer_to_history(
-    rows: BulkInsert,
-    current: CurrentAnswer,
-    *,
-    moved_to_history: Sequence[Artefact],
-    should_forget: bool = False,
+def _move_answer_to_history(
+    rows: BulkInsert, current: CurrentAnswer, *, moved_to_history: Sequence[Artefact]
 ) -> None:
-    """Update the current answer's row: its files are now those of ``moved_to_history``.
-
-    If there are none, the row stays as it is, or is removed with ``should_forget``.
-    """
-    if not (moved_to_history or should_forget):
-        return
+    """Update the current answer's row: its files are now those of ``moved_to_history``; remove it if none."""
     rows.connection.execute("DELETE FROM answers WHERE key = ? AND standing = 1", (current.answer.key,))
     if moved_to_history:
         moved = replace(current.answer, artefacts=tuple(moved_to_history))
@@ -131,6 +143,8 @@ def _insert_answer(rows: BulkInsert, answer: StoredAnswer, *, is_current: bool, 
         schema.to_storable_text(answer.response_id),
         schema.utc_isoformat(answer.answered_at),
         int(answer.dry_run),
+        answer.model,
+        " ".join(answer.counts_for),
     )
     row = (*sealed, schema.clamp_mtime(answer.mtime_ns), run_id, schema.seal(sealed))
     rows.add(f"INSERT INTO answers ({schema.SEALED}, mtime, run_id, seal)", row)

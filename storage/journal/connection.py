@@ -13,6 +13,7 @@ from pathlib import Path
 
 from errors import StorageError, UsageError
 from storage.journal import schema
+from storage.journal.repairs import upgrade_to_version_4
 
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process that locks the file for a moment (``--status``, a backup)."""
@@ -173,6 +174,8 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     if version < schema.VERSION:
         connection.execute("BEGIN IMMEDIATE")
         schema.upgrade(connection, version)
+        if version < 4:
+            upgrade_to_version_4(connection)
         connection.execute("COMMIT")
 
 
@@ -274,11 +277,11 @@ def _check_content(connection: sqlite3.Connection) -> None:
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise _DamagedError("is damaged")
-    _check_seals(connection)
+    _check_seals(connection, version)
 
 
-def _check_seals(connection: sqlite3.Connection) -> None:
-    answers = connection.execute(f"SELECT seal, {schema.SEALED} FROM answers")  # noqa: S608
+def _check_seals(connection: sqlite3.Connection, version: int) -> None:
+    answers = connection.execute(f"SELECT seal, {schema.sealed_columns(version)} FROM answers")  # noqa: S608
     prompts = connection.execute("SELECT prompt_id, text, revision, edits FROM prompts")
     orphans = connection.execute(
         "SELECT 1 FROM answers LEFT JOIN prompts USING (prompt_id) WHERE text IS NULL LIMIT 1"

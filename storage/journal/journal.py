@@ -15,6 +15,7 @@ from storage.journal import connection, schema, writes
 from storage.journal.answers import (
     ArtefactCheck,
     CurrentAnswer,
+    Predecessor,
     find_answers,
     find_current_answers,
     import_from_history,
@@ -24,6 +25,7 @@ from storage.journal.bulk_insert import BulkInsert, batched
 from storage.journal.learned import LearnedRows
 from storage.journal.plan import Plan, Selection
 from storage.journal.planner import Planner
+from storage.journal.repairs import find_repaired_settings
 from storage.journal.writes import FinishedImage
 from storage.output.folders import HISTORY
 
@@ -166,13 +168,18 @@ class Journal(LearnedRows):
         with self._transaction():
             self._connection.execute("INSERT OR IGNORE INTO temp.todo VALUES (?, ?, ?, ?)", row)
 
+    def answered_again(self) -> Iterator[str]:
+        """Yield the images that are answered although a later try of theirs was not."""
+        rows = self._fetch_pages("SELECT key FROM temp.answered_again WHERE key > ? ORDER BY key")
+        return (key for (key,) in rows)
+
     def jobs(self) -> Iterator[ImageJob]:
         """Yield the images to send, sorted by key; safe while other threads record."""
         rows = self._fetch_pages("SELECT key, path, size, mtime FROM temp.todo WHERE key > ? ORDER BY key")
         return map(_to_job, rows)
 
     def find_answer(self, sha256: str) -> StoredAnswer | None:
-        """Return an answer to these bytes under the present settings whose files exist; None if unknown.
+        """Return an answer to these bytes that counts and whose files exist; None if unknown.
 
         Its files may be in the history. A dry run has none; with ``Selection.force`` only this run's own
         answers count.
@@ -185,32 +192,42 @@ class Journal(LearnedRows):
                 sha256=sha256,
                 fingerprint=self._run.fingerprint,
                 run_id=self._run.run_id if self._selection.force else None,
+                is_any_settings=self._selection.keep_answers,
             )
         return next((answer for answer in found if is_in_tree(answer.artefacts, self._is_present)), None)
 
     def filter_known(self, hashes: Sequence[str]) -> frozenset[str]:
         """Return the hashes for which ``find_answer`` may find an answer."""
         rows = self._fetch_all(
-            "SELECT sha256 FROM answers"
-            " WHERE sha256 IN (SELECT value FROM json_each(?1)) AND fingerprint = ?2",
+            "SELECT sha256 FROM answers WHERE sha256 IN (SELECT value FROM json_each(?1))"
+            " AND (?3 OR fingerprint = ?2 OR instr(counts_for, ?2))",
             json.dumps(hashes),
             self._run.fingerprint,
+            self._selection.keep_answers,
         )
         return frozenset(sha256 for (sha256,) in rows)
 
     def find_replaced(self, key: str) -> tuple[Artefact, ...]:
-        """Return the files that a new outcome of this image would replace; see ``find_all_replaced``."""
-        (artefacts,) = self.find_all_replaced([key])
-        return artefacts
+        """Return the files that a new answer of this image would replace; see ``find_predecessors``."""
+        (predecessor,) = self.find_predecessors([key])
+        return predecessor.artefacts
 
-    def find_all_replaced(self, keys: Sequence[str]) -> list[tuple[Artefact, ...]]:
-        """Return for each image the files of the answer that a new outcome would replace.
+    def find_predecessors(self, keys: Sequence[str]) -> list[Predecessor]:
+        """Return for each image what a new answer would replace, and for which settings it would count.
 
-        Some of them may be missing. A dry run replaces no real answer, so it gets none for these.
+        Some files of the present answer may be missing. A dry run replaces no real answer.
         """
         with self._exclusive_access():
             current = find_current_answers(self._connection, keys)
-        return [self._select_replaced(current.get(key)) for key in keys]
+            repaired = (
+                find_repaired_settings(self._connection, self._run, keys)
+                if self._selection.is_repair and not self._run.dry_run
+                else {}
+            )
+        return [
+            Predecessor(answer=self._select_replaced(current.get(key)), counts_for=repaired.get(key, ()))
+            for key in keys
+        ]
 
     def record_one(
         self,
@@ -219,6 +236,7 @@ class Journal(LearnedRows):
         *,
         finished_at: datetime,
         moved_to_history: Sequence[Artefact] = (),
+        counts_for: tuple[str, ...] = (),
     ) -> None:
         """Record how one image ended; see ``record`` and ``FinishedImage``."""
         self.record(
@@ -228,6 +246,7 @@ class Journal(LearnedRows):
                     artefacts=artefacts,
                     finished_at=finished_at,
                     moved_to_history=moved_to_history,
+                    counts_for=counts_for,
                 )
             ]
         )
@@ -271,10 +290,10 @@ class Journal(LearnedRows):
         writes.write_imported_answer(self._connection, answer, current=current)
         return True
 
-    def _select_replaced(self, current: CurrentAnswer | None) -> tuple[Artefact, ...]:
+    def _select_replaced(self, current: CurrentAnswer | None) -> StoredAnswer | None:
         if current is None or (self._run.dry_run and not current.answer.dry_run):
-            return ()
-        return current.answer.artefacts
+            return None
+        return current.answer
 
 
 def _is_same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:

@@ -12,82 +12,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
-from errors import WORTH_RETRYING_LATER, ErrorKind
+from errors import ErrorKind
 from models import ImageJob, RunInfo
 from storage.journal import schema
 from storage.journal.answers import ArtefactCheck, find_answers, is_in_tree
-from storage.journal.bulk_insert import placeholders
+from storage.journal.earlier_answers import EarlierAnswersCounter
+from storage.journal.image_check import CurrentAnswerRow, ImageCheck, KnownFailureRow, read_checks
 from storage.journal.plan import Plan, Selection, TodoReason
+from storage.journal.repairs import restore_known_failure
 from storage.journal.writes import write_image_from_answer
-
-
-class LastOutcome(NamedTuple):
-    """The latest real outcome of an image; a tuple, because there is one for every image found."""
-
-    size: int
-    mtime: int
-    sha256: str | None
-    fingerprint: str
-    outcome: str
-    kind: ErrorKind | None
-
-
-class CurrentAnswerRow(NamedTuple):
-    """The real answer that an image has according to the journal."""
-
-    size: int
-    mtime: int
-    sha256: str
-    fingerprint: str
-    packed_artefacts: str
-
-
-@dataclass(slots=True)
-class ImageCheck:
-    """One image as it is now, and what the journal has of it; hashed at most once, only if needed."""
-
-    job: ImageJob
-    last_outcome: LastOutcome | None
-    answer: CurrentAnswerRow | None
-    hash_file: Callable[[Path], str]
-    _sha256: str | None = None
-
-    def has_same_bytes(self, past: LastOutcome | CurrentAnswerRow) -> bool:
-        """Return whether the image still has the bytes that it had then."""
-        if self._stat_equals(past):
-            return True
-        return past.size == self.job.size_bytes and past.sha256 == self.sha256()
-
-    def sha256(self) -> str:
-        """Return the hash of the bytes; "" if they cannot be read, which equals no other hash."""
-        if self._sha256 is None:
-            pasts = (past for past in (self.answer, self.last_outcome) if past and self._stat_equals(past))
-            self._sha256 = next((past.sha256 for past in pasts if past.sha256), None) or self._compute_hash()
-        return self._sha256
-
-    def _stat_equals(self, past: LastOutcome | CurrentAnswerRow) -> bool:
-        return past.mtime == schema.clamp_mtime(self.job.mtime_ns) and past.size == self.job.size_bytes
-
-    def _compute_hash(self) -> str:
-        try:
-            return self.hash_file(self.job.path)
-        except OSError:
-            return ""
-
-
-def is_outcome_of(last_outcome: LastOutcome, answer: CurrentAnswerRow) -> bool:
-    """Return whether the image's row is about this answer."""
-    described = (last_outcome.outcome, last_outcome.sha256, last_outcome.fingerprint)
-    return described == ("succeeded", answer.sha256, answer.fingerprint)
-
 
 _TABLES = (
     "DROP TABLE IF EXISTS temp.todo",
     "DROP TABLE IF EXISTS temp.copies",
+    "DROP TABLE IF EXISTS temp.answered_again",
     "CREATE TEMP TABLE todo (key TEXT NOT NULL PRIMARY KEY, path BLOB, size, mtime) WITHOUT ROWID",
     "CREATE TEMP TABLE copies (key TEXT NOT NULL PRIMARY KEY, path BLOB, size, mtime, sha256) WITHOUT ROWID",
+    "CREATE TEMP TABLE answered_again (key TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
 )
 
 
@@ -111,30 +54,40 @@ class Planner:
     _parts: Counter[_Part] = field(default_factory=Counter)
     _failures: Counter[ErrorKind] = field(default_factory=Counter)
     _reasons: Counter[TodoReason] = field(default_factory=Counter)
+    _earlier: EarlierAnswersCounter = field(init=False)
+    _sizes_of_others: frozenset[int] = frozenset()
+    """Sizes of images whose answer of other settings counts too."""
+
+    def __post_init__(self) -> None:
+        """Read the settings of earlier runs."""
+        self._earlier = EarlierAnswersCounter(self.connection, self.run)
 
     def begin(self) -> None:
         """Remove the lists of an earlier plan."""
         for statement in _TABLES:
             self.connection.execute(statement)
+        which = "1" if self.selection.keep_answers else "counts_for <> '' AND instr(counts_for, ?)"
+        values = () if self.selection.keep_answers else (self.run.fingerprint,)
+        rows = self.connection.execute(
+            f"SELECT DISTINCT size FROM answers WHERE dry_run = 0 AND {which}",  # noqa: S608
+            values,
+        )
+        self._sizes_of_others = frozenset(size for (size,) in rows)
 
     def sort(self, jobs: Sequence[ImageJob]) -> None:
         """Add each of these images to its part of the plan; at most a few hundred at a time."""
-        last_outcomes, current_answers, sizes = (
-            self._read_last_outcomes(jobs),
-            self._read_current_answers(jobs),
-            self._answered_sizes(jobs),
-        )
-        for job in jobs:
-            check = ImageCheck(job, last_outcomes.get(job.key), current_answers.get(job.key), self.hash_file)
+        sizes = self._answered_sizes(jobs)
+        for check in read_checks(self.connection, jobs, self.hash_file):
             part = self._choose_part(check, sizes)
             self._parts[part] += 1
             match part:
                 case _Part.ANSWERED:
+                    self._earlier.add_answered(check.answer)
                     self._refresh_answer(check)
                 case _Part.KNOWN_FAILURE:
                     self._count_known_failure(check)
                 case _Part.COPY | _Part.TO_ASK:
-                    self._reasons[self._find_reason(check)] += 1
+                    self._count_todo(check, part)
                     self._add_to_list(check, part)
                 case _Part.NOT_SELECTED:
                     pass
@@ -151,49 +104,62 @@ class Planner:
             known_failures=dict(self._failures),
             not_selected=self._parts[_Part.NOT_SELECTED],
             reasons=dict(self._reasons),
+            earlier=self._earlier.counts(),
         )
 
     def _choose_part(self, check: ImageCheck, answered_sizes: set[int]) -> _Part:
-        if not self.selection.force and self._is_answered(check):
+        if not self.selection.force and self._counts(check.answer) and self._stands(check):
             return _Part.ANSWERED
-        if self.selection.only and not self._is_selected(check):
+        if self.selection.only and not check.has_failed_with(self.selection.only):
             return _Part.NOT_SELECTED
         if self.selection.force:
             return _Part.TO_ASK
         if check.job.size_bytes in answered_sizes and self._is_copyable(check):
             return _Part.COPY
-        return _Part.KNOWN_FAILURE if self._is_known_failure(check) else _Part.TO_ASK
+        if self.selection.retry_failed and self._stands(check):
+            return _Part.ANSWERED
+        return _Part.KNOWN_FAILURE if self._find_known_failure(check) else _Part.TO_ASK
 
-    def _is_answered(self, check: ImageCheck) -> bool:
+    def _counts(self, answer: CurrentAnswerRow | None) -> bool:
+        """Return whether an answer counts for the present settings."""
+        return answer is not None and (
+            self.selection.keep_answers
+            or answer.fingerprint == self.run.fingerprint
+            or self.run.fingerprint in answer.counts_for
+        )
+
+    def _stands(self, check: ImageCheck) -> bool:
+        """Return whether the image has an answer, of any settings, to the bytes that it has now."""
         answer = check.answer
         return (
             answer is not None
-            and answer.fingerprint == self.run.fingerprint
             and check.has_same_bytes(answer)
             and is_in_tree(schema.unpack_artefacts(answer.packed_artefacts), self.is_present)
         )
 
-    def _is_selected(self, check: ImageCheck) -> bool:
-        last_outcome = check.last_outcome
-        return last_outcome is not None and last_outcome.kind in self.selection.only
-
     def _is_copyable(self, check: ImageCheck) -> bool:
         found = find_answers(
-            self.connection, sha256=check.sha256(), fingerprint=self.run.fingerprint, run_id=None
+            self.connection,
+            sha256=check.sha256(),
+            fingerprint=self.run.fingerprint,
+            run_id=None,
+            is_any_settings=self.selection.keep_answers,
         )
         return any(is_in_tree(answer.artefacts, self.is_present) for answer in found)
 
-    def _is_known_failure(self, check: ImageCheck) -> bool:
-        last_outcome = check.last_outcome
-        return (
-            last_outcome is not None
-            and last_outcome.outcome == "failed"
-            and last_outcome.fingerprint == self.run.fingerprint
-            and not (
-                self.selection.retry_failed or last_outcome.kind in WORTH_RETRYING_LATER | self.selection.only
-            )
-            and check.has_same_bytes(last_outcome)
-        )
+    def _find_known_failure(self, check: ImageCheck) -> KnownFailureRow | None:
+        """Return the failure because of which the image is left alone; None if it is to be asked."""
+        if self.selection.is_repair:
+            return None
+        failure = check.known_failures.get(self.run.fingerprint)
+        return failure if failure and check.has_same_bytes(failure) else None
+
+    def _count_todo(self, check: ImageCheck, part: _Part) -> None:
+        reason = self._find_reason(check)
+        self._reasons[reason] += 1
+        is_anew = part is _Part.TO_ASK and reason is TodoReason.SETTINGS and not self.selection.is_repair
+        if is_anew and check.answer and self._stands(check):
+            self._earlier.add_asked_anew(check.answer)
 
     def _find_reason(self, check: ImageCheck) -> TodoReason:
         past = check.last_outcome or check.answer
@@ -204,7 +170,8 @@ class Planner:
             return TodoReason.NEW
         if not check.has_same_bytes(past):
             return TodoReason.CHANGED
-        if outcome != "deferred" and past.fingerprint != self.run.fingerprint:
+        is_repaired = check.is_about_answer() and self._counts(check.answer)
+        if outcome != "deferred" and past.fingerprint != self.run.fingerprint and not is_repaired:
             return TodoReason.SETTINGS
         return TodoReason.LOST if outcome == "succeeded" else TodoReason.AGAIN
 
@@ -220,48 +187,36 @@ class Planner:
 
     def _refresh_answer(self, check: ImageCheck) -> None:
         """Update the image's row after a ``touch``, or if it is about a later try without an answer."""
-        last_outcome, answer = check.last_outcome, check.answer
-        if last_outcome and answer and is_outcome_of(last_outcome, answer):
-            self._refresh_image(check, last_outcome)
-        else:
-            write_image_from_answer(self.connection, check.job.key)
+        if check.is_about_answer():
+            self._refresh_image(check)
+            return
+        write_image_from_answer(self.connection, check.job.key)
+        self.connection.execute("INSERT OR IGNORE INTO answered_again VALUES (?)", (check.job.key,))
 
     def _count_known_failure(self, check: ImageCheck) -> None:
-        if check.last_outcome and check.last_outcome.kind:
-            self._failures[check.last_outcome.kind] += 1
-            self._refresh_image(check, check.last_outcome)
+        """Count it, and update the image's row if it is about another failure, a deferral or an answer."""
+        failure, last = check.known_failures[self.run.fingerprint], check.last_outcome
+        self._failures[failure.kind] += 1
+        if last is None or (last.outcome, last.fingerprint) != ("failed", self.run.fingerprint):
+            restore_known_failure(self.connection, check.job.key, self.run.fingerprint)
+        self._refresh_image(check)
 
-    def _refresh_image(self, check: ImageCheck, last_outcome: LastOutcome) -> None:
+    def _refresh_image(self, check: ImageCheck) -> None:
         mtime = schema.clamp_mtime(check.job.mtime_ns)
-        if last_outcome.mtime != mtime:
-            self.connection.execute("UPDATE images SET mtime = ? WHERE key = ?", (mtime, check.job.key))
-
-    def _read_last_outcomes(self, jobs: Sequence[ImageJob]) -> dict[str, LastOutcome]:
-        rows = self.connection.execute(
-            "SELECT key, size, mtime, sha256, fingerprint, outcome, kind FROM images"  # noqa: S608
-            f" WHERE dry_run = 0 AND key IN ({placeholders(jobs)})",
-            [job.key for job in jobs],
-        )
-        return {
-            key: LastOutcome(size, mtime, sha256, fingerprint, outcome, ErrorKind(kind) if kind else None)
-            for key, size, mtime, sha256, fingerprint, outcome, kind in rows
-        }
-
-    def _read_current_answers(self, jobs: Sequence[ImageJob]) -> dict[str, CurrentAnswerRow]:
-        rows = self.connection.execute(
-            "SELECT key, size, mtime, sha256, fingerprint, artefacts FROM answers"  # noqa: S608
-            f" WHERE dry_run = 0 AND standing = 1 AND key IN ({placeholders(jobs)})",
-            [job.key for job in jobs],
-        )
-        return {key: CurrentAnswerRow._make(columns) for key, *columns in rows}
+        if check.last_outcome is None or check.last_outcome.mtime != mtime:
+            for table in ("images", "known_failures"):
+                self.connection.execute(
+                    f"UPDATE {table} SET mtime = ? WHERE key = ? AND size = ?",  # noqa: S608
+                    (mtime, check.job.key, check.job.size_bytes),
+                )
 
     def _answered_sizes(self, jobs: Sequence[ImageJob]) -> set[int]:
         """Return the sizes that some answered image has too: only images of these sizes may be copies."""
         # EXISTS stops at the first row of a size. Without it, 100,000 images of one size take 15 s
         # in place of 7 (docs/performance.md).
         rows = self.connection.execute(
-            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM answers"
-            " WHERE dry_run = 0 AND fingerprint = ? AND size = value)",
+            "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM answers"
+            " WHERE dry_run = 0 AND fingerprint = ?2 AND size = value)",
             (json.dumps([*{job.size_bytes for job in jobs}]), self.run.fingerprint),
         )
-        return {size for (size,) in rows}
+        return {size for (size,) in rows} | self._sizes_of_others

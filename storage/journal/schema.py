@@ -1,7 +1,7 @@
 """Tables of the journal, and conversion of values to and from their rows.
 
-``images`` has the last outcome of each image, ``answers`` each paid answer: an image that fails with the
-present prompt may still have its answer to an earlier one. ``lessons`` has the statistics of edits,
+``images`` has the last outcome of each image, ``answers`` each paid answer, ``known_failures`` for each image
+the settings under which another call is not expected to help. ``lessons`` has the statistics of edits,
 ``proposed_edits`` the candidates. Each answer has a seal (a checksum of its row), because SQLite does not
 notice a flipped bit inside a value, and a wrong value here is an answer paid twice. The CHECKs serve the
 same purpose: ``PRAGMA integrity_check`` evaluates them.
@@ -18,8 +18,9 @@ from functools import lru_cache
 from errors import ErrorKind, StopReason
 from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
 
-VERSION = 3
-"""``PRAGMA user_version`` of the tables. Version 1 had no ``lessons``, 2 no ``proposed_edits``."""
+VERSION = 4
+"""``PRAGMA user_version`` of the tables. Version 1 had no ``lessons``, 2 no ``proposed_edits``,
+3 no ``known_failures``."""
 
 MAX_OUTCOMES = 1_000_000_000
 """Highest count of one arm; a higher one is a damaged value."""
@@ -36,6 +37,26 @@ def _is_time(column: str) -> str:
     return f"({column} GLOB '????-??-??T??:??:??*+00:00' AND julianday({column}) IS NOT NULL)"
 
 
+_IMAGES = f"""
+    CREATE TABLE images (
+        key TEXT NOT NULL PRIMARY KEY,
+        size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
+        mtime INTEGER NOT NULL CHECK (typeof(mtime) = 'integer'),
+        sha256 TEXT,
+        fingerprint TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'deferred')),
+        kind TEXT CHECK (kind IN ({_KINDS})),
+        detail TEXT NOT NULL,
+        artefacts TEXT NOT NULL CHECK (json_valid(artefacts)),
+        prompt_id TEXT NOT NULL,
+        attempts INTEGER NOT NULL CHECK (typeof(attempts) = 'integer'),
+        input_tokens INTEGER NOT NULL CHECK (typeof(input_tokens) = 'integer'),
+        output_tokens INTEGER NOT NULL CHECK (typeof(output_tokens) = 'integer'),
+        dry_run INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+        run_id TEXT,
+        finished_at TEXT NOT NULL CHECK {_is_time("finished_at")},
+        CHECK (outcome <> 'failed' OR kind IS NOT NULL)
+    ) WITHOUT ROWID"""
 _STATEMENTS = (
     f"""
     CREATE TABLE runs (
@@ -60,26 +81,7 @@ _STATEMENTS = (
         revision INTEGER NOT NULL CHECK (typeof(revision) = 'integer'),
         edits TEXT NOT NULL CHECK (json_valid(edits))
     ) WITHOUT ROWID""",
-    f"""
-    CREATE TABLE images (
-        key TEXT NOT NULL PRIMARY KEY,
-        size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
-        mtime INTEGER NOT NULL CHECK (typeof(mtime) = 'integer'),
-        sha256 TEXT,
-        fingerprint TEXT NOT NULL,
-        outcome TEXT NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'deferred')),
-        kind TEXT CHECK (kind IN ({_KINDS})),
-        detail TEXT NOT NULL,
-        artefacts TEXT NOT NULL CHECK (json_valid(artefacts)),
-        prompt_id TEXT NOT NULL,
-        attempts INTEGER NOT NULL CHECK (typeof(attempts) = 'integer'),
-        input_tokens INTEGER NOT NULL CHECK (typeof(input_tokens) = 'integer'),
-        output_tokens INTEGER NOT NULL CHECK (typeof(output_tokens) = 'integer'),
-        dry_run INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
-        run_id TEXT,
-        finished_at TEXT NOT NULL CHECK {_is_time("finished_at")},
-        CHECK (outcome <> 'failed' OR kind IS NOT NULL)
-    ) WITHOUT ROWID""",
+    _IMAGES,
     """
     CREATE TABLE answers (
         answer_id INTEGER PRIMARY KEY,
@@ -148,13 +150,31 @@ _PROPOSED_EDITS = f"""
 _PICTURE_TOKENS = """
     ALTER TABLE attempts ADD COLUMN image_output_tokens INTEGER NOT NULL DEFAULT 0
     CHECK (typeof(image_output_tokens) = 'integer')"""
-_ADDED_IN = {1: _STATEMENTS, 2: (_LESSONS,), 3: (_PROPOSED_EDITS, _PICTURE_TOKENS)}
+_KNOWN_FAILURES = (
+    _IMAGES.replace("TABLE images", "TABLE known_failures")
+    .replace("key TEXT NOT NULL PRIMARY KEY", "key TEXT NOT NULL")
+    .replace(
+        "CHECK (outcome <> 'failed' OR kind IS NOT NULL)",
+        "CHECK (outcome = 'failed' AND kind IS NOT NULL), PRIMARY KEY (key, fingerprint)",
+    )
+)
+"""The columns of ``images`` in the same order, so that a row is copied as a whole."""
+_MODEL_OF_ANSWER = "ALTER TABLE answers ADD COLUMN model TEXT NOT NULL DEFAULT ''"
+_COUNTS_FOR = "ALTER TABLE answers ADD COLUMN counts_for TEXT NOT NULL DEFAULT ''"
+_REPAIRS = "CREATE INDEX answers_that_repair ON answers (size) WHERE counts_for <> ''"
+_ADDED_IN = {
+    1: _STATEMENTS,
+    2: (_LESSONS,),
+    3: (_PROPOSED_EDITS, _PICTURE_TOKENS),
+    4: (_KNOWN_FAILURES, _MODEL_OF_ANSWER, _COUNTS_FOR, _REPAIRS),
+}
 """What each version added; existing tables and columns never change."""
 
-SEALED = (
+_SEALED_BEFORE_4 = (
     "key, standing, size, sha256, fingerprint, artefacts, prompt_id,"
     " input_tokens, output_tokens, model_version, response_id, answered_at, dry_run"
 )
+SEALED = f"{_SEALED_BEFORE_4}, model, counts_for"
 """Columns that the seal covers. The image's time is not among them: ``touch`` changes it."""
 
 _CONTROL = {"control": True}
@@ -164,8 +184,8 @@ Otherwise the column is an object of edits, parameters and control, or a plain l
 
 ANSWER = (
     "a.key, a.size, a.mtime, a.sha256, a.fingerprint, a.artefacts, p.text, p.revision, p.edits,"
-    " a.input_tokens, a.output_tokens, a.model_version, a.response_id, a.answered_at, a.dry_run"
-    " FROM answers AS a JOIN prompts AS p USING (prompt_id)"
+    " a.input_tokens, a.output_tokens, a.model_version, a.response_id, a.answered_at, a.dry_run,"
+    " a.model, a.counts_for FROM answers AS a JOIN prompts AS p USING (prompt_id)"
 )
 """The columns and tables that ``answer_from`` reads."""
 
@@ -202,9 +222,17 @@ def expected_layout(version: int = VERSION) -> list[Row]:
         connection.close()
 
 
+def sealed_columns(version: int) -> str:
+    """Return the columns that the seal covers in a journal of this version."""
+    return SEALED if version >= 4 else _SEALED_BEFORE_4
+
+
 def seal(row: Iterable[Value]) -> int:
-    """Return the checksum over the ``SEALED`` columns of an answer."""
-    return zlib.crc32("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
+    """Return the checksum over the ``SEALED`` columns of an answer.
+
+    Columns that came later are left out while they are empty, so that earlier seals hold.
+    """
+    return zlib.crc32("\x1f".join(map(str, row)).rstrip("\x1f").encode("utf-8", "surrogatepass"))
 
 
 def to_storable_text(text: str) -> str:
@@ -268,7 +296,7 @@ def prompt_from(text: str, revision: int, edits: str) -> Prompt:
 
 
 def answer_from(
-    row: tuple[str, int, int, str, str, str, str, int, str, int, int, str, str, str, int],
+    row: tuple[str, int, int, str, str, str, str, int, str, int, int, str, str, str, int, str, str],
 ) -> StoredAnswer:
     """Return the answer in a row of the ``ANSWER`` columns."""
     return StoredAnswer(
@@ -284,4 +312,6 @@ def answer_from(
         response_id=row[12],
         answered_at=datetime.fromisoformat(row[13]),
         dry_run=bool(row[14]),
+        model=row[15],
+        counts_for=tuple(row[16].split()),
     )

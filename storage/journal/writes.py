@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
+from errors import WORTH_RETRYING_LATER
 from models import (
     Artefact,
     Attempt,
@@ -28,7 +29,6 @@ from storage.journal import schema
 from storage.journal.answers import (
     CurrentAnswer,
     find_current_answers,
-    move_answer_to_history,
     set_current_answer,
 )
 from storage.journal.bulk_insert import BulkInsert
@@ -46,7 +46,9 @@ class FinishedImage:
     """UTC."""
     moved_to_history: Sequence[Artefact] = ()
     """Files of the replaced answer with their paths in the history, from where they can be copied again.
-    If there are none, a success removes the replaced answer's row; other outcomes leave it unchanged."""
+    If there are none, a success removes the replaced answer's row; no other outcome touches it."""
+    counts_for: tuple[str, ...] = ()
+    """Fingerprints of other settings for which a new answer counts too; see ``repairs``."""
 
 
 _OutcomeWithCalls = Succeeded | Failed | Deferred
@@ -118,6 +120,8 @@ def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Itera
     """Record how some images ended."""
     finished = list(finished)
     rows = BulkInsert(connection)
+    if not run.dry_run:
+        _forget_failures(connection, run, finished)
     current = find_current_answers(connection, [one.outcome.job.key for one in finished])
     written: set[str] = set()
     for one in finished:
@@ -130,16 +134,47 @@ def write_outcomes(connection: sqlite3.Connection, run: RunInfo, finished: Itera
     rows.flush()
 
 
+def _forget_failures(connection: sqlite3.Connection, run: RunInfo, finished: Iterable[FinishedImage]) -> None:
+    """Remove the known failures that the outcomes replace; those of other settings stay."""
+    by_key = {one.outcome.job.key: one for one in finished if _has_news(one.outcome)}
+    # Nearly no image has a known failure, so one query serves the whole group.
+    known = connection.execute(
+        "SELECT DISTINCT key FROM known_failures WHERE key IN (SELECT value FROM json_each(?))",
+        (json.dumps([*by_key]),),
+    ).fetchall()
+    for (key,) in known:
+        one = by_key[key]
+        is_answered = isinstance(one.outcome, Succeeded)
+        remove_known_failures(connection, key, (run.fingerprint, *one.counts_for), is_answered=is_answered)
+
+
+def _has_news(outcome: Outcome) -> bool:
+    """Return False for a deferral without a call, and for a copy, which has no run's settings."""
+    return isinstance(outcome, Succeeded | Failed) or (
+        isinstance(outcome, Deferred) and bool(outcome.attempts)
+    )
+
+
+def remove_known_failures(
+    connection: sqlite3.Connection, key: str, settings: Sequence[str], *, is_answered: bool
+) -> None:
+    """Remove an image's known failures under these settings; the report of others goes with an answer."""
+    connection.execute(
+        "DELETE FROM known_failures WHERE key = ? AND fingerprint IN (SELECT value FROM json_each(?))",
+        (key, json.dumps(settings)),
+    )
+    if is_answered:
+        connection.execute("UPDATE known_failures SET artefacts = '[]' WHERE key = ?", (key,))
+
+
 def write_outcome(
     rows: BulkInsert, run: RunInfo, finished: FinishedImage, *, current: CurrentAnswer | None
 ) -> None:
     """Record how an image ended, with all its calls; ``current`` is its answer so far, None if none."""
     outcome, moved_to_history, finished_at = finished.outcome, finished.moved_to_history, finished.finished_at
-    if current and isinstance(outcome, Failed | Deferred):
-        move_answer_to_history(rows, current, moved_to_history=moved_to_history)
     match outcome:
         case Succeeded():
-            answer = _build_answer(run, outcome, tuple(finished.artefacts), finished_at)
+            answer = _build_answer(run, outcome, finished)
             set_current_answer(
                 rows, answer, run_id=run.run_id, moved_to_history=moved_to_history, current=current
             )
@@ -190,6 +225,9 @@ def write_copy(
     set_current_answer(rows, copied, run_id=run.run_id, moved_to_history=moved_to_history, current=current)
     rows.flush()
     write_image_from_answer(rows.connection, job.key)
+    if not run.dry_run:
+        settings = (run.fingerprint, answer.fingerprint, *answer.counts_for)
+        remove_known_failures(rows.connection, job.key, settings, is_answered=True)
 
 
 def write_imported_answer(
@@ -207,22 +245,22 @@ def write_image_from_answer(connection: sqlite3.Connection, key: str) -> None:
     connection.execute(_IMAGE_FROM_ANSWER, (key,))
 
 
-def _build_answer(
-    run: RunInfo, outcome: Succeeded, artefacts: tuple[Artefact, ...], finished_at: datetime
-) -> StoredAnswer:
+def _build_answer(run: RunInfo, outcome: Succeeded, finished: FinishedImage) -> StoredAnswer:
     return StoredAnswer(
         key=outcome.job.key,
         size_bytes=outcome.job.size_bytes,
         mtime_ns=outcome.job.mtime_ns,
         sha256=outcome.content.sha256,
         fingerprint=run.fingerprint,
-        artefacts=artefacts,
+        artefacts=tuple(finished.artefacts),
         prompt=outcome.prompt,
         usage=outcome.generation.usage,
         model_version=outcome.generation.model_version,
         response_id=outcome.generation.response_id,
-        answered_at=finished_at,
+        answered_at=finished.finished_at,
         dry_run=run.dry_run,
+        model=run.model,
+        counts_for=finished.counts_for,
     )
 
 
@@ -235,7 +273,7 @@ def _write_image(
     sha256: str | None = None,
     artefacts: Sequence[Artefact] = (),
 ) -> None:
-    has_no_news = isinstance(outcome, Deferred) and not outcome.attempts
+    has_no_news = not _has_news(outcome)
     kind, detail = (None, "") if isinstance(outcome, Succeeded) else (outcome.kind, outcome.detail)
     usage = sum((attempt.usage for attempt in outcome.attempts), Usage())
     row = (
@@ -258,6 +296,8 @@ def _write_image(
     )
     conflict = _KEEP_IMAGE if has_no_news else _REPLACE_IMAGE
     rows.add(f"INSERT INTO images ({_IMAGE_COLUMNS})", row, conflict)
+    if isinstance(outcome, Failed) and outcome.kind not in WORTH_RETRYING_LATER and not run.dry_run:
+        rows.add("INSERT OR REPLACE INTO known_failures", row)
     _write_attempts(rows, run, outcome.job.key, outcome.attempts)
 
 

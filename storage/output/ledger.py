@@ -141,6 +141,10 @@ def _parse_answer(record: Any) -> StoredAnswer:
         response_id=_require_type(record["response_id"], str),
         answered_at=answered_at,
         dry_run=_require_type(record["dry_run"], bool),
+        model=_require_type(record.get("model", ""), str),  # this and the next not in older lines
+        counts_for=tuple(
+            _require_type(one, str) for one in _require_type(record.get("counts_for", []), list)
+        ),
     )
 
 

@@ -87,6 +87,7 @@ def test_an_answer_comes_back_whole(world: World, journal: Journal) -> None:
         model_version="gemini-3.5-flash",
         response_id="r1",
         answered_at=START + timedelta(seconds=1.5),
+        model="gemini-3.5-flash-lite",
     )
     assert journal.find_replaced("a.png") == artefacts
     assert journal.find_answer(sha256_of(b"other")) is None
