@@ -19,6 +19,7 @@ from models import (
     Failed,
     ImageJob,
     Outcome,
+    Predecessor,
     Reused,
     RunInfo,
     StoredAnswer,
@@ -34,7 +35,7 @@ from storage.output.answer_files import (
     build_failure_file,
     build_stored_answer,
 )
-from storage.output.commit import PendingAnswer, commit_answers, select_result_paths
+from storage.output.commit import PendingAnswer, commit_answers
 from storage.output.folders import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST
 from storage.output.layout import Place
 from storage.output.ledger import Ledger
@@ -134,35 +135,31 @@ class Archiver:
                 yield from (replace(answer, artefacts=place) for place in places if place)
 
     def store(self, outcome: Outcome, *, replaced: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
-        """Write an outcome's files and return them; a Deferred has none.
-
-        A dry run writes nothing for an image that has real files, and returns none. A Reused is written
-        by ``put_copy``, which may return none.
-
-        Args:
-            outcome: of this run.
-            replaced: the files of the image's earlier answer, which move to the history; see
-                ``find_in_history``.
+        """Write an outcome's files and return them; see ``store_all``.
 
         Raises:
             StorageError: a file could not be written; the message names it and the image.
 
         """
-        (stored,) = self.store_all([(outcome, replaced)])
+        (stored,) = self.store_all([(outcome, Predecessor(artefacts=tuple(replaced)))])
         if isinstance(stored, StorageError):
             raise stored
         return stored
 
-    def store_all(self, outcomes: Sequence[tuple[Outcome, Sequence[Artefact]]]) -> list[StoreResult]:
-        """Write the files of several outcomes, as ``store`` does; answers share the waits for the disk.
+    def store_all(self, outcomes: Sequence[tuple[Outcome, Predecessor]]) -> list[StoreResult]:
+        """Write the files of several outcomes; answers share the waits for the disk.
+
+        A Deferred has no files. A dry run writes nothing for an image that has real files. A Reused is
+        written by ``put_copy``, which may return none.
 
         Args:
-            outcomes: each with the files that it replaces.
+            outcomes: each with the image's earlier answer, whose files move to the history when a new
+                answer stands; see ``find_in_history``.
 
         Returns the files of each, or its error. An error concerns one outcome alone, unless the ledger fails.
         """
         is_here = self._is_same_root()
-        prepared = [self._prepare(outcome, replaced, is_here=is_here) for outcome, replaced in outcomes]
+        prepared = [self._prepare(outcome, before, is_here=is_here) for outcome, before in outcomes]
         answers = [one for one in prepared if isinstance(one, PendingAnswer)]
         failures = iter(commit_answers(self._tree, self._ledger, self._ledger_path, answers))
         return [
@@ -193,6 +190,16 @@ class Archiver:
         for failure in filter(None, commit_answers(self._tree, self._ledger, self._ledger_path, [new])):
             raise failure
         return copy.artefacts
+
+    def remove_report(self, key: str) -> None:
+        """Remove the report of an image's failure, if there is one.
+
+        Raises:
+            StorageError: it could not be removed.
+
+        """
+        with storage_errors("the answer stands beside it"):
+            self._tree.remove_report(Place.of(key))
 
     def find_in_history(self, replaced: Iterable[Artefact]) -> tuple[Artefact, ...]:
         """Return the replaced files with their paths in the history; files not moved there are left out."""
@@ -261,7 +268,7 @@ class Archiver:
             return False
 
     def _prepare(
-        self, outcome: Outcome, replaced: Sequence[Artefact], *, is_here: bool
+        self, outcome: Outcome, before: Predecessor, *, is_here: bool
     ) -> PendingAnswer | StoreResult:
         """Return an answer as pending; write every other outcome now and return its files or its error."""
         key = outcome.job.key
@@ -271,12 +278,12 @@ class Archiver:
             match outcome:
                 case Succeeded():
                     with storage_errors(f"the answer for {key} was lost"):
-                        return self._build_pending_answer(outcome, replaced)
+                        return self._build_pending_answer(outcome, before)
                 case Failed():
                     with storage_errors(f"the failure of {key} was not noted"):
-                        return self._store_failure(outcome, replaced)
+                        return self._store_failure(outcome, before.answer)
                 case Reused():
-                    return self.put_copy(outcome.job, outcome.answer, replaced=replaced)
+                    return self.put_copy(outcome.job, outcome.answer, replaced=before.artefacts)
                 case Deferred():
                     return ()
                 case _:
@@ -284,31 +291,27 @@ class Archiver:
         except StorageError as error:
             return error
 
-    def _build_pending_answer(
-        self, outcome: Succeeded, replaced: Sequence[Artefact]
-    ) -> PendingAnswer | StoreResult:
+    def _build_pending_answer(self, outcome: Succeeded, before: Predecessor) -> PendingAnswer | StoreResult:
         place = Place.of(outcome.job.key)
         if self._run.dry_run and self._tree.has_real_result(place):
             return ()
         files = build_answer_files(place, outcome.generation, dry_run=self._run.dry_run)
-        answer = build_stored_answer(outcome, self._run, files)
+        answer = build_stored_answer(outcome, self._run, files, counts_for=before.counts_for)
         cost = self._price(answer.usage, outcome.attempts[-1].started_at)
         if cost is not None:
             answer = replace(answer, cost_usd=float(round(cost, 6)))
         consequence = f"the answer for {outcome.job.key} was lost"
         return PendingAnswer(
-            place=place, answer=answer, files=files, replaced=replaced, consequence=consequence
+            place=place, answer=answer, files=files, replaced=before.artefacts, consequence=consequence
         )
 
-    def _store_failure(self, outcome: Failed, replaced: Sequence[Artefact]) -> tuple[Artefact, ...]:
+    def _store_failure(self, outcome: Failed, earlier: StoredAnswer | None) -> tuple[Artefact, ...]:
         place = Place.of(outcome.job.key)
         if self._run.dry_run and self._tree.has_real_result(place):
             return ()
-        file = build_failure_file(place, outcome, self._run)
+        kept = None if earlier and earlier.dry_run else earlier
+        file = build_failure_file(place, outcome, self._run, kept)
         self._tree.put(file.path, file.data)
-        # Only after the write: if the disk is full, an earlier answer stays where the journal has it.
-        for path in select_result_paths(replaced):
-            self._tree.move_to_history(path)
         for path in filter(self._tree.is_dry, self._tree.find_results(place)):
             self._tree.remove(path)
         return (file.artefact,)

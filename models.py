@@ -209,6 +209,18 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """What an image has before a new outcome of it is kept."""
+
+    artefacts: tuple[Artefact, ...] = ()
+    """The files of its current answer, which a new answer replaces; a dry run replaces none of a real one."""
+    answer: StoredAnswer | None = None
+    """That answer; None if there is none, or if only its files are known."""
+    counts_for: tuple[str, ...] = ()
+    """Fingerprints of other settings for which a new answer counts too, since this run is a repair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
     """The same bytes were answered before, under another name or earlier in this run, so no call was made."""
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from app.fail_fast import FailFast
 from archiver import Archiver, StoreResult
 from errors import FatalError, StopReason, StorageError
-from models import Artefact, Failed, Outcome, Reused, StoredAnswer, Succeeded
+from models import Failed, Outcome, Predecessor, Reused, StoredAnswer, Succeeded
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
 from storage.journal.journal import Journal
@@ -79,6 +79,14 @@ class OutcomeStore:
                 if self._stop.cause is not None:
                     return
                 self._place_copy(Reused(job=job, answer=answer))
+        except StorageError as error:
+            self.stop_run(error)
+
+    def remove_outdated_reports(self) -> None:
+        """Remove the reports of images that have their answer back; blocks."""
+        try:
+            for key in self._journal.answered_again():
+                self._archiver.remove_report(key)
         except StorageError as error:
             self.stop_run(error)
 
@@ -150,19 +158,19 @@ class OutcomeStore:
     def _write_files(self, pending: Sequence[tuple[Outcome, datetime]]) -> list[FinishedImage | StorageError]:
         self._load_prices()
         try:
-            replaced = self._journal.find_all_replaced([outcome.job.key for outcome, _ in pending])
+            predecessors = self._journal.find_predecessors([outcome.job.key for outcome, _ in pending])
         except StorageError as error:
             return [error for _ in pending]
         stored = self._archiver.store_all(
-            [(outcome, replaces) for (outcome, _), replaces in zip(pending, replaced, strict=True)]
+            [(outcome, before) for (outcome, _), before in zip(pending, predecessors, strict=True)]
         )
         return [
-            self._to_finished(outcome, finished_at, files, replaces)
-            for (outcome, finished_at), files, replaces in zip(pending, stored, replaced, strict=True)
+            self._to_finished(outcome, finished_at, files, before)
+            for (outcome, finished_at), files, before in zip(pending, stored, predecessors, strict=True)
         ]
 
     def _to_finished(
-        self, outcome: Outcome, finished_at: datetime, files: StoreResult, replaced: Sequence[Artefact]
+        self, outcome: Outcome, finished_at: datetime, files: StoreResult, before: Predecessor
     ) -> FinishedImage | StorageError:
         if isinstance(files, StorageError):
             return files
@@ -172,7 +180,8 @@ class OutcomeStore:
             outcome=outcome,
             artefacts=files,
             finished_at=finished_at,
-            moved_to_history=self._archiver.find_in_history(replaced),
+            moved_to_history=self._archiver.find_in_history(before.artefacts),
+            counts_for=before.counts_for,
         )
 
     def _write_rows(self, finished: Sequence[FinishedImage]) -> list[StorageError | None]:

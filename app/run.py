@@ -83,6 +83,7 @@ class _Run:
         """Plan, announce, and process what is to do; load nothing heavy if there is nothing to ask."""
         plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self._settings))
         _announce(self._settings, plan)
+        await asyncio.to_thread(self._storage.outcomes.remove_outdated_reports)
         if self._context.stop.cause is not None or not (plan.todo or plan.copyable):
             return
         if deadline is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from models import Attempt, Failed, Prompt, RunInfo
+from models import Attempt, Failed, Prompt, RunInfo, StoredAnswer
 from reports.advice import advice_for
 from reports.formatting import format_count
 from utils.json_encoding import utc_isoformat
@@ -13,22 +13,31 @@ from utils.printable import escape_unprintable
 _INDENT = "    "
 
 
-def build_error_log(failed: Failed, run: RunInfo) -> str:
-    """Return the text of the error log."""
-    return "\n".join(_report_lines(failed, run)) + "\n"
+def build_error_log(failed: Failed, run: RunInfo, earlier: StoredAnswer | None = None) -> str:
+    """Return the text of the error log.
+
+    Args:
+        failed: the failure.
+        run: the run.
+        earlier: the answer that the image had before and keeps; None if there is none.
+    """
+    return "\n".join(_report_lines(failed, run, earlier)) + "\n"
 
 
-def _report_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
+def _report_lines(failed: Failed, run: RunInfo, earlier: StoredAnswer | None) -> Iterator[str]:
     advice = advice_for(
         failed.kind,
         has_prompt_optimization=bool(run.options.get("enable_prompt_optimization")),
         cause=failed.cause,
     )
-    yield f"{escape_unprintable(failed.job.key)} has no answer: {failed.kind}"
+    missing = "no new answer" if earlier else "no answer"
+    yield f"{escape_unprintable(failed.job.key)} has {missing}: {failed.kind}"
     yield ""
     yield f"What happened   {escape_unprintable(failed.detail)}"
     yield f"Why             {advice.cause}"
     yield f"What to do      {advice.remedy}"
+    if earlier:
+        yield from _earlier_lines(failed, earlier)
     yield ""
     yield from _fact_lines(failed, run)
     yield ""
@@ -38,6 +47,15 @@ def _report_lines(failed: Failed, run: RunInfo) -> Iterator[str]:
         yield ""
         yield "What came of the answer"
         yield from _indent_lines(failed.partial_text)
+
+
+def _earlier_lines(failed: Failed, earlier: StoredAnswer) -> Iterator[str]:
+    """Yield where the answer stands that the image has all the same, and what it is about."""
+    is_other_image = failed.content is not None and failed.content.sha256 != earlier.sha256
+    about = "given to other bytes of this name" if is_other_image else "given before"
+    model = escape_unprintable(earlier.model or earlier.model_version or "an unknown model")
+    yield f"What it keeps   the answer {about}, by {model} on {earlier.answered_at:%Y-%m-%d}:"
+    yield from (f"                {escape_unprintable(artefact.path)}" for artefact in earlier.artefacts)
 
 
 def _fact_lines(failed: Failed, run: RunInfo) -> Iterator[str]:

@@ -122,14 +122,39 @@ def move_file(source: Path, target: Path) -> None:
     except OSError as exc:
         if exc.errno != errno.EXDEV:
             raise
-        with open_regular(source) as old, open_atomic(target) as new:
-            while piece := old.read(_COPY_BYTES):
-                new.write(piece)
+        copy_file(source, target)
         try:
             source.unlink()
         except OSError:
             target.unlink()  # one answer never stands in two places
             raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Write a copy of a file, synced; nothing is left of it if that fails.
+
+    Raises:
+        OSError: it could not be read or written.
+
+    """
+    with open_regular(source) as old, open_atomic(target) as new:
+        while piece := old.read(_COPY_BYTES):
+            new.write(piece)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name, which must be free; a file system without such names gets a copy.
+
+    Raises:
+        OSError: neither is possible; nothing is left of it.
+
+    """
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:  # another file system, none with links, or too many of them
+        copy_file(source, target)
 
 
 def make_folder(folder: Path, *, root: Path) -> None:

@@ -68,21 +68,6 @@ def find_current_answers(connection: sqlite3.Connection, keys: Sequence[str]) ->
     return {one.answer.key: one for one in found}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predecessor:
-    """What an image has before a new outcome of it is kept."""
-
-    answer: StoredAnswer | None
-    """Its current answer, which a new one replaces; None if there is none. A dry run replaces no real one."""
-    counts_for: tuple[str, ...] = ()
-    """Fingerprints of other settings for which a new answer counts too; see ``repairs``."""
-
-    @property
-    def artefacts(self) -> tuple[Artefact, ...]:
-        """The files of the current answer."""
-        return self.answer.artefacts if self.answer else ()
-
-
 def set_current_answer(
     rows: BulkInsert,
     answer: StoredAnswer,

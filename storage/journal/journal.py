@@ -10,12 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from models import Artefact, ImageJob, Outcome, RunInfo, StoredAnswer
+from models import Artefact, ImageJob, Outcome, Predecessor, RunInfo, StoredAnswer
 from storage.journal import connection, schema, writes
 from storage.journal.answers import (
     ArtefactCheck,
     CurrentAnswer,
-    Predecessor,
     find_answers,
     find_current_answers,
     import_from_history,
@@ -224,10 +223,7 @@ class Journal(LearnedRows):
                 if self._selection.is_repair and not self._run.dry_run
                 else {}
             )
-        return [
-            Predecessor(answer=self._select_replaced(current.get(key)), counts_for=repaired.get(key, ()))
-            for key in keys
-        ]
+        return [self._build_predecessor(current.get(key), repaired.get(key, ())) for key in keys]
 
     def record_one(
         self,
@@ -290,10 +286,11 @@ class Journal(LearnedRows):
         writes.write_imported_answer(self._connection, answer, current=current)
         return True
 
-    def _select_replaced(self, current: CurrentAnswer | None) -> StoredAnswer | None:
+    def _build_predecessor(self, current: CurrentAnswer | None, counts_for: tuple[str, ...]) -> Predecessor:
         if current is None or (self._run.dry_run and not current.answer.dry_run):
-            return None
-        return current.answer
+            return Predecessor(counts_for=counts_for)
+        answer = current.answer
+        return Predecessor(artefacts=answer.artefacts, answer=answer, counts_for=counts_for)
 
 
 def _is_same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:

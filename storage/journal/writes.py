@@ -145,7 +145,8 @@ def _forget_failures(connection: sqlite3.Connection, run: RunInfo, finished: Ite
     for (key,) in known:
         one = by_key[key]
         is_answered = isinstance(one.outcome, Succeeded)
-        remove_known_failures(connection, key, (run.fingerprint, *one.counts_for), is_answered=is_answered)
+        settings = (run.fingerprint, *(one.counts_for if is_answered else ()))
+        remove_known_failures(connection, key, settings, is_answered=is_answered)
 
 
 def _has_news(outcome: Outcome) -> bool:

@@ -38,9 +38,11 @@ def build_answer_files(place: Place, generation: Generation, *, dry_run: bool) -
     return (*pictures, _text_file(place.text, text, dry_run=dry_run))
 
 
-def build_failure_file(place: Place, failed: Failed, run: RunInfo) -> ResultFile:
-    """Return the report of a failure."""
-    return _text_file(place.error_log, build_error_log(failed, run), dry_run=run.dry_run)
+def build_failure_file(
+    place: Place, failed: Failed, run: RunInfo, earlier: StoredAnswer | None
+) -> ResultFile:
+    """Return the report of a failure; ``earlier`` is the answer that the image keeps, None if none."""
+    return _text_file(place.error_log, build_error_log(failed, run, earlier), dry_run=run.dry_run)
 
 
 def build_copied_files(place: Place, stored: Sequence[ResultFile]) -> tuple[ResultFile, ...]:
@@ -59,7 +61,9 @@ def build_copied_answer(job: ImageJob, answer: StoredAnswer, files: Sequence[Res
     )
 
 
-def build_stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile]) -> StoredAnswer:
+def build_stored_answer(
+    succeeded: Succeeded, run: RunInfo, files: Sequence[ResultFile], *, counts_for: tuple[str, ...]
+) -> StoredAnswer:
     """Return the ledger's record of an answer."""
     return StoredAnswer(
         key=succeeded.job.key,
@@ -74,6 +78,8 @@ def build_stored_answer(succeeded: Succeeded, run: RunInfo, files: Sequence[Resu
         response_id=succeeded.generation.response_id,
         answered_at=_answered_at(succeeded, run),
         dry_run=run.dry_run,
+        model=run.model,
+        counts_for=counts_for,
     )
 
 

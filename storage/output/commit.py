@@ -1,12 +1,14 @@
 """Commit of answers to the output directory, in an order that survives a crash; see docs/adr/0004.
 
-The steps: write the ledger line; move older files to the history; write the files, the text last, each
-synced before it gets its name; sync the ledger and the folder; remove the report of an earlier failure.
+The steps: write the ledger line; give older files a second name in the history; write the files, the text
+last, each synced before it gets its name; sync the ledger and the folder; remove the report of an earlier
+failure. If a file cannot be written, the older answer stands again.
 Answers that come together share one sync of the ledger and one of each folder, which takes two waits for
 the disk in place of four (docs/performance.md).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,15 +73,35 @@ def _run_step(step: Callable[[], None], pending: PendingAnswer) -> StorageError 
 
 
 def _write(tree: OutputTree, pending: PendingAnswer) -> None:
-    """Move older files away and write the new ones; their names are not synced yet."""
+    """Write the new files, the older ones being in the history; their names are not synced yet."""
     # Other programs may have written pictures since the index was made, so each new path is checked too.
-    pictures = [file.path for file in pending.files if not is_text(file.path)]
-    for path in dict.fromkeys(
-        [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]
-    ):
-        tree.move_to_history(path)
-    for file in pending.files:
-        tree.put(file.path, file.data, sync=False)
+    new = [file.path for file in pending.files]
+    pictures = [path for path in new if not is_text(path)]
+    older = [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]
+    in_history: dict[str, str] = {}
+    try:
+        for path in dict.fromkeys(older):
+            if name := tree.add_to_history(path):
+                in_history[path] = name
+        for file in pending.files:
+            if is_text(file.path):  # from now on the older answer no longer stands
+                for path in in_history.keys() - new:
+                    tree.remove(path)
+            tree.put(file.path, file.data, sync=False)
+    except OSError:
+        _restore(tree, in_history, new)
+        raise
+
+
+def _restore(tree: OutputTree, in_history: Mapping[str, str], new: Iterable[str]) -> None:
+    """Move the older answer back, and remove what was written of the new one."""
+    for path in new if in_history else ():
+        if path not in in_history:
+            with suppress(OSError):
+                tree.remove(path)
+    for path, name in in_history.items():
+        with suppress(OSError):  # it stays in the history, where it is found again
+            tree.restore(path, name)
 
 
 def _try_sync(tree: OutputTree, folder: str) -> OSError | None:

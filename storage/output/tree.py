@@ -1,6 +1,7 @@
 """The output tree: write, find and replace result files without losing one.
 
-Files of real runs are never deleted or overwritten, but moved to the history of the run that replaces them.
+Files of real runs are never deleted or overwritten before they are in the history of the run that replaces
+them.
 Files of dry runs have a mark in themselves, so that they are known without the journal and after a copy of
 the tree. Every OSError names the file that it is about.
 """
@@ -21,7 +22,7 @@ from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
 from storage.output.folders import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL
 from storage.output.layout import Place, common_path
-from utils.files import is_temporary, make_folder, move_file, sync_directory, write_atomic
+from utils.files import is_temporary, link_file, make_folder, move_file, sync_directory, write_atomic
 from utils.printable import escape_unprintable
 
 _STATS = "processing_stats.json"
@@ -114,21 +115,38 @@ class OutputTree:
             handle.seek(max(handle.seek(0, os.SEEK_END) - len(DRY_RUN_TRAILER), 0))
             return handle.read() == DRY_RUN_TRAILER
 
-    def move_to_history(self, path: str) -> None:
-        """Move a result file to the history of this run, if it exists.
+    def add_to_history(self, path: str) -> str | None:
+        """Give a result file a second name in the history of this run, if it exists, and return that.
 
-        A file of a dry run is removed instead. In a dry run a real file stays.
+        A file of a dry run is removed instead. In a dry run a real file stays. Both return None.
 
         Raises:
-            OSError: it could not be moved and is unchanged.
+            OSError: it could not be done; the file is unchanged.
 
         """
         if not self._is_file(path):
-            return
+            return None
         if self.is_dry(path):
             self.remove(path)
-        elif not self._dry_run:
-            self._move(path)
+            return None
+        if self._dry_run:
+            return None
+        name = next(option for option in self._history_paths(path) if not self._is_file(option))
+        target = self._root / name
+        with with_path(target):
+            make_folder(target.parent, root=self._root)
+            link_file(self._root / path, target)
+        return name
+
+    def restore(self, path: str, name: str) -> None:
+        """Move a file of the history back to where it was.
+
+        Raises:
+            OSError: it could not be moved; it is in the history.
+
+        """
+        move_file(self._root / name, self._root / path)
+        (self._root / name).unlink(missing_ok=True)  # two names of one file both outlive a rename
 
     def remove_report(self, place: Place) -> None:
         """Remove the report of an image's failure, if it exists."""
@@ -187,13 +205,6 @@ class OutputTree:
         with with_path(self._root / artefact.path):
             data = (self._root / artefact.path).read_bytes()
         return data if hashlib.sha256(data).hexdigest() == artefact.sha256 else None
-
-    def _move(self, path: str) -> None:
-        free = next(option for option in self._history_paths(path) if not self._is_file(option))
-        target = self._root / free
-        with with_path(target):
-            make_folder(target.parent, root=self._root)
-            move_file(self._root / path, target)
 
     def _history_paths(self, path: str) -> Iterator[str]:
         """Yield the paths a file may get in the history: below the run's id, then below numbered ones."""

@@ -6,7 +6,9 @@ the program promises: ledger line, earlier files to the history, artefacts, jour
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from models import (
     Succeeded,
     Usage,
 )
+from storage.journal import schema
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan, Selection
 
@@ -42,8 +45,11 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def run_info(number: int = 1, *, prompt: str = "describe", dry_run: bool = False) -> RunInfo:
+def run_info(
+    number: int = 1, *, prompt: str = "describe", dry_run: bool = False, selection: Selection | None = None
+) -> RunInfo:
     """Return a run; its fingerprint depends on the prompt alone."""
+    chosen = selection or Selection()
     return RunInfo(
         run_id=f"2026112{number}T220000Z-{number:04x}",
         started_at=START + timedelta(days=number),
@@ -52,7 +58,13 @@ def run_info(number: int = 1, *, prompt: str = "describe", dry_run: bool = False
         prompt=prompt,
         fingerprint=sha256_of(prompt.encode()),
         dry_run=dry_run,
-        options={"max_concurrent": 5, "api_base_url": None},
+        options={
+            "max_concurrent": 5,
+            "api_base_url": None,
+            "retry_failed": chosen.retry_failed,
+            "only": ",".join(sorted(chosen.only)) or None,
+            "force": chosen.force,
+        },
     )
 
 
@@ -90,6 +102,8 @@ class World:
         self.images.mkdir()
         self.ledger: list[StoredAnswer] = []
         self.endings: dict[str, Ending] = {}
+        self.endings_by_prompt: dict[tuple[str, str], Ending] = {}
+        """By prompt and image; these go before ``endings``."""
         self.runs_played = 0
 
     @property
@@ -140,7 +154,7 @@ class World:
     ) -> PlayedRun:
         """Play one whole run."""
         self.runs_played += 1
-        run = run_info(self.runs_played, prompt=prompt, dry_run=dry_run)
+        run = run_info(self.runs_played, prompt=prompt, dry_run=dry_run, selection=selection)
         with self.open(run) as journal:
             journal.begin_run()
             hashed: list[str] = []
@@ -161,9 +175,16 @@ class World:
         artefacts: tuple[Artefact, ...] = ()
         moved_to_history: tuple[Artefact, ...] = ()
         finished_at = START + timedelta(days=self.runs_played)
+        (before,) = journal.find_predecessors([outcome.job.key])
         if isinstance(outcome, Succeeded):
             artefacts, moved_to_history = self.store(journal, run, outcome, finished_at)
-        journal.record_one(outcome, artefacts, finished_at=finished_at, moved_to_history=moved_to_history)
+        journal.record_one(
+            outcome,
+            artefacts,
+            finished_at=finished_at,
+            moved_to_history=moved_to_history,
+            counts_for=before.counts_for,
+        )
 
     def store(
         self, journal: Journal, run: RunInfo, outcome: Succeeded, finished_at: datetime
@@ -173,6 +194,7 @@ class World:
         artefact = Artefact(
             path=f"successful/{outcome.job.key}_result.txt", size_bytes=len(data), sha256=sha256_of(data)
         )
+        (before,) = journal.find_predecessors([outcome.job.key])
         self.ledger.append(
             StoredAnswer(
                 key=outcome.job.key,
@@ -187,9 +209,11 @@ class World:
                 response_id="",
                 answered_at=finished_at,
                 dry_run=run.dry_run,
+                model=run.model,
+                counts_for=before.counts_for,
             )
         )
-        moved_to_history = self._move(journal.find_replaced(outcome.job.key), run)
+        moved_to_history = self._move(before.artefacts, run)
         self._write(artefact.path, data)
         return (artefact,), moved_to_history
 
@@ -212,6 +236,25 @@ class World:
         self._write(artefact.path, data)
         journal.record_copy(job, answer, (artefact,), moved_to_history=moved_to_history)
 
+    def displace(self, name: str, run: RunInfo) -> None:
+        """Move an image's answer to the history, as failures did before format 4, and record its failure."""
+        with closing(sqlite3.connect(self.journal_path, isolation_level=None)) as connection:
+            columns = schema.sealed_columns(3)
+            (row,) = connection.execute(
+                f"SELECT {columns} FROM answers WHERE key = ? AND standing = 1",  # noqa: S608
+                (name,),
+            ).fetchall()
+            moved = self._move(schema.unpack_artefacts(row[5]), run)
+            sealed = [row[0], 0, *row[2:5], schema.pack_artefacts(moved), *row[6:]]
+            connection.execute(
+                "UPDATE answers SET standing = 0, artefacts = ?, seal = ? WHERE key = ? AND standing = 1",
+                (sealed[5], schema.seal(sealed), name),
+            )
+            connection.execute(
+                "UPDATE images SET outcome = 'failed', kind = 'truncated', fingerprint = ? WHERE key = ?",
+                (run.fingerprint, name),
+            )
+
     def succeeded(self, job: ImageJob, prompt: str = "describe", text: str | None = None) -> Succeeded:
         """Return the outcome of an image that is answered by a text naming its bytes."""
         digest = sha256_of(job.path.read_bytes())
@@ -233,7 +276,7 @@ class World:
         self.finish(journal, run, self._outcome(job, run.prompt))
 
     def _outcome(self, job: ImageJob, prompt: str) -> Outcome:
-        ending = self.endings.get(job.key, "answered")
+        ending = self.endings_by_prompt.get((prompt, job.key)) or self.endings.get(job.key, "answered")
         if isinstance(ending, ErrorKind):
             return failed(job, ending, data=job.path.read_bytes())
         if ending == "deferred":
@@ -262,6 +305,28 @@ class World:
             return sha256_of(path.read_bytes())
 
         return hash_file
+
+
+def downgrade(path: Path, version: int) -> None:
+    """Make a journal what an earlier version would have left."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in (
+            "DROP TABLE known_failures",
+            "DROP INDEX answers_that_repair",
+            "ALTER TABLE answers DROP COLUMN counts_for",
+            "ALTER TABLE answers DROP COLUMN model",
+            *(["DROP TABLE proposed_edits"] if version < 3 else []),
+            *(["ALTER TABLE attempts DROP COLUMN image_output_tokens"] if version < 3 else []),
+            *(["DROP TABLE lessons"] if version < 2 else []),
+            f"PRAGMA user_version = {version}",
+        ):
+            connection.execute(statement)
+        columns = schema.sealed_columns(version)
+        for answer_id, *row in connection.execute(f"SELECT answer_id, {columns} FROM answers").fetchall():  # noqa: S608
+            connection.execute(
+                "UPDATE answers SET seal = ? WHERE answer_id = ?", (schema.seal(row), answer_id)
+            )
+        assert schema.layout(connection) == schema.expected_layout(version)
 
 
 def failed(job: ImageJob, kind: ErrorKind, *, data: bytes | None = None) -> Failed:

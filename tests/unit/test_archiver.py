@@ -1,24 +1,28 @@
 """Rules of archiver.py and the files behind it, on a real file system: results, history, copies."""
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import ErrorKind
-from models import Artefact, Deferred, Reused
+from errors import ErrorKind, StorageError
+from models import Artefact, Deferred, Predecessor, Reused
 from reports.advice import ADVICE
 from storage.output.answer_text import format_answer_text
 from storage.output.layout import Place
+from tests.support.file_systems import second_file_system
 from tests.support.outcomes import (
     SOFT,
     archiver,
     deferred,
     failed,
     files,
+    full_disk,
     job,
     names,
     only_answer,
@@ -246,18 +250,53 @@ def test_what_the_journal_names_moves_even_behind_a_gap(tmp_path: Path) -> None:
     ]
 
 
-def test_a_failure_leaves_an_earlier_answer_unless_it_replaces_it(tmp_path: Path) -> None:
-    """Only the journal can say whether an answer is still valid."""
-    answer = archiver(tmp_path, 1).store(succeeded("a.jpg", "old"))
-    second, third = archiver(tmp_path, 2), archiver(tmp_path, 3)
+@pytest.mark.parametrize("is_known", [True, False], ids=["journal-knows", "journal-lost"])
+def test_a_failure_never_displaces_an_answer(tmp_path: Path, *, is_known: bool) -> None:
+    """The answer stays in its place beside the report, which names it; nothing goes to the history."""
+    first, second = archiver(tmp_path, 1), archiver(tmp_path, 2)
+    kept = first.store(succeeded("a.jpg", "old", picture()))
+    before = Predecessor(artefacts=kept, answer=only_answer(first)) if is_known else Predecessor()
 
-    second.store(failed("a.jpg", ErrorKind.TIMEOUT))
-    assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
-    assert second.find_in_history(answer) == ()
+    second.store_all([(failed("a.jpg", ErrorKind.TIMEOUT), before)])
 
-    third.store(failed("a.jpg", ErrorKind.TIMEOUT), replaced=answer)
-    assert names(tmp_path, "successful") == set()
-    assert all(map(third.has_expected_hash, third.find_in_history(answer)))
+    assert all(map(second.has_expected_hash, kept))
+    assert second.find_in_history(kept) == ()
+    report = (tmp_path / "failed/a.jpg_error.log").read_text()
+    assert all((artefact.path in report) == is_known for artefact in kept)
+
+
+@pytest.mark.parametrize("in_the_way", ["picture", "text"])
+def test_an_answer_moves_to_the_history_only_when_the_new_one_stands(tmp_path: Path, in_the_way: str) -> None:
+    """If any file of the new answer cannot be written, the earlier one stands whole, and alone."""
+    store = archiver(tmp_path, 1)
+    kept = store.store(succeeded("a.jpg", "old", picture(), picture("JPEG")))
+    before = files(tmp_path)
+    pictures = [picture(shade=1), picture(shade=2), picture(shade=3)]
+    if in_the_way == "picture":
+        (tmp_path / "successful/a.jpg_result_3.png").mkdir()
+        context: Any = nullcontext()
+    else:
+        context = full_disk(at_bytes=4000)
+
+    with context, pytest.raises(StorageError, match=r"the answer for a\.jpg was lost"):
+        archiver(tmp_path, 2).store(succeeded("a.jpg", "new" * 2000, *pictures), replaced=kept)
+
+    assert files(tmp_path) == before
+
+
+def test_a_history_on_another_file_system_gets_copies(tmp_path: Path) -> None:
+    """Where an earlier answer cannot have a second name, it is copied; its bytes are the same."""
+    with second_file_system() as elsewhere:
+        (tmp_path / "metadata").mkdir()
+        (tmp_path / "metadata/history").symlink_to(elsewhere)
+        kept = archiver(tmp_path, 1).store(succeeded("a.jpg", "old", picture()))
+        second = archiver(tmp_path, 2)
+        second.store(succeeded("a.jpg", "new"), replaced=kept)
+
+        moved = second.find_in_history(kept)
+        assert len(moved) == 2
+        assert all(map(second.has_expected_hash, moved))
+        assert names(tmp_path, "successful") == {"successful/a.jpg_result.txt"}
 
 
 def test_the_history_never_overwrites(tmp_path: Path) -> None:

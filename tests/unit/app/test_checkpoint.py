@@ -21,7 +21,7 @@ from prompts.records import CandidateRow, CandidateStatus, EditStatsRow
 from storage.journal import schema
 from storage.journal.journal import Journal
 from tests.support.fakes import START
-from tests.support.journal_harness import World, run_info
+from tests.support.journal_harness import World, downgrade, run_info
 from tests.support.virtual_loop import run_virtual
 
 ROW = EditStatsRow(
@@ -157,25 +157,12 @@ def test_a_run_that_learned_nothing_changes_nothing(journal: Journal) -> None:
     assert journal.lessons("m", "0" * 64) == (ROW,)
 
 
-def downgrade(path: Path, version: int) -> None:
-    """Make a journal what an earlier version would have left."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TABLE proposed_edits")
-        connection.execute("ALTER TABLE attempts DROP COLUMN image_output_tokens")
-        if version == 1:
-            connection.execute("DROP TABLE lessons")
-        else:
-            connection.execute(
-                "INSERT INTO lessons VALUES ('m', ?, 'blocked', 'simplify', 2.0, 3.5)", (ROW.prompt_sha256,)
-            )
-        connection.execute(f"PRAGMA user_version = {version}")
-        assert schema.layout(connection) == schema.expected_layout(version)
-
-
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_older_journal_opens_with_all_it_knows(world: World, version: int) -> None:
     """It gets the new tables; no answer is bought twice, no lesson is lost, and nothing is put aside."""
     world.play_run()
+    with world.open(run_info(2)) as journal:
+        journal.save_lessons([ROW])
     downgrade(world.journal_path, version)
 
     last = world.play_run()

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.faults import fault_environment
+from tests.support.file_systems import second_file_system
 from tests.support.paths import ROOT
 from tests.support.privileges import unprivileged_folder
 from utils.files import is_temporary, move_file, open_atomic, open_regular, write_atomic
@@ -202,13 +202,10 @@ def test_pipe_and_directory_are_refused_without_waiting(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def other_file_system(tmp_path: Path) -> Iterator[Path]:
+def other_file_system() -> Iterator[Path]:
     """A folder on another file system than ``tmp_path``."""
-    memory = Path("/dev/shm")  # noqa: S108 -- a file system of its own on every Linux
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("NOT TESTED: a move between file systems needs a second one at /dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        yield Path(folder)
+    with second_file_system() as folder:
+        yield folder
 
 
 def test_a_file_moves_to_another_file_system(tmp_path: Path, other_file_system: Path) -> None:
