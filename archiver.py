@@ -192,12 +192,7 @@ class Archiver:
         return copy.artefacts
 
     def remove_report(self, key: str) -> None:
-        """Remove the report of an image's failure, if there is one.
-
-        Raises:
-            StorageError: it could not be removed.
-
-        """
+        """Remove the report of an image's failure, if there is one."""
         with storage_errors("the answer stands beside it"):
             self._tree.remove_report(Place.of(key))
 

@@ -167,7 +167,7 @@ OPTIONS = (
     Option(
         name="retry_failed", flag="--retry-failed", group=Group.SELECTION, spec=_BOOLEAN,
         default=False, unset="off",
-        help="also those that failed in a way that asking again is not expected to help",
+        help="also those that failed in a way that asking again is not expected to help; none that has an answer",
     ),
     Option(
         name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.SELECTION,
