@@ -167,7 +167,7 @@ OPTIONS = (
     Option(
         name="retry_failed", flag="--retry-failed", group=Group.SELECTION, spec=_BOOLEAN,
         default=False, unset="off",
-        help="also those that failed in a way that asking again is not expected to help; none that has an answer",
+        help="also those that failed for good; an image that has an answer, of whatever settings, is left",
     ),
     Option(
         name="only", flag="--only", metavar="CLASS[,CLASS]", group=Group.SELECTION,
