@@ -84,6 +84,7 @@ class Settings(NamedTuple):
     max_duration_s: float | None
     grace_s: float
     wait_lock_s: float
+    no_lock: bool
     ping_url: str | None
     """A credential of its own: who knows it can report success."""
     dry_run: bool

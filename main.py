@@ -7,8 +7,8 @@ due, so that ``--help`` and a wrong flag are fast.
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,7 @@ def console() -> None:
 def _run_locked(settings: "Settings", command: str) -> int:
     """Run while this process alone holds the output directory; return the exit code."""
     from app.deadline import compute_deadline
+    from app.output_lock import describe_locked, hold_output_dir
     from utils.interpreter import configure_interpreter
     from utils.lock import LockedError
 
@@ -116,38 +117,15 @@ def _run_locked(settings: "Settings", command: str) -> int:
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
     with ExitStack() as stack:
         try:
-            stack.enter_context(_hold_output_dir(settings, deadline))
+            stack.enter_context(
+                hold_output_dir(settings, settings.output_dir / LOCK, deadline, utcnow=_utcnow)
+            )
         except LockedError as error:
             if deadline and not deadline.seconds_left(_utcnow()):
                 text = f"{deadline.cause} while another run held {settings.output_dir}"
                 return _end(ExitCode.DEADLINE, text)
-            return _end(ExitCode.LOCKED, _locked_text(settings.output_dir, error.holder))
+            return _end(ExitCode.LOCKED, describe_locked(settings.output_dir / LOCK, error.holder))
         return _run_with_healthcheck(settings, command, deadline)
-
-
-@contextmanager
-def _hold_output_dir(settings: "Settings", deadline: "Deadline | None") -> Iterator[None]:
-    """Hold the lock of the output directory, after a wait of at most ``--wait-lock``."""
-    from utils.lock import hold_lock, read_holder
-
-    lock, wait_s = settings.output_dir / LOCK, settings.wait_lock_s
-    if deadline:
-        wait_s = min(wait_s, deadline.seconds_left(_utcnow()))
-    started_at = f"{_utcnow():%Y-%m-%dT%H:%M:%SZ}"
-    with ExitStack() as stack:
-        try:
-            settings.output_dir.mkdir(parents=True, exist_ok=True)
-            if wait_s and read_holder(lock):
-                _log().info("another run holds %s: waiting for it", settings.output_dir)
-            stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=started_at))
-        except OSError as error:
-            raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
-        yield
-
-
-def _locked_text(output_dir: Path, holder: "LockHolder | None") -> str:
-    who = f"process {holder.pid} on {holder.host} since {holder.started_at}" if holder else "another run"
-    return f"{output_dir} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock."
 
 
 def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadline | None") -> int:

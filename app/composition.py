@@ -5,6 +5,7 @@ built only when there is something to ask. Constructors get plain values: no par
 """
 
 import asyncio
+import logging
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -31,10 +32,13 @@ from storage.journal.journal import Journal
 from storage.journal.plan import Selection
 from storage.output.folders import JOURNAL
 from storage.output.tree import has_real_run
+from utils.lock import find_range_lock_fault
 from utils.progress import choose_progress
 
 if TYPE_CHECKING:
     from app.finalize import RunFinalizer
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
@@ -196,9 +200,19 @@ def _open_shared_state(context: RunContext) -> QuotaMemory | None:
     settings = context.settings
     if settings.dry_run or settings.api_key is None:
         return None
+    path = state_path(settings.state_dir)
+    # Without locks two runs would damage it: unlike the journal it is written by several at once.
+    if fault := find_range_lock_fault(path.parent):
+        log.warning(
+            "what is known about the quota can be neither kept nor shared: the file system of %s has no locks"
+            " (%s); --state-dir names another place",
+            path.parent,
+            fault,
+        )
+        return None
     fingerprint = key_fingerprint(settings.api_key.get_secret_value(), settings.api_base_url)
     return QuotaMemory(
-        state_path(settings.state_dir),
+        path,
         scope=Scope(fingerprint=fingerprint, model=settings.model),
         run_id=context.info.run_id,
         utcnow=context.utcnow,

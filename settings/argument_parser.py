@@ -93,6 +93,8 @@ def _arguments(option: Option) -> dict[str, object]:
         "help": _help_text(option),
         "default": argparse.SUPPRESS,
     }
+    if option.spec.type is ValueType.BOOLEAN and option.flag and option.flag.startswith("--no-"):
+        return common | {"action": "store_const", "const": True}
     if option.spec.type is ValueType.BOOLEAN:
         return common | {"action": argparse.BooleanOptionalAction}
     return common | {"metavar": option.metavar}

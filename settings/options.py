@@ -303,6 +303,11 @@ OPTIONS = (
         help="how long to wait while another run holds the output directory",
     ),
     Option(
+        name="no_lock", flag="--no-lock", group=Group.UNATTENDED, spec=_BOOLEAN, variable="NO_LOCK",
+        default=False, unset="off",
+        help="let a second run into the output directory: two at once pay for the same images twice",
+    ),
+    Option(
         name="ping_url", flag="--ping", metavar="URL", group=Group.UNATTENDED, spec=_PING,
         variable="PING_URL", help="dead-man's switch to tell of start, success and failure",
     ),

@@ -43,6 +43,21 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def create_unfinished(folder: Path | str) -> tuple[int, str]:
+    """Create an unfinished file in a folder, for writing; return its descriptor and its path.
+
+    Raises:
+        OSError: it cannot be created.
+
+    """
+    while True:
+        path = f"{folder}/.atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
+        try:
+            return os.open(path, _CREATE, 0o666), path
+        except FileExistsError:
+            continue  # left by a process that was forked with the same token
+
+
 @contextlib.contextmanager
 def open_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open ``path`` for writing bytes; it appears, whole, only when the block ends without an error.
@@ -55,7 +70,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             nothing is left behind, and an earlier file called ``path`` is unchanged.
 
     """
-    descriptor, name = _create_temporary(path.parent)
+    descriptor, name = create_unfinished(path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
@@ -82,7 +97,7 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
 
     """
     folder = os.path.dirname(path)  # noqa: PTH120 -- for each answer; a Path costs ten times as much
-    descriptor, temporary = _create_temporary(folder or ".")
+    descriptor, temporary = create_unfinished(folder or ".")
     try:
         try:
             write_all(descriptor, data)
@@ -206,16 +221,6 @@ def read_regular(path: Path | str, max_bytes: int) -> tuple[int, bytes]:
     finally:
         os.close(descriptor)
     return size, pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _create_temporary(folder: Path | str) -> tuple[int, str]:
-    """Create an unfinished file in a folder; return its descriptor and its path."""
-    while True:
-        path = f"{folder}/.atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
-        try:
-            return os.open(path, _CREATE, 0o666), path
-        except FileExistsError:
-            continue  # left by a process that was forked with the same token
 
 
 def _require_regular(descriptor: int) -> os.stat_result:

@@ -14,6 +14,7 @@ from pathlib import Path
 from errors import StorageError, UsageError
 from storage.journal import schema
 from storage.journal.repairs import upgrade_to_version_4
+from utils.lock import find_range_lock_fault
 
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process that locks the file for a moment (``--status``, a backup)."""
@@ -105,18 +106,18 @@ def describe_error(error: Exception) -> str:
 
 
 def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Update the file to WAL mode, or to a rollback journal if the file system has no shared memory.
+    """Update the file to WAL mode, or to a rollback journal if the file system has no shared memory or locks.
 
     Both keep everything that was committed and synced through a power cut. Returns notices for the user.
     """
+    has_locks = connection.execute("PRAGMA locking_mode").fetchone() != ("exclusive",)
     try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        (mode,) = connection.execute(f"PRAGMA journal_mode = {'WAL' if has_locks else 'DELETE'}").fetchone()
     except sqlite3.OperationalError:
         (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     sync_each_commit(connection, enabled=True)
-    if mode == "wal":
-        return ()
-    return (_NO_WAL,)
+    # That there are no locks is said where the output directory is locked.
+    return () if mode == "wal" or not has_locks else (_NO_WAL,)
 
 
 def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
@@ -196,9 +197,18 @@ def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> Ope
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return _configure(
-        sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    """Return a connection for the run that holds the output directory; its own locks are optional.
+
+    Source: https://sqlite.org/vfs.html#standard_unix_vfses (2026-11). WAL without locks needs exclusive mode.
+    """
+    has_locks = find_range_lock_fault(path.parent) is None
+    uri = f"{path.absolute().as_uri()}{'' if has_locks else '?vfs=unix-none'}"
+    connection = _configure(
+        sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     )
+    if not has_locks:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+    return connection
 
 
 def _configure(connection: sqlite3.Connection) -> sqlite3.Connection:

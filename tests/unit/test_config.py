@@ -101,6 +101,7 @@ def test_defaults(load_with: Load) -> None:
         "max_duration_s": None,
         "grace_s": 30.0,
         "wait_lock_s": 0.0,
+        "no_lock": False,
         "dry_run": False,
     }
 
@@ -157,6 +158,7 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("FAIL_ON=20%", "fail_on", "20%"),
         ("GRACE=5", "grace_s", 5.0),
         ("WAIT_LOCK=30m", "wait_lock_s", 1_800.0),
+        ("NO_LOCK=yes", "no_lock", True),
     ],
 )
 def test_every_variable(load_with: Load, said: str, name: str, value: object) -> None:
