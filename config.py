@@ -90,6 +90,8 @@ class Settings(NamedTuple):
     dry_run: bool
     api_key: "SecretText | None"
     """None only in a dry run."""
+    notices: tuple[str, ...] = ()
+    """Sentences to warn of before the run: variables that are probably misspelled."""
 
     def __repr__(self) -> str:
         """Return all settings but the secrets."""
@@ -109,7 +111,7 @@ class Settings(NamedTuple):
 
         Without the key, and without the prompt, which stands there on its own.
         """
-        shown = [name for name in self._fields if name not in {"prompt", *_SECRETS}]
+        shown = [name for name in self._fields if name not in {"prompt", "notices", *_SECRETS}]
         return {name: _to_jsonable(getattr(self, name)) for name in shown}
 
 
@@ -146,7 +148,7 @@ def load(
     sources = Sources((Source(origin="", values=typed), environment, *dotenv))
     try:
         if is_status_request:
-            return StatusRequest(output_dir=sources.merge()["output_dir"].expanduser())
+            return StatusRequest(output_dir=sources.merge()["output_dir"])
         return _settings(sources)
     except UsageError as error:
         raise UsageError(sources.remove_keys(str(error))) from error.__cause__
@@ -172,11 +174,11 @@ def _settings(sources: "Sources") -> Settings:
         "log_level": _LOG_LEVELS[values["log_level"]],
         "quiet": values["log_level"] is Verbosity.QUIET,
     }
-    return Settings(**(values | checked))
+    return Settings(**(values | checked), notices=sources.check_variables())
 
 
 def _input_dir(values: _Values, sources: "Sources") -> Path:
-    path = Path(values["input_dir"]).expanduser()
+    path = Path(values["input_dir"])
     try:
         os.scandir(path).close()
     except OSError as error:
@@ -185,16 +187,16 @@ def _input_dir(values: _Values, sources: "Sources") -> Path:
 
 
 def _output_dir(values: _Values, sources: "Sources") -> Path:
-    path = Path(values["output_dir"]).expanduser()
+    path = Path(values["output_dir"])
     if not _can_be_directory(path):
         raise sources.build_error("output_dir", "a directory, or a path where one can be made")
-    if path.exists() and path.samefile(Path(values["input_dir"]).expanduser()):
+    if path.exists() and path.samefile(values["input_dir"]):
         raise sources.build_error("output_dir", "another directory than --input-dir")
     return path
 
 
 def _state_dir(values: _Values, sources: "Sources") -> Path | None:
-    path: Path | None = values["state_dir"] and values["state_dir"].expanduser()
+    path: Path | None = values["state_dir"]
     if path and not _can_be_directory(path):
         raise sources.build_error("state_dir", "a directory, or a path where one can be made")
     return path
@@ -203,7 +205,7 @@ def _state_dir(values: _Values, sources: "Sources") -> Path | None:
 def _log_file(values: _Values, sources: "Sources") -> Path | None:
     if values["log_file"] is None:
         return None
-    path = Path(values["log_file"]).expanduser()
+    path = Path(values["log_file"])
     if path.is_dir() or not _can_be_directory(path.parent):
         raise sources.build_error("log_file", "a file, or a path where one can be made")
     return path
@@ -219,9 +221,11 @@ def _can_be_directory(path: Path) -> bool:
 
 def _prompt_settings(values: _Values, sources: "Sources") -> _Values:
     """Return the prompt, and what may be done to it."""
-    prompt = _prompt(values, sources)
+    from settings.prompt_text import read_prompt
+
+    prompt = read_prompt(str(values["prompt"]), sources)
     keep = tuple(words for part in (values["prompt_keep"] or "").split(",") if (words := part.strip()))
-    path = values["prompt_edits"] and Path(values["prompt_edits"]).expanduser()
+    path = values["prompt_edits"]
     if keep or path:
         from prompts import edits
 
@@ -243,31 +247,6 @@ def _optimizer_model(values: _Values, sources: "Sources") -> str | None:
     if not values["max_prompt_edits"]:
         raise sources.build_error("optimizer_model", "used with a --max-prompt-edits of at least 1")
     return str(model)
-
-
-def _prompt(values: _Values, sources: "Sources") -> str:
-    argument = str(values["prompt"])
-    if argument.startswith("@@"):
-        text = argument[1:]
-    elif argument.startswith("@"):
-        text = _prompt_file(Path(argument[1:]).expanduser())
-    else:
-        text = argument
-    # A byte of the command line that is no UTF-8 arrives as a lone surrogate.
-    if not text.strip() or any("\ud800" <= character <= "\udfff" for character in text):
-        raise sources.build_error("prompt")
-    return text
-
-
-def _prompt_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig").rstrip("\n")
-    except OSError as error:
-        raise UsageError(
-            f"--prompt names a file that cannot be read: {str(path)!r} ({error.strerror})"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--prompt names a file that is not UTF-8 text: {str(path)!r}") from error
 
 
 def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
@@ -318,7 +297,7 @@ def _api_key(
     for name, key in keys.items():
         if key is not None:
             text = key.get_secret_value()
-            if not text.isascii() or not text.isprintable() or " " in text:
+            if not text.isascii() or not text.isprintable() or any(mark in text for mark in " \"'"):
                 raise sources.build_error(name)
             return key
     if is_required:

@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(request, config.StatusRequest):
             return _print_status(request)
         _set_up_logging(request)
+        for notice in request.notices:
+            _log().warning("%s", notice)
         return _run_locked(request, _format_command(prog, arguments))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))

@@ -73,7 +73,7 @@ class Limits:
     budget: Budget
     rate_limiter: RateLimiter
     shared_state: QuotaMemory | None
-    """None in a dry run."""
+    """None in a dry run, and if there is no place for it."""
     connected: asyncio.Event
     """Set at the first connection to the service; never in a dry run."""
 
@@ -196,11 +196,17 @@ async def build_limits(context: RunContext) -> Limits:
 
 
 def _open_shared_state(context: RunContext) -> QuotaMemory | None:
-    """Return what earlier runs learned and other runs on the key share; takes 0.1 s."""
+    """Return what earlier runs learned and other runs on the key share, if anything can; takes 0.1 s."""
     settings = context.settings
     if settings.dry_run or settings.api_key is None:
         return None
     path = state_path(settings.state_dir)
+    if path is None:
+        log.info(
+            "there is no home directory: what is learned about the quota is neither kept for the next run "
+            "nor shared with others; --state-dir names a place for it"
+        )
+        return None
     # Without locks two runs would damage it: unlike the journal it is written by several at once.
     if fault := find_range_lock_fault(path.parent):
         log.warning(

@@ -131,7 +131,7 @@ _MONEY = ValueSpec(
 _KEY = ValueSpec(
     type=ValueType.SECRET,
     is_secret=True,
-    allowed="one word of printable ASCII characters, as Google issued it",
+    allowed="one word of printable ASCII characters without quotes, as Google issued it",
 )
 
 

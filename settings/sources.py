@@ -19,7 +19,11 @@ from utils.durations import parse_duration, parse_time_of_day
 
 _MAX_SHOWN_CHARACTERS = 60
 _MIN_KEY_LENGTH = 6
+_NO_HOME = "a path that does not begin with ~, because there is no such home directory (see HOME)"
 _OPTIONS_BY_NAME = {option.name: option for option in OPTIONS}
+_INVISIBLE = "".join(map(chr, (9, 10, 11, 12, 13, 32, 0xA0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)))
+"""Blanks, and marks without width that come along when a key is copied from a web page."""
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]+(?:_[0-9]+)*)(?:\.0+)?")
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
@@ -35,6 +39,10 @@ class Source:
     """For people; empty for the command line."""
     values: Mapping[str, str | bool] = field(repr=False)
     """What was set, as it was typed, by the option's name."""
+    variables: tuple[str, ...] = ()
+    """All variables that are set there, also those of other programs."""
+    is_dotenv: bool = False
+    """True for a file whose names are mostly ours; the environment belongs to all programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Sources:
         for option in OPTIONS if wrong_option is None else ():
             try:
                 values[option.name] = self._convert(option)
+            except RuntimeError:  # Path.expanduser
+                raise self.build_error(option.name, _NO_HOME) from None
             except (ValueError, ArithmeticError):  # the latter is Decimal's
                 wrong_option = option.name
                 break
@@ -64,6 +74,26 @@ class Sources:
             return values
         # Raised out here so that the conversion's error, which holds the value, is no context of ours.
         raise self.build_error(wrong_option)
+
+    def check_variables(self) -> tuple[str, ...]:
+        """Return a warning for each misspelled variable of the environment.
+
+        Raises:
+            UsageError: a ``.env`` file has one: a cap that is not in force must not go unnoticed.
+        """
+        from settings.variable_names import find_misspellings  # noqa: PLC0415 - not for a wrong flag
+
+        set_options = {name for source in self.sources for name in source.values}
+        warnings = []
+        for source in self.sources:
+            for found in find_misspellings(source.variables, set_options):
+                what = f"{found.name} in {source.origin} is no variable of this program"
+                sentence = f"{what}, and does nothing: did you mean {found.meant}?"
+                if source.is_dotenv and not found.is_word_of_others:
+                    raise UsageError(sentence)
+                if source.is_dotenv or not found.is_word_of_others:
+                    warnings.append(sentence)
+        return tuple(warnings)
 
     def build_error(self, name: str, expected: str = "") -> UsageError:
         """Return the error that names the flag or variable that set ``name``, and repeats no secret.
@@ -103,10 +133,26 @@ class Sources:
                     yield str(source.values[name])
 
 
-def read_variables(env: Mapping[str, str | None], *, origin: str) -> Source:
+def read_variables(env: Mapping[str, str | None], *, origin: str, is_dotenv: bool = False) -> Source:
     """Return what ``env`` says about our options; an empty variable counts as unset."""
-    values = {option.name: (env.get(option.variable) or "").strip() for option in OPTIONS if option.variable}
-    return Source(origin=origin, values={name: value for name, value in values.items() if value})
+    values = {option.name: _unquote(env.get(option.variable) or "") for option in OPTIONS if option.variable}
+    return Source(
+        origin=origin,
+        values={name: value for name, value in values.items() if value},
+        variables=tuple(name for name, value in env.items() if value),
+        is_dotenv=is_dotenv,
+    )
+
+
+def _unquote(value: str) -> str:
+    """Return a value without what surrounds it by mistake: blanks, invisible characters, quotes.
+
+    ``docker run --env-file`` and cron keep the quotes that a shell takes off.
+    """
+    value = value.strip(_INVISIBLE)
+    while len(value) > 1 and _QUOTES.get(value[0]) == value[-1]:
+        value = value[1:-1].strip(_INVISIBLE)
+    return value
 
 
 def read_dotenv(path: Path) -> Source:
@@ -122,7 +168,8 @@ def read_dotenv(path: Path) -> Source:
 
     try:
         # Interpolation would look into the process's own environment.
-        return read_variables(dotenv_values(path, interpolate=False, encoding="utf-8-sig"), origin=str(path))
+        variables = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+        return read_variables(variables, origin=str(path), is_dotenv=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -175,7 +222,7 @@ _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
     ValueType.DURATION: parse_duration,
     ValueType.TIME_OF_DAY: parse_time_of_day,
     ValueType.MONEY: Decimal,
-    ValueType.PATH: Path,
+    ValueType.PATH: lambda text: Path(text).expanduser(),
     ValueType.ARCHIVE_FORMAT: ArchiveFormat,
     ValueType.VERBOSITY: Verbosity,
 }

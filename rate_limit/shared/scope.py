@@ -30,13 +30,19 @@ class Scope:
         return self.fingerprint, self.model.removeprefix("models/")
 
 
-def state_path(state_dir: Path | None) -> Path:
-    """Return the path of the shared file; None stands for the user's own state directory."""
+def state_path(state_dir: Path | None) -> Path | None:
+    """Return the path of the shared file; None if there is no place for it: no home, no passwd entry.
+
+    ``state_dir`` None stands for the user's own state directory.
+    """
     if state_dir is not None:
-        return state_dir.expanduser().absolute() / FILE_NAME
+        return state_dir.absolute() / FILE_NAME
     from platformdirs import user_state_path  # noqa: PLC0415 - a dry run needs none
 
-    return user_state_path("gemini-batch", appauthor=False) / FILE_NAME
+    try:
+        return user_state_path("gemini-batch", appauthor=False) / FILE_NAME
+    except RuntimeError:
+        return None
 
 
 def key_fingerprint(api_key: str, base_url: str | None) -> str:

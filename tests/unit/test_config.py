@@ -444,11 +444,15 @@ def test_no_key(load_with: Load) -> None:
     assert load_with("--dry-run", env=env).api_key is None
 
 
-@pytest.mark.parametrize("key", ["two words", "schlüssel", "a\x07b"], ids=["space", "not-ascii", "control"])
+@pytest.mark.parametrize(
+    "key",
+    ["two words", "schlüssel", "a\x07b", 'half"', "'half", "Bearer key"],
+    ids=["space", "not-ascii", "control", "a-quote", "half-a-pair", "a-header"],
+)
 def test_a_key_that_cannot_be_one(load_with: Load, key: str) -> None:
     """A key that no HTTP header could carry is refused before the first call, without repeating it."""
     assert usage_error(load_with, env={"GEMINI_API_KEY": key}) == (
-        "GEMINI_API_KEY in the environment must be one word of printable ASCII characters, "
+        "GEMINI_API_KEY in the environment must be one word of printable ASCII characters without quotes, "
         "as Google issued it"
     )
 

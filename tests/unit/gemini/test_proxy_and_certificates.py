@@ -114,7 +114,7 @@ def test_a_netrc_that_cannot_be_obeyed_is_named(
 
 
 NOT_USED = "http://127.0.0.1:9"
-"""A proxy that nobody listens at: calls that take it fail."""
+"""No proxy listens there: calls that take it fail."""
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Rules of rate_limit/shared/: what is kept about a quota from run to run, for which scope, how long."""
 
+import pwd
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -158,6 +160,20 @@ def test_the_memory_lies_where_the_user_says(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "own"))
 
     assert state_path(tmp_path / "given") == tmp_path / "given" / "pacing.db"
-    assert state_path(Path("given")).is_absolute()
-    assert state_path(None).name == "pacing.db"
-    assert state_path(None).parent.name == "gemini-batch"
+    assert state_path(Path("given")) == Path("given").absolute() / "pacing.db"
+    users_own = state_path(None)
+    assert users_own is not None
+    assert (users_own.parent.name, users_own.name) == ("gemini-batch", "pacing.db")
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without HOME and passwd entry (``docker run --user 12345``) there is no place, and no error."""
+
+    def find_nothing(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", find_nothing)
+
+    assert state_path(None) is None
