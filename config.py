@@ -48,6 +48,7 @@ class Settings(NamedTuple):
     max_timeout_s: float
     """At least ``timeout_s``."""
     outage_patience_s: float
+    max_wait_s: float
     rpm: float | None
     """A hard ceiling on requests per minute; None: the limit is learned."""
     tpm: int | None

@@ -137,6 +137,8 @@ class StopReason(StrEnum):
     CREDIT_SPENT = "credit_spent"
     SPEND_LIMIT = "spend_limit"
     DAILY_QUOTA = "daily_quota"
+    LONG_WAIT = "long_wait"
+    """The service asks for a wait longer than ``--max-wait``."""
     OUTAGE = "outage"
     ALL_ALIKE = "all_alike"
     """The first images all failed alike, with an error that no image can cause."""
@@ -165,6 +167,7 @@ _EXIT_CODES = {
     StopReason.CREDIT_SPENT: ExitCode.TRY_LATER,
     StopReason.SPEND_LIMIT: ExitCode.TRY_LATER,
     StopReason.DAILY_QUOTA: ExitCode.TRY_LATER,
+    StopReason.LONG_WAIT: ExitCode.TRY_LATER,
     StopReason.OUTAGE: ExitCode.TRY_LATER,
     StopReason.ALL_ALIKE: ExitCode.USAGE,
     StopReason.STORAGE: ExitCode.UNEXPECTED,
@@ -182,6 +185,7 @@ _REMEDIES = {
     StopReason.CREDIT_SPENT: "top up the project's credit at https://ai.studio/projects, then run again",
     StopReason.SPEND_LIMIT: "raise the project's spend limit or wait, then run again",
     StopReason.DAILY_QUOTA: "run again after the quota resets at midnight Pacific time",
+    StopReason.LONG_WAIT: "run again when the wait is over",
     StopReason.OUTAGE: "run again later",
     StopReason.ALL_ALIKE: "correct what the message names, then run again",
     StopReason.STORAGE: "make room or repair the permissions of the output directory, then run again",

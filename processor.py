@@ -88,6 +88,8 @@ class RetrySettings:
     """Deadline of the first try, in seconds; it grows with every try that times out."""
     max_timeout_s: float = 600.0
     """Longest deadline of a call, and of all calls that time out once no new image is left; in seconds."""
+    max_wait_s: float = math.inf
+    """Longest wait that the service may ask for, in seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -331,6 +333,7 @@ class Processor:
             max_retries=self._retry_settings.max_retries,
             timeout_s=self._first_timeout_s,
             max_timeout_s=self._retry_settings.max_timeout_s,
+            max_wait_s=self._retry_settings.max_wait_s,
             get_time_left_s=self._get_time_left_s,
         )
 

@@ -102,6 +102,8 @@ class RetryState:
     timeout_s: float
     """The deadline of the next call, in seconds."""
     max_timeout_s: float
+    max_wait_s: float = math.inf
+    """Longest wait that the service may ask for; after a longer one the image is not tried again."""
     get_time_left_s: Callable[[], float] = field(default=lambda: math.inf)
     """Return how long calls that time out may still go on, in seconds."""
     failures: int = field(default=0, init=False)
@@ -121,6 +123,8 @@ class RetryState:
         if self.others_are_served:
             return True
         self.failures += 1
+        if (failure.retry_after_s or 0.0) > self.max_wait_s:
+            return False
         return self._extend_timeout(policy) and self.failures <= self.max_retries
 
     def _extend_timeout(self, policy: RetryPolicy) -> bool:

@@ -234,6 +234,7 @@ def _build_rate_limiter(context: RunContext, learned: LearnedLimits | None) -> R
         sleep=context.stop.sleep,
         wait_for=context.stop.wait_for,
         outage_patience_s=settings.outage_patience_s,
+        max_wait_s=settings.max_wait_s,
         learned=learned,
         is_adaptive=not settings.dry_run,
     )

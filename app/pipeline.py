@@ -60,6 +60,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
             max_retries=settings.max_retries,
             timeout_s=settings.timeout_s,
             max_timeout_s=settings.max_timeout_s,
+            max_wait_s=settings.max_wait_s,
         ),
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
     )

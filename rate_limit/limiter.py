@@ -7,6 +7,7 @@ image bytes. See docs/adr/0009.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from errors import ApiFailure, ErrorKind
@@ -29,6 +30,7 @@ class RateLimiter:
         sleep: waits for so many seconds; may raise to end the wait (the run stops).
         wait_for: waits until an event is set; may raise as well.
         outage_patience_s: how long nothing may be answered before the run ends.
+        max_wait_s: longest wait that the service may ask for before the run ends.
         learned: limits that an earlier run learned; None if unknown.
         is_adaptive: False to obey ``rpm``, ``tpm`` and the server's hints alone.
     """
@@ -42,6 +44,7 @@ class RateLimiter:
         sleep: Callable[[float], Awaitable[None]],
         wait_for: Callable[[asyncio.Event], Awaitable[object]],
         outage_patience_s: float = 900.0,
+        max_wait_s: float = math.inf,
         learned: LearnedLimits | None = None,
         is_adaptive: bool = True,
     ) -> None:
@@ -50,6 +53,7 @@ class RateLimiter:
             tpm=tpm,
             max_concurrent=max_concurrent,
             outage_patience_s=outage_patience_s,
+            max_wait_s=max_wait_s,
             is_adaptive=is_adaptive,
         )
         self._pacer = Pacer(settings, learned or LearnedLimits())

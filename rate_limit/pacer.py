@@ -35,6 +35,7 @@ class PacerSettings:
     max_concurrent: int
     outage_patience_s: float
     is_adaptive: bool
+    max_wait_s: float = math.inf
 
 
 @dataclass(slots=True)
@@ -63,10 +64,11 @@ class Pacer:
         self._slow_start = SlowStart(observed_rpm=seen) if settings.is_adaptive else None
         self._share = 1.0
         self._request_log = RequestLog(MINUTE_S + WIRE_S)
-        self._cooldown = cooldown.Cooldown()
+        self._cooldown = cooldown.Cooldown(settings.max_wait_s)
         self.health = ServiceHealth(
             max_concurrent=settings.max_concurrent,
             outage_patience_s=settings.outage_patience_s,
+            max_wait_s=settings.max_wait_s,
             latency_s=learned.latency_s,
         )
         self._retry_budget = RetryBudget()
@@ -85,7 +87,11 @@ class Pacer:
         return Wait(cause=WaitCause.OUTAGE, until_s=start_s) if start_s > now_s else None
 
     def next_wait(self, now_s: float, tokens: float) -> Wait | None:
-        """Return what the next request waits for; None if it may start now."""
+        """Return what the next request waits for; None if it may start now.
+
+        Raises:
+            FatalError: another run on the key pauses for longer than the user allows.
+        """
         return (
             self._wait_for_cooldown(now_s)
             or self._wait_for_service(now_s)
@@ -216,6 +222,7 @@ class Pacer:
 
     def _wait_for_cooldown(self, now_s: float) -> Wait | None:
         until_s = self._cooldown.until_s
+        self._cooldown.check_length(now_s)
         return Wait(cause=WaitCause.QUOTA, until_s=until_s) if until_s > now_s else None
 
     def _wait_for_service(self, now_s: float) -> Wait | None:

@@ -31,6 +31,8 @@ _FIRST_PROBE_S = 5.0
 _MAX_PROBE_S = 60.0
 _IDLE_S = 150.0
 """A longer stretch without any call is not part of an outage."""
+_MAX_LONG_WAITS = 3
+"""Replies in a row that ask for a longer wait than the user allows, after which the run ends."""
 _MIN_FIRST_TRIES = 2
 """An outage needs so many first tries that failed: one image alone proves nothing about the service."""
 
@@ -66,9 +68,18 @@ class ServiceHealth:
     ahead, half open while one probe is in flight.
     """
 
-    def __init__(self, *, max_concurrent: int, outage_patience_s: float, latency_s: float | None) -> None:
+    def __init__(
+        self,
+        *,
+        max_concurrent: int,
+        outage_patience_s: float,
+        latency_s: float | None,
+        max_wait_s: float = math.inf,
+    ) -> None:
         self._max_concurrent = max_concurrent
         self._patience_s = outage_patience_s
+        self._max_wait_s = max_wait_s
+        self._long_waits = 0
         self.latency_s = latency_s
         """Mean duration of an answered call; None if unknown."""
         self.in_flight = 0
@@ -119,16 +130,18 @@ class ServiceHealth:
             self.latency_s = seconds if known is None else known + _LATENCY_WEIGHT * (seconds - known)
         self._record_outcome(now_s, failed=False)
         self._outage_since_s = None
-        self._first_tries = 0
+        self._first_tries = self._long_waits = 0
         self._reopen(now_s)
 
     def on_failure(self, failure: ApiFailure, now_s: float, seconds: float, *, retry: bool) -> None:
         """Record a call without an answer.
 
         Raises:
-            FatalError: the service answered nothing for as long as the user's patience lasts.
+            FatalError: the service answered nothing for as long as the user's patience lasts, or asks
+                again and again for a longer wait than the user allows.
         """
         if failure.kind in NO_REPLY:
+            self._check_wait(failure)
             self._record_outcome(now_s, failed=True)
             self._count_streak(now_s)
         elif failure.kind is ErrorKind.RATE_LIMITED:
@@ -217,6 +230,13 @@ class ServiceHealth:
             self._next_probe_s = None
             self._probe_interval_s = _FIRST_PROBE_S
             self._cap, self._cap_changed_s = float(min(_MIN_CONCURRENCY, self._max_concurrent)), now_s
+
+    def _check_wait(self, failure: ApiFailure) -> None:
+        """Raise FatalError after some requests for a long wait in a row; one alone may be an odd reply."""
+        if (failure.retry_after_s or 0.0) > self._max_wait_s:
+            self._long_waits += 1
+            if self._long_waits >= _MAX_LONG_WAITS:
+                raise FatalError(StopReason.LONG_WAIT, failure.detail, retry_after_s=failure.retry_after_s)
 
     def _check_patience(self, failure: ApiFailure, now_s: float, since_s: float) -> None:
         lasted_s = now_s - since_s

@@ -193,7 +193,10 @@ def stop_remedy(stop: FatalError) -> str:
 
 
 STOPPED_BECAUSE: Mapping[StopReason, str] = MappingProxyType(
-    {StopReason.DAILY_QUOTA: "the project's quota for the day is used up"}
+    {
+        StopReason.DAILY_QUOTA: "the project's quota for the day is used up",
+        StopReason.LONG_WAIT: "the service asks for a wait longer than --max-wait",
+    }
 )
 """What ended a run, where the service's own sentence could mean something else."""
 

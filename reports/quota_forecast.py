@@ -19,6 +19,8 @@ _AFTER_RESET = timedelta(minutes=5)
 """Margin after the reset for a cron job, because clocks differ a little."""
 _MAX_DAYS_WITH_DATE = 1_000
 _DAYS_PER_YEAR = 366
+_MAX_WAIT_S = 366 * 86_400.0
+"""Longer waits are shown as this one; the calendar ends in the year 9999."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,14 @@ def forecast_quota(
             images_left=images_left,
             resets_at=frees_at.astimezone(UTC),
             resets_at_local=_format_iso(frees_at, zone),
+        )
+    if stop.reason is StopReason.LONG_WAIT and stop.retry_after_s:
+        ends_at = now + timedelta(seconds=min(stop.retry_after_s, _MAX_WAIT_S))
+        return QuotaForecast(
+            remedy=f"run again after {_format_moment(ends_at, zone)}{_describe_left(images_left)}",
+            images_left=images_left,
+            resets_at=ends_at.astimezone(UTC),
+            resets_at_local=_format_iso(ends_at, zone),
         )
     return QuotaForecast(remedy=_describe_remedy(stop, images_left), images_left=images_left)
 

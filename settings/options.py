@@ -218,6 +218,11 @@ OPTIONS = (
         help="end when the service was down and no call succeeded for so long",
     ),
     Option(
+        name="max_wait_s", flag="--max-wait", metavar="DURATION", group=Group.CALLS,
+        spec=_duration(1, 604_800, "from 1s to 7d"), variable="MAX_WAIT", default="15m",
+        help="end with 75 when the service asks for a longer wait than this",
+    ),
+    Option(
         name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, spec=_number(0.01, 100_000, "requests"),
         variable="REQUESTS_PER_MINUTE", unset="learned",
         help="hard ceiling, never more requests in any 60 s; without it the limit is learned on the way",

@@ -77,6 +77,7 @@ def test_defaults(load_with: Load) -> None:
         "timeout_s": 180.0,
         "max_timeout_s": 600.0,
         "outage_patience_s": 900.0,
+        "max_wait_s": 900.0,
         "rpm": None,
         "tpm": None,
         "max_requests": None,
@@ -144,6 +145,7 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("REQUEST_TIMEOUT=12.5", "timeout_s", 12.5),
         ("MAX_REQUEST_TIMEOUT=20m", "max_timeout_s", 1_200.0),
         ("OUTAGE_PATIENCE=90", "outage_patience_s", 90.0),
+        ("MAX_WAIT=2h", "max_wait_s", 7_200.0),
         ("REQUESTS_PER_MINUTE=0.5", "rpm", 0.5),
         ("TOKENS_PER_MINUTE=250000", "tpm", 250_000),
         ("MAX_REQUESTS=1500", "max_requests", 1_500),
@@ -622,7 +624,7 @@ def test_the_fingerprint_follows_what_decides_an_answer(load_with: Load) -> None
     same = load_with("--max-retries", "9", "--output-dir", "b", "--dry-run", "-q").fingerprint()
     limits = {
         "TOKENS_PER_MINUTE": "9000", "MAX_REQUESTS": "9", "MAX_COST": "9", "DEADLINE": "06:00",
-        "MAX_DURATION": "9h", "MAX_REQUEST_TIMEOUT": "9m", "OUTAGE_PATIENCE": "9m",
+        "MAX_DURATION": "9h", "MAX_REQUEST_TIMEOUT": "9m", "OUTAGE_PATIENCE": "9m", "MAX_WAIT": "9m",
         "GEMINI_BATCH_STATE_DIR": "kept",
     }  # fmt: skip
     limited = load_with(env=limits).fingerprint()
