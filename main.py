@@ -152,7 +152,10 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
     """Run, and print how it ended; return the exit code."""
     import asyncio
 
-    from app import run
+    from utils.interpreter import collector_paused
+
+    with collector_paused():
+        from app import run
 
     with asyncio.Runner() as runner:
         code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from app.composition import Limits, RunContext, Storage
 from config import Settings
-from costs.optimizer_budget import MAX_CALLS, OptimizerBudget
 from costs.token_estimates import expected_input_tokens, max_input_tokens
 from gemini.client import GeminiClient
 from gemini.generation_config import changeable_parameters
@@ -24,6 +23,7 @@ from storage.journal.journal import Journal
 
 if TYPE_CHECKING:
     from app.prompt_proposer import PromptProposer
+    from costs.optimizer_budget import OptimizerBudget
     from prompt_optimizer import PromptOptimizer
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,9 @@ def _build_prompt_proposer(
     )
 
 
-def _build_optimizer_budget(context: RunContext, limits: Limits, optimizer_model: str) -> OptimizerBudget:
+def _build_optimizer_budget(context: RunContext, limits: Limits, optimizer_model: str) -> "OptimizerBudget":
+    from costs.optimizer_budget import MAX_CALLS, OptimizerBudget
+
     pricing = limits.price_book.optimizer_pricing
     if pricing is None:
         log.info(

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 PICTURE_MODEL = "gemini-nano-banana-2.1"
 """Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
+_LOOK_UP_DELAY_S = 0.1
+"""From the first connection to the look-up of prices, so that the first requests do not wait for the CPU."""
+
 
 async def run(
     settings: Settings, command: str, *, deadline: Deadline | None, utcnow: Callable[[], datetime]
@@ -140,8 +143,9 @@ class _Run:
 
 
 async def _look_up_prices(limits: Limits) -> None:
-    """Look the prices up in a thread, 0.2 s of CPU, once the first request is on its way."""
+    """Look the prices up in a thread, 0.2 s of CPU, once the first requests are on their way."""
     await limits.connected.wait()
+    await asyncio.sleep(_LOOK_UP_DELAY_S)
     await asyncio.to_thread(limits.price_book.prepare)
     gc.freeze()
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 from bench.clients import BARE, OURS, PROMPT, Client, Job, environment, present
-from bench.images import write_images
 from bench.measure import run
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 11
+IMAGE_BYTES = 20_000
 WITHIN_S = 60.0
 
 Measure = Callable[[], float]
@@ -80,7 +80,10 @@ class Startup:
         self._folder, self._server = folder, server
         self._base_url = f"http://127.0.0.1:{server.getsockname()[1]}"
         self._number = 0
-        write_images(folder / "in", first=0, count=1, per_folder=1)
+        photo = [str(folder / "in"), "1", str(IMAGE_BYTES)]
+        subprocess.run(
+            [sys.executable, "-m", "bench.photos", *photo], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+        )
         flags = [
             "--input-dir",
             str(folder / "in"),

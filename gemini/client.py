@@ -16,10 +16,9 @@ from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason, UsageEr
 from gemini import API_VERSION
 from gemini.error_mapping import to_exception
 from gemini.generation_config import build_generation_config
-from gemini.response_body import extract_base64, parse_json
-from gemini.response_parser import parse_response
 from gemini.text import remove_secret, repair_surrogates, sanitize_word
 from models import Generation, GenerationRequest
+from utils.interpreter import collector_paused
 from utils.logger import make_redactor
 
 if TYPE_CHECKING:
@@ -185,6 +184,10 @@ class GeminiClient:
 
     def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         """Parse a reply; the key, which a gateway may echo, is removed first."""
+        # Not before the first reply: the parser's tables take some ms.
+        from gemini.response_body import extract_base64, parse_json  # noqa: PLC0415
+        from gemini.response_parser import parse_response  # noqa: PLC0415
+
         rest, pictures = extract_base64(body) if charset in _EXTRACTABLE_CHARSETS else (body, [])
         text = rest.decode(charset)
         if self._api_key in text:  # a search for all its spellings takes long
@@ -245,8 +248,9 @@ class GeminiClient:
 def _load_route(base_url: str) -> "HttpRoute":
     """Import the HTTP library and return the route; takes 0.2 s, so call it in a thread."""
     try:
-        from gemini.route import UnusableNetrc, UnusableProxy, find_route  # noqa: PLC0415
-        from gemini.transport import reason_of  # noqa: PLC0415
+        with collector_paused():
+            from gemini.route import UnusableNetrc, UnusableProxy, find_route  # noqa: PLC0415
+            from gemini.transport import reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
-import certifi
 from aiohttp import hdrs, helpers
 from yarl import URL
 
@@ -109,6 +108,8 @@ def _load_certificates() -> ssl.SSLContext:
     if paths.cafile and paths.cafile != paths.openssl_cafile:
         directory = paths.capath if paths.capath != paths.openssl_capath else None
         return ssl.create_default_context(cafile=paths.cafile, capath=directory)
+    import certifi  # noqa: PLC0415 - 2 ms, for https alone
+
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
     return context

@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SWITCH_INTERVAL_S = 0.0005
 """Python's default is 5 ms: while a thread decodes a picture, 14 MB that arrive then stop the event loop for
@@ -21,6 +23,18 @@ def configure_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(_GC_THRESHOLD)
     use_single_heap()
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the garbage collector for imports: it finds nothing, in 30 ms (docs/performance.md)."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def use_single_heap() -> bool:

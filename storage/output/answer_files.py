@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from models import Artefact, Failed, Generation, ImageJob, RunInfo, StoredAnswer, Succeeded
-from reports.error_log import build_error_log
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER, encode_utf8, format_answer_text
 from storage.output.layout import Place, is_text, picture_suffix, result_ending
 
@@ -42,6 +41,8 @@ def build_failure_file(
     place: Place, failed: Failed, run: RunInfo, earlier: StoredAnswer | None
 ) -> ResultFile:
     """Return the report of a failure; ``earlier`` is the answer that the image keeps, None if none."""
+    from reports.error_log import build_error_log  # noqa: PLC0415 - for failures alone
+
     return _text_file(place.error_log, build_error_log(failed, run, earlier), dry_run=run.dry_run)
 
 
