@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test bench bench-peers bench-optimizer bench-pacing bench-plan check lint type format picture house clean
+.PHONY: help run test crash-test bench bench-peers bench-optimizer bench-pacing bench-plan bench-startup check lint type format picture house clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -60,6 +60,9 @@ bench-optimizer: $(VENV)/.dev ## play prompt repair against round robin and an o
 
 bench-plan: $(VENV)/.dev ## measure --help, and runs over up to 100,000 images (20 minutes; needs 1 GB in TMPDIR)
 	@$(IN_VENV) -m bench.plan
+
+bench-startup: $(VENV)/.dev ## measure CPU up to the first request, and of --help and --status (a minute; Linux)
+	@$(IN_VENV) -m bench.startup
 
 check: lint type test ## all that must hold before a commit: lint, format, types, tests
 

@@ -84,6 +84,7 @@ class _Run:
 
     async def process_images(self, deadline: Deadline | None) -> None:
         """Plan, announce, and process what is to do; load nothing heavy if there is nothing to ask."""
+        gc.enable()  # ``main`` disabled it for the imports
         plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self._settings))
         _announce(self._settings, plan)
         await asyncio.to_thread(self._storage.outcomes.remove_outdated_reports)

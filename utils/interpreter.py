@@ -27,7 +27,7 @@ def configure_interpreter() -> None:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the garbage collector for imports: it finds nothing, in 30 ms (docs/performance.md)."""
+    """Pause the garbage collector for imports: it finds nothing (docs/performance.md)."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import figures
+from bench import figures, startup
 from bench.arena import Arena, server
 from bench.clients import BARE, OURS, SDK, present
 from bench.measure import Result, Used, seen_in
@@ -61,3 +61,13 @@ def test_a_client_that_tries_nothing_again_loses_what_meets_a_mishap(tmp_path: P
     assert 0 < result.right < 40
     assert result.wrong == 0
     assert not result.stands
+
+
+def test_a_start_up_is_measured_up_to_the_first_request() -> None:
+    """Every process has its row, and ends where it is meant to."""
+    found = startup.measured(1)
+
+    assert all(cpu_s > 0 for (cpu_s,) in found.values())
+    rows = list(startup.table(found))
+    assert len(rows) == 2 + len(found)
+    assert rows[-1].startswith(f"| {OURS}, up to its first request |")
