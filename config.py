@@ -91,6 +91,8 @@ class Settings(NamedTuple):
     dry_run: bool
     api_key: "SecretText | None"
     """None only in a dry run."""
+    repeat_flags: tuple[str, ...]
+    """Flags that repeat the run from any directory, see ``settings.repeat_flags``."""
     notices: tuple[str, ...] = ()
     """Sentences to warn of before the run: variables that are probably misspelled."""
 
@@ -112,8 +114,10 @@ class Settings(NamedTuple):
 
         Without the key, and without the prompt, which stands there on its own.
         """
-        shown = [name for name in self._fields if name not in {"prompt", "notices", *_SECRETS}]
-        return {name: _to_jsonable(getattr(self, name)) for name in shown}
+        from settings.plain_values import to_plain_value
+
+        hidden = {"prompt", "repeat_flags", "notices", *_SECRETS}
+        return {name: to_plain_value(getattr(self, name)) for name in self._fields if name not in hidden}
 
 
 class StatusRequest(NamedTuple):
@@ -156,6 +160,8 @@ def load(
 
 
 def _settings(sources: "Sources") -> Settings:
+    from settings.repeat_flags import build_repeat_flags
+
     values = sources.merge()
     keys = {name: values.pop(name) for name in ("gemini_api_key", "google_api_key")}
     checked = {
@@ -174,6 +180,7 @@ def _settings(sources: "Sources") -> Settings:
         "api_key": _api_key(keys, sources, is_required=not values["dry_run"]),
         "log_level": _LOG_LEVELS[values["log_level"]],
         "quiet": values["log_level"] is Verbosity.QUIET,
+        "repeat_flags": build_repeat_flags(sources.sources, values),
     }
     return Settings(**(values | checked), notices=sources.check_variables())
 
@@ -307,21 +314,3 @@ def _api_key(
             "(make one at https://aistudio.google.com/apikey), or try --dry-run, which needs none"
         )
     return None
-
-
-def _to_jsonable(value: object) -> str | int | float | bool | None:
-    """Return ``value`` as JSON has it; a path that is not UTF-8 keeps its bytes as escapes."""
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, FailOn):  # before tuple, which it is
-        return f"{value.at_least:g}{'%' if value.is_percent else ''}"
-    if isinstance(value, frozenset | tuple):
-        return ",".join(sorted(value) if isinstance(value, frozenset) else value) or None
-    from datetime import time
-    from decimal import Decimal
-
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, time):
-        return f"{value:%H:%M}"
-    return str(value).encode("utf-8", "backslashreplace").decode()

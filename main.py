@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _set_up_logging(request)
         for notice in request.notices:
             _log().warning("%s", notice)
-        return _run_locked(request, _format_command(prog, arguments))
+        return _run_locked(request, _format_command(prog, request))
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -89,16 +89,11 @@ def _dotenv_paths() -> list[Path]:
     return [Path(".env"), *([PROGRAM_DIR / ".env"] if is_checkout else [])]
 
 
-def _format_command(prog: str, arguments: Sequence[str]) -> str:
-    """Return the command to type again, without the URL of ``--ping``, which is a secret."""
-    import shlex
+def _format_command(prog: str, settings: "Settings") -> str:
+    """Return the command that repeats the run, for the advice in the reports."""
+    from app.typed_command import format_command
 
-    words = [
-        word
-        for previous, word in zip(["", *arguments], arguments, strict=False)
-        if "--ping" not in {previous, word} and not word.startswith("--ping=")
-    ]
-    return shlex.join([*prog.split(), *words])
+    return format_command(prog, settings.repeat_flags, script=sys.argv[0], interpreter=sys.executable)
 
 
 def console() -> None:

@@ -150,6 +150,7 @@ class RunFinalizer:
                 known_failures=sum(plan.known_failures.values()),
                 not_selected=plan.not_selected,
                 to_do=plan.todo + plan.copyable,
+                known_failures_by=plan.known_failures,
             ),
             tree=self._count_tree(),
             stop=stop,
@@ -206,7 +207,7 @@ class RunFinalizer:
                 count=group.images,
                 examples=[Example(key=row.key, detail=row.detail) for row in group.examples],
                 command=self._command,
-                has_prompt_optimization=bool(self._run.options.get("enable_prompt_optimization")),
+                options=self._run.options,
             )
             for group in self._journal.failure_groups(examples=MAX_EXAMPLES, dry_run=self._run.dry_run)
         ]

@@ -64,7 +64,7 @@ def hold_output_dir(
 def describe_locked(lock: Path, holder: LockHolder | None) -> str:
     """Return who holds the output directory, and what to do."""
     who = f"process {holder.pid} on {holder.host} since {holder.started_at}" if holder else "another run"
-    text = f"{lock.parent} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock."
+    text = f"{lock.parent} is held by {who}: nothing was done. Next: wait for it, or use --wait-lock 1h."
     marker = soft_lock_path(lock)
     if not marker.exists():
         return text

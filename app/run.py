@@ -195,8 +195,10 @@ def _print_summary(
     settings: Settings, archiver: Archiver, stats: "ProcessingStats", archive: Path | None
 ) -> tuple[ExitCode, str]:
     """Write the summary to stdout, unless a quiet run went well; return the exit code and the last line."""
-    from reports.summary import OutputPaths, build_last_line, build_summary, is_nothing_new
+    from reports.summary import OutputPaths, build_last_line, build_reminder, build_summary, is_nothing_new
 
+    if reminder := build_reminder(stats):
+        log.warning("%s", reminder)  # also of a quiet run: these images have no answer
     if settings.quiet and stats.exit_code == ExitCode.DONE:
         return ExitCode.DONE, build_last_line(stats)  # only a log file shows it
     where = OutputPaths(

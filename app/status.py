@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from errors import WORTH_RETRYING_LATER, ExitCode, StopReason
-from reports.advice import ADVICE
+from errors import ErrorKind, ExitCode, StopReason
+from reports.advice import RUN_AGAIN, Options, advice_for, describe_next
 from reports.formatting import format_count, wrap, wrap_count, wrap_row
 from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals
 from storage.journal.reader import JournalReader
-from storage.output.folders import JOURNAL, METADATA
+from storage.output.folders import FAILED, JOURNAL, METADATA
 
 _DOCUMENT = f"{METADATA}/processing_stats.json"
-_AGAIN = "run the same command again"
 _NEXT_STEPS: Mapping[int | None, str] = {
-    ExitCode.UNEXPECTED: f"see what its last line or its log says, then {_AGAIN}",
+    ExitCode.UNEXPECTED: f"see what its last line or its log says, then {RUN_AGAIN}",
     ExitCode.USAGE: "correct the flag, the variable or the model's name, then run again",
     ExitCode.NO_INPUT: "check --input-dir",
     ExitCode.KEY_REFUSED: "check the key, its permissions and its project's billing, then run again",
     ExitCode.BUDGET: StopReason.BUDGET.remedy,
-    ExitCode.TRY_LATER: f"{_AGAIN} later",
+    ExitCode.TRY_LATER: f"{RUN_AGAIN} later",
 }
 """Next steps that follow from the exit code alone; after other codes the images left decide."""
 
@@ -70,6 +69,8 @@ class _Status:
     total_usage: UsageTotals
     newest_usage: UsageTotals
     is_only_dry: bool
+    reports: str
+    """Path of the reports about failed images, as it is shown."""
     now: datetime
 
 
@@ -116,12 +117,17 @@ def format_status(
         now: UTC.
         stopped: from ``read_stopped_run``; used only if it is about the last run.
     """
-    status = _gather(reader, running=running, now=now, stopped=stopped)
+    status = _gather(reader, output_dir, running=running, now=now, stopped=stopped)
     return "\n".join(_report_lines(status, output_dir)) + "\n"
 
 
 def _gather(
-    reader: JournalReader, *, running: RunningProcess | None, now: datetime, stopped: StoppedRun | None
+    reader: JournalReader,
+    output_dir: str,
+    *,
+    running: RunningProcess | None,
+    now: datetime,
+    stopped: StoppedRun | None,
 ) -> _Status:
     runs, counts = reader.runs(), reader.tree_counts()
     real = [run for run in runs if not run.info.dry_run]
@@ -141,6 +147,7 @@ def _gather(
         total_usage=reader.usage_totals(),
         newest_usage=reader.usage_totals(run_id=newest.info.run_id if newest else ""),
         is_only_dry=is_only_dry,
+        reports=f"{output_dir}/{FAILED}",
         now=now,
     )
 
@@ -169,7 +176,7 @@ def _report_lines(status: _Status, output_dir: str) -> Iterator[str]:
         )
     yield from wrap_row("Running", _running_text(status))
     yield from _image_lines(status.counts)
-    yield from _failure_lines(status.counts)
+    yield from _failure_lines(status)
     yield from wrap_row("Left to do", _left_text(status))
     yield from _usage_lines(status)
     yield from wrap_row("Last run", _last_run_text(status))
@@ -191,14 +198,26 @@ def _image_lines(counts: OutcomeCounts) -> Iterator[str]:
     failed = sum(counts.failed.values())
     yield from wrap_count(counts.succeeded, "answered")
     yield from wrap_count(failed, "failed")
-    yield from wrap_count(counts.deferred, "put off: nothing is wrong with them, the next run does them")
+    yield from wrap_count(
+        counts.deferred, "deferred: nothing is wrong with them, the next run asks about them"
+    )
 
 
-def _failure_lines(counts: OutcomeCounts) -> Iterator[str]:
-    if counts.failed:
+def _failure_lines(status: _Status) -> Iterator[str]:
+    if status.counts.failed:
         yield "Failures"
-    for kind, count in sorted(counts.failed.items(), key=lambda item: (-item[1], item[0])):
-        yield from wrap_count(count, f"{kind}: {ADVICE[kind].cause} {ADVICE[kind].remedy}")
+    for kind in _largest_first(status.counts):
+        advice = advice_for(kind, options=_options(status))
+        yield from wrap_count(status.counts.failed[kind], f"{kind}: {advice.cause} {advice.remedy}")
+
+
+def _largest_first(counts: OutcomeCounts) -> list[ErrorKind]:
+    return sorted(counts.failed, key=lambda kind: (-counts.failed[kind], kind))
+
+
+def _options(status: _Status) -> Options:
+    """Return the settings of the newest run."""
+    return status.newest.info.options if status.newest else {}
 
 
 def _left_text(status: _Status) -> str:
@@ -247,7 +266,7 @@ def _next_step(status: _Status) -> str:
     if last is None:
         return "run the command"
     if last.ended_at is None:
-        return f"{_AGAIN}: it goes on where the last run was cut off"
+        return f"{RUN_AGAIN}: it goes on where the last run was cut off"
     if status.stopped and last.exit_code in {ExitCode.TRY_LATER, ExitCode.KEY_REFUSED}:
         return _next_after_stop(status.stopped, status.now)
     return _NEXT_STEPS.get(last.exit_code) or _next_by_images(status, counts)
@@ -255,21 +274,16 @@ def _next_step(status: _Status) -> str:
 
 def _next_after_stop(stopped: StoppedRun, now: datetime) -> str:
     if stopped.resets_at is not None and stopped.resets_at <= now:
-        return f"{_AGAIN}: there is quota again since {_format_instant(stopped.resets_at, now)}"
+        return f"{RUN_AGAIN}: there is quota again since {_format_instant(stopped.resets_at, now)}"
     return stopped.remedy
 
 
 def _next_by_images(status: _Status, counts: OutcomeCounts) -> str:
     if status.images_left or counts.deferred:
-        return f"{_AGAIN} to go on"
+        return f"{RUN_AGAIN} to go on"
     if not counts.failed:
         return "nothing; every image of the last run is answered"
-    if counts.failed.keys() <= WORTH_RETRYING_LATER:
-        return _AGAIN
-    # Without a flag, only kinds worth retrying later are asked again.
-    curable = ",".join(sorted(kind for kind in counts.failed if ADVICE[kind].is_worth_repeating))
-    flag = f"with --only {curable}" if curable else "for the repaired images"
-    return f"do what is said beside the failures, then {_AGAIN} {flag}"
+    return describe_next(_largest_first(counts), options=_options(status), reports=status.reports)
 
 
 def _format_instant(instant: datetime, now: datetime) -> str:

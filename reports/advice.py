@@ -4,11 +4,17 @@ The error logs, ``error_analysis.json`` and the summary take their words from th
 several causes, each with its own remedy: ``errors.Cause``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from errors import Cause, ErrorKind, FatalError, StopReason
+from errors import WORTH_RETRYING_LATER, Cause, ErrorKind, FatalError, StopReason
+
+Options = Mapping[str, str | int | float | bool | None]
+"""Settings of a run by name, as in ``RunInfo.options``."""
+
+RUN_AGAIN = "run the same command again"
+"""The remedy for all that the next run does by itself: what is deferred, and ``WORTH_RETRYING_LATER``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,9 +24,9 @@ class Advice:
     cause: str
     """Why it happens, as one sentence."""
     remedy: str
-    """What to do now, as one sentence."""
-    flags: str = ""
-    """What to add to the command for the remedy; empty if nothing."""
+    """What to do now, as one sentence; it names ``flags``."""
+    flags: tuple[str, ...] = ()
+    """What to add to the command for the remedy, each with its value."""
     is_worth_repeating: bool = True
     """False if the same image would fail again whatever the flags."""
     by_hand: str = ""
@@ -28,73 +34,95 @@ class Advice:
 
 
 _REPAIR = "--enable-prompt-optimization"
+_OPTIMIZATION_FAILED = f"What {_REPAIR} tried did not help."
+_MIN_LONGER_TIMEOUT_S, _MAX_TIMEOUT_S = 600, 3600
+
+
+def _curable(kind: ErrorKind, *, cause: str, effect: str, by_hand: str) -> Advice:
+    """Return the advice for a class that an edited prompt may cure.
+
+    Without ``--only`` the next run leaves such images alone.
+
+    Args:
+        kind: the class.
+        cause: one sentence.
+        effect: what prompt optimization does about it; follows "which".
+        by_hand: what the user can do instead, as the beginning of a sentence.
+    """
+    only = f"--only {kind}"
+    return Advice(
+        cause=cause,
+        remedy=f"Run the same command with {only} {_REPAIR}, which {effect}. Or {by_hand}, with {only}.",
+        flags=(only, _REPAIR),
+        by_hand=f"{by_hand[:1].upper()}{by_hand[1:]}, and run the same command with {only}.",
+    )
+
 
 ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
     {
         ErrorKind.RATE_LIMITED: Advice(
             cause="The project's quota per minute was used up.",
-            remedy="Run the command again later, or slower with --rpm.",
+            remedy="Run the same command again later, or slower with --rpm.",
         ),
         ErrorKind.SERVER: Advice(
             cause="Google's service was broken or overloaded.",
-            remedy="Run the command again later.",
+            remedy="Run the same command again later.",
         ),
         ErrorKind.NETWORK: Advice(
             cause="No whole answer came through the network.",
-            remedy="Check the connection (and the proxy or --api-base-url), then run the command again.",
+            remedy="Check the connection (and the proxy or --api-base-url), then run the same command again.",
         ),
         ErrorKind.TIMEOUT: Advice(
             cause="The answer did not come within the time allowed.",
-            remedy="Run the command again with a larger --timeout, or with fewer calls at once.",
-            flags="--timeout 600",
+            remedy="Run the same command again with fewer calls at once (--max-concurrent).",
         ),
-        ErrorKind.BLOCKED: Advice(
+        ErrorKind.BLOCKED: _curable(
+            ErrorKind.BLOCKED,
             cause="Google's safety filter withheld the answer.",
-            remedy="Put the prompt in milder words, or let --enable-prompt-optimization try some.",
-            flags=_REPAIR,
-            by_hand="Put the prompt in milder words of your own.",
+            effect="tries milder words",
+            by_hand="put the prompt in milder words of your own",
         ),
-        ErrorKind.RECITATION: Advice(
+        ErrorKind.RECITATION: _curable(
+            ErrorKind.RECITATION,
             cause="The answer was withheld because it repeats protected text or pictures.",
-            remedy="Ask for the model's own words or design, or let --enable-prompt-optimization do so.",
-            flags=_REPAIR,
-            by_hand="Ask for the model's own words or design.",
+            effect="asks for the model's own words or design",
+            by_hand="ask for the model's own words or design yourself",
         ),
-        ErrorKind.TRUNCATED: Advice(
+        ErrorKind.TRUNCATED: _curable(
+            ErrorKind.TRUNCATED,
             cause="The answer reached the longest length there is and was cut off.",
-            remedy="Ask for a shorter answer, or let --enable-prompt-optimization do so.",
-            flags=_REPAIR,
-            by_hand="Ask for a shorter answer.",
+            effect="gives the answer more room and asks for a shorter one",
+            by_hand="ask for a shorter answer yourself",
         ),
-        ErrorKind.EMPTY: Advice(
+        ErrorKind.EMPTY: _curable(
+            ErrorKind.EMPTY,
             cause="The model finished without saying anything.",
-            remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
-            flags=_REPAIR,
-            by_hand="Ask for less, or try another --model.",
+            effect="asks again, then in other words",
+            by_hand="ask for less, or try another --model",
         ),
-        ErrorKind.NO_IMAGE: Advice(
+        ErrorKind.NO_IMAGE: _curable(
+            ErrorKind.NO_IMAGE,
             cause="A picture was asked for and none came.",
-            remedy="Ask for the picture in plain words, or let --enable-prompt-optimization try some.",
-            flags=_REPAIR,
-            by_hand="Ask for the picture in plainer words of your own, or try another --model.",
+            effect="asks for the picture alone, then in plain words",
+            by_hand="ask for the picture in plainer words of your own, or try another --model",
         ),
-        ErrorKind.MALFORMED: Advice(
+        ErrorKind.MALFORMED: _curable(
+            ErrorKind.MALFORMED,
             cause="The model returned something that is not an answer.",
-            remedy="Run the command again, with --enable-prompt-optimization if it stays so.",
-            flags=_REPAIR,
-            by_hand="Ask for less, or try another --model.",
+            effect="asks again, then in other words",
+            by_hand="ask for less, or try another --model",
         ),
-        ErrorKind.SCHEMA: Advice(
+        ErrorKind.SCHEMA: _curable(
+            ErrorKind.SCHEMA,
             cause="The answer does not have the form that was asked for.",
-            remedy="State the form more simply, or let --enable-prompt-optimization insist on it.",
-            flags=_REPAIR,
-            by_hand="State the form more simply.",
+            effect="insists on the form",
+            by_hand="state the form more simply",
         ),
-        ErrorKind.REFUSED: Advice(
+        ErrorKind.REFUSED: _curable(
+            ErrorKind.REFUSED,
             cause="The model declined the task in a sentence.",
-            remedy="Say what the result is for, or let --enable-prompt-optimization try other words.",
-            flags=_REPAIR,
-            by_hand="Say what the result is for.",
+            effect="tries other words",
+            by_hand="say in the prompt what the result is for",
         ),
         ErrorKind.PROHIBITED: Advice(
             cause="Google's rules forbid this content.",
@@ -102,7 +130,7 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
             is_worth_repeating=False,
         ),
         ErrorKind.FILE_UNAVAILABLE: Advice(
-            cause="The image's file could not be had: it is gone, changing, or its disk is at fault.",
+            cause="The image's file could not be read: it is gone, changing, or its disk is at fault.",
             remedy="See that the file is there and can be read; the next run tries it again by itself.",
         ),
         ErrorKind.INVALID_REQUEST: Advice(
@@ -114,13 +142,13 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
 )
 """One entry for every class; a test checks that none is missing."""
 
-_ASK_AGAIN = f"run the command again with --only {ErrorKind.INVALID_REQUEST}"
+_ASK_AGAIN = f"run the same command with --only {ErrorKind.INVALID_REQUEST}"
 
 _BY_CAUSE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
     {
         Cause.IMAGE: (
             "The image cannot be read, or the service does not take it.",
-            "Repair the image by what is said about it, or remove it, then run the command again.",
+            f"Repair the image by what is said about it, or remove it, then {RUN_AGAIN}.",
         ),
         Cause.REQUEST: (
             "The service does not accept the request as it is set up; no image can change that.",
@@ -128,11 +156,11 @@ _BY_CAUSE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         ),
         Cause.TOO_LARGE: (
             "The request with this image is too large for the service, or for a gateway on the way.",
-            "Put a smaller version of the image in its place, then run the command again.",
+            f"Put a smaller version of the image in its place, then {RUN_AGAIN}.",
         ),
         Cause.UPLOAD: (
             "The image was uploaded, and the upload was lost before the answer.",
-            f"{_ASK_AGAIN.capitalize()}.",
+            f"{_ASK_AGAIN[:1].upper()}{_ASK_AGAIN[1:]}.",
         ),
         Cause.NO_FILES_API: (
             "The endpoint of --api-base-url takes no uploads, and the image is too large to go in a request.",
@@ -146,24 +174,58 @@ _BY_CAUSE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
 )
 """Cause and remedy of a request that was refused for good, where its cause is known."""
 
-_OPTIMIZATION_FAILED = "What --enable-prompt-optimization tried did not help."
 
-
-def advice_for(kind: ErrorKind, *, has_prompt_optimization: bool, cause: Cause | None = None) -> Advice:
-    """Return the advice for a class; with prompt optimization the advice to switch it on is left out.
+def advice_for(kind: ErrorKind, *, options: Options, cause: Cause | None = None) -> Advice:
+    """Return the advice for a class; what was on already is not advised.
 
     Args:
         kind: the class.
-        has_prompt_optimization: it was on in the run.
+        options: the settings of the run.
         cause: of one image's failure; None for the whole class, or if unknown.
     """
     advice = ADVICE[kind]
     if kind is ErrorKind.INVALID_REQUEST and cause is not None and cause in _BY_CAUSE:
         text, remedy = _BY_CAUSE[cause]
         return replace(advice, cause=text, remedy=remedy)
-    if not (has_prompt_optimization and advice.by_hand):
+    if kind is ErrorKind.TIMEOUT:
+        return _advise_longer_timeout(advice, options)
+    if options.get("enable_prompt_optimization") and advice.by_hand:
+        return replace(advice, remedy=f"{_OPTIMIZATION_FAILED} {advice.by_hand}", flags=(f"--only {kind}",))
+    return advice
+
+
+def _advise_longer_timeout(advice: Advice, options: Options) -> Advice:
+    """Return the advice with twice the time, where the program allows more."""
+    timeout_s = options.get("timeout_s") or 0.0
+    longer_s = int(min(max(_MIN_LONGER_TIMEOUT_S, 2 * float(timeout_s)), _MAX_TIMEOUT_S))
+    if longer_s <= float(timeout_s):
         return advice
-    return replace(advice, remedy=f"{_OPTIMIZATION_FAILED} {advice.by_hand}", flags="")
+    flag = f"--timeout {longer_s}"
+    return replace(
+        advice,
+        remedy=f"Run the same command again with {flag}, or with fewer calls at once (--max-concurrent).",
+        flags=(flag,),
+    )
+
+
+def describe_next(kinds: Collection[ErrorKind], *, options: Options, reports: str = "") -> str:
+    """Return what to do about images that failed in these ways, as one sentence without its full stop.
+
+    Args:
+        kinds: the classes, the most important first.
+        options: the settings of the run.
+        reports: where the images' reports lie; empty if unknown.
+    """
+    advice = {kind: advice_for(kind, options=options) for kind in kinds}
+    worth = [kind for kind in kinds if advice[kind].is_worth_repeating]
+    see = f"see the report of each image{f' in {reports}' if reports else ''}"
+    if not worth:
+        return f"{see}, and repair it or leave it out"
+    only = () if WORTH_RETRYING_LATER.issuperset(worth) else (f"--only {','.join(worth)}",)
+    more = (flag for kind in worth for flag in advice[kind].flags if not flag.startswith("--only "))
+    flags = " ".join(dict.fromkeys((*only, *more)))
+    command = f"{RUN_AGAIN} with {flags}" if flags else RUN_AGAIN
+    return command if len(worth) == len(kinds) else f"{command}; for the others {see}"
 
 
 _STOP_REMEDIES: Mapping[Cause, str] = MappingProxyType(

@@ -232,6 +232,8 @@ class ProcessingStats:
     passed_over: SkippedFiles
     failed: Breakdown
     """By class."""
+    known_failures: Breakdown
+    """Images that failed in earlier runs and were left alone, by class."""
     deferred: Breakdown
     """By the class of the last failure, or ``not_tried``."""
     lost: tuple[str, ...]

@@ -25,11 +25,7 @@ def build_error_log(failed: Failed, run: RunInfo, earlier: StoredAnswer | None =
 
 
 def _report_lines(failed: Failed, run: RunInfo, earlier: StoredAnswer | None) -> Iterator[str]:
-    advice = advice_for(
-        failed.kind,
-        has_prompt_optimization=bool(run.options.get("enable_prompt_optimization")),
-        cause=failed.cause,
-    )
+    advice = advice_for(failed.kind, options=run.options, cause=failed.cause)
     missing = "no new answer" if earlier else "no answer"
     yield f"{escape_unprintable(failed.job.key)} has {missing}: {failed.kind}"
     yield ""

@@ -4,7 +4,7 @@ Counts and records in, documents out: paths and the current time are passed in.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from itertools import islice
 
@@ -13,7 +13,7 @@ from errors import ErrorKind, FatalError
 from models import RunInfo
 from rate_limit.types import RateLimitStats
 from reports import prompt_suggestion, quota_forecast
-from reports.advice import STOPPED_BECAUSE, advice_for
+from reports.advice import STOPPED_BECAUSE, Options, advice_for
 from reports.cost_report import build_cost_section
 from reports.documents import (
     Accounting,
@@ -65,6 +65,8 @@ class PlanCounts:
     not_selected: int
     to_do: int
     """Images to be called, or whose answer is to be copied."""
+    known_failures_by: Mapping[ErrorKind, int] = field(default_factory=dict)
+    """``known_failures`` by class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ def build_processing_stats(
         accounting=accounting,
         passed_over=_build_skipped_files(tally),
         failed=_build_breakdown(tally.failed),
+        known_failures=_build_breakdown(plan.known_failures_by),
         deferred=_build_breakdown(tally.deferred),
         lost=tuple(tally.unsaved),
         deferred_because=_largest_first(tally.deferred_because),
@@ -222,7 +225,7 @@ def build_error_group(
     count: int,
     examples: Iterable[Example],
     command: str,
-    has_prompt_optimization: bool = False,
+    options: Options,
 ) -> ErrorGroup:
     """Return the group of all failures of one class.
 
@@ -231,16 +234,16 @@ def build_error_group(
         count: images.
         examples: the first ``MAX_EXAMPLES`` of these are shown.
         command: what the user types to run again with the same settings.
-        has_prompt_optimization: these settings allow edited prompts.
+        options: these settings.
 
     """
-    advice = advice_for(kind, has_prompt_optimization=has_prompt_optimization)
+    advice = advice_for(kind, options=options)
     return ErrorGroup(
         kind=kind,
         count=count,
         cause=advice.cause,
         remedy=advice.remedy,
-        command=f"{command} {advice.flags}".rstrip() if advice.is_worth_repeating else None,
+        command=" ".join((command, *advice.flags)) if advice.is_worth_repeating else None,
         examples=tuple(islice(examples, MAX_EXAMPLES)),
     )
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from errors import ErrorKind, ExitCode
 from reports import prompt_suggestion
-from reports.advice import advice_for
+from reports.advice import RUN_AGAIN, advice_for, describe_next
 from reports.cost_report import summary_line as cost_line
-from reports.documents import ProcessingStats
+from reports.documents import Breakdown, ProcessingStats
 from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
+from utils.image_discovery import PassedOverReason
 from utils.printable import escape_unprintable
 
 
@@ -34,6 +35,17 @@ def build_last_line(stats: ProcessingStats) -> str:
     """Return one line: how the run ended, what to do next, and the exit code."""
     line = escape_unprintable(f"{_describe_end(stats)} (exit code {stats.exit_code:d}: {stats.exit_meaning})")
     return line[:1].upper() + line[1:]
+
+
+def build_reminder(stats: ProcessingStats) -> str:
+    """Return one line about the images that earlier runs failed on and this one left alone; "" if none."""
+    known = stats.known_failures
+    if not known.total:
+        return ""
+    return escape_unprintable(
+        f"{format_images(known.total)} failed in earlier runs and {'was' if known.total == 1 else 'were'}"
+        f" left alone ({_by_class(known)}). Next: {_describe_next(known, stats)}."
+    )
 
 
 def is_nothing_new(stats: ProcessingStats) -> bool:
@@ -64,9 +76,9 @@ def _image_lines(stats: ProcessingStats) -> Iterator[str]:
         (accounting.failed, "failed"),
         (accounting.known_failures, "failed in an earlier run, left alone"),
         (accounting.not_selected, "not selected, left alone"),
-        (accounting.deferred, "put off: nothing is wrong with them, the next run does them"),
+        (accounting.deferred, "deferred: nothing is wrong with them, the next run asks about them"),
         (accounting.lost, f"lost, could not be written: {', '.join(map(escape_unprintable, stats.lost))}"),
-        (accounting.not_started, "not started: the next run does them"),
+        (accounting.not_started, "not started: the next run asks about them"),
     )
     for count, what in rows:
         yield from wrap_count(count, what) if count else ()
@@ -76,29 +88,37 @@ def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.failed.total:
         yield "Failures"
     for kind, count in stats.failed.by.items():
-        advice = advice_for(
-            ErrorKind(kind), has_prompt_optimization=bool(stats.options.get("enable_prompt_optimization"))
-        )
+        advice = advice_for(ErrorKind(kind), options=stats.options)
         yield from wrap_count(count, f"{kind}: {advice.cause} {advice.remedy}")
 
 
 def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.passed_over.total:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in stats.passed_over.by.items())
-        yield from wrap_row("Passed over", reasons)
+        yield "Skipped      (--verbose names each)"
+    for reason, count in stats.passed_over.by.items():
+        yield from wrap_count(count, _describe_reason(reason))
+
+
+def _describe_reason(reason: str) -> str:
+    try:
+        return PassedOverReason(reason).meaning
+    except ValueError:
+        return reason.replace("_", " ")
 
 
 def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
-    """Yield how many images were answered with an edited prompt or other settings."""
+    """Yield how many images were asked again in another way, and how many of them were answered."""
     edited = stats.other_words
     if edited is None:
         return
-    counts = (
-        (edited.answered, edited.tried, "in other words than yours"),
-        (edited.answered_with_settings, edited.tried_with_settings, "in your words with other settings"),
+    rows = (
+        (edited.tried, "with an edited prompt", edited.answered),
+        (edited.tried_with_settings, "with your prompt and other settings", edited.answered_with_settings),
     )
-    parts = [f"{done:,} of {format_images(tried)} answered {how}" for done, tried, how in counts if tried]
-    yield from wrap_row("Other words", f"{', '.join(parts)}; see {paths.metadata}/{edited.see}")
+    parts = [
+        f"{format_images(tried)} asked again {how}, {done:,} answered" for tried, how, done in rows if tried
+    ]
+    yield from wrap_row("Repair", f"{'; '.join(parts)} (see {paths.metadata}/{edited.see})")
 
 
 def _suggestion_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
@@ -134,32 +154,54 @@ def _path_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
 
 
 def _describe_end(stats: ProcessingStats) -> str:
-    accounting = stats.accounting
     if stats.stopped:
         return f"stopped: {stats.stopped.detail.rstrip('. ')}. Next: {stats.stopped.remedy}."
     match stats.exit_code:
         case ExitCode.NO_INPUT:
             return "no image was found: check --input-dir."
         case ExitCode.SOME_FAILED:
-            return f"{format_images(accounting.failed)} failed. Next: read the reports, then run again."
+            return f"{_describe_failed(stats)}."
         case ExitCode.TRY_LATER:
-            because = next(iter(stats.deferred_because), "the service was not to be had")
-            deferred = format_images(accounting.deferred)
-            return f"{deferred} put off: {because.rstrip('. ')}. Next: {_describe_retry(stats)}."
-        case _ if (
-            accounting.found
-            == accounting.already_answered + accounting.known_failures + accounting.not_selected
-        ):
-            return _describe_no_calls(stats)
+            because = next(iter(stats.deferred_because), "the service was unavailable")
+            deferred = format_images(stats.accounting.deferred)
+            return f"{deferred} deferred: {because.rstrip('. ')}. Next: {_describe_retry(stats)}."
         case _:
-            return f"done: {format_images(accounting.answered + accounting.reused)} answered."
+            return _describe_success(stats)
+
+
+def _describe_success(stats: ProcessingStats) -> str:
+    accounting = stats.accounting
+    if accounting.found == (
+        accounting.already_answered + accounting.known_failures + accounting.not_selected
+    ):
+        return _describe_no_calls(stats)
+    answered = f"done: {format_images(accounting.answered + accounting.reused)} answered"
+    # --fail-on may have decided that the failures do not count.
+    return f"{answered}, {_describe_failed(stats)}." if accounting.failed else f"{answered}."
+
+
+def _describe_failed(stats: ProcessingStats) -> str:
+    failed = stats.failed
+    return (
+        f"{format_images(failed.total)} failed ({_by_class(failed)}). Next: {_describe_next(failed, stats)}"
+    )
+
+
+def _by_class(counts: Breakdown) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.by.items())
+
+
+def _describe_next(counts: Breakdown, stats: ProcessingStats) -> str:
+    output_dir = stats.options.get("output_dir")
+    reports = f"{output_dir}/failed" if output_dir else ""
+    return describe_next([ErrorKind(kind) for kind in counts.by], options=stats.options, reports=reports)
 
 
 def _describe_retry(stats: ProcessingStats) -> str:
     """Return what to do about deferred images; if no call got through, the address may be wrong."""
     if stats.requests.by_result.keys() == {ErrorKind.NETWORK}:
-        return "check the connection, the proxy and --api-base-url, then run the same command again"
-    return "run the same command again later"
+        return f"check the connection, the proxy and --api-base-url, then {RUN_AGAIN}"
+    return f"{RUN_AGAIN} later"
 
 
 def _describe_no_calls(stats: ProcessingStats) -> str:
@@ -168,9 +210,7 @@ def _describe_no_calls(stats: ProcessingStats) -> str:
         return f"nothing new: {format_images(accounting.found)}, all answered before, no call made."
     parts = [f"{format_images(accounting.already_answered)} answered before"]
     if accounting.known_failures:
-        parts.append(
-            f"{accounting.known_failures:,} failed before and left alone (--retry-failed asks again)"
-        )
+        parts.append(f"{accounting.known_failures:,} failed before and left alone")
     if accounting.not_selected:
         parts.append(f"{accounting.not_selected:,} not selected")
     return f"nothing to ask: {', '.join(parts)}."

@@ -347,7 +347,7 @@ def deferred(job: ImageJob, *, attempts: tuple[Attempt, ...] = ()) -> Deferred:
     return Deferred(
         job=job,
         prompt=Prompt(text="describe"),
-        detail="the service was not to be had",
+        detail="the service was unavailable",
         kind=attempts[-1].kind if attempts else None,
         attempts=attempts,
     )

@@ -126,7 +126,7 @@ def deferred(key: str = "a.jpg", *kinds: ErrorKind) -> Deferred:
     return Deferred(
         job=job(key),
         prompt=BASE,
-        detail="The service was not to be had.",
+        detail="The service was unavailable.",
         kind=kinds[-1] if kinds else None,
         attempts=tuple(attempt(number, kind) for number, kind in enumerate(kinds, start=1)),
     )

@@ -97,7 +97,7 @@ def test_defaults(load_with: Load) -> None:
         "retry_failed": False,
         "only": None,
         "force": False,
-        "fail_on": "1",
+        "fail_on": "any",
         "deadline": None,
         "max_duration_s": None,
         "grace_s": 30.0,

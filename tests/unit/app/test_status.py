@@ -86,12 +86,13 @@ def test_the_whole_page(world: World) -> None:
         "Running      no",
         "      1  answered",
         "      2  failed",
-        "      1  put off: nothing is wrong with them, the next run does them",
+        "      1  deferred: nothing is wrong with them, the next run asks about them",
         "Failures",
         "      1  prohibited: Google's rules forbid this content. Leave this image out;",
         "         other words will not help.",
-        "      1  timeout: The answer did not come within the time allowed. Run the",
-        "         command again with a larger --timeout, or with fewer calls at once.",
+        "      1  timeout: The answer did not come within the time allowed. Run the same",
+        "         command again with --timeout 600, or with fewer calls at once",
+        "         (--max-concurrent).",
         "Left to do   1 of the 4 that the newest run set out to ask about",
         "Calls        4 in all, 4 in the newest run",
         "Tokens in    1,120 in all, 1,120 in the newest run",
@@ -344,20 +345,21 @@ def test_the_next_step_follows_from_the_exit_code(world: World, code: int, expec
     ("verdicts", "expected"),
     [
         (["deferred", ErrorKind.BLOCKED], "run the same command again to go on."),
-        ([ErrorKind.TIMEOUT, ErrorKind.SERVER], "run the same command again."),
+        ([ErrorKind.NETWORK, ErrorKind.SERVER], "run the same command again."),
+        ([ErrorKind.TIMEOUT, ErrorKind.SERVER], "run the same command again with --timeout 600."),
         (
             [ErrorKind.TIMEOUT, ErrorKind.PROHIBITED, ErrorKind.BLOCKED],
             (
-                "do what is said beside the failures, then run the same command again"
-                " with --only blocked,timeout."
+                "run the same command again with --only blocked,timeout --enable-prompt-optimization"
+                " --timeout 600; for the others see the report of each image in out/failed."
             ),
         ),
         (
             [ErrorKind.INVALID_REQUEST, ErrorKind.PROHIBITED],
-            "do what is said beside the failures, then run the same command again for the repaired images.",
+            "see the report of each image in out/failed, and repair it or leave it out.",
         ),
     ],
-    ids=["put-off", "transient", "curable", "incurable"],
+    ids=["deferred", "transient", "slow", "curable", "incurable"],
 )
 def test_the_next_step_follows_from_the_images(
     world: World, verdicts: list[ErrorKind | str], expected: str

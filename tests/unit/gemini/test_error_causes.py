@@ -74,7 +74,7 @@ def test_other_refusals_of_one_request(status: int, body: Any, cause: Cause) -> 
 
     assert isinstance(failure, ApiFailure)
     assert failure.cause is cause
-    assert advice_for(failure.kind, has_prompt_optimization=True, cause=cause) != ADVICE[failure.kind]
+    assert advice_for(failure.kind, options={}, cause=cause) != ADVICE[failure.kind]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_a_refused_account_gets_a_remedy_of_its_own(status: int, body: Any, word
 def test_every_cause_has_a_remedy() -> None:
     """A cause that is added needs words, for images or for the end of a run."""
     for cause in Cause:
-        by_image = advice_for(ErrorKind.INVALID_REQUEST, has_prompt_optimization=False, cause=cause)
+        by_image = advice_for(ErrorKind.INVALID_REQUEST, options={}, cause=cause)
         by_run = stop_remedy(FatalError(StopReason.BUDGET, "x", cause=cause))
         assert by_image != ADVICE[ErrorKind.INVALID_REQUEST] or by_run != StopReason.BUDGET.remedy

@@ -308,15 +308,15 @@ def test_a_run_that_was_served_well_enough(tmp_path: Path) -> None:
     [
         (
             [failed_twice((SOFT, None)), failed_twice((SOFT, BLOCKED))],
-            "1 of 2 images answered in other words than yours",
+            "2 images asked again with an edited prompt, 1 answered",
         ),
         (
             [failed_twice((with_settings(BASE, MORE), None))],
-            "1 of 1 image answered in your words with other settings; see out/metadata/prompt_evolution.json",
+            "1 image asked again with your prompt and other settings, 1 answered (see out/metadata/",
         ),
         (
             [failed_twice((with_settings(BASE, MORE), BLOCKED), (SOFT, BLOCKED)), failed_twice((SOFT, None))],
-            "1 of 2 images answered in other words than yours, 0 of 1 image answered in your words with",
+            "2 images asked again with an edited prompt, 1 answered; 1 image asked again with your prompt",
         ),
     ],
     ids=["words", "settings", "both"],
@@ -325,7 +325,7 @@ def test_answers_to_something_else_are_told(outcomes: list[Succeeded | Failed], 
     """How many, and where the details are."""
     words = build_summary(stats_of(tally_of(outcomes)), WHERE, dry_run=False)
 
-    assert f"Other words {said}" in " ".join(words.split())
+    assert f"Repair {said}" in " ".join(words.split())
     assert max(map(len, words.splitlines())) <= 79
 
 
@@ -335,4 +335,4 @@ def test_the_users_own_words_need_no_telling(tmp_path: Path, prompt: Prompt) -> 
     stats, _, words = documents_of(tmp_path, iter([failed_twice((prompt, None))]))
 
     assert stats["other_words"] is None
-    assert "Other words" not in words
+    assert "Repair" not in words

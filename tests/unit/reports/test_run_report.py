@@ -153,7 +153,9 @@ def test_processing_stats_fits_its_schema(tmp_path: Path, *, stop: FatalError | 
 def group(kind: ErrorKind, count: int = 1) -> ErrorGroup:
     """Return a group of more images than are named."""
     examples = (Example(key=f"{number}.jpg", detail=f"Detail {number}.") for number in range(count))
-    return build_error_group(kind, count=count, examples=examples, command="python main.py --prompt x")
+    return build_error_group(
+        kind, count=count, examples=examples, command="python main.py --prompt x", options={}
+    )
 
 
 def test_error_analysis_fits_its_schema(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_error_analysis_fits_its_schema(tmp_path: Path) -> None:
     [
         (KIND.SERVER, "python main.py --prompt x"),
         (KIND.TIMEOUT, "python main.py --prompt x --timeout 600"),
-        (KIND.BLOCKED, "python main.py --prompt x --enable-prompt-optimization"),
+        (KIND.BLOCKED, "python main.py --prompt x --only blocked --enable-prompt-optimization"),
         (KIND.PROHIBITED, None),
         (KIND.INVALID_REQUEST, None),
     ],

@@ -28,7 +28,9 @@ def test_the_summary_tells_the_story() -> None:
         "     20  answered by an earlier run",
         "      1  lost, could not be written: i.jpg",
         "      1  blocked: Google's safety filter withheld the answer.",
-        "Passed over  9 hidden, 1 link_loop",
+        "Skipped      (--verbose names each)",
+        "      9  hidden, its name begins with a dot",
+        "      1  a link that leads back to where it stands",
         "Calls        12, 6 of them retries",
         "Tokens       4,480 in, 40 out",
         "Results      out/successful",
@@ -84,7 +86,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             Tally(),
             LEFT_ALONE,
             None,
-            "Nothing to ask: 2 images answered before, 2 failed before and left alone (--retry-failed",
+            "Nothing to ask: 2 images answered before, 2 failed before and left alone, 1 not selected.",
             0,
         ),
         (tally_of(succeeded()), None, None, "Done: 1 image answered.", 0),
@@ -92,10 +94,10 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             tally_of(succeeded(), failed()),
             None,
             None,
-            "1 image failed. Next: read the reports, then run again.",
+            "1 image failed (1 invalid_request). Next: see the report of each image, and repair it or",
             3,
         ),
-        (tally_of(deferred()), None, None, "1 image put off: The service was not to be had. Next: run", 75),
+        (tally_of(deferred()), None, None, "1 image deferred: The service was unavailable. Next: run", 75),
         (
             tally_of(failed()),
             None,
@@ -104,7 +106,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             5,
         ),
     ],
-    ids=["no-input", "nothing-new", "left-alone", "done", "failed", "put-off", "stopped"],
+    ids=["no-input", "nothing-new", "left-alone", "done", "failed", "deferred", "stopped"],
 )
 def test_the_last_line(
     *, tally: Tally, plan: PlanCounts | None, stop: FatalError | None, end: str, code: int
