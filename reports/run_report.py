@@ -6,6 +6,7 @@ Counts and records in, documents out: paths and the current time are passed in.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import partial
 from itertools import islice
 
 from costs.price_book import Costs
@@ -100,16 +101,14 @@ def build_processing_stats(
     """Return ``processing_stats.json`` of a run that ended at ``ended_at`` (UTC); ``stop`` ended it early."""
     accounting = _build_accounting(tally, plan)
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
-    return ProcessingStats(
+    build = partial(ProcessingStats, model=run.model, prompt=run.prompt, fingerprint=run.fingerprint)
+    return build(
         exit_code=code,
         exit_meaning=code.meaning,
         stopped=_build_stopped(stop, accounting, tally=tally, ended_at=ended_at, quota=quota),
         started_at=run.started_at,
         ended_at=ended_at,
         seconds=max(0.0, (ended_at - run.started_at).total_seconds()),
-        model=run.model,
-        prompt=run.prompt,
-        fingerprint=run.fingerprint,
         options=run.options,
         accounting=accounting,
         passed_over=_build_skipped_files(tally),

@@ -1,4 +1,4 @@
-"""Flags that repeat a run: all that was set anywhere, so that the command can be typed in any directory."""
+"""Flags that repeat a run: all that was set anywhere, for a command typed in any directory."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
