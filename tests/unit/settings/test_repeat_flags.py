@@ -69,7 +69,7 @@ def two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--output-dir", "out", "--state-dir", "state", "--log-file", "logs/x.log"], {}, ""),
         (["--output-dir=~/out"], {}, ""),
         (["--prompt", "@ask.txt"], {}, ""),
-        (["--prompt", "@@ask.txt"], {}, ""),
+        (["--prompt", "@@home, sweet home"], {}, ""),
         (["--prompt=-x --force"], {}, ""),
         (["--prompt", 'don\'t "say" $HOME\n\tä `x` \\'], {}, ""),
         (["--model", "models/gemini-9", "--max-concurrent", "7", "--timeout", "90s"], {}, ""),
