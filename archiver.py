@@ -36,7 +36,7 @@ from storage.output.answer_files import (
     build_stored_answer,
 )
 from storage.output.commit import PendingAnswer, commit_answers
-from storage.output.folders import DRY_RUN, FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST
+from storage.output.folders import FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, working_dir
 from storage.output.layout import Place
 from storage.output.ledger import Ledger
 from storage.output.tree import OutputTree, storage_errors, with_path
@@ -57,10 +57,11 @@ StoreResult = tuple[Artefact, ...] | StorageError
 class Archiver:
     """Writer of the output tree of one run. Its methods block; threads may share it.
 
+    A dry run reads the answers of real runs in the output directory, and writes to its folder there alone.
+
     Args:
         output_dir: created if missing.
         run: the present run.
-        has_real_run: a dry run writes its documents and archive beside those of an earlier real run.
         price: returns the cost of a call in US dollars, by its tokens and its start; None if unknown.
     """
 
@@ -69,21 +70,21 @@ class Archiver:
         *,
         output_dir: Path,
         run: RunInfo,
-        has_real_run: bool = False,
         price: Callable[[Usage, datetime], Decimal | None] = lambda *_: None,
     ) -> None:
-        self._root = output_dir
+        self._root = working_dir(output_dir, dry_run=run.dry_run)
         self._run = run
         self._price = price
-        is_beside = run.dry_run and has_real_run
-        self.documents = output_dir / (DRY_RUN if is_beside else METADATA)
+        self.documents = self._root / METADATA
         """Folder of this run's documents."""
-        self._archive = "archive.dry-run" if is_beside else "archive"
-        self._tree = OutputTree(output_dir, run_id=run.run_id, dry_run=run.dry_run)
-        # A simulated answer must never count as a paid one, so it has a ledger of its own.
-        name = f"{DRY_RUN}/{Path(LEDGER).name}" if run.dry_run else LEDGER
-        self._ledger_path = output_dir / name
-        self._ledger = Ledger(self._ledger_path, run_id=run.run_id, root=output_dir)
+        self._tree = OutputTree(self._root, run_id=run.run_id, dry_run=run.dry_run)
+        self._ledger_path = self._root / LEDGER
+        self._ledger = Ledger(self._ledger_path, run_id=run.run_id, root=self._root)
+        self._real_ledger = output_dir / LEDGER
+        self._real_tree = (
+            OutputTree(output_dir, run_id=run.run_id, dry_run=True) if run.dry_run else self._tree
+        )
+        """Where the answers of real runs are; a dry run changes nothing there."""
         self._identity: tuple[int, int] | None = None
 
     def check_writable(self) -> None:
@@ -93,11 +94,10 @@ class Archiver:
             StorageError: results could not be written.
 
         """
-        results = (self._root / name for name in _FOLDERS)
         with storage_errors("nothing was asked yet"):
             self._root.mkdir(parents=True, exist_ok=True)
             self._identity = _identity(self._root)
-            for folder in (*results, self._ledger_path.parent, self.documents):
+            for folder in (self._root / name for name in _FOLDERS):
                 with with_path(folder):
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / WRITE_TEST).write_bytes(b"writable\n")
@@ -125,13 +125,13 @@ class Archiver:
             StorageError: the ledger cannot be read.
 
         """
-        path = self._root / LEDGER
-        with storage_errors("no answer was lost"), with_path(path):
-            lines = Ledger(path, run_id=self._run.run_id)
+        tree = self._real_tree
+        with storage_errors("no answer was lost"), with_path(self._real_ledger):
+            lines = Ledger(self._real_ledger, run_id=self._run.run_id)
             yield from lines
-            folders = self._tree.list_history_folders()
+            folders = tree.list_history_folders()
             for answer in lines if folders else ():
-                places = (self._tree.find_all_in_folder(answer.artefacts, folder) for folder in folders)
+                places = (tree.find_all_in_folder(answer.artefacts, folder) for folder in folders)
                 yield from (replace(answer, artefacts=place) for place in places if place)
 
     def store(self, outcome: Outcome, *, replaced: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
@@ -149,8 +149,8 @@ class Archiver:
     def store_all(self, outcomes: Sequence[tuple[Outcome, Predecessor]]) -> list[StoreResult]:
         """Write the files of several outcomes; answers share the waits for the disk.
 
-        A Deferred has no files. A dry run writes nothing for an image that has real files. A Reused is
-        written by ``put_copy``, which may return none.
+        A Deferred has no files. A Reused is written by ``put_copy``, which may return none. A dry run
+        writes nothing over files without its mark.
 
         Args:
             outcomes: each with the image's earlier answer, whose files move to the history when a new
@@ -202,12 +202,12 @@ class Archiver:
         return tuple(artefact for artefact in found if artefact)
 
     def is_present(self, artefact: Artefact) -> bool:
-        """Return whether a file exists with the right size."""
-        return self._tree.is_present(artefact)
+        """Return whether a file of a real answer exists with the right size."""
+        return self._real_tree.is_present(artefact)
 
     def has_expected_hash(self, artefact: Artefact) -> bool:
-        """Return whether a file exists with the right bytes."""
-        return self._tree.has_expected_hash(artefact)
+        """Return whether a file of a real answer exists with the right bytes."""
+        return self._real_tree.has_expected_hash(artefact)
 
     def write_document(self, name: str, document: object) -> Path:
         """Write ``<name>.json`` from a dataclass and return its path.
@@ -246,9 +246,9 @@ class Archiver:
         from utils.archives import list_members, write_tar_gz, write_zip  # noqa: PLC0415 - 7 ms, at the end
 
         ending, write = {"zip": (".zip", write_zip), "tar": (".tar.gz", write_tar_gz)}[fmt]
-        path = self._root / f"{self._archive}{ending}"
+        path = self._root / f"archive{ending}"
         with storage_errors("the results stand unpacked"), with_path(path), open_atomic(path) as handle:
-            write(handle, list_members(self._root, _FOLDERS, skip=self._is_excluded))
+            write(handle, list_members(self._root, _FOLDERS, skip=layout.is_excluded_from_archive))
         return path
 
     def _check_root(self, consequence: str) -> None:
@@ -257,8 +257,10 @@ class Archiver:
             raise StorageError(f"{self._root} {_ROOT_GONE}: {consequence}")
 
     def _is_same_root(self) -> bool:
-        try:  # None: ``check_writable`` was not called, so there is nothing to compare with
-            return self._identity in {None, _identity(self._root)}
+        if self._identity is None:  # ``check_writable`` was not called, so there is nothing to compare with
+            return True
+        try:
+            return self._identity == _identity(self._root)
         except OSError:
             return False
 
@@ -315,7 +317,7 @@ class Archiver:
         """Return the files of a stored answer; none if one of them has changed."""
         files = []
         for artefact in answer.artefacts:
-            data = self._tree.read(artefact)
+            data = self._real_tree.read(artefact)
             if data is None:
                 return []
             files.append(ResultFile(artefact.path, data))
@@ -337,10 +339,6 @@ class Archiver:
             with open_atomic(path) as handle:
                 handle.writelines(pieces)
         return path
-
-    def _is_excluded(self, name: str) -> bool:
-        is_about_dry_runs = name == DRY_RUN and not self._run.dry_run
-        return is_about_dry_runs or layout.is_excluded_from_archive(name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

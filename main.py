@@ -107,6 +107,7 @@ def console() -> None:
 def _run_locked(settings: "Settings", command: str) -> int:
     """Run while this process alone holds the output directory; return the exit code."""
     from app.deadline import compute_deadline
+    from app.output_folder import find_output_folder
     from app.output_lock import describe_locked, hold_output_dir
     from utils.interpreter import configure_interpreter
     from utils.lock import LockedError
@@ -114,16 +115,15 @@ def _run_locked(settings: "Settings", command: str) -> int:
     configure_interpreter()
     # Before the lock: a run that gets it at 06:05 has missed the deadline 06:00, and has no day left.
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
+    lock = find_output_folder(settings) / LOCK
     with ExitStack() as stack:
         try:
-            stack.enter_context(
-                hold_output_dir(settings, settings.output_dir / LOCK, deadline, utcnow=_utcnow)
-            )
+            stack.enter_context(hold_output_dir(settings, lock, deadline, utcnow=_utcnow))
         except LockedError as error:
             if deadline and not deadline.seconds_left(_utcnow()):
                 text = f"{deadline.cause} while another run held {settings.output_dir}"
                 return _end(ExitCode.DEADLINE, text)
-            return _end(ExitCode.LOCKED, describe_locked(settings.output_dir / LOCK, error.holder))
+            return _end(ExitCode.LOCKED, describe_locked(lock, error.holder))
         return _run_with_healthcheck(settings, command, deadline)
 
 
@@ -169,19 +169,20 @@ def _to_running_process(holder: "LockHolder") -> "RunningProcess":
 
 def _print_status(request: "StatusRequest") -> int:
     """Write the state of an output directory to stdout; change nothing there."""
-    from app.status import format_status, open_status, read_stopped_run
+    from app.status import find_status_folder, format_status, open_status, read_stopped_run
     from utils.lock import read_holder
     from utils.standard_streams import output_error
 
-    with open_status(request.output_dir) as reader:
-        holder = read_holder(request.output_dir / LOCK)
+    folder = find_status_folder(request.output_dir)
+    with open_status(folder) as reader:
+        holder = read_holder(folder / LOCK)
         running = _to_running_process(holder) if holder else None
         report = format_status(
             reader,
-            output_dir=str(request.output_dir),
+            output_dir=str(folder),
             running=running,
             now=_utcnow(),
-            stopped=read_stopped_run(request.output_dir),
+            stopped=read_stopped_run(folder),
         )
     sys.stdout.write(report)
     sys.stdout.flush()

@@ -30,9 +30,9 @@ from rate_limit.types import LearnedLimits
 from reports.tally import Tally
 from storage.journal.journal import Journal
 from storage.journal.plan import Selection
-from storage.output.folders import JOURNAL
-from storage.output.tree import has_real_run
 from utils.lock import find_range_lock_fault
+from storage.journal.snapshot import copy_for_dry_run
+from storage.output.folders import JOURNAL, working_dir
 from utils.progress import choose_progress
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
     archiver = build_archiver(context)
     archiver.check_writable()
     archiver.remove_unfinished()
-    path = context.settings.output_dir / JOURNAL
+    path = working_dir(context.settings.output_dir, dry_run=context.info.dry_run) / JOURNAL
+    if context.info.dry_run:
+        copy_for_dry_run(context.settings.output_dir / JOURNAL, path)
     with Journal.open(
         path, run=context.info, is_present=archiver.is_present, utcnow=context.utcnow
     ) as journal:
@@ -136,11 +138,7 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
 
 def build_archiver(context: RunContext) -> Archiver:
     """Return the writer of the output tree."""
-    output_dir, info = context.settings.output_dir, context.info
-    is_beside_real_run = info.dry_run and has_real_run(output_dir)
-    return Archiver(
-        output_dir=output_dir, run=info, has_real_run=is_beside_real_run, price=context.price_book.price
-    )
+    return Archiver(output_dir=context.settings.output_dir, run=context.info, price=context.price_book.price)
 
 
 def build_batch(context: RunContext, storage: Storage, *, status_text: Callable[[], str]) -> Batch:

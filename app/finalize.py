@@ -27,7 +27,7 @@ from settings.options import FailOn
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan
 from storage.journal.read_models import FailureRow
-from storage.output.folders import FAILED
+from storage.output.folders import FAILED, RUNS
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class RunFinalizer:
         steps: tuple[Callable[[], object], ...] = (
             lambda: self._write_evolution(tally, uplift, proposals),
             lambda: self._write_analysis(tally),
-            lambda: self._archiver.write_document("processing_stats", build_stats(stop)),
+            lambda: self._write_stats(build_stats(stop)),
         )
         for step in steps:
             error = self._try_step(step)
@@ -112,7 +112,7 @@ class RunFinalizer:
         archive, pack_error = self._pack()
         if pack_error and not stop:
             # The document stands outside the archive, so it can still name the error.
-            self._try_step(lambda: self._archiver.write_document("processing_stats", build_stats(pack_error)))
+            self._try_step(lambda: self._write_stats(build_stats(pack_error)))
         stats = build_stats(stop or pack_error)
         # An outcome that could not be recorded may stand in the ledger all the same.
         self._try_step(
@@ -121,6 +121,11 @@ class RunFinalizer:
             )
         )
         return stats, archive
+
+    def _write_stats(self, stats: ProcessingStats) -> None:
+        """Write the document about this run under the name of the newest one, and under its own."""
+        for name in (f"{RUNS}/{self._run.run_id}", "processing_stats"):
+            self._archiver.write_document(name, stats)
 
     def _pack(self) -> tuple[Path | None, FatalError | None]:
         try:

@@ -36,7 +36,7 @@ def hold_output_dir(
 
     Args:
         settings: of this run.
-        lock: the lock's file, in the output directory.
+        lock: the lock's file, in the folder that the run writes to.
         deadline: ends the wait, too; None if there is none.
         utcnow: the wall clock.
 
@@ -50,11 +50,11 @@ def hold_output_dir(
     started_at = f"{utcnow():%Y-%m-%dT%H:%M:%SZ}"
     with ExitStack() as stack:
         try:
-            settings.output_dir.mkdir(parents=True, exist_ok=True)
+            lock.parent.mkdir(parents=True, exist_ok=True)
             is_soft = _report_missing_locks(settings, lock)
             if not settings.no_lock:
                 if wait_s and read_holder(lock):
-                    log.info("another run holds %s: waiting for it", settings.output_dir)
+                    log.info("another run holds %s: waiting for it", lock.parent)
                 stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=started_at, is_soft=is_soft))
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
@@ -76,7 +76,7 @@ def describe_locked(lock: Path, holder: LockHolder | None) -> str:
 
 def _report_missing_locks(settings: "Settings", lock: Path) -> bool:
     """Tell the user which locks the file system lacks; return True if a file must stand for the run's."""
-    output_dir = settings.output_dir
+    output_dir = lock.parent
     fault = find_lock_fault(output_dir)
     if settings.no_lock:
         log.info(

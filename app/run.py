@@ -31,6 +31,7 @@ from rate_limit.shared import sync_with_peers
 from reports.rate_limit_report import describe_limit
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan, TodoReason
+from storage.output.folders import working_dir
 from utils.background import running
 from utils.micro_batching import run_to_completion
 
@@ -202,7 +203,7 @@ def _print_summary(
     if settings.quiet and stats.exit_code == ExitCode.DONE:
         return ExitCode.DONE, build_last_line(stats)  # only a log file shows it
     where = OutputPaths(
-        output_dir=str(settings.output_dir),
+        output_dir=str(working_dir(settings.output_dir, dry_run=settings.dry_run)),
         metadata=str(archiver.documents),
         archive=str(archive) if archive else None,
     )

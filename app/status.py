@@ -15,7 +15,7 @@ from reports.advice import RUN_AGAIN, Options, advice_for, describe_next
 from reports.formatting import format_count, wrap, wrap_count, wrap_row
 from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals
 from storage.journal.reader import JournalReader
-from storage.output.folders import FAILED, JOURNAL, METADATA
+from storage.output.folders import FAILED, JOURNAL, METADATA, working_dir
 
 _DOCUMENT = f"{METADATA}/processing_stats.json"
 _NEXT_STEPS: Mapping[int | None, str] = {
@@ -72,6 +72,13 @@ class _Status:
     reports: str
     """Path of the reports about failed images, as it is shown."""
     now: datetime
+
+
+def find_status_folder(output_dir: Path) -> Path:
+    """Return the output directory; if only dry runs have used it, the folder of these."""
+    dry_run = working_dir(output_dir, dry_run=True)
+    is_only_dry = (dry_run / JOURNAL).exists() and not (output_dir / JOURNAL).exists()
+    return dry_run if is_only_dry else output_dir
 
 
 def open_status(output_dir: Path) -> JournalReader:

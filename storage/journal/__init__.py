@@ -5,6 +5,7 @@ Import from the modules: ``--status`` pays for the reader alone.
 
     schema.py         tables, and values as they are stored
     connection.py     open, check, replace a damaged file
+    snapshot.py       copy for a dry run
     read_models.py    types that reports read
     reader.py         queries of the reports and of ``--status``
     answers.py        paid answers, and where their files are

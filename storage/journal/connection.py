@@ -24,7 +24,8 @@ _NO_WAL = (
     " the journal works with a rollback journal, as safe but slower"
 )
 
-_SIDE_FILES = ("-wal", "-shm", "-journal")
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""Suffixes of the files that SQLite keeps beside a database."""
 _HEADER_BYTES = 100
 _LARGEST_VERSION = 1_000
 """A version above this means a damaged file, not a newer program."""
@@ -136,7 +137,7 @@ def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
 def _open_checked(path: Path) -> sqlite3.Connection:
     """Return a connection to a journal that passed all checks; create the file if there is none."""
     is_new = not path.exists()
-    if is_new and any(_side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
+    if is_new and any(side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
         raise _DamagedError("is missing its main file")
     if not is_new:
         _check_header(path)
@@ -228,7 +229,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     try:
         return _connect_readable(f"{path.resolve().as_uri()}?mode=ro")
     except sqlite3.OperationalError:
-        if _side_file(path, "-wal").exists():
+        if side_file(path, "-wal").exists():
             raise
         return _connect_readable(f"{path.resolve().as_uri()}?immutable=1")
 
@@ -240,7 +241,7 @@ def _is_wal_at_rest(path: Path) -> bool:
     """
     with path.open("rb") as stream:
         header = stream.read(_HEADER_BYTES)
-    return header[18:20] == b"\2\2" and not _side_file(path, "-wal").exists()
+    return header[18:20] == b"\2\2" and not side_file(path, "-wal").exists()
 
 
 def _connect_readable(uri: str) -> sqlite3.Connection:
@@ -325,11 +326,12 @@ def _put_aside(path: Path, now: datetime) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.stem}.damaged-{stamp}-{number}{path.suffix}")
-    for suffix in ("", *_SIDE_FILES):
-        if _side_file(path, suffix).exists():
-            _side_file(path, suffix).rename(_side_file(aside, suffix))
+    for suffix in ("", *SIDE_FILES):
+        if side_file(path, suffix).exists():
+            side_file(path, suffix).rename(side_file(aside, suffix))
     return aside
 
 
-def _side_file(path: Path, suffix: str) -> Path:
+def side_file(path: Path, suffix: str) -> Path:
+    """Return the path of a journal's side file; of the journal itself for an empty suffix."""
     return path.with_name(path.name + suffix)

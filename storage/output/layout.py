@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import PurePosixPath
 
-from storage.output.folders import FAILED, METADATA, SUCCESSFUL, WRITE_TEST
+from storage.output.folders import FAILED, METADATA, OLD_DRY_RUN, SUCCESSFUL, WRITE_TEST
 from utils.files import is_temporary
 from utils.image_formats import HEAD_BYTES, ImageFormat, sniff
 from utils.safe_names import output_folder, output_name
@@ -112,6 +112,7 @@ def is_text(path: str) -> bool:
 
 
 def is_excluded_from_archive(path: str) -> bool:
-    """Return whether a file or folder is the journal, a lock, a log or an unfinished file."""
+    """Return whether a file or folder is the journal, a lock, a log, unfinished, or about old dry runs."""
     name = path.rpartition("/")[2]
-    return name == WRITE_TEST or is_temporary(name) or _WORKING_FILE.fullmatch(path) is not None
+    is_working_file = name == WRITE_TEST or is_temporary(name) or _WORKING_FILE.fullmatch(path) is not None
+    return is_working_file or path == OLD_DRY_RUN

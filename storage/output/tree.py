@@ -8,7 +8,6 @@ the tree. Every OSError names the file that it is about.
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -20,12 +19,11 @@ from errors import StorageError
 from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
-from storage.output.folders import FAILED, HISTORY, LEDGER, METADATA, SUCCESSFUL
+from storage.output.folders import FAILED, HISTORY, METADATA, SUCCESSFUL
 from storage.output.layout import Place, common_path
 from utils.files import is_temporary, link_file, make_folder, move_file, sync_directory, write_atomic
 from utils.printable import escape_unprintable
 
-_STATS = "processing_stats.json"
 _FIRST_LINE = DRY_RUN_LINE.encode()
 
 
@@ -224,18 +222,6 @@ class OutputTree:
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
-
-
-def has_real_run(output_dir: Path) -> bool:
-    """Return whether there are answers or documents of a real run, which a dry run must not replace."""
-    with contextlib.suppress(OSError):
-        if (output_dir / LEDGER).stat().st_size > 0:
-            return True
-    try:
-        document = json.loads((output_dir / METADATA / _STATS).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("dry_run") is False
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def test_an_image_model_leaves_pictures(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_needs_no_key_and_no_network(tmp_path: Path) -> None:
-    """The whole tree is written, every file is marked as dry, and a bad image is rejected as in real runs."""
+    """The whole tree is written below dry-run/, marked as dry; a bad image is rejected as in real runs."""
     make_images(tmp_path / "photos", 4)
     (tmp_path / "photos" / "bad.jpg").write_text("no image")
 
@@ -150,12 +150,14 @@ def test_a_dry_run_needs_no_key_and_no_network(tmp_path: Path) -> None:
     said = asyncio.run(scenario())
 
     assert "dry run" in said.lower()
-    for name in files_below(tmp_path / "out"):
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"dry-run"}
+    out = tmp_path / "out" / "dry-run"
+    for name in files_below(out):
         if name.endswith((".txt", ".log")):
-            assert "DRY RUN" in (tmp_path / "out" / name).read_text(encoding="utf-8").splitlines()[0]
+            assert "DRY RUN" in (out / name).read_text(encoding="utf-8").splitlines()[0]
     for name in ("processing_stats.json", "prompt_evolution.json", "error_analysis.json"):
-        assert document(tmp_path / "out", name)["dry_run"] is True
-    assert (tmp_path / "out" / "archive.zip").is_file()
+        assert document(out, name)["dry_run"] is True
+    assert (out / "archive.zip").is_file()
 
 
 def test_optimization_rescues_what_is_blocked_by_its_words(tmp_path: Path) -> None:
@@ -248,7 +250,10 @@ def test_the_next_night_knows_what_the_last_one_learned(tmp_path: Path) -> None:
     plan = FaultPlan(rules=[ContentRule(fault=Fault.REFUSAL, needs=["editorial"])])
 
     def lessons() -> dict[str, float]:
-        with closing(sqlite3.connect(tmp_path / "out" / "metadata" / "journal.db")) as connection:
+        journal = tmp_path / "out" / "metadata" / "journal.db"
+        if not journal.exists():
+            return {}
+        with closing(sqlite3.connect(journal)) as connection:
             rows = connection.execute("SELECT arm, rescues FROM lessons WHERE arm <> ''").fetchall()
         return dict(rows)
 

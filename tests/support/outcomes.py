@@ -139,9 +139,11 @@ def picture(kind: str = "PNG", shade: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def archiver(root: Path, number: int = 1, *, dry_run: bool = False, has_real_run: bool = False) -> Archiver:
-    """Return the archiver of a run."""
-    return Archiver(output_dir=root, run=run_info(number, dry_run=dry_run), has_real_run=has_real_run)
+def archiver(root: Path, number: int = 1, *, dry_run: bool = False) -> Archiver:
+    """Return the archiver of a run; the folder of dry runs exists, as after ``check_writable``."""
+    if dry_run:
+        (root / "dry-run").mkdir(exist_ok=True)
+    return Archiver(output_dir=root, run=run_info(number, dry_run=dry_run))
 
 
 def files(root: Path, *tops: str) -> dict[str, bytes]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +12,8 @@ import pytest
 from PIL import Image
 
 from errors import ErrorKind, StorageError
+from models import Artefact, Outcome
 from storage.output.answer_text import encode_utf8
-from storage.output.tree import has_real_run
 from tests.support.outcomes import (
     archiver,
     failed,
@@ -28,70 +30,99 @@ from tests.support.outcomes import (
 MARK = "[DRY RUN]"
 
 
+@dataclass(frozen=True)
+class Note:
+    """A document of these tests."""
+
+    text: str
+    numbers: tuple[int, ...] = ()
+
+
 # Dry runs
 
 
-def test_every_file_of_a_dry_run_is_marked(tmp_path: Path) -> None:
-    """Text, report and picture say it themselves; the picture still opens; the real ledger is empty."""
+def test_a_dry_run_writes_marked_files_below_its_folder_alone(tmp_path: Path) -> None:
+    """Text, report and picture say it themselves; the picture still opens; real runs know nothing of it."""
     store = archiver(tmp_path, dry_run=True)
-    stored = store.store(succeeded("a.jpg", "simulated", picture()))
+    store.check_writable()
+    store.store(succeeded("a.jpg", "simulated", picture()))
     store.store(failed("b.jpg", ErrorKind.INVALID_REQUEST))
+    store.write_document("note", Note("dry"))
+    assert store.pack("zip") == tmp_path / "dry-run/archive.zip"
 
-    for name, data in files(tmp_path).items():
+    assert {path.name for path in tmp_path.iterdir()} == {"dry-run"}
+    for name, data in files(tmp_path / "dry-run", "successful", "failed").items():
         assert MARK.encode() in (data if name.endswith(".png") else data.splitlines()[0])
-    with Image.open(io.BytesIO((tmp_path / "successful/a.jpg_result.png").read_bytes())) as shown:
+    with Image.open(io.BytesIO((tmp_path / "dry-run/successful/a.jpg_result.png").read_bytes())) as shown:
         shown.load()
-    assert all(map(store.has_expected_hash, stored))
-    assert list(store.read_ledger()) == []
-    assert not (tmp_path / "metadata/results.jsonl").exists()
-    (line,) = (tmp_path / "metadata/dry-run/results.jsonl").read_bytes().splitlines()
+    (line,) = (tmp_path / "dry-run/metadata/results.jsonl").read_bytes().splitlines()
     assert json.loads(line)["dry_run"] is True
+    assert list(store.read_ledger()) == list(archiver(tmp_path, 2).read_ledger()) == []
+
+
+def test_a_dry_run_knows_the_answers_of_real_runs(tmp_path: Path) -> None:
+    """It reads their ledger and sees their files."""
+    real = archiver(tmp_path, 1)
+    stored = real.store(succeeded("a.jpg", "text", picture()))
+    dry = archiver(tmp_path, 2, dry_run=True)
+
+    assert [answer.key for answer in dry.read_ledger()] == ["a.jpg"]
+    assert all(map(dry.is_present, stored))
+    assert all(map(dry.has_expected_hash, stored))
 
 
 @pytest.mark.parametrize("real_fails", [True, False], ids=["real-failure", "real-answer"])
 @pytest.mark.parametrize("dry_fails", [True, False], ids=["dry-failure", "dry-answer"])
 def test_a_dry_run_changes_nothing_real(tmp_path: Path, *, real_fails: bool, dry_fails: bool) -> None:
-    """If a real file exists, a dry run changes no file of the image, with any list of files to replace."""
+    """No file of a real run is changed, moved or joined by others, with any list of files to replace."""
     answer, failure = succeeded("a.jpg", "text", picture()), failed("a.jpg", ErrorKind.TIMEOUT)
     real = archiver(tmp_path, 1).store(failure if real_fails else answer)
     before = files(tmp_path)
 
-    assert archiver(tmp_path, 2, dry_run=True).store(failure if dry_fails else answer, replaced=real) == ()
+    assert archiver(tmp_path, 2, dry_run=True).store(failure if dry_fails else answer, replaced=real)
     assert files(tmp_path) == before
 
 
-def test_a_dry_run_moves_nothing_real_it_is_told_to_replace(tmp_path: Path) -> None:
-    """Also if the list of files to replace is another image's."""
-    real = archiver(tmp_path, 1).store(succeeded("a.jpg"))
-    archiver(tmp_path, 2, dry_run=True).store(succeeded("b.jpg"), replaced=real)
+def test_a_dry_run_overwrites_nothing_without_its_mark(tmp_path: Path) -> None:
+    """A file that somebody put below its folder stays, and the image gets no simulated answer there."""
+    folder = tmp_path / "dry-run/successful"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg_result.png").write_bytes(picture())
 
-    assert all(map(archiver(tmp_path, 3).has_expected_hash, real))
+    assert archiver(tmp_path, dry_run=True).store(succeeded("a.jpg", "text", picture(shade=3))) == ()
+    assert files(tmp_path / "dry-run") == {"successful/a.jpg_result.png": picture()}
 
 
-def test_a_dry_run_leaves_a_stray_real_picture(tmp_path: Path) -> None:
-    """Also a file of no recorded answer may have been paid for."""
-    (tmp_path / "successful").mkdir()
-    (tmp_path / "successful/a.jpg_result.png").write_bytes(picture())
-    archiver(tmp_path, dry_run=True).store(succeeded("a.jpg", "text", picture(shade=3)))
-
-    assert files(tmp_path) == {"successful/a.jpg_result.png": picture()}
+def put_old_fakes(root: Path, *outcomes: Outcome) -> tuple[Artefact, ...]:
+    """Write what a dry run of an earlier version left among real results; return its files."""
+    dry = archiver(root, 1, dry_run=True)
+    written = [artefact for outcome in outcomes for artefact in dry.store(outcome)]
+    for path in (path for path in (root / "dry-run").rglob("*") if path.is_file()):
+        old = root / path.relative_to(root / "dry-run")
+        old = root / "metadata/dry-run/results.jsonl" if old.name == "results.jsonl" else old
+        old.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(old)
+    shutil.rmtree(root / "dry-run")
+    return tuple(written)
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["journal-knows", "journal-lost"])
 @pytest.mark.parametrize("real_fails", [True, False], ids=["failure", "answer"])
-def test_a_real_outcome_removes_what_a_dry_run_wrote(
+def test_a_real_outcome_removes_what_an_old_dry_run_wrote(
     tmp_path: Path, *, real_fails: bool, is_known: bool
 ) -> None:
-    """No dry file of the image stays, also without a journal, and none goes to the history."""
-    dry = archiver(tmp_path, 1, dry_run=True)
-    written = dry.store(succeeded("a.jpg", "simulated", picture(), picture("JPEG")))
-    dry_log = dry.store(failed("b.jpg", ErrorKind.INVALID_REQUEST))
+    """No fake of an earlier version stays beside it, also without a journal, and none goes to the history."""
+    written = put_old_fakes(
+        tmp_path,
+        succeeded("a.jpg", "simulated", picture(), picture("JPEG")),
+        failed("b.jpg", ErrorKind.INVALID_REQUEST),
+    )
     second = archiver(tmp_path, 2)
     second.store(
         failed("a.jpg", ErrorKind.TIMEOUT) if real_fails else succeeded("a.jpg", "real"),
         replaced=written if is_known else (),
     )
-    second.store(succeeded("b.jpg", "real"), replaced=dry_log if is_known else ())
+    second.store(succeeded("b.jpg", "real"))
 
     assert names(tmp_path) == {
         "failed/a.jpg_error.log" if real_fails else "successful/a.jpg_result.txt",
@@ -101,14 +132,28 @@ def test_a_real_outcome_removes_what_a_dry_run_wrote(
     assert second.find_in_history(written) == ()
 
 
+def test_a_fake_of_an_earlier_version_is_never_taken_for_real(tmp_path: Path) -> None:
+    """Neither the ledger nor the archive of a real run, nor a copy, has anything of it."""
+    put_old_fakes(tmp_path, succeeded("a.jpg", "simulated"))
+    real = archiver(tmp_path, 2)
+    real.store(succeeded("b.jpg", "real"))
+
+    assert [answer.key for answer in real.read_ledger()] == ["b.jpg"]
+    archive = real.pack("zip")
+    assert archive
+    with zipfile.ZipFile(archive) as packed:
+        assert "metadata/dry-run/results.jsonl" not in packed.namelist()
+
+
 def test_a_dry_run_replaces_what_a_dry_run_wrote(tmp_path: Path) -> None:
     """The second dry run leaves the tree of the second dry run, and no history."""
+    folder = tmp_path / "dry-run"
     archiver(tmp_path, 1, dry_run=True).store(succeeded("a.jpg", "one", picture(), picture()))
     archiver(tmp_path, 2, dry_run=True).store(succeeded("a.jpg", "two"))
-    assert names(tmp_path) == {"successful/a.jpg_result.txt"}
+    assert names(folder) == {"successful/a.jpg_result.txt"}
 
     archiver(tmp_path, 3, dry_run=True).store(failed("a.jpg", ErrorKind.INVALID_REQUEST))
-    assert names(tmp_path) == {"failed/a.jpg_error.log"}
+    assert names(folder) == {"failed/a.jpg_error.log"}
 
 
 def test_a_dry_run_copies_nothing(tmp_path: Path) -> None:
@@ -123,14 +168,6 @@ def test_a_dry_run_copies_nothing(tmp_path: Path) -> None:
 
 
 # Documents and archive
-
-
-@dataclass(frozen=True)
-class Note:
-    """A document of these tests."""
-
-    text: str
-    numbers: tuple[int, ...] = ()
 
 
 def test_a_document_has_its_head(tmp_path: Path) -> None:
@@ -175,37 +212,6 @@ def test_a_document_that_cannot_be_finished_leaves_the_earlier_one(tmp_path: Pat
     with full_disk(at_bytes=100), pytest.raises(StorageError, match=r"notes\.json: File too large"):
         store.write_document("notes", Note("x" * 1000))
     assert files(tmp_path) == {"metadata/notes.json": before}
-
-
-def test_a_dry_run_beside_real_results_writes_beside_them(tmp_path: Path) -> None:
-    """Documents and archive of the last real run stay as they are."""
-    assert not has_real_run(tmp_path)
-    archiver(tmp_path, 1, dry_run=True).write_document("processing_stats", Note("dry"))
-    assert not has_real_run(tmp_path)
-    real = archiver(tmp_path, 2)
-    real.write_document("processing_stats", Note("real"))
-    assert has_real_run(tmp_path)
-    archive = real.pack("zip")
-    assert archive is not None
-    before = {path: path.read_bytes() for path in (archive, tmp_path / "metadata/processing_stats.json")}
-
-    dry = archiver(tmp_path, 3, dry_run=True, has_real_run=True)
-    assert (
-        dry.write_document("processing_stats", Note("dry"))
-        == tmp_path / "metadata/dry-run/processing_stats.json"
-    )
-    assert dry.pack("zip") == tmp_path / "archive.dry-run.zip"
-    assert dry.pack("tar") == tmp_path / "archive.dry-run.tar.gz"
-    assert {path: path.read_bytes() for path in before} == before
-
-
-def test_an_answer_alone_makes_a_real_run(tmp_path: Path) -> None:
-    """A real run that was killed before its documents counts too; a dry one never does."""
-    archiver(tmp_path, 1, dry_run=True).store(succeeded("a.jpg"))
-    assert not has_real_run(tmp_path)
-
-    archiver(tmp_path, 2).store(succeeded("a.jpg"))
-    assert has_real_run(tmp_path)
 
 
 def test_utf8_is_exact_for_valid_text() -> None:

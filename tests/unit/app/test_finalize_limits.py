@@ -134,7 +134,7 @@ def test_the_document_fits_its_schema(
 
 
 def run_to_document(folder: Path, stop: FatalError, sources: QuotaSources, *, dry_run: bool = False) -> Any:
-    """Return the document that stands there after a run has ended with a real journal and archiver."""
+    """Return the document, the same under both names, after a run ended with a real journal and archiver."""
     run, output_archiver, tally = run_info(dry_run=dry_run), archiver(folder, dry_run=dry_run), Tally()
     tally.add(succeeded())
     plan = Plan(found=9, answered=0, copyable=0, todo=9, known_failures={}, not_selected=0, reasons={})
@@ -155,7 +155,9 @@ def run_to_document(folder: Path, stop: FatalError, sources: QuotaSources, *, dr
             quota_sources=sources,
         )
         finalizer.finalize(tally, plan, stop)
-    return json.loads((folder / "metadata/processing_stats.json").read_bytes())
+    document = (output_archiver.documents / "processing_stats.json").read_bytes()
+    assert (output_archiver.documents / f"runs/{run.run_id}.json").read_bytes() == document
+    return json.loads(document)
 
 
 def test_the_finalizer_asks_for_the_answers_since_the_last_reset(tmp_path: Path) -> None:
