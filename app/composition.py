@@ -30,9 +30,9 @@ from rate_limit.types import LearnedLimits
 from reports.tally import Tally
 from storage.journal.journal import Journal
 from storage.journal.plan import Selection
-from utils.lock import find_range_lock_fault
 from storage.journal.snapshot import copy_for_dry_run
 from storage.output.folders import JOURNAL, working_dir
+from utils.lock import find_range_lock_fault
 from utils.progress import choose_progress
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ def _open_checked(path: Path) -> sqlite3.Connection:
         raise _DamagedError("is missing its main file")
     if not is_new:
         _check_header(path)
-    connection = _connect(path)
+    connection = connect(path)
     try:
         if _is_empty(connection):
             _create_tables(connection)
@@ -197,7 +197,7 @@ def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> Ope
     )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Return a connection for the run that holds the output directory; its own locks are optional.
 
     Source: https://sqlite.org/vfs.html#standard_unix_vfses (2026-11). WAL without locks needs exclusive mode.

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from errors import StorageError
-from storage.journal.connection import SIDE_FILES, open_for_reading, side_file
+from storage.journal.connection import SIDE_FILES, connect, open_for_reading, side_file
 
 
 def copy_for_dry_run(path: Path, target: Path) -> None:
@@ -28,7 +28,7 @@ def copy_for_dry_run(path: Path, target: Path) -> None:
 
 def _copy(path: Path, target: Path) -> None:
     try:
-        with closing(open_for_reading(path)) as original, closing(sqlite3.connect(target)) as copy:
+        with closing(open_for_reading(path)) as original, closing(connect(target)) as copy:
             original.backup(copy)
     except (StorageError, sqlite3.Error):  # the dry run begins without, and reads the ledger
         _remove(target)

@@ -14,7 +14,7 @@ RUNS = "runs"
 DRY_RUN = "dry-run"
 """Everything that dry runs write: a tree like the one of real runs, with journal, ledger and archive."""
 OLD_DRY_RUN = f"{METADATA}/dry-run"
-"""Documents and ledger of dry runs of versions before 0.2, whose results stand among the real ones."""
+"""Documents and ledger of dry runs before December 2026, whose results stand among the real ones."""
 
 WRITE_TEST = ".write-test"
 """File that is created and removed before a run in every folder that the run writes to."""
