@@ -239,6 +239,7 @@ class ApiFailure(BatchError):
         usage: what was billed for the call.
         partial_text: text of a truncated or refusing answer, kept because it is paid for.
         cause: where the fault lies; None if the class says it, or if it is unknown.
+        extra_tries: further calls that this failure deserves, whatever the policy of its class.
     """
 
     def __init__(  # noqa: PLR0913 - what the service says about a failure
@@ -255,13 +256,14 @@ class ApiFailure(BatchError):
         usage: Usage = _NO_USAGE,
         partial_text: str = "",
         cause: Cause | None = None,
+        extra_tries: int = 0,
     ) -> None:
         super().__init__()  # the detail may still be redacted
         self.kind, self.detail = kind, detail
         self.http_status, self.api_status = http_status, api_status
         self.retry_after_s, self.quota_ids, self.quota_value = retry_after_s, quota_ids, quota_value
         self.reached_server, self.usage, self.partial_text = reached_server, usage, partial_text
-        self.cause = cause
+        self.cause, self.extra_tries = cause, extra_tries
 
     def __repr__(self) -> str:
         """Return the kind and the sentence."""

@@ -72,6 +72,9 @@ POLICIES: Mapping[ErrorKind, RetryPolicy] = {
 }
 """One row for every kind of failure."""
 
+EXTRA_TRY = RetryPolicy(verdict=Verdict.RETRY, base_s=2.0, cap_s=60.0, lowest_share=0.5)
+"""The policy of a failure that deserves further calls of its own (``ApiFailure.extra_tries``)."""
+
 HINT_JITTER = 0.1
 """A server's hint is stretched by up to this share, so that waiting calls do not all return at once."""
 
@@ -108,6 +111,8 @@ class RetryState:
     """Return how long calls that time out may still go on, in seconds."""
     failures: int = field(default=0, init=False)
     """Failures that counted."""
+    extra_failures: int = field(default=0, init=False)
+    """Failures that deserved further calls of their own; they do not count against ``max_retries``."""
     others_are_served: bool = field(default=False, init=False)
     """True if the last failure did not count: a quota rejected it while other calls were served."""
 
@@ -116,6 +121,9 @@ class RetryState:
 
         A rejection by a quota that serves other calls meanwhile does not count: the image waits its turn.
         """
+        if failure.extra_tries:
+            self.extra_failures += 1
+            return self.extra_failures <= failure.extra_tries
         policy = POLICIES[failure.kind]
         if policy.verdict is not Verdict.RETRY:
             return False
@@ -145,7 +153,7 @@ def backoff_s(
     server named. If other calls are served meanwhile only that moment counts: the rate limiter already slows
     all calls down.
     """
-    policy = POLICIES[failure.kind]
+    policy = EXTRA_TRY if failure.extra_tries else POLICIES[failure.kind]
     if others_are_served and failure.retry_after_s is not None:
         return failure.retry_after_s * (1.0 + HINT_JITTER * rng.uniform(0.0, 1.0))
     failures = 1 if others_are_served else failures
@@ -189,13 +197,16 @@ async def run(
         sleep=sleep,
         stop=tenacity.stop_never,
         retry=tenacity.retry_if_exception(partial(_should_retry, retry_state, others_are_served)),
-        wait=lambda state: backoff_s(
-            _failure_of(state), retry_state.failures, rng, others_are_served=retry_state.others_are_served
-        ),
+        wait=lambda state: _wait_s(_failure_of(state), retry_state, rng),
         before_sleep=lambda state: on_retry(_to_event(state, retry_state)),
         reraise=True,
     )
     return await retrying(attempt)
+
+
+def _wait_s(failure: ApiFailure, retry_state: RetryState, rng: random.Random) -> float:
+    failures = retry_state.extra_failures if failure.extra_tries else retry_state.failures
+    return backoff_s(failure, failures, rng, others_are_served=retry_state.others_are_served)
 
 
 def _should_retry(

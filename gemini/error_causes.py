@@ -109,7 +109,7 @@ def find_request_cause(facts: ErrorFacts, status: int) -> Cause | None:
         return Cause.REQUEST
     if _has(_IMAGE, text):
         return Cause.IMAGE
-    return None if status in {400, 422} else Cause.GATEWAY
+    return None if facts.is_googles or status in {400, 422} else Cause.GATEWAY
 
 
 def _has(pattern: str, text: str) -> bool:

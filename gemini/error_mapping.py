@@ -58,6 +58,10 @@ _TEXTS_BY_CAUSE = {
 _NO_REASON_GIVEN = "no reason given"
 _WRONG_ENDPOINT = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
 _FILE_MENTION = r"(?<![/\w.-])files/\w|\bthe file \w"
+_PLEASE_RETRY = (
+    r"\bplease (?:retry|try(?: your request)? again)(?: your request)?+(?: again)?+"
+    r"(?!,? (?:with|using|after you|on a|another|a ))"
+)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_LEAKED"})
 _CREDIT_CODES = frozenset(
     {"insufficient_quota", "insufficient_user_quota", "insufficient_balance", "insufficient_credits"}
@@ -185,7 +189,15 @@ def _to_failure(http: HttpError, facts: ErrorFacts, status: int) -> ApiFailure:
         api_status=sanitize_word(facts.status) or None,
         retry_after_s=_retry_hint_s(http, facts),
         cause=cause,
+        extra_tries=1 if kind is ErrorKind.INVALID_REQUEST and _asks_to_retry(facts, status) else 0,
     )
+
+
+def _asks_to_retry(facts: ErrorFacts, status: int) -> bool:
+    """Return whether the service itself says that the same request may pass (docs/api-facts.md, 3.1)."""
+    if status == 409:
+        return facts.status == "ABORTED"
+    return status == 400 and re.search(_PLEASE_RETRY, facts.message[:MAX_SEARCHED], re.IGNORECASE) is not None
 
 
 def _explain_status(http: HttpError, status: int) -> str:

@@ -35,6 +35,9 @@ _READ_AT_ONCE_BYTES = 2**19
 _MAX_BODY_BYTES = 2**27
 """Longest reply that is read, more than ten pictures of 10 MB; an endless one would fill the memory."""
 
+_REFUSALS = {400, 401, 403, 404}
+"""After these the connection is closed: a VPN may let single ones out elsewhere, and the next be served."""
+
 _ERROR_BODY_TIMEOUT_S = 10.0
 _MAX_ERROR_BODY_BYTES = 2**20
 """Most time and bytes for the body of an error; its status alone says most."""
@@ -137,7 +140,10 @@ async def _read_error_body(response: aiohttp.ClientResponse) -> bytes:
                     if len(body) > _MAX_ERROR_BODY_BYTES:
                         break
     finally:
-        response.release()
+        if response.status in _REFUSALS:
+            response.close()
+        else:
+            response.release()
     return bytes(body)
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Parameter, Usage
+from processing.access_check import AccessCheck
 from processing.image_loader import ImageCache
 from processing.image_state import ImageState
 from processing.stop_signal import StopSignal
@@ -221,6 +222,7 @@ class ApiCaller:
         self._estimate_max_tokens = estimate_max_tokens
         self._stop = stop
         self._utcnow = utcnow
+        self._access_check = AccessCheck()
         self.image_cache = ImageCache()
         """Bytes of images that were checked and wait for their first call."""
         self.in_flight = 0
@@ -292,13 +294,20 @@ class ApiCaller:
         except ApiFailure as failure:
             state.record_failure(started, seconds=clock() - start_s, failure=failure)
             self.served_count += _is_served(failure)
+            if failure.http_status == 200:
+                self._access_check.on_answer()
             raise
         except asyncio.CancelledError:
             self.cancelled_count += 1
             raise
         except FatalError as error:
-            state.record_fatal_error(started, seconds=clock() - start_s, error=error)
-            raise
+            refusal = self._access_check.to_failure(error, sent_s=start_s, now_s=clock())
+            if refusal is None:
+                state.record_fatal_error(started, seconds=clock() - start_s, error=error)
+                raise
+            state.record_failure(started, seconds=clock() - start_s, failure=refusal)
+            raise refusal from None
+        self._access_check.on_answer()
         self.served_count += 1
         state.record_answer(started, seconds=clock() - start_s, usage=generation.usage)
         return generation
@@ -315,4 +324,5 @@ def _can_be_billed(failure: ApiFailure) -> bool:
     section 3.7, November 2026); a call that the service rejected with a status of its own is not.
     """
     is_answer_lost = failure.kind in {ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.MALFORMED}
-    return failure.reached_server and is_answer_lost
+    is_refused = failure.kind is ErrorKind.NETWORK and (failure.http_status or 0) >= 400
+    return failure.reached_server and is_answer_lost and not is_refused

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from errors import ErrorKind
 from models import Attempt, Prompt
 
-RANDOM_KINDS = frozenset({ErrorKind.EMPTY, ErrorKind.NO_IMAGE, ErrorKind.MALFORMED})
+RANDOM_KINDS = frozenset({ErrorKind.EMPTY, ErrorKind.NO_IMAGE, ErrorKind.MALFORMED, ErrorKind.RECITATION})
 """Kinds that often pass when the same question is asked again (docs/api-facts.md, section 2.6)."""
 
 

@@ -146,7 +146,7 @@ class ServiceHealth:
             self._count_streak(now_s)
         elif failure.kind is ErrorKind.RATE_LIMITED:
             self._reopen(now_s)  # no answer, but a service that counts quotas is well
-        if failure.kind in TRANSIENT:
+        if failure.kind in TRANSIENT and not failure.extra_tries:  # a refusal is a reply, no outage
             self._first_tries += not retry
             self._outage_since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
             self._check_patience(failure, now_s, self._outage_since_s)

@@ -183,8 +183,8 @@ def test_what_ends_the_run_never_changes_the_prompt(met: Met, fault: Fault) -> N
 
 @pytest.mark.parametrize("fault", WRONG_REQUESTS)
 def test_a_wrong_request_never_changes_the_prompt(met: Met, fault: Fault) -> None:
-    """Images that the service cannot read, and those with an unknown failure, are sent once."""
-    assert met.prompts[fault] == [PROMPT]
+    """Requests that are refused are sent once, or twice where the service says "please retry"."""
+    assert met.prompts[fault] == [PROMPT] * (2 if fault is Fault.CORRUPT_IMAGE else 1)
 
 
 @pytest.mark.parametrize("fault", FORBIDDEN)

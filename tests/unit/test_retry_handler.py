@@ -211,3 +211,16 @@ def test_every_wait_is_bounded(kind: ErrorKind, failures: int, hint_s: float | N
 
     hint = hint_s or 0.0
     assert hint <= waited_s <= max(POLICIES[kind].cap_s, hint * (1 + HINT_JITTER))
+
+
+@pytest.mark.parametrize("max_retries", [0, 5])
+@pytest.mark.parametrize("kind", [ErrorKind.INVALID_REQUEST, ErrorKind.NETWORK])
+def test_a_failure_that_deserves_further_tries_gets_them(kind: ErrorKind, max_retries: int) -> None:
+    """As many as it names and no more, after waits that double, whatever the policy of its class."""
+    again = ApiFailure(kind=kind, detail="please retry", extra_tries=3)
+    calls = Calls(*[again] * 9)
+
+    with pytest.raises(ApiFailure):
+        run_virtual(calls.run(new_retry_state(max_retries)))
+
+    assert calls.times == [0.0, 2.0, 6.0, 14.0]

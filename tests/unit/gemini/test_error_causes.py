@@ -126,3 +126,29 @@ def test_every_cause_has_a_remedy() -> None:
         by_image = advice_for(ErrorKind.INVALID_REQUEST, options={}, cause=cause)
         by_run = stop_remedy(FatalError(StopReason.BUDGET, "x", cause=cause))
         assert by_image != ADVICE[ErrorKind.INVALID_REQUEST] or by_run != StopReason.BUDGET.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "message", "tries"),
+    [
+        (400, BAD, "Unable to process input image. Please retry or report it.", 1),
+        (400, BAD, "Something went wrong, please try again.", 1),
+        (400, BAD, "Please try your request again later.", 1),
+        (400, BAD, "An error occurred. Please retry your request.", 1),
+        (409, "ABORTED", "The operation was aborted.", 1),
+        (400, BAD, "Thinking level MINIMAL is not supported. Please retry with other thinking level.", 0),
+        (400, BAD, "Please try again with a smaller image.", 0),
+        (400, BAD, "Please try another model.", 0),
+        (400, BAD, "Provided image is not valid.", 0),
+        (409, "ALREADY_EXISTS", "The id is taken.", 0),
+        (503, "UNAVAILABLE", "Please retry.", 0),
+    ],
+)
+def test_what_asks_to_be_tried_again_is_tried_once_more(
+    status: int, word: str, message: str, tries: int
+) -> None:
+    """Only where the same request may pass; classes that are retried anyway need no further tries."""
+    failure = to_exception(HttpError(status=status, body=google(status, word, message)))
+
+    assert isinstance(failure, ApiFailure)
+    assert failure.extra_tries == tries
