@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -35,19 +36,21 @@ from storage.output.answer_files import (
     build_failure_file,
     build_stored_answer,
 )
-from storage.output.commit import PendingAnswer, commit_answers
-from storage.output.folders import FAILED, LEDGER, METADATA, SUCCESSFUL, WRITE_TEST, working_dir
+from storage.output.commit import PendingAnswer, commit_answers, put_report
+from storage.output.folders import FAILED, LEDGER, METADATA, SUCCESSFUL, working_dir
 from storage.output.layout import Place
 from storage.output.ledger import Ledger
+from storage.output.places import Places
+from storage.output.root import OutputRoot
 from storage.output.tree import OutputTree, storage_errors, with_path
 from utils.files import open_atomic
 from utils.json_encoding import json_document, json_stream, to_jsonable
+from utils.name_rules import NameRules
 
 PROGRAM = "gemini-batch-processor"
 SCHEMA_VERSION = 1
 """Version of the JSON documents; see ``docs/schema/``."""
 
-_ROOT_GONE = "was removed, moved or unmounted during the run"
 _FOLDERS = (FAILED, METADATA, SUCCESSFUL)
 
 StoreResult = tuple[Artefact, ...] | StorageError
@@ -85,23 +88,25 @@ class Archiver:
             OutputTree(output_dir, run_id=run.run_id, dry_run=True) if run.dry_run else self._tree
         )
         """Where the answers of real runs are; a dry run changes nothing there."""
-        self._identity: tuple[int, int] | None = None
+        self._here = OutputRoot(self._root)
+        self._places = Places()
 
-    def check_writable(self) -> None:
+    def check_writable(self) -> NameRules:
         """Check that every folder can be written to, before anything is paid for; create missing ones.
+
+        Returns which names the file system takes; those of the results keep to it.
 
         Raises:
             StorageError: results could not be written.
 
         """
-        with storage_errors("nothing was asked yet"):
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._identity = _identity(self._root)
-            for folder in (self._root / name for name in _FOLDERS):
-                with with_path(folder):
-                    folder.mkdir(parents=True, exist_ok=True)
-                    (folder / WRITE_TEST).write_bytes(b"writable\n")
-                    (folder / WRITE_TEST).unlink()
+        self._places = Places(self._here.prepare(self._root / name for name in _FOLDERS))
+        return self._places.rules
+
+    def adopt_names(self, images: Iterable[tuple[str, str]]) -> None:
+        """Record the images' keys, each with a file of its own, where one name can stand for several."""
+        if self._places.rules.has_aliases:
+            self._places.adopt(images)
 
     def free_bytes(self) -> int:
         """Return how many bytes an ordinary user can still write to the output directory.
@@ -158,14 +163,11 @@ class Archiver:
 
         Returns the files of each, or its error. An error concerns one outcome alone, unless the ledger fails.
         """
-        is_here = self._is_same_root()
+        is_here = self._here.is_same()
         prepared = [self._prepare(outcome, before, is_here=is_here) for outcome, before in outcomes]
         answers = [one for one in prepared if isinstance(one, PendingAnswer)]
-        failures = iter(commit_answers(self._tree, self._ledger, self._ledger_path, answers))
-        return [
-            next(failures) or one.answer.artefacts if isinstance(one, PendingAnswer) else one
-            for one in prepared
-        ]
+        stored = iter(commit_answers(self._tree, self._ledger, self._ledger_path, answers))
+        return [next(stored) if isinstance(one, PendingAnswer) else one for one in prepared]
 
     def put_copy(
         self, job: ImageJob, answer: StoredAnswer, *, replaced: Sequence[Artefact] = ()
@@ -179,22 +181,28 @@ class Archiver:
 
         """
         consequence = f"the answer for {job.key} was not put in place"
-        self._check_root(consequence)
+        self._here.check(consequence)
         with storage_errors(consequence):
             stored = self._read_stored_files(answer)
         if self._run.dry_run or answer.dry_run or not stored:
             return ()
-        place = Place.of(job.key)
-        copy = build_copied_answer(job, answer, files := build_copied_files(place, stored))
-        new = PendingAnswer(place=place, answer=copy, files=files, replaced=replaced, consequence=consequence)
-        for failure in filter(None, commit_answers(self._tree, self._ledger, self._ledger_path, [new])):
-            raise failure
-        return copy.artefacts
+
+        def build(place: Place) -> PendingAnswer:
+            copy = build_copied_answer(job, answer, files := build_copied_files(place, stored))
+            return PendingAnswer(
+                place=place, answer=copy, files=files, replaced=replaced, consequence=consequence
+            )
+
+        new = self._with_other_place(job.key, build)
+        (result,) = commit_answers(self._tree, self._ledger, self._ledger_path, [new])
+        if isinstance(result, StorageError):
+            raise result
+        return result
 
     def remove_report(self, key: str) -> None:
         """Remove the report of an image's failure, if there is one."""
         with storage_errors("the answer stands beside it"):
-            self._tree.remove_report(Place.of(key))
+            self._tree.remove_report(key, self._places.of(key))
 
     def find_in_history(self, replaced: Iterable[Artefact]) -> tuple[Artefact, ...]:
         """Return the replaced files with their paths in the history; files not moved there are left out."""
@@ -251,26 +259,13 @@ class Archiver:
             write(handle, list_members(self._root, _FOLDERS, skip=layout.is_excluded_from_archive))
         return path
 
-    def _check_root(self, consequence: str) -> None:
-        """Raise a StorageError if the output directory was removed, moved or unmounted during the run."""
-        if not self._is_same_root():
-            raise StorageError(f"{self._root} {_ROOT_GONE}: {consequence}")
-
-    def _is_same_root(self) -> bool:
-        if self._identity is None:  # ``check_writable`` was not called, so there is nothing to compare with
-            return True
-        try:
-            return self._identity == _identity(self._root)
-        except OSError:
-            return False
-
     def _prepare(
         self, outcome: Outcome, before: Predecessor, *, is_here: bool
     ) -> PendingAnswer | StoreResult:
         """Return an answer as pending; write every other outcome now and return its files or its error."""
         key = outcome.job.key
         if not is_here:
-            return StorageError(f"{self._root} {_ROOT_GONE}: the outcome of {key} was lost")
+            return self._here.describe_loss(f"the outcome of {key} was lost")
         try:
             match outcome:
                 case Succeeded():
@@ -289,26 +284,35 @@ class Archiver:
             return error
 
     def _build_pending_answer(self, outcome: Succeeded, before: Predecessor) -> PendingAnswer | StoreResult:
-        place = Place.of(outcome.job.key)
-        if self._run.dry_run and self._tree.has_real_result(place):
+        key = outcome.job.key
+        if self._run.dry_run and self._tree.has_real_result(self._places.of(key)):
             return ()
-        files = build_answer_files(place, outcome.generation, dry_run=self._run.dry_run)
-        answer = build_stored_answer(outcome, self._run, files, counts_for=before.counts_for)
-        cost = self._price(answer.usage, outcome.attempts[-1].started_at)
-        if cost is not None:
-            answer = replace(answer, cost_usd=float(round(cost, 6)))
-        consequence = f"the answer for {outcome.job.key} was lost"
-        return PendingAnswer(
-            place=place, answer=answer, files=files, replaced=before.artefacts, consequence=consequence
-        )
+        cost = self._price(outcome.generation.usage, outcome.attempts[-1].started_at)
+
+        def build(place: Place) -> PendingAnswer:
+            files = build_answer_files(place, outcome.generation, dry_run=self._run.dry_run)
+            answer = build_stored_answer(outcome, self._run, files, counts_for=before.counts_for)
+            return PendingAnswer(
+                place=place,
+                answer=replace(answer, cost_usd=None if cost is None else float(round(cost, 6))),
+                files=files,
+                replaced=before.artefacts,
+                consequence=f"the answer for {key} was lost",
+            )
+
+        return self._with_other_place(key, build)
+
+    def _with_other_place(self, key: str, build: Callable[[Place], PendingAnswer]) -> PendingAnswer:
+        """Return an answer for the image's own place, and for one that every file system takes."""
+        return replace(build(self._places.of(key)), relocate=lambda: build(Place.portable(key)))
 
     def _store_failure(self, outcome: Failed, earlier: StoredAnswer | None) -> tuple[Artefact, ...]:
-        place = Place.of(outcome.job.key)
+        place = self._places.of(outcome.job.key)
         if self._run.dry_run and self._tree.has_real_result(place):
             return ()
         kept = None if earlier and earlier.dry_run else earlier
-        file = build_failure_file(place, outcome, self._run, kept)
-        self._tree.put(file.path, file.data)
+        build = partial(build_failure_file, failed=outcome, run=self._run, earlier=kept)
+        file = put_report(self._tree, build(place), build(Place.portable(outcome.job.key)))
         for path in filter(self._tree.is_dry, self._tree.find_results(place)):
             self._tree.remove(path)
         return (file.artefact,)
@@ -332,15 +336,10 @@ class Archiver:
         }
 
     def _write_pieces(self, name: str, pieces: Iterable[bytes]) -> Path:
-        self._check_root(f"{name}.json was not written")
+        self._here.check(f"{name}.json was not written")
         path = self.documents / f"{name}.json"
         with storage_errors("the document was not written"), with_path(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_atomic(path) as handle:
                 handle.writelines(pieces)
         return path
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino

@@ -117,7 +117,14 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
         StorageError: the output directory cannot be written.
     """
     archiver = build_archiver(context)
-    archiver.check_writable()
+    rules = archiver.check_writable()
+    if not_ordinary := rules.describe():
+        log.info(
+            "the file system of %s does not take every name (%s): a result that cannot have its image's"
+            " name has one like it, with a hash",
+            context.settings.output_dir,
+            not_ordinary,
+        )
     archiver.remove_unfinished()
     path = working_dir(context.settings.output_dir, dry_run=context.info.dry_run) / JOURNAL
     if context.info.dry_run:

@@ -162,6 +162,7 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
             log.info(
                 "%d answers that the journal did not know were found in the tree and taken over", imported
             )
+    archiver.adopt_names(journal.image_files())
     journal.begin_run()
 
 

@@ -36,11 +36,16 @@ _COPY_BYTES = 1 << 20
 
 
 def is_temporary(name: str) -> bool:
-    """Return True if ``name`` (without a folder) is one of our unfinished files.
+    """Return True if ``name`` (without a folder) is one of our unfinished files or folders.
 
     A killed process leaves them behind; remove them only while no other process writes.
     """
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def unfinished_name() -> str:
+    """Return a name for an unfinished file or folder that no other process uses."""
+    return f".atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
 
 
 def create_unfinished(folder: Path | str) -> tuple[int, str]:
@@ -51,7 +56,7 @@ def create_unfinished(folder: Path | str) -> tuple[int, str]:
 
     """
     while True:
-        path = f"{folder}/.atomic-{_PROCESS_TOKEN}{next(_numbers) & 0xFFFFFFFF:08x}.tmp"
+        path = f"{folder}/{unfinished_name()}"
         try:
             return os.open(path, _CREATE, 0o666), path
         except FileExistsError:

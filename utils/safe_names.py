@@ -1,6 +1,6 @@
 """Safe names: keys of images, and names of files and folders in the output directory.
 
-All three functions are injective: different inputs give different outputs, also for names made to collide.
+All these functions are injective: different inputs give different outputs, also for names made to collide.
 """
 
 import hashlib
@@ -8,11 +8,15 @@ import os
 import re
 from pathlib import PurePath, PurePosixPath
 
+from utils.name_rules import ORDINARY, NameRules
+
 # Control characters, line separators, marks that reverse the reading direction, and Python's
 # placeholders for bytes that are not UTF-8. Joiners stay, because emoji are built from them.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _ESCAPED = re.compile(r"~[0-9a-f]{12}(\.[^.]*)?")
 _SHORTENED = re.compile(r"~[0-9a-f]{12}")
+_NOT_PORTABLE = re.compile(r"[^A-Za-z0-9]+")
+_PORTABLE_LETTERS = 20
 
 # Names of result files, the mark that ``output_folder`` appends, and names that mean another folder.
 _RESERVED_FOLDER = re.compile(
@@ -31,21 +35,39 @@ def printable_key(relative: PurePath | str) -> str:
     return "/".join(_escape_component(part) for part in parts if part not in {"", "."})
 
 
-def output_name(name: str, suffix: str, limit_bytes: int = 255) -> str:
-    """Return ``name + suffix``; if longer than ``limit_bytes``, ``name`` is cut and a hash is added.
+def output_name(name: str, suffix: str, *, rules: NameRules = ORDINARY, room_bytes: int = 0) -> str:
+    """Return ``name + suffix``; a name that is not allowed is escaped or cut, and a hash is added.
 
-    ``name`` is a key's last component; ``suffix`` is ASCII, such as ``_result.txt``. The limit is
-    that of ext4, XFS, NTFS and APFS. Names are injective for one suffix.
+    ``name`` is a key's last component; ``suffix`` is ASCII, such as ``_result.txt``. Names are injective for
+    one suffix.
+
+    Args:
+        name: the name to keep.
+        suffix: added to it.
+        rules: those of the file system.
+        room_bytes: length of what the caller adds; 0 if the name ends here.
     """
-    full_name = name + suffix
-    if len(full_name.encode()) <= limit_bytes and not _ends_with(_SHORTENED, name):
-        return full_name
-    ending = f"~{_digest(name.encode())}{suffix}"
-    # A character that the limit cuts in half is dropped.
-    return name.encode()[: limit_bytes - len(ending)].decode(errors="ignore") + ending
+    escaped = rules.escape(name, is_whole=not suffix and not room_bytes)
+    limit_bytes = rules.max_bytes - room_bytes
+    is_unchanged = escaped == name and len(f"{name}{suffix}".encode()) <= limit_bytes
+    if is_unchanged and not _ends_with(_SHORTENED, name):
+        return f"{name}{suffix}"
+    return _mark(escaped, f"~{_digest(name.encode())}{suffix}", limit_bytes)
 
 
-def output_folder(key: str) -> PurePosixPath:
+def distinct_name(key: str, *, rules: NameRules = ORDINARY, room_bytes: int = 0) -> str:
+    """Return a key's last component with a hash of the whole key, for one whose ``output_name`` is taken."""
+    name = rules.escape(key.rpartition("/")[2], is_whole=False)
+    return _mark(name, f"~{_digest(key.encode())}", rules.max_bytes - room_bytes)
+
+
+def portable_name(key: str) -> str:
+    """Return a short name for a key that every file system can take: ``IMG-5f3a0c77d1e2``."""
+    stem = _NOT_PORTABLE.sub("-", key.rpartition("/")[2].partition(".")[0]).strip("-")[:_PORTABLE_LETTERS]
+    return f"{stem or 'image'}-{_digest(key.encode())}"
+
+
+def output_folder(key: str, rules: NameRules = ORDINARY) -> PurePosixPath:
     """Return the folder, relative to ``successful/`` or ``failed/``, for the results of the file ``key``.
 
     It mirrors the folder of the key: ``a/b/c.jpg`` gives ``a/b``, and ``c.jpg`` gives ``.``. A component
@@ -53,7 +75,14 @@ def output_folder(key: str) -> PurePosixPath:
     shortened. The folder is never absolute and never leaves its root, whatever the key.
     """
     parents = [part for part in key.split("/")[:-1] if part]
-    return PurePosixPath(*(output_name(part, "~dir" if _is_reserved(part) else "") for part in parents))
+    return PurePosixPath(
+        *(output_name(part, "~dir" if _is_reserved(part) else "", rules=rules) for part in parents)
+    )
+
+
+def _mark(name: str, ending: str, limit_bytes: int) -> str:
+    """Return the name with this ending, cut to fit; a character that the limit cuts in half is dropped."""
+    return name.encode()[: limit_bytes - len(ending)].decode(errors="ignore") + ending
 
 
 def _escape_component(part: str) -> str:

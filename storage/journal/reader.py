@@ -167,6 +167,21 @@ class JournalReader:
         rows = self._fetch_all(f"SELECT {read_models.RUN} ORDER BY started_at DESC, run_id DESC")
         return tuple(map(read_models.run_from, rows))
 
+    def image_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the images that have files, each with the path of one of them, those written last first."""
+        query = (
+            "SELECT answer_id, key, json_extract(artefacts, '$[0][0]') FROM answers"
+            " WHERE standing = 1 AND answer_id < ?1 ORDER BY answer_id DESC LIMIT ?2"
+        )
+        last = schema.MAX_INTEGER
+        while page := self._fetch_all(query, last, _PAGE_ROWS):
+            yield from ((key, path) for _, key, path in page)
+            last = page[-1][0]
+        yield from self._fetch_pages(
+            "SELECT key, json_extract(artefacts, '$[0][0]') FROM images"
+            " WHERE key > ?1 AND artefacts <> '[]' ORDER BY key"
+        )
+
     def _examples(self, kind: ErrorKind, number: int, *, dry_run: bool) -> tuple[FailureRow, ...]:
         found = self.failures(kind, dry_run=dry_run)
         return tuple(row for row, _ in zip(found, range(number), strict=False))

@@ -25,6 +25,9 @@ VERSION = 4
 MAX_OUTCOMES = 1_000_000_000
 """Highest count of one arm; a higher one is a damaged value."""
 
+MAX_INTEGER = 2**63 - 1
+"""Largest number that SQLite stores as it is."""
+
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 
@@ -243,7 +246,7 @@ def to_storable_text(text: str) -> str:
 
 def clamp_mtime(mtime_ns: int) -> int:
     """Return a modification time that fits SQLite's 64 bits, which end in the year 2262."""
-    return max(-(2**63), min(mtime_ns, 2**63 - 1))
+    return max(-(2**63), min(mtime_ns, MAX_INTEGER))
 
 
 def utc_isoformat(moment: datetime) -> str:

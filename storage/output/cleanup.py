@@ -5,6 +5,7 @@ image has older pictures or a report. It has no texts: there may be millions.
 """
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,6 +66,9 @@ def _visit(
 ) -> int:
     path = f"{folder}/{entry.name}" if folder else entry.name
     if entry.is_dir(follow_symlinks=False):
+        if is_temporary(entry.name):  # of the probe for names
+            shutil.rmtree(entry.path, ignore_errors=True)
+            return 1
         return remove_unfinished(root, path, existing, recursive=True) if recursive else 0
     if is_temporary(entry.name):
         with suppress(OSError):

@@ -7,8 +7,9 @@ Answers that come together share one sync of the ledger and one of each folder, 
 the disk in place of four (docs/performance.md).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,9 @@ from storage.output.answer_files import ResultFile
 from storage.output.folders import SUCCESSFUL
 from storage.output.layout import Place, is_text
 from storage.output.ledger import Ledger
-from storage.output.tree import OutputTree, to_storage_error, with_path
+from storage.output.tree import OutputTree, hits_all_images, to_storage_error, with_path
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class PendingAnswer:
     """The files of the image's earlier answer."""
     consequence: str
     """Text for the user about what is lost if it cannot be written."""
+    relocate: "Callable[[], PendingAnswer] | None" = None
+    """Returns the same answer at a place that every file system takes; None if it is at one."""
 
     @property
     def folder(self) -> str:
@@ -42,21 +47,74 @@ class PendingAnswer:
 
 def commit_answers(
     tree: OutputTree, ledger: Ledger, ledger_path: Path, answers: Sequence[PendingAnswer]
-) -> list[StorageError | None]:
+) -> list[tuple[Artefact, ...] | StorageError]:
+    """Write the answers; return for each its files, or why it is not written.
+
+    One that the file system does not take under its own name is written under another.
+    """
+    errors = _commit(tree, ledger, ledger_path, answers)
+    refused = {
+        number: answers[number].relocate
+        for number, error in enumerate(errors)
+        if error is not None and not hits_all_images(error)
+    }
+    elsewhere = {number: relocate() for number, relocate in refused.items() if relocate is not None}
+    again = _commit(tree, ledger, ledger_path, list(elsewhere.values()))
+    for (number, pending), error in zip(elsewhere.items(), again, strict=True):
+        if error is None:
+            _report_other_name(pending, errors[number])
+        errors[number] = error
+    return [
+        to_storage_error(error, pending.consequence)
+        if error
+        else elsewhere.get(number, pending).answer.artefacts
+        for number, (pending, error) in enumerate(zip(answers, errors, strict=True))
+    ]
+
+
+def _commit(
+    tree: OutputTree, ledger: Ledger, ledger_path: Path, answers: Sequence[PendingAnswer]
+) -> list[OSError | None]:
     """Write the answers; return for each its error, or None if it is written."""
     if not answers:
         return []
     try:
         with with_path(ledger_path), ledger.appending(*(pending.answer for pending in answers)):
-            failures = [_run_step(partial(_write, tree, pending), pending) for pending in answers]
+            failures = [_run_step(partial(_write, tree, pending)) for pending in answers]
     except OSError as error:
-        return [to_storage_error(error, pending.consequence) for pending in answers]
+        return [error for _ in answers]
     written = {pending.folder for pending, failure in zip(answers, failures, strict=True) if failure is None}
     unsynced = {folder: cause for folder in written if (cause := _try_sync(tree, folder))}
     return [
-        failure or _run_step(partial(_finish, tree, pending, unsynced), pending)
+        failure or unsynced.get(pending.folder) or _finish(tree, pending)
         for pending, failure in zip(answers, failures, strict=True)
     ]
+
+
+def _report_other_name(pending: PendingAnswer, cause: OSError | None) -> None:
+    reason = (cause and cause.strerror) or cause
+    log.warning(
+        "%s: its result is called %s, its own name is refused: %s",
+        pending.answer.key,
+        pending.place.text,
+        reason,
+    )
+
+
+def put_report(tree: OutputTree, report: ResultFile, elsewhere: ResultFile) -> ResultFile:
+    """Write the report of a failure, under its other name if the file system refuses the first; return it.
+
+    Raises:
+        OSError: neither could be written.
+    """
+    try:
+        tree.put(report.path, report.data)
+    except OSError as error:
+        if hits_all_images(error):
+            raise
+        tree.put(elsewhere.path, elsewhere.data)
+        return elsewhere
+    return report
 
 
 def select_result_paths(artefacts: Iterable[Artefact]) -> list[str]:
@@ -64,11 +122,11 @@ def select_result_paths(artefacts: Iterable[Artefact]) -> list[str]:
     return [artefact.path for artefact in artefacts if artefact.path.startswith(f"{SUCCESSFUL}/")]
 
 
-def _run_step(step: Callable[[], None], pending: PendingAnswer) -> StorageError | None:
+def _run_step(step: Callable[[], None]) -> OSError | None:
     try:
         step()
     except OSError as error:
-        return to_storage_error(error, pending.consequence)
+        return error
     return None
 
 
@@ -79,23 +137,37 @@ def _write(tree: OutputTree, pending: PendingAnswer) -> None:
     pictures = [path for path in new if not is_text(path)]
     older = [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]
     in_history: dict[str, str] = {}
+    written: list[str] = []
     try:
         for path in dict.fromkeys(older):
-            if name := tree.add_to_history(path):
-                in_history[path] = name
+            with _leaving_what_cannot_move(pending):
+                if name := tree.add_to_history(path):
+                    in_history[path] = name
         for file in pending.files:
             if is_text(file.path):  # from now on the older answer no longer stands
                 for path in in_history.keys() - new:
-                    tree.remove(path)
+                    with _leaving_what_cannot_move(pending):
+                        tree.remove(path)
             tree.put(file.path, file.data, sync=False)
+            written.append(file.path)
     except OSError:
-        _restore(tree, in_history, new)
+        _restore(tree, in_history, written)
         raise
 
 
-def _restore(tree: OutputTree, in_history: Mapping[str, str], new: Iterable[str]) -> None:
+@contextmanager
+def _leaving_what_cannot_move(pending: PendingAnswer) -> Iterator[None]:
+    """Let an older file stay where it is if it cannot be moved, once the new ones have other names."""
+    try:
+        yield
+    except OSError as error:
+        if pending.relocate is not None or hits_all_images(error):
+            raise
+
+
+def _restore(tree: OutputTree, in_history: Mapping[str, str], written: Iterable[str]) -> None:
     """Move the older answer back, and remove what was written of the new one."""
-    for path in new if in_history else ():
+    for path in written:
         if path not in in_history:
             with suppress(OSError):
                 tree.remove(path)
@@ -105,14 +177,10 @@ def _restore(tree: OutputTree, in_history: Mapping[str, str], new: Iterable[str]
 
 
 def _try_sync(tree: OutputTree, folder: str) -> OSError | None:
-    try:
-        tree.sync(folder)
-    except OSError as error:
-        return error
-    return None
+    return _run_step(partial(tree.sync, folder))
 
 
-def _finish(tree: OutputTree, pending: PendingAnswer, unsynced: dict[str, OSError]) -> None:
-    if error := unsynced.get(pending.folder):
-        raise error
-    tree.remove_report(pending.place)
+def _finish(tree: OutputTree, pending: PendingAnswer) -> OSError | None:
+    """Remove the report of an earlier failure; where it cannot be removed it stays, and the answer stands."""
+    error = _run_step(partial(tree.remove_report, pending.answer.key, pending.place))
+    return error if error is not None and hits_all_images(error) else None

@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from storage.output.folders import FAILED, METADATA, OLD_DRY_RUN, SUCCESSFUL, WRITE_TEST
 from utils.files import is_temporary
 from utils.image_formats import HEAD_BYTES, ImageFormat, sniff
-from utils.safe_names import output_folder, output_name
+from utils.name_rules import ORDINARY, NameRules
+from utils.safe_names import distinct_name, output_folder, output_name, portable_name
 
 UNKNOWN_SUFFIX = "bin"
 PICTURE_SUFFIXES = {
@@ -40,8 +41,8 @@ _WORKING_FILE = re.compile(
 )
 _ENDING = re.compile(r"_result(_[0-9]+)?\.[a-z0-9]+\Z")
 
-# Leaves space for the longest ending, so that all files of an image share one shortened stem.
-_STEM_LIMIT_BYTES = 255 - len("_result_9999.webp")
+# Space for the longest ending, so that all files of an image share one shortened stem.
+_ENDING_BYTES = len("_result_9999.webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,23 @@ class Place:
 
     folder: PurePosixPath
     stem: str
-    """The image's file name, shortened with a hash if it is near the file system's limit."""
+    """The image's file name; escaped or shortened, with a hash, if the file system cannot take it."""
 
     @classmethod
-    def of(cls, key: str) -> "Place":
+    def of(cls, key: str, rules: NameRules = ORDINARY) -> "Place":
         """Return the place of the image with this key."""
-        name = key.rsplit("/", maxsplit=1)[-1]
-        return cls(output_folder(key), output_name(name, "", limit_bytes=_STEM_LIMIT_BYTES))
+        name = key.rpartition("/")[2]
+        return cls(output_folder(key, rules), output_name(name, "", rules=rules, room_bytes=_ENDING_BYTES))
+
+    @classmethod
+    def distinct(cls, key: str, rules: NameRules) -> "Place":
+        """Return the place for a key whose own place, for this file system, is that of another one."""
+        return cls(output_folder(key, rules), distinct_name(key, rules=rules, room_bytes=_ENDING_BYTES))
+
+    @classmethod
+    def portable(cls, key: str) -> "Place":
+        """Return the place for a key whose own place the file system refuses; it is in no folder."""
+        return cls(PurePosixPath(), portable_name(key))
 
     @property
     def text(self) -> str:
@@ -83,10 +94,14 @@ class Place:
             numbered = f"{base}_result" if number == 1 else f"{base}_result_{number}"
             yield tuple(f"{numbered}.{suffix}" for suffix in _ALL_SUFFIXES)
 
-    def _base(self, root: str) -> str:
-        """Return the common path of all files below ``root``, without their endings."""
+    @property
+    def base(self) -> str:
+        """The common path of all files, without their root and their endings."""
         folder = str(self.folder)
-        return f"{root}/{self.stem}" if folder == "." else f"{root}/{folder}/{self.stem}"
+        return self.stem if folder == "." else f"{folder}/{self.stem}"
+
+    def _base(self, root: str) -> str:
+        return f"{root}/{self.base}"
 
 
 def picture_suffix(data: bytes) -> str:
@@ -104,6 +119,11 @@ def result_ending(path: str) -> str | None:
 def common_path(path: str) -> str:
     """Return the part of a path that all results of an image share, or all of its failure reports."""
     return path.rpartition(_LOG_ENDING if path.endswith(_LOG_ENDING) else "_result")[0]
+
+
+def base_of(path: str) -> str:
+    """Return the ``Place.base`` of the image that a result or a failure report belongs to."""
+    return common_path(path).partition("/")[2]
 
 
 def is_text(path: str) -> bool:

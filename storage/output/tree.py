@@ -7,6 +7,7 @@ the tree. Every OSError names the file that it is about.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -20,9 +21,15 @@ from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
 from storage.output.folders import FAILED, HISTORY, METADATA, SUCCESSFUL
-from storage.output.layout import Place, common_path
+from storage.output.layout import Place, common_path, result_ending
 from utils.files import is_temporary, link_file, make_folder, move_file, sync_directory, write_atomic
 from utils.printable import escape_unprintable
+from utils.safe_names import portable_name
+
+_FAULTS_OF_ALL = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE}
+    | {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 
 _FIRST_LINE = DRY_RUN_LINE.encode()
 
@@ -42,6 +49,8 @@ class OutputTree:
         self._run_id = run_id
         self._dry_run = dry_run
         self._existing = ExistingFiles()
+        self._renamed: dict[str, str] = {}
+        """Files that the history could not take under their own names."""
 
     def remove_unfinished(self) -> int:
         """Remove the unfinished files of a killed run and return how many; no other run may be active.
@@ -130,10 +139,14 @@ class OutputTree:
         if self._dry_run:
             return None
         name = next(option for option in self._history_paths(path) if not self._is_file(option))
-        target = self._root / name
-        with with_path(target):
-            make_folder(target.parent, root=self._root)
-            link_file(self._root / path, target)
+        try:
+            self._link(path, name)
+        except OSError as error:
+            if hits_all_images(error):
+                raise
+            name = f"{HISTORY}/{self._run_id}/{portable_name(path)}{result_ending(path) or ''}"
+            self._link(path, name)
+            self._renamed[path] = name
         return name
 
     def restore(self, path: str, name: str) -> None:
@@ -146,10 +159,11 @@ class OutputTree:
         move_file(self._root / name, self._root / path)
         (self._root / name).unlink(missing_ok=True)  # two names of one file both outlive a rename
 
-    def remove_report(self, place: Place) -> None:
-        """Remove the report of an image's failure, if it exists."""
-        if self._existing.may_have(common_path(place.error_log)):
-            self.remove(place.error_log)
+    def remove_report(self, key: str, place: Place) -> None:
+        """Remove the report of an image's failure, if it exists, here or where its own name was refused."""
+        for path in (place.error_log, Place.portable(key).error_log):
+            if self._existing.may_have(common_path(path)) and self._is_file(path):
+                self.remove(path)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it exists."""
@@ -158,7 +172,8 @@ class OutputTree:
 
     def find_in_history(self, artefact: Artefact) -> Artefact | None:
         """Return the artefact with its path in this run's history; None if it was not moved there."""
-        for path in self._history_paths(artefact.path):
+        renamed = self._renamed.get(artefact.path)
+        for path in [renamed] if renamed else self._history_paths(artefact.path):
             moved = Artefact(path=path, size_bytes=artefact.size_bytes, sha256=artefact.sha256)
             if self.is_present(moved):
                 return moved
@@ -204,6 +219,12 @@ class OutputTree:
             data = (self._root / artefact.path).read_bytes()
         return data if hashlib.sha256(data).hexdigest() == artefact.sha256 else None
 
+    def _link(self, path: str, name: str) -> None:
+        target = self._root / name
+        with with_path(target):
+            make_folder(target.parent, root=self._root)
+            link_file(self._root / path, target)
+
     def _history_paths(self, path: str) -> Iterator[str]:
         """Yield the paths a file may get in the history: below the run's id, then below numbered ones."""
         yield f"{HISTORY}/{self._run_id}/{path}"
@@ -222,6 +243,11 @@ class OutputTree:
         except (OSError, ValueError):
             return None
         return status if stat.S_ISREG(status.st_mode) else None
+
+
+def hits_all_images(error: OSError) -> bool:
+    """Return False if another name could help: the disk has room and works, but not for this one."""
+    return error.errno in _FAULTS_OF_ALL
 
 
 @contextlib.contextmanager

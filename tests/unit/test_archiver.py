@@ -273,7 +273,8 @@ def test_an_answer_moves_to_the_history_only_when_the_new_one_stands(tmp_path: P
     before = files(tmp_path)
     pictures = [picture(shade=1), picture(shade=2), picture(shade=3)]
     if in_the_way == "picture":
-        (tmp_path / "successful/a.jpg_result_3.png").mkdir()
+        for place in (Place.of("a.jpg"), Place.portable("a.jpg")):
+            (tmp_path / place.picture(3, "png")).mkdir()
         context: Any = nullcontext()
     else:
         context = full_disk(at_bytes=4000)

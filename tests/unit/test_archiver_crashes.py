@@ -1,6 +1,7 @@
 """Rules of the archiver and the ledger when a disk is full, a line is torn, or a run was killed."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from errors import StorageError
+from errors import ErrorKind, StorageError
+from storage.output.layout import Place
 from tests.support.outcomes import (
     SOFT,
     archiver,
+    failed,
     files,
     full_disk,
     names,
@@ -124,55 +127,79 @@ def test_threads_share_one_ledger(tmp_path: Path) -> None:
     assert all(store.has_expected_hash(artefact) for answer in answers for artefact in answer.artefacts)
 
 
-def _block_ledger(root: Path) -> Path:
-    (root / "metadata/results.jsonl").mkdir(parents=True)
-    return root / "metadata/results.jsonl"
+OTHER = Place.portable("t/a.jpg").text.removesuffix(".txt")
+"""Where the answer for ``t/a.jpg`` stands, but for its suffix, when its own name is refused."""
 
 
-def _block_folder(root: Path) -> Path:
-    (root / "successful").mkdir(parents=True)
-    (root / "successful/t").write_bytes(b"a file")
-    return root / "successful/t"
+def _block(root: Path, path: str) -> Path:
+    """Let a folder stand in the way of a file, or a file in the way of a folder."""
+    if path.endswith("/t"):
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_bytes(b"a file")
+    else:
+        (root / path).mkdir(parents=True)
+    return root / path
 
 
-def _block_picture(root: Path) -> Path:
-    (root / "successful/t/a.jpg_result.png").mkdir(parents=True)
-    return root / "successful/t/a.jpg_result.png"
+IN_THE_WAY = ["successful/t", "successful/t/a.jpg_result.png", "successful/t/a.jpg_result.txt"]
 
 
-def _block_text(root: Path) -> Path:
-    (root / "successful/t/a.jpg_result.txt").mkdir(parents=True)
-    return root / "successful/t/a.jpg_result.txt"
+@pytest.mark.parametrize("path", IN_THE_WAY)
+def test_an_answer_that_cannot_have_its_name_has_another(tmp_path: Path, path: str) -> None:
+    """What stands in the way of one answer loses nothing: it stands elsewhere, whole, and is proven."""
+    _block(tmp_path, path)
+    store = archiver(tmp_path)
+
+    stored = store.store(succeeded("t/a.jpg", "text", picture()))
+
+    assert [artefact.path for artefact in stored] == [f"{OTHER}.png", f"{OTHER}.txt"]
+    assert list(store.read_ledger())[-1].artefacts == stored
+    assert all(map(store.has_expected_hash, stored))
+    assert names(tmp_path, "successful") == {f"{OTHER}.png", f"{OTHER}.txt"} | ({path} & {"successful/t"})
+
+    again = archiver(tmp_path, 2)
+    assert again.store(succeeded("t/a.jpg", "new", picture()), replaced=stored)[1].path == f"{OTHER}.txt"
+    assert all(map(again.has_expected_hash, again.find_in_history(stored)))
 
 
-@pytest.mark.parametrize(
-    ("block", "present_files", "has_line"),
-    [
-        (_block_ledger, set[str](), False),
-        (_block_folder, {"successful/t"}, True),
-        (_block_picture, set[str](), True),
-        (_block_text, {"successful/t/a.jpg_result.png"}, True),
-    ],
-    ids=["ledger", "folder", "picture", "text"],
-)
-def test_a_write_that_fails_at_any_step_proves_nothing(
-    tmp_path: Path,
-    *,
-    block: Any,
-    present_files: set[str],
-    has_line: bool,
-) -> None:
-    """The error names the path and the image; no half file exists; the ledger's line proves no answer."""
-    blocked = block(tmp_path)
+@pytest.mark.parametrize("path", ["failed/t", "failed/t/a.jpg_error.log"])
+def test_a_report_that_cannot_have_its_name_has_another(tmp_path: Path, path: str) -> None:
+    """A failure is reported under the other name, and the report goes when the image is answered."""
+    _block(tmp_path, path)
+    store = archiver(tmp_path)
+
+    (report,) = store.store(failed("t/a.jpg", ErrorKind.TIMEOUT))
+
+    assert report.path == Place.portable("t/a.jpg").error_log
+    assert store.has_expected_hash(report)
+    store.store(succeeded("t/a.jpg", "text"))
+    assert not (tmp_path / report.path).exists()
+
+
+@pytest.mark.parametrize(("path", "suffix"), list(zip(IN_THE_WAY, ["png", "png", "txt"], strict=True)))
+def test_a_write_that_fails_at_any_step_proves_nothing(tmp_path: Path, path: str, suffix: str) -> None:
+    """The error names the path and the image; no half file exists; the ledger's lines prove no answer."""
+    _block(tmp_path, path)
+    blocked = _block(tmp_path, f"{OTHER}.{suffix}")
     store = archiver(tmp_path)
     with pytest.raises(StorageError) as caught:
         store.store(succeeded("t/a.jpg", "text", picture()))
 
     assert str(blocked) in str(caught.value)
     assert "the answer for t/a.jpg was lost" in str(caught.value)
-    assert names(tmp_path) == present_files
-    if has_line:
-        assert not all(map(store.has_expected_hash, only_answer(store).artefacts))
+    assert names(tmp_path) == {path} & {"successful/t"}
+    answers = list(store.read_ledger())
+    assert answers
+    assert not any(all(map(store.has_expected_hash, answer.artefacts)) for answer in answers)
+
+
+def test_a_ledger_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Without its line no answer is written."""
+    blocked = _block(tmp_path, "metadata/results.jsonl")
+    with pytest.raises(StorageError, match=re.escape(str(blocked))):
+        archiver(tmp_path).store(succeeded("t/a.jpg", "text", picture()))
+
+    assert names(tmp_path) == set()
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:

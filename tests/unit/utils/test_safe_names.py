@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from utils.name_rules import NameRules
 from utils.safe_names import output_folder, output_name, printable_key
 
 # Names made to collide: short, of few characters, with every mark that our own names have.
@@ -80,7 +81,7 @@ def test_key_is_printable_utf8_with_the_same_depth(path: str) -> None:
 def test_output_names_differ_and_keep_the_limit(first: str, second: str, suffix: str, limit: int) -> None:
     """Different images never get one result file, however long their names are."""
     keys = printable_key(first), printable_key(second)
-    names = [output_name(key, suffix, limit) for key in keys]
+    names = [output_name(key, suffix, rules=NameRules(max_bytes=limit)) for key in keys]
 
     assert (names[0] == names[1]) == (keys[0] == keys[1])
     assert all(len(name.encode()) <= limit and name.endswith(suffix) for name in names)

@@ -36,7 +36,7 @@ def test_reports_of_earlier_runs_go_with_the_answer(tmp_path: Path) -> None:
     for name in ("a", "b"):
         _write(tmp_path / f"failed/t/{name}.jpg_error.log")
 
-    _cleaned_tree(tmp_path).remove_report(PLACE)
+    _cleaned_tree(tmp_path).remove_report("t/a.jpg", PLACE)
 
     assert [path.name for path in (tmp_path / "failed/t").iterdir()] == ["b.jpg_error.log"]
 
@@ -49,7 +49,7 @@ def test_what_this_run_writes_is_found(tmp_path: Path) -> None:
     tree.put(PLACE.picture(1, "png"), b"picture")
     tree.put(PLACE.error_log, b"report")
 
-    tree.remove_report(PLACE)
+    tree.remove_report("t/a.jpg", PLACE)
 
     assert tree.find_results(PLACE) == [PLACE.picture(1, "png")]
     assert not (tmp_path / PLACE.error_log).exists()
