@@ -53,6 +53,8 @@ class Settings(NamedTuple):
     """A hard ceiling on requests per minute; None: the limit is learned."""
     tpm: int | None
     """The same for input tokens."""
+    max_image_size: int | None
+    """Pixels of the longer side of what is sent; None: images go as they are, if they can."""
     max_requests: int | None
     max_cost: "Decimal | None"
     """US dollars."""
@@ -102,11 +104,12 @@ class Settings(NamedTuple):
         return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def fingerprint(self) -> str:
-        """Return the SHA-256, in hex, of what decides an answer: the model and the prompt."""
+        """Return the SHA-256, in hex, of what decides an answer: the model, the prompt, the size sent."""
         import hashlib
         import json
 
-        deciding = {"model": self.model, "prompt": self.prompt}
+        size = {"max_image_size": self.max_image_size} if self.max_image_size else {}  # as before it existed
+        deciding = {"model": self.model, "prompt": self.prompt, **size}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def public_options(self) -> dict[str, str | int | float | bool | None]:

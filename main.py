@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import config
 from errors import BatchError, ExitCode, StorageError, UsageError
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 PROGRAM_DIR = Path(__file__).resolve().parent
 LOCK = ".gbp.lock"
 """Name in the output directory of the file that the kernel locks for one process."""
+
+
+NO_MEMORY = (
+    "there is not enough memory to go on; what was answered is kept. Next: give the program more (ulimit -v,"
+    " the limit of the container or service), then run the same command again."
+)
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -57,9 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = "SIGTERM" if isinstance(error, TerminatedError) else "Ctrl-C"
         code = ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
         return _end(code, f"stopped by {name} before anything was asked")
-    except Exception:  # noqa: BLE001 - the last resort, and logged: it is our bug
-        _log().exception("unexpected error: this is a bug in the program, please report it")
-        return ExitCode.UNEXPECTED
+    except Exception as error:  # noqa: BLE001 - the last resort, and logged
+        return _end_unexpectedly(error)
+
+
+def _end_unexpectedly(error: Exception) -> int:
+    """Print that memory is short, or that the program has a bug."""
+    from utils.memory import is_shortage
+
+    if is_shortage(error):
+        return _end(ExitCode.UNEXPECTED, NO_MEMORY)
+    _log().exception("unexpected error: this is a bug in the program, please report it", exc_info=error)
+    return ExitCode.UNEXPECTED
 
 
 def _handle_early_signals() -> None:
@@ -101,7 +116,16 @@ def console() -> None:
     from utils.standard_streams import protect_standard_streams
 
     protect_standard_streams()
-    sys.exit(main())
+    _exit(main())
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process; the interpreter would wait for abandoned work to end, whatever signals come."""
+    threads = sys.modules.get("utils.threads")
+    if threads and threads.is_work_abandoned():
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run_locked(settings: "Settings", command: str) -> int:

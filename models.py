@@ -129,7 +129,12 @@ class ImageContent:
     width: int
     height: int
     notes: tuple[str, ...] = ()
-    """Changes made before sending ("turned upright") and oddities ("a PNG named .jpg")."""
+    """Changes made before sending ("turned upright") and oddities ("a PNG named .jpg").
+
+    What stands in brackets is of this image alone.
+    """
+    unsent_pages: int = 0
+    """Pages of a TIFF after the first, which are not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +211,8 @@ class StoredAnswer:
     """The model that was asked; empty if unknown (an answer of an earlier version)."""
     counts_for: tuple[str, ...] = ()
     """Fingerprints of other settings for which it counts too, since it repairs what had failed there."""
+    notes: tuple[str, ...] = ()
+    """What was done to the image before it was sent; only in the ledger, and not in that of a copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

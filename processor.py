@@ -30,6 +30,7 @@ from utils.image_validator import ImageFacts, UnreadableImage
 log = logging.getLogger(__name__)
 
 WORKERS_PER_SLOT = 2
+NOT_ANSWERED = "the run stopped before this image was answered"
 _TIMEOUT_MARGIN = 1.25
 """Factor from the time of the slowest answer to the first deadline of new images."""
 
@@ -145,7 +146,7 @@ class Processor:
         self._rng = rng
         self._image_locks = KeyedLock()
         self._recent_hashes = RecentKeys()
-        self._inspector = Inspector(store.filter_known)
+        self._inspector = Inspector(store.filter_known, caller.loader)
         self._first_timeout_s = retry_settings.timeout_s
         self._retry_queue = RetryQueue[_ActiveImage]()
         self._is_draining = False
@@ -200,7 +201,10 @@ class Processor:
         except UnreadableImage as error:
             await (await self._store.store(state.to_unreadable(error)))
             return
-        self._caller.image_cache.put(job.key, inspected.image)
+        except RunStoppedError:
+            await (await self._store.store(state.to_deferred(NOT_ANSWERED)))
+            return
+        self._caller.loader.cache.put(job.key, inspected.image)
         facts, is_maybe_answered = inspected.facts, inspected.is_maybe_answered
         del inspected  # with the image's bytes
         state.content = content_of(facts)
@@ -232,7 +236,7 @@ class Processor:
                 is_over = False
                 self._retry_queue.push(image.facts.sha256, image, calls=len(image.state.attempts))
         finally:
-            self._caller.image_cache.pop(image.state.job.key)
+            self._caller.loader.cache.pop(image.state.job.key)
             if is_over:
                 await image.lock.aclose()
 
@@ -254,7 +258,7 @@ class Processor:
         except UnreadableImage as error:  # it changed or vanished since it was inspected
             outcome = state.to_unreadable(error)
         except RunStoppedError:
-            outcome = state.to_deferred("the run stopped before this image was answered")
+            outcome = state.to_deferred(NOT_ANSWERED)
         except FatalError as error:
             self._stop.request(error)
             outcome = state.to_deferred(error.detail)

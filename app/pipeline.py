@@ -17,9 +17,12 @@ from gemini.model_info import produces_images
 from gemini.simulated import SimulatedModel
 from models import Prompt
 from processing.api_call import ApiCaller
+from processing.image_loader import ImageLoader
+from processing.memory_gate import MemoryGate
 from processor import Processor, RetrySettings
 from prompts.retry_once import RetryOnce
 from storage.journal.journal import Journal
+from utils.memory import read_free_memory
 
 if TYPE_CHECKING:
     from app.prompt_proposer import PromptProposer
@@ -41,6 +44,8 @@ class Pipeline:
     proposer: "PromptProposer | None"
     """None if no model is asked for prompts."""
     processor: Processor
+    loader: ImageLoader
+    """To be closed at the end."""
 
 
 async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) -> Pipeline:
@@ -48,7 +53,8 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
     settings = context.settings
     optimizer = await asyncio.to_thread(_build_prompt_optimizer, settings, storage.journal)
     model = _build_model(settings, limits)
-    caller = _build_caller(context, model, limits)
+    loader = _build_loader(context)
+    caller = _build_caller(context, model, limits, loader)
     processor = Processor(
         caller=caller,
         reviser=optimizer or RetryOnce(),
@@ -65,7 +71,25 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
     )
     proposer = _build_prompt_proposer(context, optimizer, model, limits)
-    return Pipeline(model=model, caller=caller, optimizer=optimizer, proposer=proposer, processor=processor)
+    return Pipeline(
+        model=model,
+        caller=caller,
+        optimizer=optimizer,
+        proposer=proposer,
+        processor=processor,
+        loader=loader,
+    )
+
+
+def _build_loader(context: RunContext) -> ImageLoader:
+    """Return the reader of images, with what is free of the memory now."""
+    free = read_free_memory()
+    memory = MemoryGate(
+        free.size_bytes if free else None,
+        bound=free.bound if free else "",
+        wait_for=context.stop.wait_for,
+    )
+    return ImageLoader(memory, max_edge=context.settings.max_image_size)
 
 
 def _build_model(settings: Settings, limits: Limits) -> GeminiClient | SimulatedModel:
@@ -87,7 +111,9 @@ def _build_model(settings: Settings, limits: Limits) -> GeminiClient | Simulated
     )
 
 
-def _build_caller(context: RunContext, model: GeminiClient | SimulatedModel, limits: Limits) -> ApiCaller:
+def _build_caller(
+    context: RunContext, model: GeminiClient | SimulatedModel, limits: Limits, loader: ImageLoader
+) -> ApiCaller:
     settings = context.settings
     return ApiCaller(
         model=model,
@@ -97,6 +123,7 @@ def _build_caller(context: RunContext, model: GeminiClient | SimulatedModel, lim
         estimate_max_tokens=partial(max_input_tokens, settings.model),
         stop=context.stop,
         utcnow=context.utcnow,
+        loader=loader,
     )
 
 

@@ -34,6 +34,7 @@ from storage.journal.plan import Plan, TodoReason
 from storage.output.folders import working_dir
 from utils.background import running
 from utils.micro_batching import run_to_completion
+from utils.threads import FrugalThreads
 
 if TYPE_CHECKING:
     from reports.documents import ProcessingStats
@@ -56,6 +57,7 @@ async def run(
         UsageError: ``--max-cost`` cannot hold, because no price of the model is known.
         StorageError: the output directory cannot be written.
     """
+    asyncio.get_running_loop().set_default_executor(FrugalThreads())
     context = composition.build_context(settings, utcnow)
     if settings.max_cost is not None:
         context.price_book.require()
@@ -103,6 +105,7 @@ class _Run:
     async def _ask(self, plan: Plan, limits: Limits, pipeline: Pipeline) -> None:
         """Send the images that are to do, beside the background tasks of a run."""
         async with AsyncExitStack() as stack:
+            stack.callback(pipeline.loader.close)
             if limits.shared_state:
                 sync = sync_with_peers(limits.rate_limiter, limits.shared_state)
                 await stack.enter_async_context(running(sync))

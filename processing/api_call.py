@@ -15,10 +15,10 @@ from typing import Protocol
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Parameter, Usage
 from processing.access_check import AccessCheck
-from processing.image_loader import ImageCache
+from processing.image_loader import ImageLoader
 from processing.image_state import ImageState
 from processing.stop_signal import StopSignal
-from utils.image_validator import ImageFacts, load_for_upload
+from utils.image_validator import ImageFacts
 
 
 class GenerativeModel(Protocol):
@@ -202,6 +202,7 @@ class ApiCaller:
         estimate_max_tokens: returns an upper bound of them, for the budget.
         stop: ends the run early.
         utcnow: the wall clock, for the record only.
+        loader: reads the images.
     """
 
     def __init__(
@@ -214,6 +215,7 @@ class ApiCaller:
         estimate_max_tokens: TokenEstimator,
         stop: StopSignal,
         utcnow: Callable[[], datetime],
+        loader: ImageLoader | None = None,
     ) -> None:
         self._model = model
         self._limiter = limiter
@@ -223,8 +225,7 @@ class ApiCaller:
         self._stop = stop
         self._utcnow = utcnow
         self._access_check = AccessCheck()
-        self.image_cache = ImageCache()
-        """Bytes of images that were checked and wait for their first call."""
+        self.loader = loader or ImageLoader()
         self.in_flight = 0
         """Requests that were sent and have not ended."""
         self.served_count = 0
@@ -244,11 +245,10 @@ class ApiCaller:
             UnreadableImage: the file changed or vanished since it was inspected.
         """
         self._stop.raise_if_requested()
-        async with self._grant(state, facts) as grant:
-            data = self.image_cache.pop(state.job.key)
-            if data is None:
-                data = await asyncio.to_thread(load_for_upload, state.job.path, facts)
-                self._stop.raise_if_requested()
+        # Memory first: a permit that waits for it would let the next one come too early.
+        async with self.loader.hold_for_upload(facts), self._grant(state, facts) as grant:
+            data = await self.loader.load(state.job, facts)
+            self._stop.raise_if_requested()
             request = GenerationRequest(
                 key=state.job.key,
                 image=data,
@@ -267,7 +267,7 @@ class ApiCaller:
     @asynccontextmanager
     async def _grant(self, state: ImageState, facts: ImageFacts) -> AsyncIterator[CallGrant]:
         """Reserve the worst case, then wait for the permit."""
-        prompt, width, height = state.prompt.text, facts.width, facts.height
+        prompt, (width, height) = state.prompt.text, facts.upload_size
         max_tokens = self._estimate_max_tokens(width=width, height=height, prompt=prompt)
         wants_long_answer = Parameter.MORE_OUTPUT_TOKENS in state.prompt.parameters
         reservation = await self._budget.reserve(input_tokens=max_tokens, wants_long_answer=wants_long_answer)

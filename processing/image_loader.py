@@ -1,17 +1,33 @@
-"""Check of images before their first call, small ones a few at a time in one thread.
+"""Images are checked before their first call, and loaded for each.
 
-A thread for each image costs as much as the check of a small one. Images that are large, or have to be
-decoded, take long enough for a thread of their own.
+Small ones are checked a few at a time in one thread, which costs as much as the check of one. Images that are
+large, or have to be decoded, get a thread of their own, and wait until there is memory for them.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from models import ImageJob
-from utils.image_validator import ImageFacts, UnreadableImage, read_image
+from processing.memory_gate import MemoryGate
+from utils.image_validator import (
+    ImageFacts,
+    UnreadableImage,
+    estimate_inspection,
+    load_for_upload,
+    read_image,
+)
 from utils.micro_batching import MicroBatcher
+from utils.threads import FrugalThreads
+
+log = logging.getLogger(__name__)
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 _MAX_BATCH: Final = 4
 _MAX_WORKERS: Final = 4
@@ -32,15 +48,70 @@ class InspectedImage:
     """True if there may be an answer to these bytes already."""
 
 
+class ImageLoader:
+    """Reads images in threads, never more at a time than there is memory for.
+
+    Args:
+        memory: what images may take; None if unlimited.
+        max_edge: pixels of the longer side of what is sent; None if images go as they are, if they can.
+    """
+
+    def __init__(self, memory: MemoryGate | None = None, *, max_edge: int | None = None) -> None:
+        self.cache = ImageCache()
+        """Bytes of images that were checked and wait for their first call."""
+        self._memory = memory or MemoryGate()
+        self._max_edge = max_edge
+        self._threads = FrugalThreads(name="image")
+
+    def close(self) -> None:
+        """Stop without waiting: the conversions of a run that was cancelled are of no use."""
+        self._threads.abandon()
+
+    def read(self, job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
+        """Read and check an image; blocks. See ``utils.image_validator.read_image``."""
+        try:
+            return read_image(job.path, max_edge=self._max_edge, memory_bytes=self._memory.total_bytes)
+        except UnreadableImage as error:
+            # A new one, since the frames of the first hold the file's bytes and the pixels.
+            return type(error)(*error.args)
+
+    async def run(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Return the result of blocking work."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+    async def hold_for_inspection(self, job: ImageJob) -> AbstractAsyncContextManager[None]:
+        """Return what holds the memory that it takes to check an image."""
+        return self._memory.hold(await self.run(estimate_inspection, job.path, job.size_bytes))
+
+    def hold_for_upload(self, facts: ImageFacts) -> AbstractAsyncContextManager[None]:
+        """Return what holds the memory that it takes to load and send an image."""
+        return self._memory.hold(facts.upload_memory)
+
+    async def load(self, job: ImageJob, facts: ImageFacts) -> bytes:
+        """Return the bytes to send.
+
+        Raises:
+            UnreadableImage: the file changed or vanished since it was checked, or memory is short.
+        """
+        data = self.cache.pop(job.key)
+        return await self.run(load_for_upload, job.path, facts) if data is None else data
+
+
 class Inspector:
     """Checks images, and looks their hashes up among the answers.
 
     Args:
         filter_known: returns those of some SHA-256 for which there may be an answer; blocks.
+        loader: reads the images.
     """
 
-    def __init__(self, filter_known: Callable[[Sequence[str]], Collection[str]]) -> None:
+    def __init__(
+        self, filter_known: Callable[[Sequence[str]], Collection[str]], loader: ImageLoader | None = None
+    ) -> None:
         self._filter_known = filter_known
+        self._loader = loader or ImageLoader()
         self._batcher = MicroBatcher(
             self._inspect_all, name=None, max_workers=_MAX_WORKERS, max_batch=_MAX_BATCH
         )
@@ -49,18 +120,23 @@ class Inspector:
         """Return the facts about an image.
 
         Raises:
-            UnreadableImage: it cannot be used, or its file is unavailable.
+            UnreadableImage: it cannot be used, its file is unavailable, or memory is short.
+            RunStoppedError: the run stopped while the image waited for memory.
         """
         if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _FAST_SUFFIXES:
             result = await self._batcher.submit(job)
         else:
-            (result,) = await asyncio.to_thread(self._inspect_all, [job])
+            async with await self._loader.hold_for_inspection(job):
+                (result,) = await self._loader.run(self._inspect_all, [job])
         if isinstance(result, UnreadableImage):
             raise result
+        if result.facts.unsent_pages:
+            pages = result.facts.unsent_pages + 1
+            log.warning("%s has %d pages: only the first is sent", job.key, pages)
         return result
 
     def _inspect_all(self, jobs: Sequence[ImageJob]) -> list[InspectedImage | UnreadableImage]:
-        seen = [_try_read(job) for job in jobs]
+        seen = [self._loader.read(job) for job in jobs]
         hashes = [one[0].sha256 for one in seen if not isinstance(one, UnreadableImage)]
         known = self._filter_known(hashes) if hashes else ()
         return [
@@ -69,13 +145,6 @@ class Inspector:
             else InspectedImage(facts=one[0], image=one[1], is_maybe_answered=one[0].sha256 in known)
             for one in seen
         ]
-
-
-def _try_read(job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
-    try:
-        return read_image(job.path)
-    except UnreadableImage as error:
-        return error
 
 
 CAPACITY_BYTES: Final = 8_000_000

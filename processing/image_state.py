@@ -115,4 +115,5 @@ def content_of(facts: ImageFacts) -> ImageContent:
         width=facts.width,
         height=facts.height,
         notes=facts.notes,
+        unsent_pages=facts.unsent_pages,
     )

@@ -130,8 +130,8 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
             is_worth_repeating=False,
         ),
         ErrorKind.FILE_UNAVAILABLE: Advice(
-            cause="The image's file could not be read: it is gone, changing, or its disk is at fault.",
-            remedy="See that the file is there and can be read; the next run tries it again by itself.",
+            cause="The image's file could not be read (gone, changing, disk at fault), or memory is short.",
+            remedy="See the report of each image for which; the next run tries it again by itself.",
         ),
         ErrorKind.INVALID_REQUEST: Advice(
             cause="The service does not accept the request, or the image cannot be read.",

@@ -214,6 +214,14 @@ class TreeTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnsentPages:
+    """Pages of TIFFs that were not sent, because only the first one of each is."""
+
+    images: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStats:
     """Document ``processing_stats.json``: what this run did, and how it ended."""
 
@@ -246,6 +254,8 @@ class ProcessingStats:
     tokens: Tokens
     cost: Cost | None
     """None if no prices were looked up."""
+    unsent_pages: UnsentPages | None
+    """None if no image had more than one page."""
     notes: Mapping[str, int]
     """Number of images by what was done to them before sending."""
     other_words: EditedPrompts | None

@@ -30,6 +30,7 @@ from reports.documents import (
     Stopped,
     Tokens,
     TreeTotals,
+    UnsentPages,
 )
 from reports.rate_limit_report import build_pacing_section
 from reports.summary import OutputPaths, build_last_line, build_summary
@@ -121,10 +122,16 @@ def build_processing_stats(
         pacing=build_pacing_section(quota.stats),
         tokens=_build_tokens(tally),
         cost=build_cost_section(costs, tally),
+        unsent_pages=_build_unsent_pages(tally),
         notes=_largest_first(tally.notes),
         other_words=_build_edited_prompts(tally),
         tree=tree,
     )
+
+
+def _build_unsent_pages(tally: Tally) -> UnsentPages | None:
+    images, pages = tally.images_with_unsent_pages, tally.unsent_pages
+    return UnsentPages(images=images, pages=pages) if pages else None
 
 
 def _build_stopped(

@@ -60,6 +60,7 @@ def _summary_lines(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool)
     yield from _image_lines(stats)
     yield from _failure_lines(stats)
     yield from _skipped_lines(stats)
+    yield from _page_lines(stats)
     yield from _edited_prompt_lines(stats, paths)
     yield from _call_lines(stats, dry_run=dry_run)
     yield from _path_lines(stats, paths)
@@ -104,6 +105,17 @@ def _describe_reason(reason: str) -> str:
         return PassedOverReason(reason).meaning
     except ValueError:
         return reason.replace("_", " ")
+
+
+def _page_lines(stats: ProcessingStats) -> Iterator[str]:
+    """Yield how many pages were left out: a folder of scans may hold most of its text on them."""
+    if stats.unsent_pages:
+        images, pages = format_images(stats.unsent_pages.images), stats.unsent_pages.pages
+        text = (
+            f"{pages:,} not sent: only the first page of each TIFF is ({images});"
+            " save the others as files of their own"
+        )
+        yield from wrap_row("Pages", text)
 
 
 def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import assert_never
 
 from errors import ErrorKind, ExitCode, StopReason
-from models import Attempt, Deferred, Failed, Outcome, Reused, Succeeded, Usage
+from models import Attempt, Deferred, Failed, ImageContent, Outcome, Reused, Succeeded, Usage
 from reports.edit_outcomes import EditOutcomes
 from settings.options import FailOn
 
@@ -77,6 +77,9 @@ class Tally:
     """Bytes: the image's size on disk, once for each call."""
     notes: Counter[str] = field(default_factory=Counter)
     """Images by note: what was done to them before sending, or is worth knowing."""
+    unsent_pages: int = 0
+    """Pages of TIFFs after the first."""
+    images_with_unsent_pages: int = 0
 
     @property
     def answered(self) -> int:
@@ -117,13 +120,13 @@ class Tally:
         match outcome:
             case Succeeded(content=content):
                 self.succeeded += 1
-                self.notes.update(content.notes)
+                self._add_content(content)
             case Reused():
                 self.reused += 1
                 return
             case Failed(kind=kind, content=content):
                 self.failed[kind] += 1
-                self.notes.update(content.notes if content else ())
+                self._add_content(content)
             case Deferred(kind=kind, detail=detail):
                 self.deferred[kind or NOT_TRIED] += 1
                 if detail in self.deferred_because or len(self.deferred_because) < MAX_EXAMPLES:
@@ -132,6 +135,13 @@ class Tally:
                 assert_never(outcome)
         answered = isinstance(outcome, Succeeded)
         self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=answered)
+
+    def _add_content(self, content: ImageContent | None) -> None:
+        if content is not None:
+            # What stands in brackets is of one image alone, and there may be as many as images.
+            self.notes.update(note.partition(" (")[0] for note in content.notes)
+            self.unsent_pages += content.unsent_pages
+            self.images_with_unsent_pages += content.unsent_pages > 0
 
     def exit_code(self, *, stop: StopReason | None, found: int, fail_on: FailOn = FAIL_ON_ANY) -> ExitCode:
         """Return the exit code of the process: the first of these that applies.

@@ -230,6 +230,11 @@ OPTIONS = (
         help="hard ceiling, never more requests in any 60 s; without it the limit is learned on the way",
     ),
     Option(
+        name="max_image_size", flag="--max-image-size", metavar="PIXELS", group=Group.CALLS,
+        spec=_integer(64, 65_500), variable="MAX_IMAGE_SIZE", unset="as they are",
+        help="downscale images whose longer side has more pixels before sending, 64 to 65500",
+    ),
+    Option(
         name="tpm", flag="--tpm", metavar="N", group=Group.CALLS, spec=_integer(_MIN_TOKENS, 1_000_000_000),
         variable="TOKENS_PER_MINUTE", unset="learned",
         help="the same for input tokens: never more in any 60 s",

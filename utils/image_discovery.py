@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from utils.files import open_regular
-from utils.image_formats import HEAD_BYTES, SUFFIXES, UNSUPPORTED_SUFFIXES, sniff
+from utils.image_formats import HEAD_BYTES, RAW_SUFFIXES, SUFFIXES, UNSUPPORTED_SUFFIXES, ImageFormat, sniff
 from utils.safe_names import printable_key
 
 
@@ -185,10 +185,10 @@ def _reason_by_name(name: str) -> PassedOverReason | None:
 def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundImage | PassedOver:
     """Return what a regular file is, by its suffix, else by its first bytes."""
     suffix = _suffix(path)
-    if suffix in UNSUPPORTED_SUFFIXES:
-        return _build_passed_over(path, relative, PassedOverReason.UNSUPPORTED_FORMAT)
     if suffix not in SUFFIXES:
         reason = _reason_by_content(path, status.st_size)
+        if suffix in UNSUPPORTED_SUFFIXES and reason is PassedOverReason.NOT_AN_IMAGE:
+            reason = PassedOverReason.UNSUPPORTED_FORMAT
         if reason is not None:
             return _build_passed_over(path, relative, reason)
     return FoundImage(
@@ -200,7 +200,10 @@ def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundIma
 
 
 def _reason_by_content(path: str, size_bytes: int) -> PassedOverReason | None:
-    """Return why a file without an image's suffix is no image, or None if its first bytes are an image's."""
+    """Return why a file without an image's suffix is no image, or None if its first bytes are an image's.
+
+    A JPEG named ``.psd`` is one; raw data of a camera are not, although most of them begin like a TIFF.
+    """
     if size_bytes == 0:
         return PassedOverReason.NOT_AN_IMAGE
     try:
@@ -210,7 +213,8 @@ def _reason_by_content(path: str, size_bytes: int) -> PassedOverReason | None:
         return PassedOverReason.VANISHED
     except OSError:
         return PassedOverReason.UNREADABLE
-    return None if kind is not None else PassedOverReason.NOT_AN_IMAGE
+    is_raw = kind is ImageFormat.TIFF and _suffix(path) in RAW_SUFFIXES
+    return PassedOverReason.NOT_AN_IMAGE if kind is None or is_raw else None
 
 
 def _stat(path: str) -> os.stat_result | PassedOverReason:

@@ -18,6 +18,14 @@ class UnavailableImage(UnreadableImage):
     """The file is unavailable now; nothing is known about the image in it."""
 
 
+class NotEnoughMemory(UnavailableImage):
+    """There is not enough memory for the image now."""
+
+
+class TooLargeImage(UnreadableImage):
+    """The image has too many pixels to be decoded."""
+
+
 class ImageFormat(StrEnum):
     """A format that can be sent, as it is or converted; the value is its MIME type."""
 
@@ -58,8 +66,13 @@ class Traits:
     """The mode of the pixels as Pillow names it, such as ``CMYK``."""
     is_turned: bool
     """True if the EXIF orientation says that the picture must be turned or mirrored."""
-    has_more_frames: bool
+    frames: int
+    """Pages, or frames of an animation; for those, 2 stands for any number."""
     has_transparency: bool
+    is_stretched: bool = False
+    """True if the shades must be spread for people to see them: measured values, or 12 bits in 16."""
+    unsent_samples: int = 0
+    """Samples of each pixel that are left out, such as infrared."""
 
 
 SENT_AS_IS = frozenset(
@@ -96,9 +109,11 @@ _DRAWINGS_AND_RARITIES = (
     ".ai .cdr .dds .emf .eps .exr .hdr .ico .jxl .pcx .psb .psd .svg .svgz .tga .wmf .xcf"
 )
 
-# By suffix only: most raw data look like a TIFF whose only readable picture is a thumbnail.
-UNSUPPORTED_SUFFIXES = frozenset(f"{_CAMERA_RAW} {_DRAWINGS_AND_RARITIES}".split())
-"""Suffixes of pictures that cannot be sent."""
+RAW_SUFFIXES = frozenset(_CAMERA_RAW.split())
+"""Suffixes of the raw data of cameras; most look like a TIFF whose only readable picture is a thumbnail."""
+
+UNSUPPORTED_SUFFIXES = RAW_SUFFIXES | frozenset(_DRAWINGS_AND_RARITIES.split())
+"""Suffixes of pictures that cannot be sent, unless the content is of another format."""
 
 _HEIF_BRANDS = {
     b"heic": ImageFormat.HEIC,

@@ -23,7 +23,7 @@ class ImageStructure:
     """In pixels, as declared."""
     height: int
     minimal_file: bytes
-    """A file with one tiny picture and otherwise all bytes of the whole one; fast to decode."""
+    """A file with one tiny picture and otherwise all that says how to see the whole one; fast to decode."""
 
 
 _MAX_PARTS: Final = 100_000
@@ -63,7 +63,7 @@ def _read_jpeg(data: bytes) -> ImageStructure | None:
     has_scan = False
     position = 2
     while (mark := data[position : position + 2]) != bytes((0xFF, _EOI)):
-        segment = _read_segment(data, position)
+        segment = read_segment(data, position)
         if mark[:1] != b"\xff" or segment is None or len(parts) > _MAX_PARTS:
             return None
         position += len(segment)
@@ -75,14 +75,14 @@ def _read_jpeg(data: bytes) -> ImageStructure | None:
             segment = segment[:5] + 2 * _MINIMAL_EDGE + segment[9:]
         elif mark[1] == _SOS:
             has_scan = True
-            position = _find_scan_end(data, position)
+            position = find_scan_end(data, position)
         parts.append(segment)
     if edges is None or not has_scan or not all(edge in _JPEG_EDGES for edge in edges):
         return None
     return ImageStructure(width=edges[0], height=edges[1], minimal_file=b"".join((*parts, mark)))
 
 
-def _read_segment(data: bytes, position: int) -> bytes | None:
+def read_segment(data: bytes, position: int) -> bytes | None:
     """Return the segment at this position with its marker; None if it is unusual or exceeds the file."""
     head = data[position : position + 4]
     if len(head) < 4 or head[1] not in _KNOWN_MARKERS:
@@ -92,7 +92,7 @@ def _read_segment(data: bytes, position: int) -> bytes | None:
     return segment if length >= 2 and len(segment) == 2 + length else None
 
 
-def _find_scan_end(data: bytes, position: int, *, step: int = _SEARCH_BYTES) -> int:
+def find_scan_end(data: bytes, position: int, *, step: int = _SEARCH_BYTES) -> int:
     """Return the position of the first marker after the scan, or the file's end if there is none."""
     while position < len(data):
         # One byte more than a step, so that a marker across the border is found.
@@ -106,6 +106,11 @@ def _find_scan_end(data: bytes, position: int, *, step: int = _SEARCH_BYTES) -> 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels by the colour type in the header."""
+
+_PROFILE: Final = b"iCCP"
+_TELLING_CHUNKS: Final = frozenset({b"tRNS", b"eXIf", _PROFILE})
+"""Chunks that say how the pixels are to be seen, besides those without which there is no picture."""
+_XMP: Final = b"XML:com.adobe.xmp\0"
 
 _MAX_INFLATION: Final = 1032
 """Most bytes that one compressed byte can become.
@@ -131,9 +136,10 @@ def _read_png(data: bytes) -> ImageStructure | None:
         return None
     minimal_header = _encode_chunk(name, struct.pack(">II", 1, 1) + bytes(header[8:]))
     row = _encode_chunk(b"IDAT", zlib.compress(bytes(1 + (bits_per_pixel + 7) // 8)))
-    before = (_encode_chunk(*one) for one in chunks[1 : indexes[0]])
-    after = (_encode_chunk(*one) for one in chunks[indexes[-1] + 1 :])
-    minimal_file = b"".join((_SIGNATURE, minimal_header, *before, row, *after))
+    others = (chunk for chunk in chunks[1 : indexes[0]] + chunks[indexes[-1] + 1 :])
+    kept = [_encode_chunk(*chunk) for chunk in others if _matters(*chunk) and chunk[0] != _PROFILE]
+    # Chunks after the pixels may stand before them, but for the end mark.
+    minimal_file = b"".join((_SIGNATURE, minimal_header, *kept[:-1], row, kept[-1]))
     return ImageStructure(width=width, height=height, minimal_file=minimal_file)
 
 
@@ -154,6 +160,102 @@ def _read_chunks(data: bytes) -> list[tuple[bytes, memoryview]] | None:
         chunks.append((data[position + 4 : body], view[body:end]))
         position = end + 4
     return chunks
+
+
+def keep_picture_chunks(data: bytes) -> bytes:
+    """Return a PNG without the chunks that say nothing about its pixels, such as texts.
+
+    Pillow rejects large ones (a ComfyUI workflow, a printer's profile) and damaged ones, which viewers
+    skip (https://github.com/python-pillow/Pillow/issues/8363, November 2026). What is cut off stays cut off.
+    """
+    view = memoryview(data)
+    kept: list[bytes | memoryview] = [view[: len(_SIGNATURE)]]
+    position = len(_SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 12 + int.from_bytes(view[position : position + 4], "big")
+        name, body = data[position + 4 : position + 8], view[position + 8 : end - 4]
+        is_sound = (
+            name[:1].isupper()
+            or zlib.crc32(view[position + 4 : end - 4]).to_bytes(4, "big") == view[end - 4 : end]
+        )
+        if _matters(name, body) and is_sound:
+            kept.append(view[position:end])
+        position = end
+    return b"".join((*kept, view[position:]))
+
+
+def _matters(name: bytes, body: memoryview) -> bool:
+    """Return whether a chunk says how the pixels are to be seen; XMP may say how they are turned."""
+    return (
+        name[:1].isupper()
+        or name in _TELLING_CHUNKS
+        or (name == b"iTXt" and bytes(body[: len(_XMP)]) == _XMP)
+    )
+
+
+def holds_its_pixels(data: bytes) -> bool:
+    """Return False if a PNG is too short for the picture that its header declares."""
+    if len(data) < 33 or data[12:16] != b"IHDR":
+        return True
+    width, height, bits, colours = struct.unpack_from(">IIBB", data, 16)
+    return bool(width * height * bits * _CHANNELS.get(colours, 1) // 8 <= _MAX_INFLATION * len(data))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebpHead:
+    """What a WebP says before its pixels; Pillow takes the memory for them to tell as much."""
+
+    size: tuple[int, int]
+    is_animated: bool
+    has_transparency: bool
+    exif: bytes
+    """Empty if there are none."""
+
+
+def read_webp_head(data: bytes) -> WebpHead | None:
+    """Return the head of a WebP; None if it is unusual.
+
+    Source: https://developers.google.com/speed/webp/docs/riff_container, November 2026.
+    """
+    name, body = data[12:16], data[20:30]
+    if len(body) < 10:
+        return None
+    if name == b"VP8X":
+        at = data.find(b"EXIF") if body[0] & 0x08 else -1
+        exif = data[at + 8 : at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")] if at >= 0 else b""
+        return WebpHead(
+            size=(1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")),
+            is_animated=bool(body[0] & 0x02),
+            has_transparency=bool(body[0] & 0x10),
+            exif=exif.removeprefix(b"Exif\0\0"),
+        )
+    if name == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        size, has_transparency = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)), bool(bits >> 28 & 1)
+    elif name == b"VP8 ":
+        size = (
+            int.from_bytes(body[6:8], "little") & 0x3FFF,
+            int.from_bytes(body[8:10], "little") & 0x3FFF,
+        )
+        has_transparency = False
+    else:
+        return None
+    return WebpHead(size=size, is_animated=False, has_transparency=has_transparency, exif=b"")
+
+
+def is_container_whole(data: bytes, kind: ImageFormat) -> bool:
+    """Return whether a WebP or HEIF ends where its outermost boxes say; their content is not looked at."""
+    if kind is ImageFormat.WEBP:
+        return 8 + int.from_bytes(data[4:8], "little") <= len(data)
+    position = 0
+    while 0 <= position < len(data):
+        size = int.from_bytes(data[position : position + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        elif size == 0:
+            size = len(data) - position
+        position = position + size if size >= 8 else -1
+    return position == len(data)
 
 
 def _can_hold_pixels(compressed: list[memoryview], size: int) -> bool:

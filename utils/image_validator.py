@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from utils.files import read_regular
+from utils.files import open_regular, read_regular
 from utils.image_diagnosis import DIAGNOSIS_BYTES, describe_unsupported
 from utils.image_formats import (
-    SENT_AS_IS,
+    HEAD_BYTES,
     SUFFIXES,
+    UNSUPPORTED_SUFFIXES,
     Conversion,
     ImageFormat,
     Traits,
@@ -22,32 +23,25 @@ from utils.image_formats import (
     is_truncated,
     sniff,
 )
+from utils.image_upload import ANIMATED_FORMATS, describe_changes, plan_upload
+from utils.jpeg_completion import END_MARK
 
 __all__ = [
     "Conversion",
     "ImageFacts",
     "UnavailableImage",
     "UnreadableImage",
+    "estimate_inspection",
     "inspect_image",
     "load_for_upload",
     "read_image",
 ]
 
-MAX_PIXELS: Final = 100_000_000
-"""The default limit, 100 megapixels: 400 MB when decoded, and more than most cameras make."""
+MAX_FILE_BYTES: Final = 2_000_000_000
+"""Larger files are rejected unread."""
 
-MAX_FILE_BYTES: Final = 200_000_000
-"""Larger files are rejected unread; one request to the service takes at most half of that.
-
-Source: https://ai.google.dev/gemini-api/docs/file-input-methods (100 MB a request), January 2026.
-"""
-
-_MULTI_PAGE_FORMATS = frozenset({ImageFormat.TIFF})
-_ANIMATED_FORMATS = frozenset(
-    {ImageFormat.GIF, ImageFormat.WEBP, ImageFormat.AVIF, ImageFormat.HEIF_SEQUENCE}
-)
+_NOT_DECODED = frozenset({ImageFormat.JPEG, ImageFormat.PNG})
 _HEIF_FAMILY = frozenset({ImageFormat.HEIC, ImageFormat.HEIF, ImageFormat.HEIF_SEQUENCE})
-_MEASUREMENT_MODES = frozenset({"I", "F"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,40 +60,59 @@ class ImageFacts:
     conversion: Conversion | None
     """None if the file's own bytes are sent."""
     notes: tuple[str, ...]
-    """Changes made before sending and oddities, each in a few words for the user."""
+    """Conversions before sending and other remarks, each a few words for the user.
+
+    What stands in brackets is of this image alone.
+    """
+    sent_size: tuple[int, int] | None = None
+    """Width and height of what is sent, if it is downscaled."""
+    end_mark_at: int | None = None
+    """Position at which the end mark is added before sending; None if it is not missing."""
+    unsent_pages: int = 0
+    """Pages of a TIFF after the first."""
+    upload_memory: int = 0
+    """About how many bytes of memory it takes to load and send it."""
+
+    @property
+    def upload_size(self) -> tuple[int, int]:
+        """Width and height of what is sent."""
+        return self.sent_size or (self.width, self.height)
 
 
-def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
-    """Read the image at ``path`` once, check that it is whole, and return its facts.
+def inspect_image(path: Path, *, max_edge: int | None = None) -> ImageFacts:
+    """Read the image at ``path``, check that it is whole, and return its facts.
 
-    ``max_pixels`` bounds width times height as the file declares them, before anything is decoded;
-    above 178 million Pillow's own limit holds. Blocking: a JPEG or PNG of 25 MB takes about 30 ms; other
-    formats are decoded, which takes up to about 1 s, mostly without the interpreter's lock.
+    A JPEG or PNG of 25 MB takes about 30 ms; other formats are decoded, which takes up to about a second,
+    mostly without the interpreter's lock.
+
+    Args:
+        path: the file.
+        max_edge: pixels of the longer side of what is sent, larger images are downscaled; None if only those
+            that have to be converted are.
 
     Raises:
-        UnreadableImage: the file is gone, unreadable, empty, too large, not an image, damaged or cut
-            off; the message is one sentence for the user.
+        UnreadableImage: the file is missing, unreadable, empty, too large, not an image, damaged or cut off;
+            the message is one sentence for the user.
 
     """
-    return read_image(path, max_pixels=max_pixels)[0]
+    return read_image(path, max_edge=max_edge)[0]
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts, bytes | None]:
-    """Return the facts of :func:`inspect_image` and the bytes to send.
+def read_image(
+    path: Path, *, max_edge: int | None = None, memory_bytes: int | None = None
+) -> tuple[ImageFacts, bytes | None]:
+    """Read and check an image as :func:`inspect_image` does; return its facts and the bytes to send.
 
-    The bytes are None if the image must be converted, because the result may be many times as large.
+    The bytes are None if the image is to be converted, because the result may be much larger. In less memory
+    than ``memory_bytes`` a JPEG is made smaller than it would be; None if unlimited.
     """
-    # Pillow is imported with the first image: --help is 0.1 s faster.
-    from utils.image_conversion import examine  # noqa: PLC0415
-
     data = _read_file(path)
     kind = sniff(data)
     if kind is None:
         raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
-    traits = examine(data, kind, max_pixels=max_pixels)
-    if is_truncated(data, kind):
-        raise UnreadableImage("The image is cut off: the end of the file is missing.")
-    conversion = _choose_conversion(kind, traits)
+    traits, end_mark_at = _examine(data, kind)
+    upload = plan_upload(kind, traits, len(data), max_edge=max_edge, memory_bytes=memory_bytes)
+    conversion = upload.conversion
     facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         mime_type=kind.value,
@@ -107,27 +120,77 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[ImageFacts,
         width=traits.width,
         height=traits.height,
         conversion=conversion,
-        notes=tuple(_describe_oddities(path, kind, traits, conversion)),
+        notes=(
+            *_describe_oddities(path, kind, traits, has_end_mark=end_mark_at is None),
+            *describe_changes(kind, traits, upload),
+        ),
+        sent_size=upload.size,
+        end_mark_at=end_mark_at,
+        unsent_pages=traits.frames - 1 if kind is ImageFormat.TIFF else 0,
+        upload_memory=upload.memory_bytes,
     )
-    return facts, data if conversion is None else None
+    return facts, _complete(data, end_mark_at) if conversion is None else None
+
+
+def estimate_inspection(path: Path, size_bytes: int) -> int:
+    """Return about how many bytes of memory it takes to check an image; what is wrong with it is not told.
+
+    A JPEG or PNG takes its file, as its structure is mostly enough; other formats are decoded.
+    """
+    try:
+        with open_regular(path) as handle:
+            kind = sniff(handle.read(HEAD_BYTES))
+            if kind is None or kind in _NOT_DECODED:
+                return size_bytes
+            from utils.image_heads import estimate_decoding  # noqa: PLC0415 -- as below
+
+            handle.seek(0)
+            return size_bytes + estimate_decoding(handle, kind, size_bytes)
+    except OSError:
+        return size_bytes
 
 
 def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
-    """Return the bytes to send, of type ``facts.send_mime_type``; equal files give equal bytes.
+    """Return the bytes to send, of the type ``facts.send_mime_type``; the same for the same file.
 
     Raises:
-        UnreadableImage: the file is gone or changed since ``facts`` were read; only checked bytes are
-            sent.
+        UnreadableImage: the file is missing, or is not the one of ``facts`` any more; only checked bytes
+            are sent.
 
     """
     data = _read_file(path)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise UnavailableImage("The file changed after it was checked; run again to send it as it is now.")
+    data = _complete(data, facts.end_mark_at)
     if facts.conversion is None:
         return data
-    from utils.image_conversion import convert  # noqa: PLC0415 -- as above
+    from utils.image_conversion import convert  # noqa: PLC0415 -- as below
 
-    return convert(data, ImageFormat(facts.mime_type), facts.conversion)
+    return convert(data, ImageFormat(facts.mime_type), facts.conversion, facts.sent_size)
+
+
+def _examine(data: bytes, kind: ImageFormat) -> tuple[Traits, int | None]:
+    """Return what an image is, and where its end mark is missing; None if it is there."""
+    # Pillow is imported at the first image, so that --help starts fast.
+    from utils.image_conversion import examine  # noqa: PLC0415
+    from utils.image_decoding import find_missing_end  # noqa: PLC0415
+
+    is_cut_off = is_truncated(data, kind)
+    try:
+        traits = examine(data, kind)
+        if not is_cut_off:
+            return traits, None
+    except UnreadableImage:
+        if kind is not ImageFormat.JPEG or (end := find_missing_end(data)) is None:
+            raise
+        return examine(_complete(data, end), kind), end
+    if kind is ImageFormat.JPEG and (end := find_missing_end(data)) is not None:
+        return traits, end
+    raise UnreadableImage("The image is cut off: the end of the file is missing.")
+
+
+def _complete(data: bytes, end_mark_at: int | None) -> bytes:
+    return data if end_mark_at is None else data[:end_mark_at] + END_MARK
 
 
 def _read_file(path: Path) -> bytes:
@@ -152,42 +215,23 @@ def _check_length(size: int, data: bytes) -> None:
     if size > MAX_FILE_BYTES:
         limit = MAX_FILE_BYTES // 1_000_000
         raise UnreadableImage(
-            f"The file has {size / 1_000_000:,.0f} MB; images of up to {limit} MB can be sent."
+            f"The file has {size / 1_000_000:,.0f} MB; images of up to {limit:,} MB are read."
         )
     if len(data) != size:
         raise UnavailableImage("The file changed while it was read; run again when it is complete.")
 
 
-def _choose_conversion(kind: ImageFormat, traits: Traits) -> Conversion | None:
-    """Return the conversion that shows the model what a person sees, or None if none is needed."""
-    is_animated = kind in _ANIMATED_FORMATS and traits.has_more_frames
-    if kind not in SENT_AS_IS or is_animated:
-        return Conversion.TO_PNG
-    if kind is ImageFormat.JPEG and (traits.is_turned or traits.mode == "CMYK"):
-        return Conversion.TO_JPEG
-    if traits.is_turned:
-        should_be_lossless = kind is ImageFormat.PNG or traits.has_transparency
-        return Conversion.TO_PNG if should_be_lossless else Conversion.TO_JPEG
-    return None
-
-
-def _describe_oddities(
-    path: Path, kind: ImageFormat, traits: Traits, conversion: Conversion | None
-) -> Iterator[str]:
-    """Yield what is unusual about the image, and what is changed."""
+def _describe_oddities(path: Path, kind: ImageFormat, traits: Traits, *, has_end_mark: bool) -> Iterator[str]:
+    """Yield what is unusual, and what is not sent for it."""
     suffix = path.suffix.lower()
     declared = SUFFIXES.get(suffix, kind)
-    if declared is not kind and not {declared, kind} <= _HEIF_FAMILY:
+    if (declared is not kind and not {declared, kind} <= _HEIF_FAMILY) or suffix in UNSUPPORTED_SUFFIXES:
         yield f"{kind.label} named {suffix}"
-    if traits.has_more_frames and kind in _ANIMATED_FORMATS:
+    if not has_end_mark:
+        yield "the missing end mark was added"
+    if traits.frames > 1 and kind in ANIMATED_FORMATS:
         yield "animated: only the first frame is sent"
-    if traits.has_more_frames and kind in _MULTI_PAGE_FORMATS:
-        yield "several pages: only the first is sent"
-    if traits.is_turned:
-        yield "turned upright"
-    if conversion is not None and traits.mode == "CMYK":
-        yield "colours converted from CMYK to RGB"
-    if conversion is not None and traits.mode in _MEASUREMENT_MODES:
-        yield "brightness stretched to 256 shades of grey"
-    if conversion is not None and conversion.value != kind.value:
-        yield f"sent as {ImageFormat(conversion.value).label}"
+    if traits.frames > 1 and kind is ImageFormat.TIFF:
+        yield f"several pages: only the first is sent (of {traits.frames:,})"
+    if traits.unsent_samples:
+        yield "more than three channels: the first three are sent as red, green and blue"

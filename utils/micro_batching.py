@@ -9,10 +9,11 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Generic, TypeVar
+
+from utils.threads import FrugalThreads
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -37,7 +38,7 @@ class MicroBatcher(Generic[_Item, _Result]):
         max_batch: int = sys.maxsize,
     ) -> None:
         self._work = work
-        self._executor = None if name is None else ThreadPoolExecutor(max_workers, thread_name_prefix=name)
+        self._executor = None if name is None else FrugalThreads(max_workers, name=name)
         self._max_workers, self._max_batch = max_workers, max_batch
         self._lock = Lock()
         self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
@@ -55,7 +56,12 @@ class MicroBatcher(Generic[_Item, _Result]):
             )
             self._active_workers += should_start
         if should_start:
-            loop.run_in_executor(self._executor, self._run_worker, loop)
+            try:
+                loop.run_in_executor(self._executor, self._run_worker, loop)
+            except RuntimeError:  # no thread can be started: the next piece tries again
+                with self._lock:
+                    self._active_workers -= 1
+                raise
         return await result
 
     def _run_worker(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -81,6 +81,7 @@ def build_stored_answer(
         dry_run=run.dry_run,
         model=run.model,
         counts_for=counts_for,
+        notes=succeeded.content.notes,
     )
 
 

@@ -142,10 +142,13 @@ def _parse_answer(record: Any) -> StoredAnswer:
         answered_at=answered_at,
         dry_run=_require_type(record["dry_run"], bool),
         model=_require_type(record.get("model", ""), str),  # this and the next not in older lines
-        counts_for=tuple(
-            _require_type(one, str) for one in _require_type(record.get("counts_for", []), list)
-        ),
+        counts_for=_parse_texts(record.get("counts_for", [])),
+        notes=_parse_texts(record.get("notes", [])),
     )
+
+
+def _parse_texts(record: Any) -> tuple[str, ...]:
+    return tuple(_require_type(one, str) for one in _require_type(record, list))
 
 
 def _parse_artefact(record: Any) -> Artefact:

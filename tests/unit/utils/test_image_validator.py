@@ -14,7 +14,7 @@ from examples.make_samples import make_samples
 from tests.support.hostile_images import build, encoded, exif, picture
 from tests.support.paths import ROOT
 from tests.support.sample_images import WHOLE, inspect, refusal
-from utils import image_conversion
+from utils.image_decoding import PILLOW_FORMATS
 from utils.image_discovery import FoundImage, discover
 from utils.image_formats import SUFFIXES, Conversion, ImageFormat, sniff
 from utils.image_validator import UnreadableImage, inspect_image, load_for_upload
@@ -234,5 +234,5 @@ def test_importing_the_validator_does_not_import_pillow() -> None:
 
 def test_every_kind_has_a_decoder() -> None:
     """A kind that discovery lets in is one that the decoder knows."""
-    assert set(image_conversion._PILLOW_FORMATS) == set(ImageFormat)
+    assert set(PILLOW_FORMATS) == set(ImageFormat)
     assert set(SUFFIXES.values()) <= set(ImageFormat)

@@ -1,0 +1,61 @@
+"""Rules of utils/threads.py: refused threads are no failure, and abandoned work holds up nothing."""
+
+import subprocess
+import sys
+import threading
+
+from tests.support.paths import ROOT
+from utils.threads import FrugalThreads, is_work_abandoned
+
+_FEW_THREADS = """
+import resource, threading
+from utils.threads import FrugalThreads
+
+threading.stack_size(256 << 20)
+with open("/proc/self/status") as status:
+    in_use = next(int(row.split()[1]) << 10 for row in status if row.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (in_use + (700 << 20), resource.RLIM_INFINITY))
+release = threading.Event()
+pool = FrugalThreads(8)
+first = [pool.submit(release.wait) for _ in range(8)]
+print(len([one for one in threading.enumerate() if one is not threading.main_thread()]) < 8)
+release.set()
+print([one.result() for one in first] == [True] * 8)
+"""
+
+
+def test_work_is_done_by_fewer_threads_if_the_system_refuses_more() -> None:
+    """With no room for another thread's stack the work waits for those there are."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FEW_THREADS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.stdout, done.returncode) == ("True\nTrue\n", 0), done.stderr
+
+
+def test_abandoned_work_is_known_until_it_ends() -> None:
+    """What has not begun is dropped; what runs is known, so that the process need not wait for it."""
+    release, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        release.wait()
+
+    idle, busy = FrugalThreads(1), FrugalThreads(1)
+    idle.submit(int).result()
+    running, waiting = busy.submit(work), busy.submit(work)
+    begun.wait()
+    idle.abandon()
+    busy.abandon()
+
+    assert (idle.is_busy(), busy.is_busy(), is_work_abandoned()) == (False, True, True)
+    assert waiting.cancelled()
+    release.set()
+    running.result()
+    busy.shutdown()
+    assert not is_work_abandoned()
