@@ -83,6 +83,13 @@ class GeneratedImage:
     """The type by the first bytes if they are known, else as the service says."""
 
 
+class AnswerNote(StrEnum):
+    """What a user should know about an answer that counts all the same."""
+
+    ENDLESS = "the answer repeats one passage up to its end"
+    PICTURE_LEFT_OUT = "a picture of the answer could not be read and was left out"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """An answer: text, pictures, or both."""
@@ -93,6 +100,7 @@ class Generation:
     finish_reason: str = ""
     model_version: str = ""
     response_id: str = ""
+    notes: tuple[AnswerNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

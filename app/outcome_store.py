@@ -154,6 +154,8 @@ class OutcomeStore:
         self._tally.add(outcome)
         if isinstance(outcome, Failed):
             log.warning("%s failed: %s", outcome.job.key, outcome.detail)
+        for note in outcome.generation.notes if isinstance(outcome, Succeeded) else ():
+            log.warning("%s: %s", outcome.job.key, note)
 
     def _write_files(self, pending: Sequence[tuple[Outcome, datetime]]) -> list[FinishedImage | StorageError]:
         self._load_prices()

@@ -3,6 +3,7 @@
 Standard library alone: a process that imports this measures other processes, and must stay small.
 """
 
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -27,6 +28,19 @@ def png(number: int) -> bytes:
         (b"IHDR", header),
         (b"tEXt", b"Comment\0photo %07d" % number),
         (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def noise_png(size_bytes: int) -> bytes:
+    """Return a whole PNG of noise with about so many bytes, as a model would draw it."""
+    edge_px = max(1, round((size_bytes / 3) ** 0.5))
+    rng = random.Random(1)
+    rows = b"".join(b"\0" + rng.randbytes(3 * edge_px) for _ in range(edge_px))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", edge_px, edge_px, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 0)),
         (b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)

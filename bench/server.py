@@ -10,7 +10,6 @@ import asyncio
 import base64
 import hashlib
 import json
-import random
 import signal
 import sys
 from collections import Counter
@@ -20,11 +19,11 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.images import noise_png
 from bench.mishaps import Mishap, Quota, mishap_of, refusal
 from bench.uploads import Uploads
 
 _MAX_BODY_BYTES = 1 << 28
-_PNG = b"\x89PNG\r\n\x1a\n"
 _THREAD_FROM_BYTES = 500_000
 """Longer bodies are decoded in a thread: another client's answer need not wait for them."""
 
@@ -71,7 +70,7 @@ class Server:
 
     async def _begin(self, request: web.Request) -> web.Response:
         self.world = World(**await request.json())
-        self.picture = base64.b64encode(_PNG + random.Random(1).randbytes(self.world.picture_bytes))
+        self.picture = base64.b64encode(noise_png(self.world.picture_bytes))
         now_s = asyncio.get_running_loop().time()
         limited = self.world.per_minute > 0
         self.quota = Quota(self.world.per_minute / 60, self.world.burst, now_s) if limited else None

@@ -38,8 +38,8 @@ OUTER_GRACE_S = 5.0
 """Our own deadline is this much later than the HTTP library's, in case that one does not fire."""
 
 _PARSE_ON_LOOP_BYTES = 500_000
-"""Longer replies hold pictures. They are parsed in a thread, one at a time: the event loop then competes
-with one thread for the interpreter's lock, and not with six."""
+"""Longer replies hold pictures. They, and all of a model of pictures, are parsed in a thread, one at a time:
+the event loop then competes with one thread for the interpreter's lock, and not with six."""
 
 _EXTRACTABLE_CHARSETS = {"utf-8", "ascii"}
 
@@ -177,7 +177,7 @@ class GeminiClient:
         return await (self._send_with_file if self._is_big(request) else self._send_inline)(request)
 
     async def _parse(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        if len(body) > _PARSE_ON_LOOP_BYTES:
+        if len(body) > _PARSE_ON_LOOP_BYTES or wants_images:
             async with self._parse_lock:
                 return await asyncio.to_thread(self._parse_body, body, charset, wants_images=wants_images)
         return self._parse_body(body, charset, wants_images=wants_images)
@@ -187,12 +187,14 @@ class GeminiClient:
         # Not before the first reply: the parser's tables take some ms.
         from gemini.response_body import extract_base64, parse_json  # noqa: PLC0415
         from gemini.response_parser import parse_response  # noqa: PLC0415
+        from gemini.response_pictures import leave_out_damaged  # noqa: PLC0415
 
         rest, pictures = extract_base64(body) if charset in _EXTRACTABLE_CHARSETS else (body, [])
         text = rest.decode(charset)
         if self._api_key in text:  # a search for all its spellings takes long
             text = self._redact(text)
-        return parse_response(parse_json(text, pictures), wants_images=wants_images)
+        answer = parse_response(parse_json(text, pictures), wants_images=wants_images)
+        return leave_out_damaged(answer, wants_images=wants_images) if answer.images else answer
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:

@@ -7,7 +7,8 @@ thread holds as well, is held for 0.5 ms in place of 14 with a picture of 10 MB 
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 PIECE_CHARACTERS = 2**18
@@ -60,17 +61,33 @@ def _find_long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
 def parse_json(text: str, pictures: list[memoryview]) -> Any:
     """Return the parsed JSON of a body with its pictures in place; None for an empty body.
 
+    A stream, of events or of lines, gives the list of its chunks.
+
     Raises:
         ValueError: it is no JSON.
         RecursionError: it is nested too deeply.
     """
     if not text.strip():
         return None
-    if not pictures:
-        return json.loads(text)
+    try:
+        return _parser(pictures)(text)
+    except json.JSONDecodeError:
+        from gemini.response_stream import parse_chunks, split_stream  # noqa: PLC0415 -- seldom needed
+
+        texts = split_stream(text)
+        if not texts:
+            raise
+        return parse_chunks(texts, _parser(pictures))
+
+
+def _parser(pictures: list[memoryview]) -> Callable[[str], Any]:
+    """Return a parser that puts the pictures back, one after the other."""
     remaining = iter(pictures)
-    return json.loads(
-        text, parse_constant=lambda word: next(remaining) if word == _PLACEHOLDER.decode() else float(word)
+    if not pictures:
+        return json.loads
+    return partial(
+        json.loads,
+        parse_constant=lambda word: next(remaining) if word == _PLACEHOLDER.decode() else float(word),
     )
 
 

@@ -4,17 +4,19 @@ JSON of any shape gives a ``Generation``, an ``ApiFailure`` or a ``FatalError``,
 Source of the reasons: docs/api-facts.md, section 2.5, November 2026.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini.error_mapping import find_error, to_exception
+from gemini.fields import get_count, get_field, to_dict, to_snake_case, to_text
 from gemini.refusal_detection import is_refusal
-from gemini.response_body import Encoded, decode_base64
+from gemini.repetition import is_endless
+from gemini.response_body import Encoded
+from gemini.response_pictures import is_picture_type, take_pictures, unwrap
+from gemini.response_stream import join_chunks
 from gemini.text import repair_surrogates, sanitize_sentence, sanitize_word
-from models import GeneratedImage, Generation, Usage
+from models import AnswerNote, GeneratedImage, Generation, Usage
 from utils.image_formats import HEAD_BYTES, sniff
 
 K = ErrorKind
@@ -86,14 +88,21 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
     """
     if error := find_error(body):
         raise to_exception(error)
-    if not isinstance(body, dict) or not any(
-        name in body or _to_snake_case(name) in body for name in _RESPONSE_MEMBERS
+    stream = join_chunks(body) if isinstance(body, list) else None
+    reply = stream.body if stream else body
+    if stream and stream.error and "candidates" not in reply:
+        return parse_response(stream.error, wants_images=wants_images)
+    if not isinstance(reply, dict) or not any(
+        name in reply or to_snake_case(name) in reply for name in _RESPONSE_MEMBERS
     ):
         shape = type(body).__name__ if body else "nothing"
         raise ApiFailure(
             kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200
         )
-    return _Response(body).to_generation(wants_images=wants_images)
+    response = _Response(reply)
+    if stream and (stream.error or stream.is_cut):
+        response.fail_broken_off(stream.error)
+    return response.to_generation(wants_images=wants_images)
 
 
 class _Response:
@@ -104,21 +113,27 @@ class _Response:
         first = candidates[0] if isinstance(candidates, list) and candidates else None
         self.has_candidate = isinstance(first, dict)
         self.has_malformed_candidates = candidates is not None and not isinstance(candidates, list)
-        self.candidate = _dict(first)
-        self.feedback = _dict(_get(body, "promptFeedback"))
-        self.block_reason = sanitize_word(_text(_get(self.feedback, "blockReason")), _MAX_REASON)
-        self.finish_reason = sanitize_word(_text(_get(self.candidate, "finishReason")), _MAX_REASON)
-        self.block_message = sanitize_sentence(_text(_get(self.feedback, "blockReasonMessage")))
-        self.message = sanitize_sentence(_text(_get(self.candidate, "finishMessage"))) or self.block_message
-        self.model_version = sanitize_word(_text(_get(body, "modelVersion")))
-        self.response_id = sanitize_word(_text(_get(body, "responseId")))
-        parts = _dict(self.candidate.get("content")).get("parts")
+        self.candidate = to_dict(first)
+        self.feedback = to_dict(get_field(body, "promptFeedback"))
+        self.block_reason = sanitize_word(to_text(get_field(self.feedback, "blockReason")), _MAX_REASON)
+        self.finish_reason = sanitize_word(to_text(get_field(self.candidate, "finishReason")), _MAX_REASON)
+        self.block_message = sanitize_sentence(to_text(get_field(self.feedback, "blockReasonMessage")))
+        self.message = (
+            sanitize_sentence(to_text(get_field(self.candidate, "finishMessage"))) or self.block_message
+        )
+        self.model_version = sanitize_word(to_text(get_field(body, "modelVersion")))
+        self.response_id = sanitize_word(to_text(get_field(body, "responseId")))
+        parts = to_dict(self.candidate.get("content")).get("parts")
         self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         # Thoughts are billed, but are never part of the answer.
         answer_parts = [part for part in self.parts if part.get("thought") is not True]
-        self.text = repair_surrogates("".join(_text(part.get("text")) for part in answer_parts))
-        has_pictures = any(_get(part, "inlineData") for part in answer_parts)
-        self.usage = _parse_usage(_dict(_get(body, "usageMetadata")), has_pictures=has_pictures)
+        text = repair_surrogates("".join(to_text(part.get("text")) for part in answer_parts))
+        self.text, self.pictures_in_text = take_pictures(text)
+        self.notes = (AnswerNote.ENDLESS,) if is_endless(self.text) else ()
+        has_pictures = bool(self.pictures_in_text) or any(
+            get_field(part, "inlineData") for part in answer_parts
+        )
+        self.usage = _parse_usage(to_dict(get_field(body, "usageMetadata")), has_pictures=has_pictures)
 
     def to_generation(self, *, wants_images: bool) -> Generation:
         self._check_reasons()
@@ -138,7 +153,14 @@ class _Response:
             finish_reason=self.finish_reason,
             model_version=self.model_version,
             response_id=self.response_id,
+            notes=self.notes,
         )
+
+    def fail_broken_off(self, error: Any) -> NoReturn:
+        """Raise the failure of an answer that came in part, because of an error or without one."""
+        if http := find_error(error):
+            self._fail(K.NETWORK, f"the answer broke off: {to_exception(http).detail}")
+        self._fail(K.MALFORMED, "the answer broke off before its end")
 
     def _check_reasons(self) -> None:
         # A blocked prompt has no candidates; some gateways send an empty one.
@@ -164,6 +186,8 @@ class _Response:
         is_known = reason in kinds
         sentence = _SENTENCES[kind] if is_known else f"{what} for a reason this program does not know"
         words = f": {self.message}" if self.message else ""
+        if kind is K.TRUNCATED and AnswerNote.ENDLESS in self.notes:
+            words += f"; {AnswerNote.ENDLESS}"
         self._fail(kind, f"{sentence} ({reason}){words}", reason)
 
     def _fail(self, kind: ErrorKind, detail: str, reason: str = "") -> NoReturn:
@@ -178,19 +202,20 @@ class _Response:
 
     def _images(self, *, include_drafts: bool) -> tuple[GeneratedImage, ...]:
         """Return the pictures; the last draft (a thought) only if there is no other picture."""
-        final = tuple(self._decode_pictures(thoughts=False))
+        final = (*self._decode_pictures(thoughts=False), *map(self._decode_picture, self.pictures_in_text))
         return final or (tuple(self._decode_pictures(thoughts=True))[-1:] if include_drafts else ())
 
     def _decode_pictures(self, *, thoughts: bool) -> Iterator[GeneratedImage]:
         for part in self.parts:
-            inline = _dict(_get(part, "inlineData"))
+            inline = to_dict(get_field(part, "inlineData"))
             if inline and (part.get("thought") is True) is thoughts:
-                declared = sanitize_word(_text(_get(inline, "mimeType")).lower())
-                if declared.startswith("image/") or not declared:
-                    yield self._decode_picture(inline.get("data"), declared)
+                declared = sanitize_word(to_text(get_field(inline, "mimeType")).lower())
+                data = inline.get("data")
+                if is_picture_type(declared, data):
+                    yield self._decode_picture(data, declared)
 
-    def _decode_picture(self, encoded: Any, declared: str) -> GeneratedImage:
-        data = decode_base64(encoded) if isinstance(encoded, Encoded) else b""
+    def _decode_picture(self, encoded: Any, declared: str = "") -> GeneratedImage:
+        data = unwrap(encoded) if isinstance(encoded, Encoded) else b""
         if not data:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
         # Declared types can be wrong (a JPEG called image/png; docs/api-facts.md, section 2.3).
@@ -198,11 +223,10 @@ class _Response:
 
 
 def _parse_usage(metadata: Mapping[str, Any], *, has_pictures: bool) -> Usage:
-    answer_tokens = _get_count(metadata, "candidatesTokenCount")
+    answer_tokens = get_count(metadata, "candidatesTokenCount")
     return Usage(
-        input_tokens=_get_count(metadata, "promptTokenCount")
-        + _get_count(metadata, "toolUsePromptTokenCount"),
-        output_tokens=answer_tokens + _get_count(metadata, "thoughtsTokenCount"),
+        input_tokens=get_count(metadata, "promptTokenCount") + get_count(metadata, "toolUsePromptTokenCount"),
+        output_tokens=answer_tokens + get_count(metadata, "thoughtsTokenCount"),
         image_output_tokens=min(
             answer_tokens, _picture_tokens(metadata, answer_tokens, has_pictures=has_pictures)
         ),
@@ -214,37 +238,12 @@ def _picture_tokens(metadata: Mapping[str, Any], answer_tokens: int, *, has_pict
 
     The estimate is high rather than low, because a cost that is counted too low overruns ``--max-cost``.
     """
-    details = _get(metadata, "candidatesTokensDetails")
+    details = get_field(metadata, "candidatesTokensDetails")
     pictures = others = 0
     for detail in details if isinstance(details, list) else ():
-        count = _get_count(_dict(detail), "tokenCount")
-        if _text(_dict(detail).get("modality")).upper() == "IMAGE":
+        count = get_count(to_dict(detail), "tokenCount")
+        if to_text(to_dict(detail).get("modality")).upper() == "IMAGE":
             pictures += count
         else:
             others += count
     return pictures or (max(0, answer_tokens - others) if has_pictures else 0)
-
-
-def _get_count(metadata: Mapping[str, Any], name: str) -> int:
-    value = _get(metadata, name)
-    # Bounded, because the journal cannot store larger integers.
-    return value if type(value) is int and 0 <= value < 2**40 else 0
-
-
-def _get(mapping: Mapping[str, Any], name: str) -> Any:
-    """Return a field by its JSON name, or by its snake_case name, which some gateways use."""
-    value = mapping.get(name)
-    return mapping.get(_to_snake_case(name)) if value is None else value
-
-
-@cache
-def _to_snake_case(name: str) -> str:
-    return re.sub(r"(?=[A-Z])", "_", name).lower()
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

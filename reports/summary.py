@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from errors import ErrorKind, ExitCode
+from models import AnswerNote
 from reports import prompt_suggestion
 from reports.advice import RUN_AGAIN, advice_for, describe_next
 from reports.cost_report import summary_line as cost_line
@@ -59,6 +60,7 @@ def _summary_lines(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool)
         yield "[DRY RUN] No call was made and nothing was paid: the results are simulated."
     yield from _image_lines(stats)
     yield from _failure_lines(stats)
+    yield from _note_lines(stats)
     yield from _skipped_lines(stats)
     yield from _page_lines(stats)
     yield from _edited_prompt_lines(stats, paths)
@@ -91,6 +93,13 @@ def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
     for kind, count in stats.failed.by.items():
         advice = advice_for(ErrorKind(kind), options=stats.options)
         yield from wrap_count(count, f"{kind}: {advice.cause} {advice.remedy}")
+
+
+def _note_lines(stats: ProcessingStats) -> Iterator[str]:
+    """Yield what a user should look at among the answers."""
+    for note in AnswerNote:
+        if count := stats.notes.get(note):
+            yield from wrap_row("Look at", f"{format_images(count)}: {note}; each was named on the way")
 
 
 def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:

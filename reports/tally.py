@@ -118,9 +118,10 @@ class Tally:
     def add(self, outcome: Outcome) -> None:
         """Add the one outcome of an image, with all its calls."""
         match outcome:
-            case Succeeded(content=content):
+            case Succeeded(content=content, generation=generation):
                 self.succeeded += 1
                 self._add_content(content)
+                self.notes.update(generation.notes)
             case Reused():
                 self.reused += 1
                 return

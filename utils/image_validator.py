@@ -3,6 +3,7 @@
 All functions block, so call them in a thread. Pixels are read in ``image_conversion``.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from utils.image_formats import (
     UNSUPPORTED_SUFFIXES,
     Conversion,
     ImageFormat,
+    NotEnoughMemory,
+    TooLargeImage,
     Traits,
     UnavailableImage,
     UnreadableImage,
@@ -31,6 +34,7 @@ __all__ = [
     "ImageFacts",
     "UnavailableImage",
     "UnreadableImage",
+    "check_picture",
     "estimate_inspection",
     "inspect_image",
     "load_for_upload",
@@ -148,6 +152,24 @@ def estimate_inspection(path: Path, size_bytes: int) -> int:
             return size_bytes + estimate_decoding(handle, kind, size_bytes)
     except OSError:
         return size_bytes
+
+
+def check_picture(data: bytes) -> ImageFormat:
+    """Return the format of a picture that came in an answer, if it is whole; blocks, about 1 ms for a PNG.
+
+    Raises:
+        UnreadableImage: it is none, or is damaged or cut off; the message is one sentence.
+    """
+    from utils.image_conversion import examine  # noqa: PLC0415 -- as above
+
+    kind = sniff(data)
+    if kind is None:
+        raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
+    if is_truncated(data, kind):
+        raise UnreadableImage("The image is cut off: the end of the file is missing.")
+    with contextlib.suppress(NotEnoughMemory, TooLargeImage):  # which say nothing about the picture
+        examine(data, kind)
+    return kind
 
 
 def load_for_upload(path: Path, facts: ImageFacts) -> bytes:

@@ -163,5 +163,6 @@ _STILL_ANSWER = frozenset(
         Fault.DRAFT_IMAGES,
         Fault.SEVERAL_PICTURES,
         Fault.JPEG_AS_PNG,
+        Fault.OK_LIST,
     }
 )

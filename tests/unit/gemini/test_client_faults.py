@@ -71,7 +71,6 @@ EXPECTED: dict[Fault, ErrorKind | StopReason] = {
     Fault.CAPTIVE_PORTAL: K.NETWORK,
     Fault.OK_EMPTY: K.NETWORK,
     Fault.OK_NULL: K.NETWORK,
-    Fault.OK_LIST: K.NETWORK,
     Fault.OK_ERROR: K.SERVER,
     Fault.BAD_BASE64: K.MALFORMED,
     Fault.CANDIDATES_STRING: K.MALFORMED,
@@ -122,6 +121,7 @@ ANSWERED_ALL_THE_SAME = {
     Fault.DRAFT_IMAGES,
     Fault.SEVERAL_PICTURES,
     Fault.JPEG_AS_PNG,
+    Fault.OK_LIST,
     Fault.TEXT_ONLY,
 }
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+import io
 import json
+import random
 import threading
 from typing import Any
 
 import pytest
 from aiohttp import web
+from PIL import Image
 
 import gemini.client
 from gemini.client import GeminiClient
@@ -16,7 +19,16 @@ from models import GeneratedImage, Generation
 from tests.support.gateway import Handler, always_answer, serve
 from tests.support.gemini_harness import IMAGE_MODEL, KEY, request
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1200
+
+def noise(side: int) -> bytes:
+    """Return a PNG that no encoder can make small."""
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (side, side), random.Random(side).randbytes(3 * side * side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNG = noise(320)
+BIG_PNG = noise(640)
 LONG = base64.b64encode(PNG).decode()
 assert len(LONG) > MIN_EXTRACTED_CHARACTERS
 
@@ -116,7 +128,7 @@ def answers_of(handler: Handler, calls: int) -> tuple[list[Generation], Watched]
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=UTF-8", "text/html"])
 def test_big_replies_are_read_off_the_loop_and_one_at_a_time(content_type: str, *, is_chunked: bool) -> None:
     """However they are sent and called; the picture is what the service made."""
-    picture = PNG * 4
+    picture = BIG_PNG
     part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(picture).decode()}}
     body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}).encode()
 
@@ -149,7 +161,7 @@ def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: 
     """It is paid for: a deadline that passes while it waits to be read does not throw it away."""
     monkeypatch.setattr(gemini.client, "OUTER_GRACE_S", 0.0)
     deadline_s = 0.5
-    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PNG * 4).decode()}}
+    part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(BIG_PNG).decode()}}
     body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]})
 
     async def run() -> Generation:
@@ -160,4 +172,4 @@ def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: 
                 asyncio.get_running_loop().call_later(1.5 * deadline_s, client.may_parse.set)
                 return await client.generate(request(timeout_s=deadline_s))
 
-    assert asyncio.run(run()).images[0].data == PNG * 4
+    assert asyncio.run(run()).images[0].data == BIG_PNG
