@@ -1,4 +1,4 @@
-"""The output directory itself: made ready before anything is paid, and still the same one at every write."""
+"""The output directory: made ready before anything is paid, and the same one at every write."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
