@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES: Final = 2_000_000_000
 """Images take no more at a time, however much memory there is, unless a single one needs more."""
 
-_PROGRAM_BYTES: Final = 120_000_000
+_PROGRAM_BYTES: Final = 160_000_000
 """Left for the rest of the program; Google's SDK, for uploads of large images, takes about 60 MB of it."""
 
 

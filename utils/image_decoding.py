@@ -25,7 +25,7 @@ from utils.image_formats import (
 )
 from utils.image_structure import holds_its_pixels, keep_picture_chunks, read_webp_head
 from utils.jpeg_completion import END_MARK, TAILS, describe_rarity, find_ends
-from utils.memory import read_free_memory
+from utils.memory import read_free_memory, release_free_heap
 from utils.tiff_samples import can_put_together, count_unsent, decode_samples, is_misread
 from utils.tiff_structure import TiffLayout, count_pages, read_layout
 
@@ -172,7 +172,7 @@ def fraction_of(size: tuple[int, int], min_pixels: int) -> tuple[int, int]:
 
 
 def _decode(image: Image.Image, data: bytes, kind: ImageFormat, layout: TiffLayout | None) -> Picture:
-    _check_memory(image.size, decoded_bytes(image.size, image.mode, kind), kind)
+    _check_size(image.size, decoded_bytes(image.size, image.mode, kind), kind)
     # Read before decoding, which closes the source.
     frames = _count_frames(image, data, kind)
     image.load()
@@ -203,7 +203,7 @@ def _put_together(data: bytes, layout: TiffLayout) -> Picture:
     """Return a picture of a kind that Pillow does not know."""
     size = (layout.width, layout.height)
     need = layout.width * layout.height * (2 * layout.samples * layout.bits // 8 + 4)
-    _check_memory(size, need, ImageFormat.TIFF)
+    _check_size(size, need, ImageFormat.TIFF)
     image, is_stretched = decode_samples(data, layout)
     return Picture(
         image=image,
@@ -228,7 +228,7 @@ def _prepare(data: bytes, kind: ImageFormat) -> bytes:
     """Return what the decoder is given; raise if its memory would be filled before it can be asked."""
     if kind is ImageFormat.WEBP and (head := read_webp_head(data)):
         # Pillow takes the memory for all pixels to tell how many there are.
-        _check_memory(head.size, decoded_bytes(head.size, "RGBA", kind), kind)
+        _check_size(head.size, decoded_bytes(head.size, "RGBA", kind), kind)
     if kind is not ImageFormat.PNG:
         return data
     if not holds_its_pixels(data):
@@ -240,7 +240,7 @@ def _prepare(data: bytes, kind: ImageFormat) -> bytes:
     return keep_picture_chunks(data)
 
 
-def _check_memory(size: tuple[int, int], need: int, kind: ImageFormat) -> None:
+def _check_size(size: tuple[int, int], need: int, kind: ImageFormat) -> None:
     width, height = size
     if need > MAX_DECODED_BYTES * _DECODER_COPIES.get(kind, 1):
         limit = MAX_DECODED_BYTES // 1_000_000
@@ -248,10 +248,18 @@ def _check_memory(size: tuple[int, int], need: int, kind: ImageFormat) -> None:
             f"The image has {width:,} x {height:,} pixels, which take {need / 1e6:,.0f} MB when decoded,"
             f" and {kind.label} has to be; at most {limit:,} MB are decoded. Save it smaller first."
         )
+    check_memory(size, need)
+
+
+def check_memory(size: tuple[int, int], need: int) -> None:
+    """Raise NotEnoughMemory if there is less than so many bytes for a picture of this size."""
     free = read_free_memory() if need > _SMALL_BYTES else None
     if free is not None and need > free.size_bytes:
+        release_free_heap()
+        free = read_free_memory()
+    if free is not None and need > free.size_bytes:
         raise NotEnoughMemory(
-            f"There is not enough memory to decode the image: its {width:,} x {height:,} pixels take"
+            f"There is not enough memory to decode the image: its {size[0]:,} x {size[1]:,} pixels take"
             f" {need / 1e6:,.0f} MB, {free.size_bytes / 1e6:,.0f} MB are left ({free.bound})."
         )
 

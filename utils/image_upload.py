@@ -67,16 +67,20 @@ def plan_upload(
     if size is not None or is_heavy:
         is_lossless = traits.has_transparency or traits.mode in _FEW_COLOURS or kind in _LOSSLESS_FORMATS
         conversion = Conversion.TO_PNG if is_lossless else Conversion.TO_JPEG
-    # Sending holds a copy of a part of the bytes.
-    file_bytes = size_bytes + size_bytes // 2
+    file_bytes = bytes_to_send(size_bytes)
     if conversion is None:
         return Upload(conversion=None, size=None, memory_bytes=file_bytes)
-    for smaller in (size, *_fractions(kind, traits, size)):
-        need = file_bytes + _estimate_conversion(kind, traits, smaller)
-        if memory_bytes is None or need <= memory_bytes:
-            return Upload(conversion=conversion, size=smaller, memory_bytes=need)
     need = file_bytes + _estimate_conversion(kind, traits, size)
+    for smaller in _fractions(traits, size):
+        if memory_bytes is None or need <= memory_bytes:
+            break
+        size, need = smaller, file_bytes + _estimate_conversion(kind, traits, smaller)
     return Upload(conversion=conversion, size=size, memory_bytes=need)
+
+
+def bytes_to_send(size_bytes: int) -> int:
+    """Return about how much memory it takes to send so many bytes: a part of them is held twice."""
+    return size_bytes + size_bytes // 2
 
 
 def describe_changes(kind: ImageFormat, traits: Traits, upload: Upload) -> Iterator[str]:
@@ -121,9 +125,9 @@ def _choose_size(traits: Traits, *, max_edge: int | None, is_converted: bool) ->
     return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
 
 
-def _fractions(kind: ImageFormat, traits: Traits, size: Size | None) -> Iterator[Size]:
-    """Yield smaller sizes at which a picture can be decoded with less memory; there are none but for JPEG."""
-    for divisor in (2, 4, 8) if kind is ImageFormat.JPEG else ():
+def _fractions(traits: Traits, size: Size | None) -> Iterator[Size]:
+    """Yield smaller sizes, which take less memory; a JPEG is even decoded at them."""
+    for divisor in (2, 4, 8):
         smaller = traits.width // divisor, traits.height // divisor
         if min(smaller) > 0 and (size is None or smaller < size):
             yield smaller

@@ -26,7 +26,7 @@ from utils.image_formats import (
     is_truncated,
     sniff,
 )
-from utils.image_upload import ANIMATED_FORMATS, describe_changes, plan_upload
+from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes, plan_upload
 from utils.jpeg_completion import END_MARK
 
 __all__ = [
@@ -187,7 +187,10 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     if facts.conversion is None:
         return data
     from utils.image_conversion import convert  # noqa: PLC0415 -- as below
+    from utils.image_decoding import check_memory  # noqa: PLC0415
 
+    # Before it begins: a control group does not refuse memory, it ends the process.
+    check_memory((facts.width, facts.height), facts.upload_memory - bytes_to_send(len(data)))
     return convert(data, ImageFormat(facts.mime_type), facts.conversion, facts.sent_size)
 
 

@@ -1,6 +1,7 @@
 """Memory that this process may still take: of the machine, its control group and its own limits."""
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ def read_free_memory(root: Path = _ROOT) -> FreeMemory | None:
         key=lambda free: free.size_bytes,
         default=None,
     )
+
+
+def release_free_heap() -> None:
+    """Give memory that was freed back to the system, where the C library is glibc."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # macOS, musl, Windows
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def is_shortage(error: BaseException | None) -> bool:
@@ -63,31 +70,22 @@ def _read_cgroup_limits(root: Path) -> Iterator[FreeMemory]:
     for line in _read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if not controllers:
-            base, limit, usage, inactive = (
-                root / "sys/fs/cgroup",
-                "memory.max",
-                "memory.current",
-                "inactive_file",
-            )
+            base, names, prefix = root / "sys/fs/cgroup", ("memory.max", "memory.current"), ""
         elif "memory" in controllers.split(","):
-            base, limit, usage = (
-                root / "sys/fs/cgroup/memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-            )
-            inactive = "total_inactive_file"
+            base, prefix = root / "sys/fs/cgroup/memory", "total_"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
         else:
             continue
         # A container may see its own group as the root, whatever path it is told.
         own = base / path.strip("/")
         for group in {base, *(one for one in (own, *own.parents) if one.is_relative_to(base))}:
             with contextlib.suppress(ValueError):
-                most, used = int(_read_text(group / limit)), int(_read_text(group / usage))
-                cached = _parse_rows(_read_text(group / "memory.stat")).get(inactive, 0)
+                most, used = (int(_read_text(group / name)) for name in names)
+                rows = _parse_rows(_read_text(group / "memory.stat"))
+                cached = sum(rows.get(f"{prefix}{kind}_file", 0) for kind in ("active", "inactive"))
                 if most < _UNLIMITED:
-                    yield FreeMemory(
-                        max(0, most - used + cached), "the memory limit of the container or service"
-                    )
+                    free = max(0, most - max(0, used - cached))
+                    yield FreeMemory(free, "the memory limit of the container or service")
 
 
 def _read_machine(root: Path) -> Iterator[FreeMemory]:

@@ -11,7 +11,7 @@ from errors import FatalError, StopReason
 from processing.memory_gate import MAX_BYTES, MemoryGate
 from processing.stop_signal import RunStoppedError, StopSignal
 
-_RESERVE = 120_000_000
+_RESERVE = 160_000_000
 
 
 def gate(total: int, stop: StopSignal | None = None) -> MemoryGate:
@@ -114,7 +114,7 @@ def test_a_stop_ends_the_wait() -> None:
     [
         (None, MAX_BYTES, False),
         (100 * MAX_BYTES, MAX_BYTES, False),
-        (200_000_000, 80_000_000, True),
+        (200_000_000, 40_000_000, True),
         (0, 1, True),
     ],
 )

@@ -26,7 +26,9 @@ def cgroup_2(path: str, limit: str, used: int, cached: int) -> dict[str, str]:
     return {
         f"{folder}/memory.max": f"{limit}\n",
         f"{folder}/memory.current": f"{used}\n",
-        f"{folder}/memory.stat": f"anon 1\ninactive_file {cached}\n",
+        f"{folder}/memory.stat": f"anon 1\ninactive_file {cached - 1}\nactive_file 1\n"
+        if cached
+        else "anon 1\n",
     }
 
 
