@@ -5,6 +5,7 @@ of a call and shortens every start (docs/adr/0008). Only the Files API goes thro
 """
 
 import asyncio
+import logging
 import math
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason, UsageError
 from gemini import API_VERSION
-from gemini.error_mapping import to_exception
+from gemini.error_mapping import is_files_api_missing, to_exception
 from gemini.generation_config import build_generation_config
 from gemini.text import remove_secret, repair_surrogates, sanitize_word
 from models import Generation, GenerationRequest
@@ -34,6 +35,9 @@ MAX_INLINE_BYTES = 15_000_000
 """Larger images go through the Files API. Google's pages name 20 MB and 100 MB as the limit of a request;
 base64 adds a third, so this is safe under both. Source: docs/api-facts.md, section 2.2."""
 
+MAX_REQUEST_BYTES = 100_000_000
+"""Longest request that Google takes since January 2026; used where an endpoint takes no uploads."""
+
 OUTER_GRACE_S = 5.0
 """Our own deadline is this much later than the HTTP library's, in case that one does not fire."""
 
@@ -49,6 +53,8 @@ _MODEL_PATTERN = re.compile(r"(?!.*\.\.)[\w./@-]+", re.ASCII)
 """Names that cannot change the path of a request."""
 
 Problem = ApiFailure | FatalError
+
+_log = logging.getLogger(__name__)
 
 
 class GeminiClient:
@@ -81,6 +87,7 @@ class GeminiClient:
         self._session: aiohttp.ClientSession | None = None
         self._sdk: LazySdk | None = None
         self._parse_lock = asyncio.Lock()
+        self._takes_uploads = True
 
     def __repr__(self) -> str:
         """Return the model and the address; never the key."""
@@ -174,7 +181,22 @@ class GeminiClient:
             return broken_reply_failure()
 
     async def _send(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
-        return await (self._send_with_file if self._is_big(request) else self._send_inline)(request)
+        """Send a request; a big image is uploaded first, unless a gateway is found to take no uploads."""
+        from gemini.transport import HttpStatusError  # noqa: PLC0415
+
+        if self._is_big(request) and self._takes_uploads:
+            try:
+                return await self._send_with_file(request)
+            except HttpStatusError as error:
+                if not is_files_api_missing(error.http):
+                    raise
+            if self._takes_uploads:
+                limit = f"{MAX_INLINE_BYTES / 1e6:.0f} MB"
+                _log.warning("the endpoint takes no uploads: images above %s go within the request", limit)
+            self._takes_uploads = False
+        if self._is_big(request):
+            _check_length(request)
+        return await self._send_inline(request)
 
     async def _parse(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         if len(body) > _PARSE_ON_LOOP_BYTES or wants_images:
@@ -245,6 +267,19 @@ class GeminiClient:
         exchange = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
         async with exchange as response:
             return await read_body(response)
+
+
+def _check_length(request: GenerationRequest) -> None:
+    """Raise for an image that is too large for a request."""
+    limit = MAX_REQUEST_BYTES * 3 // 4 - 1_000_000  # base64 adds a third; the rest is for the prompt
+    if len(request.image) > limit:
+        size = f"{len(request.image) / 1e6:,.0f} MB"
+        raise ApiFailure(
+            kind=ErrorKind.INVALID_REQUEST,
+            detail=f"the endpoint takes no uploads, and {size} are more than a request holds",
+            reached_server=False,
+            cause=Cause.NO_FILES_API,
+        )
 
 
 def _load_route(base_url: str) -> "HttpRoute":

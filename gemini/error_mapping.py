@@ -58,6 +58,7 @@ _TEXTS_BY_CAUSE = {
 _NO_REASON_GIVEN = "no reason given"
 _WRONG_ENDPOINT = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
 _FILE_MENTION = r"(?<![/\w.-])files/\w|\bthe file \w"
+_NO_SUCH_PATH = frozenset({301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 415, 422, 501})
 _PLEASE_RETRY = (
     r"\bplease (?:retry|try(?: your request)? again)(?: your request)?+(?: again)?+"
     r"(?!,? (?:with|using|after you|on a|another|a ))"
@@ -155,6 +156,13 @@ def _find_fatal_cause(reason: StopReason, facts: ErrorFacts, status: int) -> Cau
             return Cause.KEY
         case _:
             return find_account_cause(facts, status)
+
+
+def is_files_api_missing(http: HttpError) -> bool:
+    """Return whether a server that is not Google's refuses the very path of an upload, as gateways do."""
+    if not http.about_file or http.status not in _NO_SUCH_PATH:
+        return False
+    return http.status == 501 or not read_error(http.body).is_googles
 
 
 def _is_about_file(http: HttpError, facts: ErrorFacts, status: int) -> bool:

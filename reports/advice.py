@@ -220,7 +220,7 @@ def describe_next(kinds: Collection[ErrorKind], *, options: Options, reports: st
     worth = [kind for kind in kinds if advice[kind].is_worth_repeating]
     see = f"see the report of each image{f' in {reports}' if reports else ''}"
     if not worth:
-        return f"{see}, and repair it or leave it out"
+        return f"{see}, and {'leave it out' if {*kinds} == {ErrorKind.PROHIBITED} else 'do what it says'}"
     only = () if WORTH_RETRYING_LATER.issuperset(worth) else (f"--only {','.join(worth)}",)
     more = (flag for kind in worth for flag in advice[kind].flags if not flag.startswith("--only "))
     flags = " ".join(dict.fromkeys((*only, *more)))

@@ -356,7 +356,7 @@ def test_the_next_step_follows_from_the_exit_code(world: World, code: int, expec
         ),
         (
             [ErrorKind.INVALID_REQUEST, ErrorKind.PROHIBITED],
-            "see the report of each image in out/failed, and repair it or leave it out.",
+            "see the report of each image in out/failed, and do what it says.",
         ),
     ],
     ids=["deferred", "transient", "slow", "curable", "incurable"],

@@ -128,7 +128,7 @@ def _upload_reply(body: str) -> Handler:
 
 
 UPLOADS: list[tuple[Handler, ErrorKind | StopReason]] = [
-    (always_answer(404, "no such route", "text/plain"), K.INVALID_REQUEST),
+    (always_answer(404, "no such route", "text/plain"), S.UNKNOWN_MODEL),
     (always_answer(307, Location="/elsewhere"), K.NETWORK),
     (always_answer(200, "{}"), K.NETWORK),
     (_upload_reply("null"), K.NETWORK),
@@ -141,7 +141,7 @@ UPLOADS: list[tuple[Handler, ErrorKind | StopReason]] = [
 
 
 def test_an_upload_that_fails_is_classified_like_a_call() -> None:
-    """Where no Files API answers it is about this image alone, never about the model."""
+    """Where nothing is behind the paths of uploads nor behind that of calls, the address is wrong."""
     left = [handler for handler, _ in reversed(UPLOADS)]
 
     async def handler(incoming: web.Request) -> web.StreamResponse:

@@ -100,7 +100,7 @@ REPORTS = "see the report of each image in out/failed"
         ([K.EMPTY], REPAIRING.options, f"{LATER} with --only empty"),
         ([K.EMPTY, K.SERVER], {}, f"{LATER} with --only empty,server {FLAG}"),
         ([K.REFUSED, K.TIMEOUT], {}, f"{LATER} with --only refused,timeout {FLAG} --timeout 600"),
-        ([K.PROHIBITED], {}, f"{REPORTS}, and repair it or leave it out"),
+        ([K.PROHIBITED], {}, f"{REPORTS}, and leave it out"),
         ([K.INVALID_REQUEST, K.BLOCKED], {}, f"{LATER} with --only blocked {FLAG}; for the others {REPORTS}"),
     ],
 )
