@@ -287,7 +287,8 @@ class Archiver:
         key = outcome.job.key
         if self._run.dry_run and self._tree.has_real_result(self._places.of(key)):
             return ()
-        cost = self._price(outcome.generation.usage, outcome.attempts[-1].started_at)
+        attempt = outcome.attempts[-1]
+        cost = None if attempt.is_usage_missing else self._price(attempt.usage, attempt.started_at)
 
         def build(place: Place) -> PendingAnswer:
             files = build_answer_files(place, outcome.generation, dry_run=self._run.dry_run)

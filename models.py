@@ -56,6 +56,13 @@ class Prompt:
     """Settings of the call that are changed for this attempt, with or without an edit."""
 
 
+@dataclass(slots=True)
+class ByteCounter:
+    """Bytes of one request's body that were sent so far, uploads included."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One call, without what is the same for all calls of a run (API key, options, mostly the model)."""
@@ -72,6 +79,8 @@ class GenerationRequest:
     """Settings to change for this call."""
     model: str | None = None
     """The model for a request without an image; None for the run's model."""
+    sent: ByteCounter = field(default_factory=ByteCounter, repr=False, compare=False)
+    """Counts while the request is sent, however it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +134,18 @@ class Attempt:
     """The reason if this call ended the run (an invalid key, for example); else None."""
     quota_ids: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    sent_bytes: int = 0
+    """Bytes of the request that were sent; not in the journal."""
+
+    @property
+    def is_usage_missing(self) -> bool:
+        """True if the model wrote something and the service did not say what that took."""
+        is_answer = self.kind in _ANSWER_KINDS and self.ended_run is None
+        return is_answer and self.usage == Usage()
+
+
+_ANSWER_KINDS = {None, ErrorKind.TRUNCATED, ErrorKind.REFUSED}
+"""Ends of a call for which the model wrote something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
 from settings.options import FailOn
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan
-from storage.journal.read_models import FailureRow
+from storage.journal.read_models import FailureRow, count_deferred
 from storage.output.folders import FAILED, RUNS
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class RunFinalizer:
         build_stats = partial(self._build_stats, tally, plan)
         steps: tuple[Callable[[], object], ...] = (
             lambda: self._write_evolution(tally, uplift, proposals),
-            lambda: self._write_analysis(tally),
+            lambda: self._write_analysis(tally, plan),
             lambda: self._write_stats(build_stats(stop)),
         )
         for step in steps:
@@ -144,20 +144,15 @@ class RunFinalizer:
         return None
 
     def _build_stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
-        ended_at = self._utcnow()
+        ended_at, counts = self._utcnow(), _to_plan_counts(plan)
         return run_report.build_processing_stats(
             run=self._run,
             ended_at=ended_at,
             tally=tally,
-            plan=run_report.PlanCounts(
-                found=plan.found,
-                already_answered=plan.answered,
-                known_failures=sum(plan.known_failures.values()),
-                not_selected=plan.not_selected,
-                to_do=plan.todo + plan.copyable,
-                known_failures_by=plan.known_failures,
+            plan=counts,
+            tree=self._count_tree(
+                run_report.count_deferred_by(tally, counts).total() if plan.found else None
             ),
-            tree=self._count_tree(),
             stop=stop,
             fail_on=self._fail_on,
             quota=self._quota_status(ended_at, stop),
@@ -175,14 +170,14 @@ class RunFinalizer:
             zone=self._quota_sources.zone,
         )
 
-    def _count_tree(self) -> TreeTotals:
+    def _count_tree(self, left: int | None) -> TreeTotals:
         counts = self._journal.tree_counts()
         own = counts.dry if self._run.dry_run else counts.real
         usage = self._journal.usage_totals().usage
         return TreeTotals(
             answered=own.succeeded,
             failed=sum(own.failed.values()),
-            deferred=own.deferred,
+            deferred=count_deferred(own, self._run, left),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
         )
@@ -205,7 +200,7 @@ class RunFinalizer:
                 price=price if is_ours else unknown_price,
             )
 
-    def _write_analysis(self, tally: Tally) -> None:
+    def _write_analysis(self, tally: Tally, plan: Plan) -> None:
         groups = [
             run_report.build_error_group(
                 group.kind,
@@ -216,9 +211,21 @@ class RunFinalizer:
             )
             for group in self._journal.failure_groups(examples=MAX_EXAMPLES, dry_run=self._run.dry_run)
         ]
+        deferred = run_report.count_deferred_by(tally, _to_plan_counts(plan))
         failures = map(_to_failure_entry, self._journal.failures(dry_run=self._run.dry_run))
-        head = run_report.build_error_analysis(groups, deferred=tally.deferred)
+        head = run_report.build_error_analysis(groups, deferred=deferred)
         self._archiver.write_stream("error_analysis", head, "failures", failures)
+
+
+def _to_plan_counts(plan: Plan) -> run_report.PlanCounts:
+    return run_report.PlanCounts(
+        found=plan.found,
+        already_answered=plan.answered,
+        known_failures=sum(plan.known_failures.values()),
+        not_selected=plan.not_selected,
+        to_do=plan.todo + plan.copyable,
+        known_failures_by=plan.known_failures,
+    )
 
 
 def _to_failure_entry(row: FailureRow) -> FailureEntry:

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 MAX_RETRIES = 2
 """For one question; each counts as a call."""
 
-OnUsage = Callable[[Usage, Decimal | None], None]
-"""Receives the usage of each call and its cost; None if unknown."""
+OnUsage = Callable[[Usage, Decimal | None, int], None]
+"""Receives the usage of each call, its cost (None if unknown) and the bytes that were sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ class PromptProposer:
                 return await send(self._model.generate, request, grant)
             finally:
                 totals.add(grant.usage, reservation.cost)
-                self._on_usage(grant.usage, reservation.cost)
+                self._on_usage(grant.usage, reservation.cost, request.sent.count)
 
 
 class _NotGrantedError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from errors import ErrorKind, ExitCode, StopReason
 from reports.advice import RUN_AGAIN, Options, advice_for, describe_next
 from reports.formatting import format_count, wrap, wrap_count, wrap_row
-from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals
+from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals, count_deferred
 from storage.journal.reader import JournalReader
 from storage.output.folders import FAILED, JOURNAL, METADATA, working_dir
 
@@ -66,6 +66,7 @@ class _Status:
     """The end of ``last``; None if it was not stopped."""
     images_left: int | None
     """Images that the newest run has not finished; None if unknown."""
+    deferred: int
     total_usage: UsageTotals
     newest_usage: UsageTotals
     is_only_dry: bool
@@ -143,14 +144,17 @@ def _gather(
     current = _find_current(runs, running)
     newest = counted[0] if counted else None
     last = next((run for run in counted if run is not current), None)
+    left = _count_left(reader, newest)
+    own = counts.dry if is_only_dry else counts.real
     return _Status(
-        counts=counts.dry if is_only_dry else counts.real,
+        counts=own,
         running=running,
         current=current,
         newest=newest,
         last=last,
         stopped=stopped if stopped and last and stopped.run_id == last.info.run_id else None,
-        images_left=_count_left(reader, newest),
+        images_left=left,
+        deferred=count_deferred(own, newest.info if newest else None, None if running else left),
         total_usage=reader.usage_totals(),
         newest_usage=reader.usage_totals(run_id=newest.info.run_id if newest else ""),
         is_only_dry=is_only_dry,
@@ -182,7 +186,7 @@ def _report_lines(status: _Status, output_dir: str) -> Iterator[str]:
             " every answer counted here is simulated."
         )
     yield from wrap_row("Running", _running_text(status))
-    yield from _image_lines(status.counts)
+    yield from _image_lines(status)
     yield from _failure_lines(status)
     yield from wrap_row("Left to do", _left_text(status))
     yield from _usage_lines(status)
@@ -201,13 +205,10 @@ def _running_text(status: _Status) -> str:
     return f"yes: {dry}process {holder.pid} on {holder.host}, since {since}"
 
 
-def _image_lines(counts: OutcomeCounts) -> Iterator[str]:
-    failed = sum(counts.failed.values())
-    yield from wrap_count(counts.succeeded, "answered")
-    yield from wrap_count(failed, "failed")
-    yield from wrap_count(
-        counts.deferred, "deferred: nothing is wrong with them, the next run asks about them"
-    )
+def _image_lines(status: _Status) -> Iterator[str]:
+    yield from wrap_count(status.counts.succeeded, "answered")
+    yield from wrap_count(sum(status.counts.failed.values()), "failed")
+    yield from wrap_count(status.deferred, "deferred: the next run asks about them")
 
 
 def _failure_lines(status: _Status) -> Iterator[str]:
@@ -286,7 +287,7 @@ def _next_after_stop(stopped: StoppedRun, now: datetime) -> str:
 
 
 def _next_by_images(status: _Status, counts: OutcomeCounts) -> str:
-    if status.images_left or counts.deferred:
+    if status.images_left or status.deferred:
         return f"{RUN_AGAIN} to go on"
     if not counts.failed:
         return "nothing; every image of the last run is answered"

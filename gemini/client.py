@@ -240,6 +240,7 @@ class GeminiClient:
                 request.image, request.mime_type, _to_milliseconds(request.timeout_s)
             )
             async with upload as uri:
+                request.sent.count += len(request.image)
                 body = build_file_body(request, uri, self._generation_config(request))
                 return await self._post(body, request)
 

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
 
-from models import GenerationRequest
+from models import ByteCounter, GenerationRequest
 
 _PIECE_BYTES = 3 * 2**14
 """Bytes of the image encoded at once; a multiple of 3, so that the pieces join. For larger ones the system
@@ -33,19 +33,18 @@ def build_image_body(request: GenerationRequest, config: GenerationConfig) -> pa
     """Return the body of a request that carries its image."""
     image = {"inlineData": {"data": "", "mime_type": request.mime_type}}
     head, place, tail = _build_json([image], request, config).partition(_IMAGE_PREFIX)
-    return _ImagePayload(head + place, request.image, tail)
+    return _ImagePayload(head + place, request.image, tail, request.sent)
 
 
 def build_file_body(request: GenerationRequest, file_uri: str, config: GenerationConfig) -> payload.Payload:
     """Return the body of a request about an uploaded image."""
     image = {"fileData": {"file_uri": file_uri, "mime_type": request.mime_type}}
-    body = _build_json([image], request, config)
-    return payload.BytesPayload(body, content_type="application/json")
+    return _TextPayload(_build_json([image], request, config), request.sent)
 
 
 def build_text_body(request: GenerationRequest, config: GenerationConfig) -> payload.Payload:
     """Return the body of a request without an image."""
-    return payload.BytesPayload(_build_json([], request, config), content_type="application/json")
+    return _TextPayload(_build_json([], request, config), request.sent)
 
 
 def _build_json(image: list[dict[str, Any]], request: GenerationRequest, config: GenerationConfig) -> bytes:
@@ -55,12 +54,25 @@ def _build_json(image: list[dict[str, Any]], request: GenerationRequest, config:
     return json.dumps({"contents": contents, "generationConfig": dict(config)}).encode()
 
 
+class _TextPayload(payload.BytesPayload):
+    """A JSON body without an image."""
+
+    def __init__(self, body: bytes, sent: ByteCounter) -> None:
+        super().__init__(body, content_type="application/json")
+        self._sent = sent
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body and count it."""
+        await super().write_with_length(writer, content_length)
+        self._sent.count += self.size or 0
+
+
 class _ImagePayload(payload.Payload):
     """A JSON body with an image in its middle, which is encoded while it is sent."""
 
-    def __init__(self, head: bytes, image: bytes, tail: bytes) -> None:
+    def __init__(self, head: bytes, image: bytes, tail: bytes, sent: ByteCounter) -> None:
         super().__init__(image, content_type="application/json")
-        self._head, self._image, self._tail = head, image, tail
+        self._head, self._image, self._tail, self._sent = head, image, tail, sent
         self._size = len(head) + -(-len(image) // 3) * 4 + len(tail)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -76,6 +88,8 @@ class _ImagePayload(payload.Payload):
             piece = before + binascii.b2a_base64(image[start : start + _PIECE_BYTES], newline=False)
             is_last, before = number == len(starts), b""
             # Head and tail go along with a piece, because each write is a system call.
-            await writer.write(piece + self._tail if is_last else piece)
+            piece += self._tail if is_last else b""
+            await writer.write(piece)
+            self._sent.count += len(piece)
             if number % _PIECES_PER_TURN == 0:
                 await asyncio.sleep(0)

@@ -7,7 +7,7 @@ Whatever way a call ends, ``CallGrant`` notifies budget and rate limiter of it e
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -119,7 +119,10 @@ class CallGrant:
         """Record the answer."""
         self._is_over = True
         self.usage = usage
-        self.reservation.settle(usage)
+        if usage == Usage():  # some gateways do not say what an answer took
+            self.reservation.settle_unknown()
+        else:
+            self.reservation.settle(usage)
         self.permit.on_success(input_tokens=usage.input_tokens, seconds=seconds)
 
     def on_failure(self, failure: ApiFailure, *, seconds: float, upload_bytes: int) -> None:
@@ -179,7 +182,7 @@ async def send(
     try:
         generation = await generate(request)
     except ApiFailure as failure:
-        grant.on_failure(failure, seconds=clock() - start_s, upload_bytes=len(request.image))
+        grant.on_failure(failure, seconds=clock() - start_s, upload_bytes=request.sent.count)
         raise
     except asyncio.CancelledError:
         grant.release(is_maybe_billed=True)
@@ -289,10 +292,14 @@ class ApiCaller:
         )
         if started.number == 1:
             self.last_first_call_s = start_s
+
+        def to_ended() -> Attempt:
+            return replace(started, seconds=clock() - start_s, sent_bytes=request.sent.count)
+
         try:
             generation = await self._model.generate(request)
         except ApiFailure as failure:
-            state.record_failure(started, seconds=clock() - start_s, failure=failure)
+            state.record_failure(to_ended(), failure=failure)
             self.served_count += _is_served(failure)
             if failure.http_status == 200:
                 self._access_check.on_answer()
@@ -303,13 +310,13 @@ class ApiCaller:
         except FatalError as error:
             refusal = self._access_check.to_failure(error, sent_s=start_s, now_s=clock())
             if refusal is None:
-                state.record_fatal_error(started, seconds=clock() - start_s, error=error)
+                state.record_fatal_error(to_ended(), error=error)
                 raise
-            state.record_failure(started, seconds=clock() - start_s, failure=refusal)
+            state.record_failure(to_ended(), failure=refusal)
             raise refusal from None
         self._access_check.on_answer()
         self.served_count += 1
-        state.record_answer(started, seconds=clock() - start_s, usage=generation.usage)
+        state.record_answer(to_ended(), usage=generation.usage)
         return generation
 
 

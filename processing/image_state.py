@@ -33,15 +33,14 @@ class ImageState:
     served_at_last_rejection: int = 0
     """How many calls of the run had been served when a quota last rejected this image."""
 
-    def record_answer(self, started: Attempt, *, seconds: float, usage: Usage) -> None:
+    def record_answer(self, ended: Attempt, *, usage: Usage) -> None:
         """Record a call that was answered."""
-        self.attempts.append(replace(started, seconds=seconds, usage=usage))
+        self.attempts.append(replace(ended, usage=usage))
 
-    def record_failure(self, started: Attempt, *, seconds: float, failure: ApiFailure) -> None:
+    def record_failure(self, ended: Attempt, *, failure: ApiFailure) -> None:
         """Record a call that failed."""
         attempt = replace(
-            started,
-            seconds=seconds,
+            ended,
             kind=failure.kind,
             detail=failure.detail,
             http_status=failure.http_status,
@@ -52,9 +51,9 @@ class ImageState:
         )
         self.attempts.append(attempt)
 
-    def record_fatal_error(self, started: Attempt, *, seconds: float, error: FatalError) -> None:
+    def record_fatal_error(self, ended: Attempt, *, error: FatalError) -> None:
         """Record a call that showed that the run cannot go on."""
-        attempt = replace(started, seconds=seconds, detail=error.detail, ended_run=error.reason)
+        attempt = replace(ended, detail=error.detail, ended_run=error.reason)
         self.attempts.append(attempt)
 
     def to_succeeded(self, content: ImageContent, generation: Generation) -> Succeeded:

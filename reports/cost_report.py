@@ -6,25 +6,28 @@ section names the price list, its day, and the most the run can have cost. A dry
 
 from costs.price_book import Costs
 from reports.documents import Cost, CostRange
-from reports.formatting import format_dollars, round_dollars
+from reports.formatting import format_count, format_dollars, round_dollars
 from reports.tally import Tally
 
 _CURRENCY = "USD"
+_UNKNOWN_USAGE = "unknown: the service did not say how many tokens the answers took"
 
 
 def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
     """Return the section about costs; None if no prices were looked up."""
     if costs is None:
         return None
+    unknown = tally.answers_without_usage
     is_paid = costs.price_date is not None and costs.estimate is None
-    total = tally.cost if is_paid else None
-    each = total / tally.succeeded if total is not None and tally.succeeded else None
+    total = tally.cost if is_paid and (tally.cost or not unknown) else None
+    each = total / tally.succeeded if total is not None and tally.succeeded and not unknown else None
     by_result = sorted(tally.cost_by_result.items(), key=lambda item: (-item[1], item[0]))
     return Cost(
         currency=_CURRENCY,
         total_usd=round_dollars(total),
         per_answer_usd=round_dollars(each),
         by_result_usd={result: round_dollars(cost) for result, cost in by_result},
+        calls_without_usage=unknown,
         reserved_at_most_usd=None if costs.at_most is None else round_dollars(max(costs.at_most, tally.cost)),
         estimate_usd=CostRange(low=round_dollars(costs.estimate[0]), high=round_dollars(costs.estimate[1]))
         if costs.estimate
@@ -45,8 +48,8 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
         low, high = cost.estimate_usd.low, cost.estimate_usd.high
         return f"a real run would cost about {format_dollars(low)} to {format_dollars(high)} {by}"
     if cost.total_usd is None:
-        return ""
-    upper_usd = cost.reserved_at_most_usd
+        return _UNKNOWN_USAGE if cost.calls_without_usage else ""
+    upper_usd, unknown = cost.reserved_at_most_usd, cost.calls_without_usage
     # A difference of up to half a percent may come from prices of another day.
     is_unsure = upper_usd is not None and upper_usd > 1.005 * cost.total_usd
     unsure = (
@@ -54,4 +57,5 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
         if is_unsure and upper_usd
         else ""
     )
-    return f"about {format_dollars(cost.total_usd)}{unsure} {by}"
+    more = f", and {format_count(unknown, 'answer')} whose tokens were not told" if unknown else ""
+    return f"about {format_dollars(cost.total_usd)}{unsure}{more} {by}"

@@ -59,11 +59,11 @@ class Accounting:
     """Answered without a call: identical bytes were answered before, under another name."""
     failed: int
     deferred: int
-    """Left for the next run: a temporary failure, or the run stopped."""
+    """Left for the next run: a temporary failure, or the run stopped before their turn or in it."""
     lost: int
     """Images whose outcome could not be written."""
     not_started: int
-    """Images that the run did not reach before it stopped; the next run does them."""
+    """0: images that the run did not reach are ``deferred``; negative only if ``adds_up`` is false."""
     adds_up: bool
 
 
@@ -75,7 +75,7 @@ class Stopped:
     detail: str
     remedy: str
     images_left: int
-    """Images for the next run: deferred + not_started."""
+    """Images for the next run: the deferred ones."""
     resets_at: datetime | None
     """When quota is available again; None if unknown, or if it does not depend on time."""
     resets_at_local: str | None
@@ -97,7 +97,7 @@ class Requests:
     retries: Breakdown
     """Retries, by the class of the failure before."""
     upload_bytes: int
-    """Bytes: the images' sizes on disk, once for each call."""
+    """Bytes of the requests' bodies as they were sent, uploads included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +155,8 @@ class Cost:
     """``total_usd`` divided by the images answered by a call; None if there are none."""
     by_result_usd: Mapping[str, float]
     """By result of the call, as in ``Requests``; results without any cost are left out."""
+    calls_without_usage: int
+    """Answers whose tokens the service did not tell, so that their cost is unknown and in no sum."""
     reserved_at_most_usd: float | None
     """With the reservations of calls whose cost is unknown; None without ``--max-cost``."""
     estimate_usd: CostRange | None

@@ -3,6 +3,7 @@
 Counts and records in, documents out: paths and the current time are passed in.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -34,7 +35,7 @@ from reports.documents import (
 )
 from reports.rate_limit_report import build_pacing_section
 from reports.summary import OutputPaths, build_last_line, build_summary
-from reports.tally import ANSWERED, FAIL_ON_ANY, MAX_EXAMPLES, Tally
+from reports.tally import ANSWERED, FAIL_ON_ANY, MAX_EXAMPLES, NOT_TRIED, Tally
 from settings.options import FailOn
 
 __all__ = [
@@ -115,7 +116,7 @@ def build_processing_stats(
         passed_over=_build_skipped_files(tally),
         failed=_build_breakdown(tally.failed),
         known_failures=_build_breakdown(plan.known_failures_by),
-        deferred=_build_breakdown(tally.deferred),
+        deferred=_build_breakdown(count_deferred_by(tally, plan)),
         lost=tuple(tally.unsaved),
         deferred_because=_largest_first(tally.deferred_because),
         requests=_build_requests(tally),
@@ -142,7 +143,7 @@ def _build_stopped(
     forecast = quota_forecast.forecast_quota(
         stop,
         now=ended_at,
-        images_left=accounting.deferred + max(0, accounting.not_started),
+        images_left=accounting.deferred,
         answered=quota.answered_today or tally.results[ANSWERED],
         zone=quota.zone,
     )
@@ -159,8 +160,7 @@ def _build_stopped(
 
 
 def _build_accounting(tally: Tally, plan: PlanCounts) -> Accounting:
-    skipped = tally.skipped.total()
-    not_started = plan.to_do - tally.finished
+    skipped, left = tally.skipped.total(), plan.to_do - tally.finished
     untouched = plan.already_answered + plan.known_failures + plan.not_selected
     return Accounting(
         files_seen=skipped + plan.found,
@@ -172,11 +172,17 @@ def _build_accounting(tally: Tally, plan: PlanCounts) -> Accounting:
         answered=tally.succeeded,
         reused=tally.reused,
         failed=tally.failed.total(),
-        deferred=tally.deferred.total(),
+        deferred=count_deferred_by(tally, plan).total(),
         lost=len(tally.unsaved),
-        not_started=not_started,
-        adds_up=not_started >= 0 and plan.found == untouched + tally.finished + not_started,
+        not_started=min(0, left),
+        adds_up=left >= 0 and plan.found == untouched + tally.finished + left,
     )
+
+
+def count_deferred_by(tally: Tally, plan: PlanCounts) -> Counter[str]:
+    """Return the deferred images by class; those that a stopped run did not reach are ``NOT_TRIED``."""
+    not_started = max(0, plan.to_do - tally.finished)
+    return tally.deferred + Counter({NOT_TRIED: not_started})
 
 
 def _build_skipped_files(tally: Tally) -> SkippedFiles:

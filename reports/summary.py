@@ -14,6 +14,7 @@ from reports.cost_report import summary_line as cost_line
 from reports.documents import Breakdown, ProcessingStats
 from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
+from reports.tally import NOT_TRIED
 from utils.image_discovery import PassedOverReason
 from utils.printable import escape_unprintable
 
@@ -79,9 +80,8 @@ def _image_lines(stats: ProcessingStats) -> Iterator[str]:
         (accounting.failed, "failed"),
         (accounting.known_failures, "failed in an earlier run, left alone"),
         (accounting.not_selected, "not selected, left alone"),
-        (accounting.deferred, "deferred: nothing is wrong with them, the next run asks about them"),
+        (accounting.deferred, f"deferred: the next run asks about them ({_by_class(stats.deferred)})"),
         (accounting.lost, f"lost, could not be written: {', '.join(map(escape_unprintable, stats.lost))}"),
-        (accounting.not_started, "not started: the next run asks about them"),
     )
     for count, what in rows:
         yield from wrap_count(count, what) if count else ()
@@ -209,7 +209,8 @@ def _describe_failed(stats: ProcessingStats) -> str:
 
 
 def _by_class(counts: Breakdown) -> str:
-    return ", ".join(f"{count:,} {kind}" for kind, count in counts.by.items())
+    names = {NOT_TRIED: "not tried"}
+    return ", ".join(f"{count:,} {names.get(kind, kind)}" for kind, count in counts.by.items())
 
 
 def _describe_next(counts: Breakdown, stats: ProcessingStats) -> str:

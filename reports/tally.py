@@ -74,7 +74,9 @@ class Tally:
     cost_by_result: dict[str, Decimal] = field(default_factory=dict)
     """``cost`` by result; results without any cost are left out."""
     upload_bytes: int = 0
-    """Bytes: the image's size on disk, once for each call."""
+    """Bytes of the requests' bodies as they were sent, with the images as they were encoded."""
+    answers_without_usage: int = 0
+    """Calls for which the model wrote something and the service did not say what that took."""
     notes: Counter[str] = field(default_factory=Counter)
     """Images by note: what was done to them before sending, or is worth knowing."""
     unsent_pages: int = 0
@@ -106,11 +108,12 @@ class Tally:
         """Record an image whose outcome could not be written; its calls count all the same."""
         self.unsaved.append(outcome.job.key)
         if not isinstance(outcome, Reused):
-            self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=False)
+            self._add_calls(outcome.attempts, answered=False)
 
-    def add_proposal(self, usage: Usage, cost: Decimal | None) -> None:
+    def add_proposal(self, usage: Usage, cost: Decimal | None, sent_bytes: int = 0) -> None:
         """Add a call that asked a model for a prompt, however it ended; ``cost`` is None if unknown."""
         self.requests += 1
+        self.upload_bytes += sent_bytes
         self.results[PROPOSAL] += 1
         self.usage += usage
         self._add_cost(PROPOSAL, cost)
@@ -134,8 +137,7 @@ class Tally:
                     self.deferred_because[detail] += 1
             case _:
                 assert_never(outcome)
-        answered = isinstance(outcome, Succeeded)
-        self._add_calls(outcome.attempts, outcome.job.size_bytes, answered=answered)
+        self._add_calls(outcome.attempts, answered=isinstance(outcome, Succeeded))
 
     def _add_content(self, content: ImageContent | None) -> None:
         if content is not None:
@@ -167,9 +169,10 @@ class Tally:
             return ExitCode.SOME_FAILED
         return ExitCode.TRY_LATER if self.deferred else ExitCode.DONE
 
-    def _add_calls(self, attempts: Sequence[Attempt], size_bytes: int, *, answered: bool) -> None:
+    def _add_calls(self, attempts: Sequence[Attempt], *, answered: bool) -> None:
         self.requests += len(attempts)
-        self.upload_bytes += len(attempts) * size_bytes
+        self.upload_bytes += sum(attempt.sent_bytes for attempt in attempts)
+        self.answers_without_usage += sum(attempt.is_usage_missing for attempt in attempts)
         self.retries.update(earlier.kind for earlier, _ in pairwise(attempts) if earlier.kind)
         costs = [self.price(attempt.usage, attempt.started_at) for attempt in attempts]
         for attempt, cost in zip(attempts, costs, strict=True):

@@ -102,6 +102,20 @@ class RunRow:
     """Images to send; None before the plan was made."""
 
 
+def count_deferred(counts: OutcomeCounts, run: RunInfo | None, left: int | None) -> int:
+    """Return the number of images that the next run asks about, because nothing is wrong with them.
+
+    Args:
+        counts: all images of the output directory.
+        run: the newest run; None if there is none.
+        left: images that it has not finished; None if unknown, and while it is active.
+    """
+    if run is None or left is None:
+        return counts.deferred
+    # The rows of a run that took all images are no better: it may not have reached some, and others are gone.
+    return max(left, counts.deferred) if run.options.get("only") else left
+
+
 def count_outcomes(rows: list[tuple[Any, ...]], *, dry_run: bool) -> OutcomeCounts:
     """Return the counts in rows of (dry run?, outcome, kind, images)."""
     totals: Counter[str] = Counter()

@@ -73,6 +73,7 @@ def attempt(number: int = 1, kind: ErrorKind | None = None, *, prompt: Prompt = 
         detail=f"scripted {kind}" if kind else "",
         http_status=503 if kind is ErrorKind.SERVER else None,
         usage=Usage() if kind else Usage(input_tokens=1120, output_tokens=10),
+        sent_bytes=700,
     )
 
 

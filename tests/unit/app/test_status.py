@@ -86,7 +86,7 @@ def test_the_whole_page(world: World) -> None:
         "Running      no",
         "      1  answered",
         "      2  failed",
-        "      1  deferred: nothing is wrong with them, the next run asks about them",
+        "      1  deferred: the next run asks about them",
         "Failures",
         "      1  prohibited: Google's rules forbid this content. Leave this image out;",
         "         other words will not help.",

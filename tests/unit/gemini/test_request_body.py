@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from errors import ApiFailure, ErrorKind, FatalError
 from gemini.client import GeminiClient
 from gemini.request_body import _IMAGE_PREFIX, _ImagePayload
-from models import Generation
+from models import ByteCounter, Generation
 from tests.emulator import Emulator, Fault, FaultPlan
 from tests.support.gateway import Handler, serve
 from tests.support.gemini_harness import (
@@ -156,7 +156,7 @@ def test_a_big_image_gives_way_to_other_tasks() -> None:
     async def write() -> Writer:
         writer = Writer()
         other = asyncio.create_task(writer.take_turns())
-        await _ImagePayload(b"head", image, b"tail").write(writer)
+        await _ImagePayload(b"head", image, b"tail", ByteCounter()).write(writer)
         other.cancel()
         return writer
 

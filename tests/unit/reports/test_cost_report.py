@@ -86,6 +86,7 @@ def test_every_call_is_priced_by_its_own_moment(tmp_path: Path) -> None:
         "total_usd": 0.00386,
         "per_answer_usd": 0.00193,
         "by_result_usd": {"answered": 0.00336, "blocked": 0.0005},
+        "calls_without_usage": 0,
         "reserved_at_most_usd": None,
         "estimate_usd": None,
         "price_source": "genai-prices 0.2.3",
