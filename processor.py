@@ -146,7 +146,7 @@ class Processor:
         self._rng = rng
         self._image_locks = KeyedLock()
         self._recent_hashes = RecentKeys()
-        self._inspector = Inspector(store.filter_known, caller.loader)
+        self._inspector = Inspector(store.filter_known, caller.loader, stop.sleep)
         self._first_timeout_s = retry_settings.timeout_s
         self._retry_queue = RetryQueue[_ActiveImage]()
         self._is_draining = False

@@ -6,7 +6,7 @@ large, or have to be decoded, get a thread of their own, and wait until there is
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Final, ParamSpec, TypeVar
 from models import ImageJob
 from processing.memory_gate import MemoryGate
 from utils.image_validator import (
+    BusyImage,
     ImageFacts,
     UnreadableImage,
     estimate_inspection,
@@ -35,6 +36,9 @@ _MAX_WORKERS: Final = 4
 _SMALL_BYTES: Final = 1_000_000
 _FAST_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 """Formats that are mostly checked by their structure, in less than a millisecond."""
+
+_BUSY_WAITS_S: Final = (0.5, 2.0, 8.0)
+"""A file server asks the holder of a file to let it go, which takes seconds; see fcntl(2), leases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +109,18 @@ class Inspector:
     Args:
         filter_known: returns those of some SHA-256 for which there may be an answer; blocks.
         loader: reads the images.
+        sleep: waits before a busy file is read again; raises RunStoppedError if the run stops.
     """
 
     def __init__(
-        self, filter_known: Callable[[Sequence[str]], Collection[str]], loader: ImageLoader | None = None
+        self,
+        filter_known: Callable[[Sequence[str]], Collection[str]],
+        loader: ImageLoader | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._filter_known = filter_known
         self._loader = loader or ImageLoader()
+        self._sleep = sleep
         self._batcher = MicroBatcher(
             self._inspect_all, name=None, max_workers=_MAX_WORKERS, max_batch=_MAX_BATCH
         )
@@ -121,18 +130,26 @@ class Inspector:
 
         Raises:
             UnreadableImage: it cannot be used, its file is unavailable, or memory is short.
-            RunStoppedError: the run stopped while the image waited for memory.
+            RunStoppedError: the run stopped while the image waited for memory or for its file.
         """
-        if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _FAST_SUFFIXES:
-            result = await self._batcher.submit(job)
-        else:
-            async with await self._loader.hold_for_inspection(job):
-                (result,) = await self._loader.run(self._inspect_all, [job])
+        result = await self._inspect(job)
+        for wait_s in _BUSY_WAITS_S:
+            if not isinstance(result, BusyImage):
+                break
+            await self._sleep(wait_s)
+            result = await self._inspect(job)
         if isinstance(result, UnreadableImage):
             raise result
         if result.facts.unsent_pages:
             pages = result.facts.unsent_pages + 1
             log.warning("%s has %d pages: only the first is sent", job.key, pages)
+        return result
+
+    async def _inspect(self, job: ImageJob) -> InspectedImage | UnreadableImage:
+        if job.size_bytes <= _SMALL_BYTES and job.path.suffix.lower() in _FAST_SUFFIXES:
+            return await self._batcher.submit(job)
+        async with await self._loader.hold_for_inspection(job):
+            (result,) = await self._loader.run(self._inspect_all, [job])
         return result
 
     def _inspect_all(self, jobs: Sequence[ImageJob]) -> list[InspectedImage | UnreadableImage]:

@@ -26,6 +26,10 @@ class TooLargeImage(UnreadableImage):
     """The image has too many pixels to be decoded."""
 
 
+class BusyImage(UnavailableImage):
+    """Another program holds the file for a moment (EAGAIN): a later read may succeed."""
+
+
 class ImageFormat(StrEnum):
     """A format that can be sent, as it is or converted; the value is its MIME type."""
 

@@ -16,6 +16,7 @@ from utils.image_formats import (
     HEAD_BYTES,
     SUFFIXES,
     UNSUPPORTED_SUFFIXES,
+    BusyImage,
     Conversion,
     ImageFormat,
     NotEnoughMemory,
@@ -30,6 +31,7 @@ from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes
 from utils.jpeg_completion import END_MARK
 
 __all__ = [
+    "BusyImage",
     "Conversion",
     "ImageFacts",
     "UnavailableImage",
@@ -226,6 +228,8 @@ def _read_file(path: Path) -> bytes:
         raise UnavailableImage("The file is no longer there.") from exc
     except PermissionError as exc:
         raise UnavailableImage("The file may not be read: permission denied.") from exc
+    except BlockingIOError as exc:
+        raise BusyImage("The file cannot be read now: another program, or the share, holds it.") from exc
     except MemoryError as exc:
         raise UnavailableImage("There is not enough memory to read the file.") from exc
     except OSError as exc:
