@@ -94,7 +94,7 @@ REFUSED = FatalError(StopReason.KEY_INVALID, "The key was\nrefused.")
             tally_of(succeeded(), failed()),
             None,
             None,
-            "1 image failed (1 invalid_request). Next: see the report of each image, and repair it or",
+            "1 image failed (1 invalid_request). Next: see the report of each image, and do what it says.",
             3,
         ),
         (tally_of(deferred()), None, None, "1 image deferred: The service was unavailable. Next: run", 75),
