@@ -45,8 +45,9 @@ def proposals(folder: Path) -> Any:
 
 
 def kept(folder: Path) -> list[tuple[str, str, str]]:
-    """Return the proposed edits in the journal."""
-    with closing(sqlite3.connect(folder / "out" / "metadata" / "journal.db")) as connection:
+    """Return the proposed edits in the one journal of the output directory; a dry run has its own."""
+    (journal,) = (folder / "out").rglob("journal.db")
+    with closing(sqlite3.connect(journal)) as connection:
         return connection.execute("SELECT name, text, outcome FROM proposed_edits ORDER BY name").fetchall()
 
 
