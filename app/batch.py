@@ -131,6 +131,7 @@ class Batch:
                         key=item.relative, path=item.path, size_bytes=item.size_bytes, mtime_ns=item.mtime_ns
                     )
                 case PassedOver():
+                    log.debug("%s skipped: %s", item.relative or self._folders.input_dir, item.reason.meaning)
                     self._tally.skip(item.reason, PurePath(item.relative))
                 case _:
                     assert_never(item)

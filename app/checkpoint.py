@@ -51,7 +51,7 @@ class _Checkpointer:
             await self._save_lessons()
             await self._save_candidates()
         except StorageError as error:
-            log.warning("what was learned about other words could not be kept: %s", error)
+            log.warning("what was learned about edited prompts could not be saved: %s", error)
 
     async def _save_lessons(self) -> None:
         lessons = self._optimizer.outcomes_learned

@@ -162,9 +162,7 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
     if journal.needs_ledger:
         imported = journal.import_ledger(archiver.read_ledger(), archiver.has_expected_hash)
         if imported:
-            log.info(
-                "%d answers that the journal did not know were found in the tree and taken over", imported
-            )
+            log.info("%d answers that the journal did not have were found in the output directory", imported)
     archiver.adopt_names(journal.image_files())
     journal.begin_run()
 
@@ -174,7 +172,7 @@ def _announce(settings: Settings, plan: Plan) -> None:
     if settings.dry_run:
         log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
     log.info(
-        "%d images in %s: %d to ask %s about, %d answered already, %d known to fail",
+        "%d images in %s: %d to ask %s about, %d answered already, %d failed before",
         plan.found,
         settings.input_dir,
         plan.todo,

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEY = "bench-key"
 MODEL = "gemini-3.5-flash-lite"
 PROMPT = "Describe the photo."
-OURS, FIRST_NIGHT, BARE, PACED, SDK = "this program", "this program, first night", "bare", "bare, told", "sdk"
+OURS, FIRST_NIGHT, BARE, PACED, SDK = "this program", "this program, first run", "bare", "bare, told", "sdk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

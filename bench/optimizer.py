@@ -93,7 +93,7 @@ def policies_table(found: Sequence[WorldResult], sizes: Sequence[int]) -> Iterat
     yield "| policy | " + " | ".join(f"{size} images" for size in sizes) + " |"
     yield "|---|" + "---:|" * len(sizes)
     run_count = max(one.job.runs for one in found)
-    for run, suffix in ((1, ""), (2, ", second night"))[:run_count]:
+    for run, suffix in ((1, ""), (2, ", second run"))[:run_count]:
         for policy in COLOURS:
             if run == 1 or policy in {"optimizer", "oracle"}:
                 cells = [_cell_of(_sized(found, size), policy, run) for size in sizes]
@@ -155,7 +155,7 @@ def targets(found: Sequence[WorldResult]) -> list[Target]:
             most=0.65,
         ),
         Target(
-            what="500, second night: calls per rescue, of the oracle's",
+            what="500, second run: calls per rescue, of the oracle's",
             value=calls_per_rescue(again) / calls_per_rescue(oracle_again),
             most=1.05,
         ),
@@ -214,7 +214,7 @@ def draw(found: Sequence[WorldResult], sizes: Sequence[int], path: Path) -> None
         "*",
         ms=12,
         color=COLOURS["optimizer"],
-        label="its second night",
+        label="its second run",
     )
     axes.set_xlabel("calls per rescue (fewer is better)")
     axes.set_ylabel("rescued, % of the curable images")

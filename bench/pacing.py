@@ -126,7 +126,7 @@ def report(played: Played) -> Iterator[str]:
         yield from table({name: _chosen(played, kind, client=name) for name in CLIENTS})
     yield "\n**Images given up**, all seeds and ways to count together:\n"
     yield from table({name: _given_up(played, name) for name in CLIENTS})
-    yield "\n**Ours in other nights**:\n"
+    yield "\n**Ours in other runs**:\n"
     yield from table(_ours(played))
     yield "\n**The worst seed of ours**, knowing nothing; share and refusals may be of different seeds:\n"
     yield from table({str(kind): _worst(played, kind) for kind in Kind})
@@ -135,7 +135,7 @@ def report(played: Played) -> Iterator[str]:
     given_up = sum(figures.given_up for night, figures in played.items() if night.slots)
     count = sum(bool(night.slots) for night in played)
     yield (
-        f"\nImages given up by ours at concurrency {', '.join(map(str, SLOTS))} in {count} further nights,"
+        f"\nImages given up by ours at concurrency {', '.join(map(str, SLOTS))} in {count} further runs,"
         f" all but 2,000/min under all three ways to count: {given_up}."
     )
 
@@ -200,7 +200,7 @@ def _given_up(played: Played, client: str) -> dict[str, str]:
 def _ours(played: Played) -> dict[str, dict[str, str]]:
     rows = {}
     for kind in Kind:
-        rows[f"second night, {kind}"] = _chosen(played, kind, is_second=True)
+        rows[f"second run, {kind}"] = _chosen(played, kind, is_second=True)
     for kind in Kind:
         rows[f"limit named, {kind}"] = _chosen(played, kind, hints=Hints.NAMED)
     for kind in Kind:

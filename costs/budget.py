@@ -288,5 +288,5 @@ class Budget:
         """Update the safety factor if a call cost more than its worst case."""
         if reservation.max_output_tokens is None or cost <= reservation.amount or not reservation.amount:
             return
-        log.warning("a call cost $%.4f, more than the $%.4f set aside for it", cost, reservation.amount)
+        log.warning("a call cost $%.4f, more than the $%.4f reserved for it", cost, reservation.amount)
         self._safety_factor = max(self._safety_factor, self._safety_factor * cost / reservation.amount)

@@ -56,7 +56,7 @@ _TEXTS_BY_CAUSE = {
 """More exact than the reason's own text."""
 
 _NO_REASON_GIVEN = "no reason given"
-_WRONG_ENDPOINT = "the endpoint knows neither this path nor this model, so --api-base-url or --model is wrong"
+_WRONG_ENDPOINT = "the endpoint has neither this path nor this model, so --api-base-url or --model is wrong"
 _FILE_MENTION = r"(?<![/\w.-])files/\w|\bthe file \w"
 _NO_SUCH_PATH = frozenset({301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 415, 422, 501})
 _PLEASE_RETRY = (

@@ -252,7 +252,7 @@ class CandidatePool:
             proposed_by=row.proposed_by,
             text=row.text,
             status=row.status,
-            why="proposed on an earlier night",
+            why="proposed in an earlier run",
             is_new=False,
             is_usable=edit.apply(self._prompt, keep=self._keep) is not None,
         )

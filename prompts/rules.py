@@ -40,8 +40,8 @@ RULES: Mapping[ErrorKind, Rule] = {
     K.PROHIBITED: _incurable("the vendor forbids this content; arguing endangers the account"),
     K.FILE_UNAVAILABLE: _incurable("the file is at fault"),
     K.INVALID_REQUEST: _incurable("the request is wrong for every prompt of this run alike"),
-    K.BLOCKED: Rule(is_curable=True, why="an unnamed reason often goes away with other words"),
-    K.RECITATION: Rule(is_curable=True, why="an answer in the model's own words repeats nobody's"),
+    K.BLOCKED: Rule(is_curable=True, why="an unnamed reason often goes away with an edited prompt"),
+    K.RECITATION: Rule(is_curable=True, why="an answer in the model's own words repeats no protected text"),
     K.TRUNCATED: Rule(
         is_curable=True,
         why="room for the answer first, then a shorter answer",

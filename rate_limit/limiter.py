@@ -195,7 +195,7 @@ class Permit:
     def _log_throttling(self, failure: ApiFailure) -> None:
         if self._pacer.paused_until_s() <= _now_s():
             quotas = ", ".join(failure.quota_ids) or failure.detail
-            log.info("the service limits requests: everybody waits (%s)", quotas)
+            log.info("the service limits requests: all calls wait (%s)", quotas)
 
 
 def _now_s() -> float:

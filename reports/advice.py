@@ -4,6 +4,7 @@ The error logs, ``error_analysis.json`` and the summary take their words from th
 several causes, each with its own remedy: ``errors.Cause``.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -97,7 +98,7 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ErrorKind.EMPTY: _curable(
             ErrorKind.EMPTY,
             cause="The model finished without saying anything.",
-            effect="asks again, then in other words",
+            effect="asks again, then with an edited prompt",
             by_hand="ask for less, or try another --model",
         ),
         ErrorKind.NO_IMAGE: _curable(
@@ -109,7 +110,7 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ErrorKind.MALFORMED: _curable(
             ErrorKind.MALFORMED,
             cause="The model returned something that is not an answer.",
-            effect="asks again, then in other words",
+            effect="asks again, then with an edited prompt",
             by_hand="ask for less, or try another --model",
         ),
         ErrorKind.SCHEMA: _curable(
@@ -121,12 +122,12 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ErrorKind.REFUSED: _curable(
             ErrorKind.REFUSED,
             cause="The model declined the task in a sentence.",
-            effect="tries other words",
-            by_hand="say in the prompt what the result is for",
+            effect="says what the result is for",
+            by_hand="say in the prompt yourself what the result is for",
         ),
         ErrorKind.PROHIBITED: Advice(
             cause="Google's rules forbid this content.",
-            remedy="Leave this image out; other words will not help.",
+            remedy="Leave this image out; another prompt will not help.",
             is_worth_repeating=False,
         ),
         ErrorKind.FILE_UNAVAILABLE: Advice(
@@ -135,7 +136,7 @@ ADVICE: Mapping[ErrorKind, Advice] = MappingProxyType(
         ),
         ErrorKind.INVALID_REQUEST: Advice(
             cause="The service does not accept the request, or the image cannot be read.",
-            remedy="See the report of each image: it tells whether the image or a setting is to be mended.",
+            remedy="See the report of each image: it tells whether the image or a setting is at fault.",
             is_worth_repeating=False,
         ),
     }
@@ -188,10 +189,28 @@ def advice_for(kind: ErrorKind, *, options: Options, cause: Cause | None = None)
         text, remedy = _BY_CAUSE[cause]
         return replace(advice, cause=text, remedy=remedy)
     if kind is ErrorKind.TIMEOUT:
-        return _advise_longer_timeout(advice, options)
+        advice = _advise_longer_timeout(advice, options)
     if options.get("enable_prompt_optimization") and advice.by_hand:
-        return replace(advice, remedy=f"{_OPTIMIZATION_FAILED} {advice.by_hand}", flags=(f"--only {kind}",))
-    return advice
+        advice = replace(advice, remedy=f"{_OPTIMIZATION_FAILED} {advice.by_hand}", flags=(f"--only {kind}",))
+    return _limit_force(advice, kind) if options.get("force") and advice.is_worth_repeating else advice
+
+
+def _limit_force(advice: Advice, kind: ErrorKind) -> Advice:
+    """Return the advice after a run with ``--force``, which typed again would ask about all images anew.
+
+    Without it an image whose earlier answer stands counts as answered.
+    """
+    only = f"--only {kind}"
+    if only in advice.flags:
+        return replace(advice, flags=(only, "--force", *advice.flags[1:]))
+    remedy = advice.remedy
+    if advice.flags:
+        remedy = remedy.replace(advice.flags[0], f"{only} {advice.flags[0]}")
+    elif RUN_AGAIN in remedy.lower():
+        remedy = re.sub(f"({RUN_AGAIN})", rf"\1 with {only}", remedy, flags=re.IGNORECASE)
+    else:
+        remedy = f"{remedy} With --force, add {only}."
+    return replace(advice, remedy=remedy, flags=(only, "--force", *advice.flags))
 
 
 def _advise_longer_timeout(advice: Advice, options: Options) -> Advice:
@@ -221,8 +240,12 @@ def describe_next(kinds: Collection[ErrorKind], *, options: Options, reports: st
     see = f"see the report of each image{f' in {reports}' if reports else ''}"
     if not worth:
         return f"{see}, and {'leave it out' if {*kinds} == {ErrorKind.PROHIBITED} else 'do what it says'}"
-    only = () if WORTH_RETRYING_LATER.issuperset(worth) else (f"--only {','.join(worth)}",)
-    more = (flag for kind in worth for flag in advice[kind].flags if not flag.startswith("--only "))
+    is_automatic = WORTH_RETRYING_LATER.issuperset(worth) and not options.get("force")
+    only = () if is_automatic else (f"--only {','.join(worth)}",)
+    # The command of a run with --force has that flag already.
+    more = (
+        flag for kind in worth for flag in advice[kind].flags if not flag.startswith(("--only ", "--force"))
+    )
     flags = " ".join(dict.fromkeys((*only, *more)))
     command = f"{RUN_AGAIN} with {flags}" if flags else RUN_AGAIN
     return command if len(worth) == len(kinds) else f"{command}; for the others {see}"

@@ -189,7 +189,7 @@ def _format_iso(moment: datetime, zone: tzinfo | None) -> str:
 
 def _describe_days(images_left: int, count: int) -> str:
     some = "the remaining image takes" if images_left == 1 else f"the remaining {images_left:,} images take"
-    return f"{some} {format_count(count, 'more night')}"
+    return f"{some} {format_count(count, 'more day')}"
 
 
 def _describe_left(images_left: int) -> str:

@@ -104,7 +104,7 @@ def _note_lines(stats: ProcessingStats) -> Iterator[str]:
 
 def _skipped_lines(stats: ProcessingStats) -> Iterator[str]:
     if stats.passed_over.total:
-        yield "Skipped      (--verbose names each)"
+        yield from wrap_row("Skipped", f"{stats.passed_over.total:,}, each named with --verbose")
     for reason, count in stats.passed_over.by.items():
         yield from wrap_count(count, _describe_reason(reason))
 
@@ -176,7 +176,9 @@ def _path_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
 
 def _describe_end(stats: ProcessingStats) -> str:
     if stats.stopped:
-        return f"stopped: {stats.stopped.detail.rstrip('. ')}. Next: {stats.stopped.remedy}."
+        return (
+            f"stopped: {stats.stopped.detail.rstrip('. ')}. Next: {stats.stopped.remedy}{_force_note(stats)}."
+        )
     match stats.exit_code:
         case ExitCode.NO_INPUT:
             return "no image was found: check --input-dir."
@@ -214,16 +216,20 @@ def _by_class(counts: Breakdown) -> str:
 
 
 def _describe_next(counts: Breakdown, stats: ProcessingStats) -> str:
-    output_dir = stats.options.get("output_dir")
-    reports = f"{output_dir}/failed" if output_dir else ""
+    output_dir, is_dry = stats.options.get("output_dir"), stats.options.get("dry_run")
+    reports = f"{output_dir}/{'dry-run/' if is_dry else ''}failed" if output_dir else ""
     return describe_next([ErrorKind(kind) for kind in counts.by], options=stats.options, reports=reports)
 
 
 def _describe_retry(stats: ProcessingStats) -> str:
     """Return what to do about deferred images; if no call got through, the address may be wrong."""
     if stats.requests.by_result.keys() == {ErrorKind.NETWORK}:
-        return f"check the connection, the proxy and --api-base-url, then {RUN_AGAIN}"
-    return f"{RUN_AGAIN} later"
+        return f"check the connection, the proxy and --api-base-url, then {RUN_AGAIN}{_force_note(stats)}"
+    return f"{RUN_AGAIN} later{_force_note(stats)}"
+
+
+def _force_note(stats: ProcessingStats) -> str:
+    return "; with --force it asks about all images anew" if stats.options.get("force") else ""
 
 
 def _describe_no_calls(stats: ProcessingStats) -> str:

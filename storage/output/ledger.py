@@ -90,7 +90,7 @@ class Ledger:
                 bad += 1
         if bad > self._bad_reported:
             self._bad_reported = bad
-            log.warning("%s: %d damaged or unfinished lines were passed over", self._path, bad)
+            log.warning("%s: %d damaged or unfinished lines were skipped", self._path, bad)
 
     def _encode(self, answer: StoredAnswer) -> bytes:
         record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **to_jsonable(answer)}

@@ -159,6 +159,34 @@ def test_the_next_step_is_one_command(tmp_path: Path, model: str) -> None:
     assert asked == dict.fromkeys(CURABLE[model] | LATER, 2)
 
 
+def test_after_force_no_answered_image_is_asked_again(tmp_path: Path) -> None:
+    """All images are answered, then forced, and some fail: each command is about those of its class alone."""
+    folder = tmp_path / "first"
+    asked = {}
+
+    async def scenario() -> None:
+        async with Emulator() as emulator:
+            place = make_place(folder, emulator, TEXT_MODEL)
+            faults = emulator.plan
+            place.mend()
+            await place.type(place.command())
+            emulator.reset(faults)
+            forced = await place.type(place.command("--force"))
+            assert forced.code == 3, forced.stderr
+            place.mend()
+            for group in place.document()["groups"]:
+                if group["command"]:
+                    other = tmp_path / group["kind"]
+                    shutil.copytree(folder, other)
+                    done = await place.type(group["command"].replace(f"{folder}/", f"{other}/"), cwd=tmp_path)
+                    assert done.code == 0, done.stderr
+                    asked[ErrorKind(group["kind"])] = place.asked()
+
+    asyncio.run(scenario())
+
+    assert asked == {kind: {kind: 2} for kind in CURABLE[TEXT_MODEL] | LATER}
+
+
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["told", "quiet"])
 def test_images_that_still_fail_are_told_by_every_run(tmp_path: Path, quiet: list[str]) -> None:
     """The second and the third run of a command name them in one line, with code 0 and no call."""

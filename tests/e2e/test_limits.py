@@ -199,7 +199,7 @@ def test_a_spent_day_says_when_it_goes_on(tmp_path: Path, zone: str) -> None:
     for said in (last_line(done), " ".join(status.stdout.split())):
         assert "quota for the day is used up" in said
         assert when in said
-        assert f"at {PER_DAY} a day the remaining 44 images take 3 more nights" in said
+        assert f"at {PER_DAY} a day the remaining 44 images take 3 more days" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The real program as a process of its own, over real HTTP, on real files."""
 
 import asyncio
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -49,6 +50,38 @@ def test_every_image_is_answered_once_through_all_faults(tmp_path: Path) -> None
         assert emulator.answered(sha256) == 1
     assert files_below(tmp_path / "out" / "successful") == {f"{key}_result.txt" for key in hashes}
     assert not files_below(tmp_path / "out" / "failed")
+
+
+@pytest.mark.parametrize("flags", [[], ["--verbose"]], ids=["counted", "named"])
+def test_what_is_skipped_is_counted_and_can_be_named(tmp_path: Path, flags: list[str]) -> None:
+    """The summary has each reason in words; with --verbose every file is named with its reason."""
+    photos = tmp_path / "photos"
+    make_images(photos, 1)
+    reasons = {
+        "._a.jpg": "a Mac's notes on another file",
+        ".hidden.png": "hidden, its name begins with a dot",
+        "notes.txt": "not an image",
+        "more.txt": "not an image",
+        "dead.png": "a link to nothing",
+    }
+    for name in reasons:
+        (photos / name).write_bytes(b"x")
+    (photos / "dead.png").unlink()
+    (photos / "dead.png").symlink_to(tmp_path / "nowhere")
+
+    done = asyncio.run(
+        run_cli(
+            *("--input-dir", photos, "--prompt", PROMPT, "--output-dir", tmp_path / "out", "--dry-run"),
+            *flags,
+        )
+    )
+
+    assert "Skipped      5, each named with --verbose" in done.stdout
+    for reason in {*reasons.values()}:
+        assert f"{[*reasons.values()].count(reason):>7}  {reason}\n" in done.stdout
+    named = {name for name, reason in reasons.items() if f"{name} skipped: {reason}" in done.stderr}
+    assert named == ({*reasons} if flags else set())
+    assert not re.search("apple_double|dangling_link|not_an_image", done.stdout + done.stderr)
 
 
 def test_a_bad_request_fails_one_image_and_no_other(tmp_path: Path) -> None:

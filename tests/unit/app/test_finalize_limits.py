@@ -74,7 +74,7 @@ def test_the_last_line_after_a_daily_quota() -> None:
     assert build_last_line(stats_of(SPENT)) == (
         "Stopped: the project's quota for the day is used up: HTTP 429: You exceeded your current quota."
         " Next: run again after 09:00 on 24 Nov (local time), when the quota of a day resets (09:05 suits"
-        " cron all year); at 250 a day the remaining 740 images take 3 more nights, until 26 Nov."
+        " cron all year); at 250 a day the remaining 740 images take 3 more days, until 26 Nov."
         " (exit code 75: quota, credit or outage: run again later)"
     )
 

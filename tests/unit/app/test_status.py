@@ -89,7 +89,7 @@ def test_the_whole_page(world: World) -> None:
         "      1  deferred: the next run asks about them",
         "Failures",
         "      1  prohibited: Google's rules forbid this content. Leave this image out;",
-        "         other words will not help.",
+        "         another prompt will not help.",
         "      1  timeout: The answer did not come within the time allowed. Run the same",
         "         command again with --timeout 600, or with fewer calls at once",
         "         (--max-concurrent).",

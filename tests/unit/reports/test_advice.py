@@ -87,6 +87,21 @@ def test_the_longest_timeout_is_not_exceeded() -> None:
     assert "--max-concurrent" in advice.remedy
 
 
+FORCED: Options = {"force": True}
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_after_force_the_command_is_about_the_failed_images_alone(kind: ErrorKind) -> None:
+    """Typed again, --force alone would ask about all images; without it their earlier answers count."""
+    advice = advice_for(kind, options=FORCED)
+    command = build_error_group(kind, count=1, examples=[], command="main.py", options=FORCED).command
+
+    if command is not None:
+        assert command.startswith(f"main.py --only {kind} --force")
+        assert command.count("--force") == command.count("--only") == 1
+        assert f"--only {kind}" in advice.remedy
+
+
 LATER = "run the same command again"
 REPORTS = "see the report of each image in out/failed"
 
@@ -100,6 +115,8 @@ REPORTS = "see the report of each image in out/failed"
         ([K.EMPTY], REPAIRING.options, f"{LATER} with --only empty"),
         ([K.EMPTY, K.SERVER], {}, f"{LATER} with --only empty,server {FLAG}"),
         ([K.REFUSED, K.TIMEOUT], {}, f"{LATER} with --only refused,timeout {FLAG} --timeout 600"),
+        ([K.SERVER, K.NETWORK], FORCED, f"{LATER} with --only server,network"),
+        ([K.EMPTY, K.TIMEOUT], FORCED, f"{LATER} with --only empty,timeout {FLAG} --timeout 600"),
         ([K.PROHIBITED], {}, f"{REPORTS}, and leave it out"),
         ([K.INVALID_REQUEST, K.BLOCKED], {}, f"{LATER} with --only blocked {FLAG}; for the others {REPORTS}"),
     ],

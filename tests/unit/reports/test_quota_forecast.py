@@ -208,7 +208,7 @@ def test_the_words_after_a_daily_quota() -> None:
 
     assert seen.remedy == (
         "run again after 09:00 on 26 Nov (local time), when the quota of a day resets"
-        " (09:05 suits cron all year); at 250 a day the remaining 740 images take 3 more nights,"
+        " (09:05 suits cron all year); at 250 a day the remaining 740 images take 3 more days,"
         " until 28 Nov"
     )
     assert (seen.images_left, seen.images_per_night, seen.nights_left) == (740, 250, 3)
@@ -217,11 +217,11 @@ def test_the_words_after_a_daily_quota() -> None:
 @pytest.mark.parametrize(
     ("left", "answered", "end"),
     [
-        (1, 9, "; at 9 a day the remaining image takes 1 more night, until 26 Nov"),
-        (9, 9, "; at 9 a day the remaining 9 images take 1 more night, until 26 Nov"),
-        (10, 9, "; at 9 a day the remaining 10 images take 2 more nights, until 27 Nov"),
-        (400, 10, "; at 10 a day the remaining 400 images take 40 more nights, until 4 Jan 2027"),
-        (99_999, 1, "; at 1 a day the remaining 99,999 images take 99,999 more nights"),
+        (1, 9, "; at 9 a day the remaining image takes 1 more day, until 26 Nov"),
+        (9, 9, "; at 9 a day the remaining 9 images take 1 more day, until 26 Nov"),
+        (10, 9, "; at 9 a day the remaining 10 images take 2 more days, until 27 Nov"),
+        (400, 10, "; at 10 a day the remaining 400 images take 40 more days, until 4 Jan 2027"),
+        (99_999, 1, "; at 1 a day the remaining 99,999 images take 99,999 more days"),
         (5, 0, "(09:05 suits cron all year)"),
         (0, 9, "(09:05 suits cron all year)"),
     ],
@@ -234,8 +234,8 @@ def test_the_nights_in_words(left: int, answered: int, end: str) -> None:
 
 def test_the_last_night_is_told_right_across_a_switch() -> None:
     """Late in the evening the last of many resets lies on the local date, whatever changes in between."""
-    assert forecast("2026-10-20T22:30", left=500, answered=0).remedy.endswith("2 more nights, until 22 Oct")
-    assert forecast("2026-10-20T22:30", left=5000).remedy.endswith("20 more nights, until 9 Nov")
+    assert forecast("2026-10-20T22:30", left=500, answered=0).remedy.endswith("2 more days, until 22 Oct")
+    assert forecast("2026-10-20T22:30", left=5000).remedy.endswith("20 more days, until 9 Nov")
     assert forecast("2026-12-30T12:00", left=5000, zone="Asia/Tokyo").remedy.endswith("until 19 Jan 2027")
 
 

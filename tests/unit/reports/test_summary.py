@@ -28,7 +28,7 @@ def test_the_summary_tells_the_story() -> None:
         "     20  answered by an earlier run",
         "      1  lost, could not be written: i.jpg",
         "      1  blocked: Google's safety filter withheld the answer.",
-        "Skipped      (--verbose names each)",
+        "Skipped      10, each named with --verbose",
         "      9  hidden, its name begins with a dot",
         "      1  a link that leads back to where it stands",
         "Calls        12, 6 of them retries",
