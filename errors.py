@@ -189,7 +189,7 @@ _REMEDIES = {
     StopReason.OUTAGE: "run again later",
     StopReason.ALL_ALIKE: "correct what the message names, then run again",
     StopReason.STORAGE: "make room or repair the permissions of the output directory, then run again",
-    StopReason.BUDGET: "run again with a larger budget to go on",
+    StopReason.BUDGET: "run the same command again to go on, with a larger cap to get further",
     StopReason.DEADLINE: "run again to go on",
     StopReason.INTERRUPTED: "run the same command again to go on",
     StopReason.TERMINATED: "run the same command again to go on",

@@ -322,7 +322,7 @@ def test_a_dry_run_in_a_real_tree_changes_no_number(world: World) -> None:
         (ExitCode.UNEXPECTED, "see what its last line or its log says, then run the same command again."),
         (ExitCode.USAGE, "correct the flag, the variable or the model's name, then run again."),
         (ExitCode.KEY_REFUSED, "check the key, its permissions and its project's billing, then run again."),
-        (ExitCode.BUDGET, "run again with a larger budget to go on."),
+        (ExitCode.BUDGET, "run the same command again to go on, with a larger cap to get further."),
         (ExitCode.TRY_LATER, "run the same command again later."),
         (99, "nothing; every image of the last run is answered."),
     ],
