@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from errors import ErrorKind, UsageError
 from settings import argument_parser
 from settings.argument_parser import DEFAULT_PROG
-from settings.options import ArchiveFormat, FailOn, Verbosity
+from settings.fail_on import FailOn
+from settings.options import ArchiveFormat, Verbosity
 
 if TYPE_CHECKING:
     from datetime import time
@@ -81,6 +82,9 @@ class Settings(NamedTuple):
     only: frozenset[ErrorKind]
     """Empty: no such limit."""
     force: bool
+    keep_answers: bool
+    expect_output: bool
+    new_output: bool
     fail_on: FailOn
     deadline: "time | None"
     """On the local clock."""
@@ -179,6 +183,7 @@ def _settings(sources: "Sources") -> Settings:
         "state_dir": _state_dir(values, sources),
         "ping_url": _ping_url(values, sources),
         "only": _only(values, sources),
+        "keep_answers": _keep_answers(values, sources),
         "fail_on": FailOn.parse(values["fail_on"]),
         "api_key": _api_key(keys, sources, is_required=not values["dry_run"]),
         "log_level": _LOG_LEVELS[values["log_level"]],
@@ -266,6 +271,12 @@ def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
         return frozenset(ErrorKind(word) for word in words if word)
     except ValueError as error:
         raise sources.build_error("only", f"of these, with commas between: {', '.join(ErrorKind)}") from error
+
+
+def _keep_answers(values: _Values, sources: "Sources") -> bool:
+    if values["keep_answers"] and values["force"]:
+        raise sources.build_error("keep_answers", "used without --force, which asks about all images again")
+    return bool(values["keep_answers"])
 
 
 def _ping_url(values: _Values, sources: "Sources") -> str | None:

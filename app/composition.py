@@ -169,7 +169,12 @@ def build_batch(context: RunContext, storage: Storage, *, status_text: Callable[
 
 def build_selection(settings: Settings) -> Selection:
     """Return which images are to be asked about."""
-    return Selection(retry_failed=settings.retry_failed, only=settings.only, force=settings.force)
+    return Selection(
+        retry_failed=settings.retry_failed,
+        only=settings.only,
+        force=settings.force,
+        keep_answers=settings.keep_answers,
+    )
 
 
 def bytes_per_answer(settings: Settings) -> int:

@@ -23,7 +23,7 @@ from reports.documents import Example, FailureEntry, ProcessingStats, TreeTotals
 from reports.formatting import round_dollars
 from reports.prompt_evolution import ProposalEntry
 from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
-from settings.options import FailOn
+from settings.fail_on import FailOn
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan
 from storage.journal.read_models import FailureRow, count_deferred
@@ -225,6 +225,9 @@ def _to_plan_counts(plan: Plan) -> run_report.PlanCounts:
         not_selected=plan.not_selected,
         to_do=plan.todo + plan.copyable,
         known_failures_by=plan.known_failures,
+        repaired=plan.earlier.repaired,
+        kept=plan.earlier.kept,
+        asked_anew=plan.earlier.asked_anew,
     )
 
 

@@ -138,20 +138,21 @@ class OutcomeStore:
             stored.set()
         for outcome, result in zip(outcomes, results, strict=True):
             if isinstance(result, FinishedImage):
-                self._count(outcome, await self._row_writer.submit(result))
+                error = await self._row_writer.submit(result)
+                self._count(outcome, error, keeps_answer=result.keeps_answer)
             else:
                 self._count(outcome, result)
         if self._fail_fast.cause is not None:
             self._stop.request(self._fail_fast.cause)
 
-    def _count(self, outcome: Outcome, error: StorageError | None) -> None:
+    def _count(self, outcome: Outcome, error: StorageError | None, *, keeps_answer: bool = False) -> None:
         if error is not None:
             self.stop_run(error)
             # A failure or a deferral that is not recorded loses nothing: the next run asks again.
             if isinstance(outcome, Succeeded | Reused):
                 self._tally.record_unsaved(outcome)
             return
-        self._tally.add(outcome)
+        self._tally.add(outcome, keeps_answer=keeps_answer)
         if isinstance(outcome, Failed):
             log.warning("%s failed: %s", outcome.job.key, outcome.detail)
         for note in outcome.generation.notes if isinstance(outcome, Succeeded) else ():
@@ -184,6 +185,7 @@ class OutcomeStore:
             finished_at=finished_at,
             moved_to_history=self._archiver.find_in_history(before.artefacts),
             counts_for=before.counts_for,
+            keeps_answer=isinstance(outcome, Failed) and before.answer is not None,
         )
 
     def _write_rows(self, finished: Sequence[FinishedImage]) -> list[StorageError | None]:

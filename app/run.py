@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import composition
+from app.announcement import announce
 from app.checkpoint import checkpointing
 from app.composition import Limits, RunContext, Storage
 from app.deadline import Deadline, enforce
@@ -25,12 +26,10 @@ from app.signals import stop_on_signals
 from archiver import Archiver
 from config import Settings
 from errors import ExitCode
-from gemini.model_info import produces_images
-from prompts.retry_once import asks_for_picture
 from rate_limit.shared import sync_with_peers
 from reports.rate_limit_report import describe_limit
 from storage.journal.journal import Journal
-from storage.journal.plan import Plan, TodoReason
+from storage.journal.plan import Plan
 from storage.output.folders import working_dir
 from utils.background import running
 from utils.micro_batching import run_to_completion
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
     from reports.documents import ProcessingStats
 
 log = logging.getLogger(__name__)
-
-PICTURE_MODEL = "gemini-nano-banana-2.1"
-"""Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
 _LOOK_UP_DELAY_S = 0.1
 """From the first connection to the look-up of prices, so that the first requests do not wait for the CPU."""
@@ -89,7 +85,7 @@ class _Run:
         """Plan, announce, and process what is to do; load nothing heavy if there is nothing to ask."""
         gc.enable()  # ``main`` disabled it for the imports
         plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self._settings))
-        _announce(self._settings, plan)
+        await asyncio.to_thread(announce, self._settings, plan, self._context.price_book)
         await asyncio.to_thread(self._storage.outcomes.remove_outdated_reports)
         if self._context.stop.cause is not None or not (plan.todo or plan.copyable):
             return
@@ -165,33 +161,6 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
             log.info("%d answers that the journal did not have were found in the output directory", imported)
     archiver.adopt_names(journal.image_files())
     journal.begin_run()
-
-
-def _announce(settings: Settings, plan: Plan) -> None:
-    """Write to the log what is about to happen, before anything is paid for."""
-    if settings.dry_run:
-        log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
-    log.info(
-        "%d images in %s: %d to ask %s about, %d answered already, %d failed before",
-        plan.found,
-        settings.input_dir,
-        plan.todo,
-        settings.model,
-        plan.answered + plan.copyable,
-        sum(plan.known_failures.values()),
-    )
-    lost = plan.reasons.get(TodoReason.LOST, 0)
-    if lost:
-        log.warning(
-            "%d answers no longer stand as they were written: their images are asked about again", lost
-        )
-    if plan.todo and asks_for_picture(settings.prompt) and not produces_images(settings.model):
-        log.info(
-            "the prompt seems to ask for a picture, but %s answers in words; "
-            "--model %s would return pictures (about $0.04 each, prices of November 2026)",
-            settings.model,
-            PICTURE_MODEL,
-        )
 
 
 def _print_summary(

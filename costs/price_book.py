@@ -12,7 +12,7 @@ from threading import Lock
 
 from costs.budget import Budget
 from costs.pricing import ModelPricing, find_pricing, require_pricing, unknown_price_message
-from models import Usage
+from models import IMAGE_OUTPUT_TOKENS, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,21 @@ class PriceBook:
             price_date=now.astimezone(UTC).date(),
             at_most=budget.committed_cost() if budget else None,
             estimate=estimated,
+        )
+
+    def estimate_again(self, usage: Usage, *, answers: int, makes_pictures: bool) -> Decimal | None:
+        """Return about what it costs to ask again what took these tokens; None if unknown; blocks."""
+        self.look_up()
+        if self.pricing is None or not usage.output_tokens:
+            return None
+        pictures = answers * IMAGE_OUTPUT_TOKENS["1K"] if makes_pictures else 0
+        return self.pricing.cost(
+            Usage(
+                input_tokens=usage.input_tokens,
+                output_tokens=max(usage.output_tokens, pictures),
+                image_output_tokens=pictures,
+            ),
+            self.utcnow(),
         )
 
     def _find(self, find: Callable[[str], ModelPricing | None]) -> None:

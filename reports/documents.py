@@ -68,6 +68,20 @@ class Accounting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierAnswers:
+    """Images that were answered under other settings, and what became of those answers."""
+
+    repaired: Breakdown
+    """Answered by a repair that counts for the present settings, by model; part of ``already_answered``."""
+    kept: Breakdown
+    """Left as they are because the user wants it, by model; part of ``already_answered``."""
+    asked_anew: Breakdown
+    """Asked about again, by what differs: another model, another prompt, both, other settings."""
+    kept_by_failures: int
+    """Images that failed in this run and keep the answer that they had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """Reason why the run ended before every image was tried, and what to do next."""
 
@@ -240,6 +254,7 @@ class ProcessingStats:
     options: Mapping[str, Option]
     accounting: Accounting
     passed_over: SkippedFiles
+    earlier_answers: EarlierAnswers
     failed: Breakdown
     """By class."""
     known_failures: Breakdown

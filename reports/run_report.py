@@ -20,6 +20,7 @@ from reports.cost_report import build_cost_section
 from reports.documents import (
     Accounting,
     Breakdown,
+    EarlierAnswers,
     EditedPrompts,
     ErrorAnalysis,
     ErrorGroup,
@@ -36,7 +37,7 @@ from reports.documents import (
 from reports.rate_limit_report import build_pacing_section
 from reports.summary import OutputPaths, build_last_line, build_summary
 from reports.tally import ANSWERED, FAIL_ON_ANY, MAX_EXAMPLES, NOT_TRIED, Tally
-from settings.options import FailOn
+from settings.fail_on import FailOn
 
 __all__ = [
     "Costs",
@@ -70,6 +71,12 @@ class PlanCounts:
     """Images to be called, or whose answer is to be copied."""
     known_failures_by: Mapping[ErrorKind, int] = field(default_factory=dict)
     """``known_failures`` by class."""
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    """Answered by a repair, by model; this and the next are part of ``already_answered``."""
+    kept: Mapping[str, int] = field(default_factory=dict)
+    """Answered under other settings and left, by model."""
+    asked_anew: Mapping[str, int] = field(default_factory=dict)
+    """Answered under other settings, by what differs; part of ``to_do``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +121,12 @@ def build_processing_stats(
         options=run.options,
         accounting=accounting,
         passed_over=_build_skipped_files(tally),
+        earlier_answers=EarlierAnswers(
+            repaired=_build_breakdown(plan.repaired),
+            kept=_build_breakdown(plan.kept),
+            asked_anew=_build_breakdown(plan.asked_anew),
+            kept_by_failures=tally.kept_answers,
+        ),
         failed=_build_breakdown(tally.failed),
         known_failures=_build_breakdown(plan.known_failures_by),
         deferred=_build_breakdown(count_deferred_by(tally, plan)),

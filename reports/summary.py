@@ -12,6 +12,7 @@ from reports import prompt_suggestion
 from reports.advice import RUN_AGAIN, advice_for, describe_next
 from reports.cost_report import summary_line as cost_line
 from reports.documents import Breakdown, ProcessingStats
+from reports.earlier_answers import qualify_answered
 from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
 from reports.tally import NOT_TRIED
@@ -74,10 +75,10 @@ def _image_lines(stats: ProcessingStats) -> Iterator[str]:
     accounting = stats.accounting
     yield f"{format_images(accounting.found)} found in {_format_duration(stats.seconds)}"
     rows = (
-        (accounting.answered, "answered"),
+        (accounting.answered, f"answered by {stats.model}" if _is_repair(stats) else "answered"),
         (accounting.reused, "answered without a call: their bytes were answered before"),
-        (accounting.already_answered, "answered by an earlier run"),
-        (accounting.failed, "failed"),
+        (accounting.already_answered, f"answered by an earlier run{qualify_answered(stats.earlier_answers)}"),
+        (accounting.failed, f"failed{_describe_kept_answers(stats)}"),
         (accounting.known_failures, "failed in an earlier run, left alone"),
         (accounting.not_selected, "not selected, left alone"),
         (accounting.deferred, f"deferred: the next run asks about them ({_by_class(stats.deferred)})"),
@@ -85,6 +86,18 @@ def _image_lines(stats: ProcessingStats) -> Iterator[str]:
     )
     for count, what in rows:
         yield from wrap_count(count, what) if count else ()
+
+
+def _is_repair(stats: ProcessingStats) -> bool:
+    """Return whether the run asked only about images without an answer: its model may be another one."""
+    return bool(stats.options.get("only") or stats.options.get("retry_failed"))
+
+
+def _describe_kept_answers(stats: ProcessingStats) -> str:
+    kept = stats.earlier_answers.kept_by_failures
+    if not kept:
+        return ""
+    return f", {kept:,} of them {'keeps the answer it' if kept == 1 else 'keep the answers they'} had before"
 
 
 def _failure_lines(stats: ProcessingStats) -> Iterator[str]:
@@ -235,7 +248,8 @@ def _force_note(stats: ProcessingStats) -> str:
 def _describe_no_calls(stats: ProcessingStats) -> str:
     accounting = stats.accounting
     if is_nothing_new(stats):
-        return f"nothing new: {format_images(accounting.found)}, all answered before, no call made."
+        models = qualify_answered(stats.earlier_answers)
+        return f"nothing new: {format_images(accounting.found)}, all answered before{models}, no call made."
     parts = [f"{format_images(accounting.already_answered)} answered before"]
     if accounting.known_failures:
         parts.append(f"{accounting.known_failures:,} failed before and left alone")

@@ -15,7 +15,7 @@ from typing import assert_never
 from errors import ErrorKind, ExitCode, StopReason
 from models import Attempt, Deferred, Failed, ImageContent, Outcome, Reused, Succeeded, Usage
 from reports.edit_outcomes import EditOutcomes
-from settings.options import FailOn
+from settings.fail_on import FailOn
 
 MAX_EXAMPLES = 5
 
@@ -48,6 +48,8 @@ class Tally:
     reused: int = 0
     """Images answered without a call, since identical bytes were answered before."""
     failed: Counter[ErrorKind] = field(default_factory=Counter)
+    kept_answers: int = 0
+    """Failed images that keep the answer that they had."""
     deferred: Counter[str] = field(default_factory=Counter)
     """By the class of the last failure, or ``NOT_TRIED``."""
     edit_outcomes: EditOutcomes = field(default_factory=EditOutcomes)
@@ -118,8 +120,8 @@ class Tally:
         self.usage += usage
         self._add_cost(PROPOSAL, cost)
 
-    def add(self, outcome: Outcome) -> None:
-        """Add the one outcome of an image, with all its calls."""
+    def add(self, outcome: Outcome, *, keeps_answer: bool = False) -> None:
+        """Add the one outcome of an image, with all its calls; a failure may leave it an earlier answer."""
         match outcome:
             case Succeeded(content=content, generation=generation):
                 self.succeeded += 1
@@ -130,6 +132,7 @@ class Tally:
                 return
             case Failed(kind=kind, content=content):
                 self.failed[kind] += 1
+                self.kept_answers += keeps_answer
                 self._add_content(content)
             case Deferred(kind=kind, detail=detail):
                 self.deferred[kind or NOT_TRIED] += 1

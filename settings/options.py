@@ -3,7 +3,6 @@
 Named tuples, since importing dataclasses takes 10 ms of the 50 that ``--help`` has (docs/performance.md).
 """
 
-import math
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -61,28 +60,6 @@ class Group(StrEnum):
     UNATTENDED = "Running unattended"
     LOGGING = "What is said"
     OTHER = "Other"
-
-
-class FailOn(NamedTuple):
-    """How many failed images make the exit code say so."""
-
-    at_least: float
-    """Images, or percent of the images that came to an end in this run; infinite for never."""
-    is_percent: bool = False
-    text: str = "any"
-    """As it was typed."""
-
-    @classmethod
-    def parse(cls, text: str) -> "FailOn":
-        """Read ``any``, ``none``, ``N`` or ``P%``; the words have been checked before."""
-        if text in {"any", "none"}:
-            return cls(at_least=1.0 if text == "any" else math.inf, text=text)
-        return cls(at_least=float(text.removesuffix("%")), is_percent=text.endswith("%"), text=text)
-
-    def is_met(self, failed: int, ended: int) -> bool:
-        """Return whether so many failures among so many images count."""
-        share = 100.0 * failed / ended if self.is_percent and ended else float(failed)
-        return failed > 0 and share >= self.at_least
 
 
 def _integer(low: int, high: int) -> ValueSpec:
@@ -181,8 +158,22 @@ OPTIONS = (
         help="all, answered or not; earlier answers move to metadata/history",
     ),
     Option(
+        name="keep_answers", flag="--keep-answers", group=Group.SELECTION, spec=_BOOLEAN,
+        variable="KEEP_ANSWERS", default=False, unset="off",
+        help="none that has an answer, also to another prompt or from another model",
+    ),
+    Option(
         name="output_dir", flag="--output-dir", metavar="DIR", group=Group.OUTPUT, spec=_PATH,
         variable="OUTPUT_DIR", default="./output", help="where results go",
+    ),
+    Option(
+        name="expect_output", flag="--expect-output", group=Group.OUTPUT, spec=_BOOLEAN,
+        variable="EXPECT_OUTPUT", default=False, unset="off",
+        help="end with 6 when the output directory holds nothing of an earlier run (a share not mounted)",
+    ),
+    Option(
+        name="new_output", flag="--new-output", group=Group.OUTPUT, spec=_BOOLEAN, default=False, unset="off",
+        help="begin anew in an output directory that has lost the answers it had",
     ),
     Option(
         name="archive_format", flag="--archive-format", metavar="FORMAT", group=Group.OUTPUT,

@@ -3,7 +3,7 @@
 from datetime import time
 from decimal import Decimal
 
-from settings.options import FailOn
+from settings.fail_on import FailOn
 
 
 def to_plain_value(value: object) -> str | int | float | bool | None:

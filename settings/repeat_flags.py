@@ -9,8 +9,9 @@ from settings.options import OPTIONS, Group, Option, Verbosity
 from settings.sources import Source
 from settings.value_spec import ValueType
 
-_NOT_REPEATED = {"ping_url"}
-"""The monitoring service's address is a secret, and a run by hand is not what it waits for."""
+_NOT_REPEATED = {"ping_url", "new_output"}
+"""The monitoring service's address is a secret, and a run by hand is not what it waits for. An output
+directory is begun anew once."""
 
 
 def build_repeat_flags(sources: tuple[Source, ...], values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class EarlierAnswersCounter:
         self._run = run
         self._repaired: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
-        self._asked_anew: Counter[Difference] = Counter()
+        self._asked_anew: Counter[str] = Counter()
         self._usage = Usage()
 
     def add_answered(self, answer: CurrentAnswerRow | None) -> None:

@@ -60,8 +60,8 @@ class EarlierAnswers:
     """Answered by a repair that counts for the present settings: images by model, part of ``answered``."""
     kept: Mapping[str, int] = field(default_factory=dict)
     """Left as they are, because the user wants it: images by model, part of ``answered``."""
-    asked_anew: Mapping[Difference, int] = field(default_factory=dict)
-    """To be sent, although they have an answer: part of ``todo``."""
+    asked_anew: Mapping[str, int] = field(default_factory=dict)
+    """To be sent, although they have an answer: images by ``Difference``, part of ``todo``."""
     usage: Usage = field(default_factory=Usage)
     """Tokens of the answers of ``asked_anew``."""
 

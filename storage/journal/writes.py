@@ -49,6 +49,8 @@ class FinishedImage:
     If there are none, a success removes the replaced answer's row; no other outcome touches it."""
     counts_for: tuple[str, ...] = ()
     """Fingerprints of other settings for which a new answer counts too; see ``repairs``."""
+    keeps_answer: bool = False
+    """True for a failure of an image that has an earlier answer; for the counts."""
 
 
 _OutcomeWithCalls = Succeeded | Failed | Deferred

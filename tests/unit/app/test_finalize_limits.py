@@ -15,7 +15,7 @@ from rate_limit.types import RateLimitStats, WaitCause
 from reports.documents import ProcessingStats
 from reports.run_report import PlanCounts, QuotaStatus, Tally, TreeTotals, build_processing_stats
 from reports.summary import build_last_line
-from settings.options import FailOn
+from settings.fail_on import FailOn
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan
 from tests.support.outcomes import START, archiver, deferred, run_info, succeeded

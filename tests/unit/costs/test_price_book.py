@@ -73,3 +73,17 @@ def test_a_cap_needs_prices() -> None:
     with pytest.raises(UsageError, match="no price is known for no-such-model"):
         unknown.require()
     assert unknown.price(MILLION, NOVEMBER) is None
+
+
+def test_asking_again_costs_about_what_it_took() -> None:
+    """Words go by the tokens of the earlier answers, pictures by their number; unknown tokens have no price."""
+    book = new_book()
+    words = book.estimate_again(MILLION, answers=10, makes_pictures=False)
+    pictures = book.estimate_again(Usage(input_tokens=10, output_tokens=1), answers=10, makes_pictures=True)
+
+    assert words == book.price(MILLION, NOVEMBER)
+    assert pictures == book.price(
+        Usage(input_tokens=10, output_tokens=11_200, image_output_tokens=11_200), NOVEMBER
+    )
+    assert book.estimate_again(Usage(), answers=10, makes_pictures=False) is None
+    assert new_book(model="no-such-model").estimate_again(MILLION, answers=1, makes_pictures=False) is None

@@ -10,7 +10,7 @@ from typing import Any
 from app.finalize import RunFinalizer
 from models import RunInfo, Succeeded, Usage
 from reports.attempt_history import build_evolution_entry
-from settings.options import FailOn
+from settings.fail_on import FailOn
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan
 from tests.support.attempts import USAGE, failed_twice, tally_of
