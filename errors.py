@@ -97,6 +97,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 3
     NO_INPUT = 4
     KEY_REFUSED = 5
+    NO_OUTPUT = 6
     BUDGET = 8
     DEADLINE = 10
     LOCKED = 11
@@ -117,6 +118,7 @@ _MEANINGS = {
     ExitCode.SOME_FAILED: "finished, but some images failed",
     ExitCode.NO_INPUT: "no usable image in the input directory",
     ExitCode.KEY_REFUSED: "the key or its permission was refused",
+    ExitCode.NO_OUTPUT: "the answers of earlier runs are not in the output directory",
     ExitCode.BUDGET: "stopped by the budget",
     ExitCode.DEADLINE: "stopped by the time limit",
     ExitCode.LOCKED: "another run holds the output directory",

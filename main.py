@@ -131,7 +131,7 @@ def _exit(code: int) -> NoReturn:
 def _run_locked(settings: "Settings", command: str) -> int:
     """Run while this process alone holds the output directory; return the exit code."""
     from app.deadline import compute_deadline
-    from app.output_folder import find_output_folder
+    from app.output_folder import describe_missing_output, find_output_folder
     from app.output_lock import describe_locked, hold_output_dir
     from utils.interpreter import configure_interpreter
     from utils.lock import LockedError
@@ -139,6 +139,8 @@ def _run_locked(settings: "Settings", command: str) -> int:
     configure_interpreter()
     # Before the lock: a run that gets it at 06:05 has missed the deadline 06:00, and has no day left.
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
+    if missing := describe_missing_output(settings):
+        return _end(_ping_failure(settings, ExitCode.NO_OUTPUT), missing)
     lock = find_output_folder(settings) / LOCK
     with ExitStack() as stack:
         try:
@@ -149,6 +151,15 @@ def _run_locked(settings: "Settings", command: str) -> int:
                 return _end(ExitCode.DEADLINE, text)
             return _end(ExitCode.LOCKED, describe_locked(lock, error.holder))
         return _run_with_healthcheck(settings, command, deadline)
+
+
+def _ping_failure(settings: "Settings", code: ExitCode) -> ExitCode:
+    """Send the monitoring service of ``--ping`` that nothing was begun; return the exit code."""
+    from utils.healthcheck import HealthcheckPing
+
+    if settings.ping_url is not None:
+        HealthcheckPing(settings.ping_url).fail(code)
+    return code
 
 
 def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadline | None") -> int:

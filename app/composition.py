@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from app.batch import Batch, Folders
 from app.outcome_store import OutcomeStore
+from app.output_folder import open_memory
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
 from costs.budget import Budget
@@ -32,6 +33,7 @@ from storage.journal.journal import Journal
 from storage.journal.plan import Selection
 from storage.journal.snapshot import copy_for_dry_run
 from storage.output.folders import JOURNAL, working_dir
+from storage.output_memory import OutputMemory
 from utils.lock import find_range_lock_fault
 from utils.progress import choose_progress
 
@@ -63,6 +65,8 @@ class Storage:
     archiver: Archiver
     journal: Journal
     outcomes: OutcomeStore
+    memory: OutputMemory
+    """Outside of the output directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,7 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
     path = working_dir(context.settings.output_dir, dry_run=context.info.dry_run) / JOURNAL
     if context.info.dry_run:
         copy_for_dry_run(context.settings.output_dir / JOURNAL, path)
+    memory = open_memory(context.settings)
     with Journal.open(
         path, run=context.info, is_present=archiver.is_present, utcnow=context.utcnow
     ) as journal:
@@ -139,8 +144,14 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
             stop=context.stop,
             utcnow=context.utcnow,
             load_prices=context.price_book.prepare,
+            on_first_answer=lambda: _note_first_answer(context, memory),
         )
-        yield Storage(archiver=archiver, journal=journal, outcomes=outcomes)
+        yield Storage(archiver=archiver, journal=journal, outcomes=outcomes, memory=memory)
+
+
+def _note_first_answer(context: RunContext, memory: OutputMemory) -> None:
+    if not context.info.dry_run:
+        memory.note_first_answer(context.utcnow())
 
 
 def build_archiver(context: RunContext) -> Archiver:

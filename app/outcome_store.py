@@ -34,6 +34,7 @@ class OutcomeStore:
         stop: ends the run early.
         utcnow: the wall clock, for the record.
         load_prices: called in the thread that writes files; the event loop does not wait for it.
+        on_first_answer: called in a thread once, when the first answer of the run is recorded.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class OutcomeStore:
         stop: StopSignal,
         utcnow: Callable[[], datetime],
         load_prices: Callable[[], None],
+        on_first_answer: Callable[[], None] = lambda: None,
     ) -> None:
         self._load_prices = load_prices
+        self._on_first_answer: Callable[[], None] | None = on_first_answer
         self._journal = journal
         self._archiver = archiver
         self._tally = tally
@@ -193,6 +196,9 @@ class OutcomeStore:
             self._journal.record(finished)
         except StorageError as error:
             return [error for _ in finished]
+        if self._on_first_answer and any(isinstance(one.outcome, Succeeded) for one in finished):
+            self._on_first_answer()
+            self._on_first_answer = None
         return [None for _ in finished]
 
     def _find_intact_answer(self, sha256: str) -> StoredAnswer | None:

@@ -21,6 +21,7 @@ from app.announcement import announce
 from app.checkpoint import checkpointing
 from app.composition import Limits, RunContext, Storage
 from app.deadline import Deadline, enforce
+from app.output_folder import describe_lost_output
 from app.pipeline import Pipeline, build_pipeline
 from app.signals import stop_on_signals
 from archiver import Archiver
@@ -59,6 +60,13 @@ async def run(
         context.price_book.require()
     with composition.open_storage(context) as storage:
         _reconcile(storage.journal, storage.archiver)
+        if lost := describe_lost_output(settings, storage.journal):
+            if not settings.dry_run:
+                return ExitCode.NO_OUTPUT, lost
+            log.warning("%s", lost)
+        if settings.new_output and not settings.dry_run:
+            storage.memory.forget()
+        storage.journal.begin_run()
         current = _Run(context, storage)
         async with (
             enforce(deadline, context.stop, utcnow),
@@ -87,6 +95,7 @@ class _Run:
         plan = await asyncio.to_thread(self.batch.plan, composition.build_selection(self._settings))
         await asyncio.to_thread(announce, self._settings, plan, self._context.price_book)
         await asyncio.to_thread(self._storage.outcomes.remove_outdated_reports)
+        await asyncio.to_thread(self._remember_answers)
         if self._context.stop.cause is not None or not (plan.todo or plan.copyable):
             return
         if deadline is not None:
@@ -114,10 +123,17 @@ class _Run:
                 await stack.enter_async_context(running(pipeline.proposer.run()))
             await self.batch.process(pipeline.processor, plan)
 
+    def _remember_answers(self) -> None:
+        """Write outside of the output directory how many answers it holds."""
+        answers = self._storage.journal.count_answers()
+        if answers and not self._settings.dry_run:
+            self._storage.memory.remember(answers, self._context.utcnow())
+
     async def write_documents(self, command: str) -> "tuple[ProcessingStats, Path | None]":
         """Write the documents and the archive; return the statistics, and the archive's path or None."""
         from app.finalize import to_proposal_entries
 
+        await asyncio.to_thread(self._remember_answers)
         context, optimizer = self._context, self._pipeline.optimizer if self._pipeline else None
         finalizer = composition.build_finalizer(context, self._storage, self._limits, command=command)
         finalize = partial(
@@ -152,7 +168,7 @@ async def _look_up_prices(limits: Limits) -> None:
 
 
 def _reconcile(journal: Journal, archiver: Archiver) -> None:
-    """Update the journal from the ledger after a crash or damage, and begin the run in it."""
+    """Update the journal from the ledger after a crash or damage."""
     for notice in journal.notices:
         log.warning("%s", notice)
     if journal.needs_ledger:
@@ -160,7 +176,6 @@ def _reconcile(journal: Journal, archiver: Archiver) -> None:
         if imported:
             log.info("%d answers that the journal did not have were found in the output directory", imported)
     archiver.adopt_names(journal.image_files())
-    journal.begin_run()
 
 
 def _print_summary(

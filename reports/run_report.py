@@ -121,12 +121,7 @@ def build_processing_stats(
         options=run.options,
         accounting=accounting,
         passed_over=_build_skipped_files(tally),
-        earlier_answers=EarlierAnswers(
-            repaired=_build_breakdown(plan.repaired),
-            kept=_build_breakdown(plan.kept),
-            asked_anew=_build_breakdown(plan.asked_anew),
-            kept_by_failures=tally.kept_answers,
-        ),
+        earlier_answers=_build_earlier_answers(tally, plan),
         failed=_build_breakdown(tally.failed),
         known_failures=_build_breakdown(plan.known_failures_by),
         deferred=_build_breakdown(count_deferred_by(tally, plan)),
@@ -146,6 +141,15 @@ def build_processing_stats(
 def _build_unsent_pages(tally: Tally) -> UnsentPages | None:
     images, pages = tally.images_with_unsent_pages, tally.unsent_pages
     return UnsentPages(images=images, pages=pages) if pages else None
+
+
+def _build_earlier_answers(tally: Tally, plan: PlanCounts) -> EarlierAnswers:
+    return EarlierAnswers(
+        repaired=_build_breakdown(plan.repaired),
+        kept=_build_breakdown(plan.kept),
+        asked_anew=_build_breakdown(plan.asked_anew),
+        kept_by_failures=tally.kept_answers,
+    )
 
 
 def _build_stopped(

@@ -13,6 +13,7 @@ Import from the modules: ``--status`` pays for the reader alone.
     bulk_insert.py    insert rows in groups
     repairs.py        answers that count for other settings too
     plan.py           selection and plan of a run
+    other_settings.py counts of answers of other settings
     planner.py        sort images: answered, to copy, to ask, known failure
     learned.py        what runs learned about prompts; the transaction of all writes
     journal.py        ``Journal``: all of this behind one lock, for the one process that writes

@@ -18,8 +18,8 @@ from errors import ErrorKind
 from models import ImageJob, RunInfo
 from storage.journal import schema
 from storage.journal.answers import ArtefactCheck, find_answers, is_in_tree
-from storage.journal.earlier_answers import EarlierAnswersCounter
 from storage.journal.image_check import CurrentAnswerRow, ImageCheck, KnownFailureRow, read_checks
+from storage.journal.other_settings import EarlierAnswersCounter
 from storage.journal.plan import Plan, Selection, TodoReason
 from storage.journal.repairs import restore_known_failure
 from storage.journal.writes import write_image_from_answer

@@ -78,6 +78,16 @@ class JournalReader:
             dry=read_models.count_outcomes(rows, dry_run=True),
         )
 
+    def count_answers(self) -> int:
+        """Return the number of real answers, current ones and those in the history."""
+        ((answers,),) = self._fetch_all("SELECT count(*) FROM answers WHERE dry_run = 0")
+        return int(answers)
+
+    def is_unused(self) -> bool:
+        """Return whether no real run has left anything."""
+        ((runs,),) = self._fetch_all("SELECT count(*) FROM runs WHERE dry_run = 0")
+        return not runs and not self.count_answers()
+
     def count_finished(self, run: RunInfo) -> int:
         """Return the number of images that a run answered or that failed in it.
 

@@ -99,7 +99,7 @@ def _writes(_: Any, mode: str = "r", *__: Any, **___: Any) -> bool:
 
 
 def _patch_files(points: Points) -> None:
-    for name in ("fsync", "replace", "rename", "mkdir", "unlink"):
+    for name in ("fsync", "replace", "rename", "link", "mkdir", "unlink"):
         _patch(points, os, name, _always)
     _patch(points, os, "open", _creates)
     _patch(points, io, "open", _writes)

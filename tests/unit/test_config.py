@@ -166,6 +166,8 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("GRACE=5", "grace_s", 5.0),
         ("WAIT_LOCK=30m", "wait_lock_s", 1_800.0),
         ("NO_LOCK=yes", "no_lock", True),
+        ("KEEP_ANSWERS=yes", "keep_answers", True),
+        ("EXPECT_OUTPUT=on", "expect_output", True),
     ],
 )
 def test_every_variable(load_with: Load, said: str, name: str, value: object) -> None:
@@ -710,3 +712,9 @@ def test_help_and_version_are_cheap(argv: list[str], begins: str) -> None:
 
     assert (ran.returncode, ran.stderr) == (0, "set()\n")
     assert ran.stdout.startswith(begins)
+
+
+def test_keep_answers_and_force_contradict_each_other(load_with: Load) -> None:
+    """One leaves all answers, the other none: the error names both."""
+    with pytest.raises(UsageError, match=r"--keep-answers .* without --force"):
+        load_with("--keep-answers", "--force")

@@ -76,7 +76,7 @@ def test_a_cap_needs_prices() -> None:
 
 
 def test_asking_again_costs_about_what_it_took() -> None:
-    """Words go by the tokens of the earlier answers, pictures by their number; unknown tokens have no price."""
+    """Words go by the earlier answers' tokens, pictures by their number; unknown tokens have no price."""
     book = new_book()
     words = book.estimate_again(MILLION, answers=10, makes_pictures=False)
     pictures = book.estimate_again(Usage(input_tokens=10, output_tokens=1), answers=10, makes_pictures=True)
