@@ -133,8 +133,7 @@ def _run_step(step: Callable[[], None]) -> OSError | None:
 def _write(tree: OutputTree, pending: PendingAnswer) -> None:
     """Write the new files, the older ones being in the history; their names are not synced yet."""
     # Other programs may have written pictures since the index was made, so each new path is checked too.
-    new = [file.path for file in pending.files]
-    pictures = [path for path in new if not is_text(path)]
+    pictures = [file.path for file in pending.files if not is_text(file.path)]
     older = [*select_result_paths(pending.replaced), *tree.find_results(pending.place), *pictures]
     in_history: dict[str, str] = {}
     written: list[str] = []
@@ -143,11 +142,8 @@ def _write(tree: OutputTree, pending: PendingAnswer) -> None:
             with _leaving_what_cannot_move(pending):
                 if name := tree.add_to_history(path):
                     in_history[path] = name
+        _remove_replaced(tree, pending, in_history)
         for file in pending.files:
-            if is_text(file.path):  # from now on the older answer no longer stands
-                for path in in_history.keys() - new:
-                    with _leaving_what_cannot_move(pending):
-                        tree.remove(path)
             tree.put(file.path, file.data, sync=False)
             written.append(file.path)
     except OSError:
@@ -165,12 +161,23 @@ def _leaving_what_cannot_move(pending: PendingAnswer) -> Iterator[None]:
             raise
 
 
+def _remove_replaced(tree: OutputTree, pending: PendingAnswer, in_history: Iterable[str]) -> None:
+    """Remove older files, the text first, so that no text stands beside pictures of another answer.
+
+    A text alone stays until the new one replaces it in one step.
+    """
+    text = pending.place.text
+    others = [path for path in in_history if path != text]
+    for path in (text, *others) if others else ():
+        with _leaving_what_cannot_move(pending):
+            tree.remove(path)
+
+
 def _restore(tree: OutputTree, in_history: Mapping[str, str], written: Iterable[str]) -> None:
     """Move the older answer back, and remove what was written of the new one."""
     for path in written:
-        if path not in in_history:
-            with suppress(OSError):
-                tree.remove(path)
+        with suppress(OSError):
+            tree.remove(path)
     for path, name in in_history.items():
         with suppress(OSError):  # it stays in the history, where it is found again
             tree.restore(path, name)

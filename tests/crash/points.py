@@ -63,7 +63,7 @@ class Scene:
         return await self.launcher.run(
             *("--input-dir", self.folder / "photos", "--output-dir", self.output, "--prompt", prompt),
             *("--api-base-url", self.emulator.base_url, "--max-concurrent", str(CONCURRENT)),
-            *("--model", self.model, "--archive-format", "zip"),
+            *("--model", self.model, "--archive-format", "zip", "--state-dir", self.folder / "state"),
             fault=fault or Fault(),
         )
 

@@ -50,6 +50,33 @@ def test_a_kill_at_any_change_of_a_file_is_survived(tmp_path: Path, model: str) 
     assert not failures, "\n\n".join(failures)
 
 
+@pytest.mark.parametrize("act", ["kill", "full", "full once"])
+@pytest.mark.parametrize("model", [TEXT_MODEL, PICTURE_MODEL])
+def test_a_replaced_answer_is_never_lost(tmp_path: Path, act: str, model: str) -> None:
+    """Killed, or with a full disk, at any point of a run with another prompt: going back costs no call."""
+
+    async def replace_answers(scene: Scene, fault: Crash) -> None:
+        await scene.run()
+        answers = find_proven(scene.output)
+        await scene.run(fault, prompt="list colours")
+        before = len(scene.emulator.calls)
+        done = await scene.run()
+        assert (done.code, len(scene.emulator.calls) - before) == (0, 0), f"{fault}: {done.stderr}"
+        assert find_proven(scene.output) >= answers, f"{fault}"
+
+    async def story() -> None:
+        with Launcher() as launcher:
+            async with Emulator(latency_s=0.01) as emulator:
+                scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher, model=model)
+                await scene.run()
+                await scene.run(prompt="list colours")
+                for nth in range(1, launcher.points + 1, 2 * STRIDE):
+                    scene = Scene(folder=tmp_path, emulator=emulator, launcher=launcher, model=model)
+                    await replace_answers(scene, Crash(act=act, nth=nth))
+
+    asyncio.run(story())
+
+
 @pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
     """The launcher of the program, for all tests of this file."""
