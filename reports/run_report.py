@@ -110,15 +110,13 @@ def build_processing_stats(
     """Return ``processing_stats.json`` of a run that ended at ``ended_at`` (UTC); ``stop`` ended it early."""
     accounting = _build_accounting(tally, plan)
     code = tally.exit_code(stop=stop.reason if stop else None, found=plan.found, fail_on=fail_on)
-    build = partial(ProcessingStats, model=run.model, prompt=run.prompt, fingerprint=run.fingerprint)
-    return build(
+    return _with_settings(run)(
         exit_code=code,
         exit_meaning=code.meaning,
         stopped=_build_stopped(stop, accounting, tally=tally, ended_at=ended_at, quota=quota),
         started_at=run.started_at,
         ended_at=ended_at,
         seconds=max(0.0, (ended_at - run.started_at).total_seconds()),
-        options=run.options,
         accounting=accounting,
         passed_over=_build_skipped_files(tally),
         earlier_answers=_build_earlier_answers(tally, plan),
@@ -135,6 +133,16 @@ def build_processing_stats(
         notes=_largest_first(tally.notes),
         other_words=_build_edited_prompts(tally),
         tree=tree,
+    )
+
+
+def _with_settings(run: RunInfo) -> partial[ProcessingStats]:
+    return partial(
+        ProcessingStats,
+        model=run.model,
+        prompt=run.prompt,
+        fingerprint=run.fingerprint,
+        options=run.options,
     )
 
 
