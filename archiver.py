@@ -213,6 +213,10 @@ class Archiver:
         """Return whether a file of a real answer exists with the right size."""
         return self._real_tree.is_present(artefact)
 
+    def is_answer_present(self, answer: StoredAnswer) -> bool:
+        """Return whether a real answer's files are in their places."""
+        return not answer.dry_run and all(map(self.is_present, answer.artefacts))
+
     def has_expected_hash(self, artefact: Artefact) -> bool:
         """Return whether a file of a real answer exists with the right bytes."""
         return self._real_tree.has_expected_hash(artefact)
@@ -311,7 +315,7 @@ class Archiver:
         place = self._places.of(outcome.job.key)
         if self._run.dry_run and self._tree.has_real_result(place):
             return ()
-        kept = None if earlier and earlier.dry_run else earlier
+        kept = earlier if earlier and self.is_answer_present(earlier) else None
         build = partial(build_failure_file, failed=outcome, run=self._run, earlier=kept)
         file = put_report(self._tree, build(place), build(Place.portable(outcome.job.key)))
         for path in filter(self._tree.is_dry, self._tree.find_results(place)):

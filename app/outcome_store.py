@@ -188,8 +188,11 @@ class OutcomeStore:
             finished_at=finished_at,
             moved_to_history=self._archiver.find_in_history(before.artefacts),
             counts_for=before.counts_for,
-            keeps_answer=isinstance(outcome, Failed) and before.answer is not None,
+            keeps_answer=isinstance(outcome, Failed) and self._has_answer(before),
         )
+
+    def _has_answer(self, before: Predecessor) -> bool:
+        return before.answer is not None and self._archiver.is_answer_present(before.answer)
 
     def _write_rows(self, finished: Sequence[FinishedImage]) -> list[StorageError | None]:
         try:

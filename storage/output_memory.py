@@ -44,9 +44,13 @@ class OutputMemory:
         state_dir: of the user; created if missing. None if the user has none: then nothing is remembered.
         input_dir: where the images are.
         output_dir: where the answers go.
+        max_files: pairs of directories that are remembered.
     """
 
-    def __init__(self, state_dir: Path | None, *, input_dir: Path, output_dir: Path) -> None:
+    def __init__(
+        self, state_dir: Path | None, *, input_dir: Path, output_dir: Path, max_files: int = MAX_FILES
+    ) -> None:
+        self._max_files = max_files
         self._folder = (state_dir or Path()) / FOLDER
         given = os.path.abspath(input_dir), os.path.abspath(output_dir)  # noqa: PTH100 - links stay
         resolved = os.path.realpath(input_dir), os.path.realpath(output_dir)
@@ -98,7 +102,7 @@ class OutputMemory:
 
     def _remove_oldest(self) -> None:
         files = sorted(self._iter_files(), reverse=True)
-        for _, path in files[MAX_FILES:]:
+        for _, path in files[self._max_files :]:
             with suppress(OSError):
                 path.unlink()
 
