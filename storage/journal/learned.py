@@ -63,7 +63,9 @@ class LearnedRows(JournalReader):
     def _transaction(self) -> Iterator[None]:
         """Hold the lock and one transaction; it is synced unless it lies between a run's begin and end."""
         with self._exclusive_access():
-            self._connection.execute("BEGIN")
+            # A read that turns into a write does not wait for another writer, as with --no-lock.
+            # Source: https://sqlite.org/rescode.html#busy_snapshot (2026-11).
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._connection.execute("COMMIT")
