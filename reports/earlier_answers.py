@@ -32,7 +32,8 @@ def describe_asked_anew(counts: Mapping[str, int], *, cost_usd: float | None) ->
     how = [_HOW[what] if len(counts) == 1 else f"{count:,} {_HOW[what]}" for what, count in counts.items()]
     price = "" if cost_usd is None else f" (about {format_dollars(cost_usd)})"
     again = "it is asked anew" if total == 1 else "they are asked anew"
-    return f"{images} {', '.join(how)}: {again}{price}, {_WHERE_THEY_GO}"
+    several = "before, " if len(how) > 1 else ""
+    return f"{images} {several}{', '.join(how)}: {again}{price}, {_WHERE_THEY_GO}"
 
 
 def describe_kept(counts: Mapping[str, int], *, flag: str) -> str:

@@ -27,8 +27,8 @@ _TAIL = "the earlier answers go to the history; --keep-answers leaves them"
             {Difference.PROMPT: 1200, Difference.BOTH: 3, Difference.OTHER: 1},
             3.5,
             (
-                "1,204 images were answered 1,200 with another prompt, 3 by another model with another"
-                f" prompt, 1 under other settings: they are asked anew (about $3.50), {_TAIL}"
+                "1,204 images were answered before, 1,200 with another prompt, 3 by another model with"
+                f" another prompt, 1 under other settings: they are asked anew (about $3.50), {_TAIL}"
             ),
         ),
     ],
