@@ -52,6 +52,7 @@ _WRAPPERS = (
 )
 """Members in which gateways put the error that they received."""
 _MESSAGE_NAMES = ("message", "error", "detail", "title", "msg")
+_IS_OF_TIER = re.compile(r"free.?tier|per.?day", re.IGNORECASE)
 _START = re.compile(r"[\[{]")
 
 Layer = Mapping[str, Any]
@@ -106,10 +107,11 @@ class ErrorFacts:
             for one in _dicts(detail.get("violations"))
         ]
         for metadata in self.metadata():
-            # 0 here is a region that is full, not a model outside the tier: another call may be served.
-            limit = _number(metadata.get("quota_limit_value")) or None
             if name := _text(metadata.get("quota_limit")):
-                found.append(Quota(id=name, limit=limit))
+                limit = _number(metadata.get("quota_limit_value"))
+                # 0 is mostly a region that is full, so that another call may be served; a tier has no region.
+                is_of_tier = _IS_OF_TIER.search(name) is not None and "quota_location" not in metadata
+                found.append(Quota(id=name, limit=limit if limit or is_of_tier else None))
         return found
 
     def metadata(self) -> Iterator[Layer]:

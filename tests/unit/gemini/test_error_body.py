@@ -162,6 +162,22 @@ def test_quotas_in_error_info_count(info: dict[str, str], ids: tuple[str, ...], 
     assert (failure.quota_ids, failure.quota_value) == (ids, value)
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("GenerateRequestsPerDayPerProjectPerModel-FreeTier", {}, S.NO_QUOTA),
+        ("GenerateContentRequestsPerDayPerProject", {}, S.NO_QUOTA),
+        ("GenerateContentRequestsPerDayPerProjectPerRegion", {"quota_location": "us-east2"}, K.RATE_LIMITED),
+        ("GenerateContentRequestsPerMinutePerProjectPerRegion", {}, K.RATE_LIMITED),
+    ],
+)
+def test_a_limit_of_nothing_is_a_tier_or_a_region(name: str, more: dict[str, str], expected: Any) -> None:
+    """A quota of zero a day, or of the free tier, never comes back; a full region is another one's turn."""
+    metadata = {"quota_limit": name, "quota_limit_value": "0", **more}
+    detail = {"@type": f"{RPC}ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED", "metadata": metadata}
+    assert meaning(429, google(429, "RESOURCE_EXHAUSTED", "Quota exceeded", detail))[0] is expected
+
+
 def test_a_quota_that_only_a_sentence_names_is_found() -> None:
     """Where no detail names the quota, the sentence does."""
     message = "Quota exceeded for quota metric 'Requests' and limit 'Request limit per day' of service 'x'."
