@@ -73,11 +73,7 @@ class ImageLoader:
 
     def read(self, job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
         """Read and check an image; blocks. See ``utils.image_validator.read_image``."""
-        try:
-            return read_image(job.path, max_edge=self._max_edge, memory_bytes=self._memory.total_bytes)
-        except UnreadableImage as error:
-            # A new one, since the frames of the first hold the file's bytes and the pixels.
-            return type(error)(*error.args)
+        return _try(read_image, job.path, max_edge=self._max_edge, memory_bytes=self._memory.total_bytes)
 
     async def run(
         self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
@@ -100,7 +96,21 @@ class ImageLoader:
             UnreadableImage: the file changed or vanished since it was checked, or memory is short.
         """
         data = self.cache.pop(job.key)
-        return await self.run(load_for_upload, job.path, facts) if data is None else data
+        result = await self.run(_try, load_for_upload, job.path, facts) if data is None else data
+        if isinstance(result, UnreadableImage):
+            raise result
+        return result
+
+
+def _try(
+    work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> "_Result | UnreadableImage":
+    """Return the result of some work, or why there is none, without what the work held in memory."""
+    try:
+        return work(*args, **kwargs)
+    except UnreadableImage as error:
+        # A new one, since the frames of the first hold the file's bytes and the pixels.
+        return type(error)(*error.args)
 
 
 class Inspector:

@@ -17,7 +17,7 @@ from utils.image_formats import (
     UnreadableImage,
 )
 from utils.image_heads import SIDEWAYS, read_container_head
-from utils.image_structure import is_container_whole, read_structure
+from utils.image_structure import ImageStructure, is_container_whole, read_structure
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,6 +30,8 @@ _TRANSPOSITIONS = {
 }
 _CONTAINERS: Final = frozenset({ImageFormat.WEBP, ImageFormat.HEIC, ImageFormat.HEIF})
 """Formats that are sent as they are and say themselves how long they are."""
+_MAX_CHECKED_BYTES: Final = 100_000_000
+"""Pixels of these that take more are not decoded for a check: libwebp holds them four times."""
 
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"})
 _JPEG_QUALITY = 95
@@ -47,16 +49,23 @@ def examine(data: bytes, kind: ImageFormat) -> Traits:
         NotEnoughMemory: it needs more memory than there is now.
 
     """
-    structure = read_structure(data, kind)
+    return judge(data, kind, read_structure(data, kind))
+
+
+def judge(data: bytes, kind: ImageFormat, structure: ImageStructure | None) -> Traits:
+    """Return and raise what :func:`examine` does, of a file whose structure is known."""
+    known: Traits | None = None
     if structure is not None:
         # If the decoder rejects the minimal file, the whole file decides below.
         with contextlib.suppress(UnreadableImage):
-            traits = decode_traits(structure.minimal_file, kind, size=(structure.width, structure.height))
-            if traits.mode not in DEEP_MODES:
-                return traits
+            known = decode_traits(structure.minimal_file, kind, size=(structure.width, structure.height))
+            if known.mode not in DEEP_MODES:
+                return known
     try:
-        return decode_traits(data, kind)
+        return decode_traits(data, kind, max_bytes=_MAX_CHECKED_BYTES if kind in _CONTAINERS else None)
     except (TooLargeImage, NotEnoughMemory):
+        if known is not None:
+            return known
         # What is sent as it is need not be decoded; the size of the container says whether it is cut off.
         if kind not in _CONTAINERS:
             raise
@@ -65,9 +74,11 @@ def examine(data: bytes, kind: ImageFormat) -> Traits:
         return read_container_head(data, kind)
 
 
-def decode_traits(data: bytes, kind: ImageFormat, *, size: Size | None = None) -> Traits:
+def decode_traits(
+    data: bytes, kind: ImageFormat, *, size: Size | None = None, max_bytes: int | None = None
+) -> Traits:
     """Return the traits of a decoded picture; ``size`` is the real one if ``data`` is a minimal file."""
-    with open_picture(data, kind, min_pixels=0) as picture:
+    with open_picture(data, kind, min_pixels=0, max_bytes=max_bytes) as picture:
         width, height = size or picture.size
         if picture.orientation in SIDEWAYS:
             width, height = height, width

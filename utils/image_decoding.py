@@ -109,7 +109,9 @@ class Picture:
 
 
 @contextlib.contextmanager
-def open_picture(data: bytes, kind: ImageFormat, *, min_pixels: int | None = None) -> Iterator[Picture]:
+def open_picture(
+    data: bytes, kind: ImageFormat, *, min_pixels: int | None = None, max_bytes: int | None = None
+) -> Iterator[Picture]:
     """Decode a picture; errors inside the block become ``UnreadableImage``, too.
 
     Args:
@@ -117,6 +119,7 @@ def open_picture(data: bytes, kind: ImageFormat, *, min_pixels: int | None = Non
         kind: its format.
         min_pixels: a JPEG may be decoded at a half, a quarter or an eighth of its size that has so many; None
             if it must not.
+        max_bytes: of the decoded pixels; None for the limit of all images.
 
     Raises:
         UnreadableImage: it is damaged or cut off, of a kind that cannot be read here, or too large.
@@ -128,10 +131,11 @@ def open_picture(data: bytes, kind: ImageFormat, *, min_pixels: int | None = Non
         if layout and can_put_together(layout) and (is_misread(layout) or not _can_open(data, kind)):
             yield _put_together(data, layout)
             return
-        with Image.open(io.BytesIO(_prepare(data, kind)), formats=[PILLOW_FORMATS[kind]]) as image:
+        with Image.open(io.BytesIO(_prepare(data, kind, max_bytes)), formats=[PILLOW_FORMATS[kind]]) as image:
             size = image.size
             if kind is ImageFormat.JPEG and min_pixels is not None:
                 image.draft(None, fraction_of(size, min_pixels))
+            _check_size(image.size, decoded_bytes(image.size, image.mode, kind), kind, max_bytes)
             picture = _decode(image, data, kind, layout)
             yield picture if picture.image is not image else replace(picture, size=size)
     except UnreadableImage:
@@ -172,7 +176,6 @@ def fraction_of(size: tuple[int, int], min_pixels: int) -> tuple[int, int]:
 
 
 def _decode(image: Image.Image, data: bytes, kind: ImageFormat, layout: TiffLayout | None) -> Picture:
-    _check_size(image.size, decoded_bytes(image.size, image.mode, kind), kind)
     # Read before decoding, which closes the source.
     frames = _count_frames(image, data, kind)
     image.load()
@@ -224,11 +227,11 @@ def _can_open(data: bytes, kind: ImageFormat) -> bool:
     return True
 
 
-def _prepare(data: bytes, kind: ImageFormat) -> bytes:
+def _prepare(data: bytes, kind: ImageFormat, max_bytes: int | None) -> bytes:
     """Return what the decoder is given; raise if its memory would be filled before it can be asked."""
     if kind is ImageFormat.WEBP and (head := read_webp_head(data)):
         # Pillow takes the memory for all pixels to tell how many there are.
-        _check_size(head.size, decoded_bytes(head.size, "RGBA", kind), kind)
+        _check_size(head.size, decoded_bytes(head.size, "RGBA", kind), kind, max_bytes)
     if kind is not ImageFormat.PNG:
         return data
     if not holds_its_pixels(data):
@@ -240,9 +243,10 @@ def _prepare(data: bytes, kind: ImageFormat) -> bytes:
     return keep_picture_chunks(data)
 
 
-def _check_size(size: tuple[int, int], need: int, kind: ImageFormat) -> None:
+def _check_size(size: tuple[int, int], need: int, kind: ImageFormat, max_bytes: int | None = None) -> None:
+    """Raise for a picture that is too large to be decoded, or to be decoded now."""
     width, height = size
-    if need > MAX_DECODED_BYTES * _DECODER_COPIES.get(kind, 1):
+    if need > (max_bytes or MAX_DECODED_BYTES) * _DECODER_COPIES.get(kind, 1):
         limit = MAX_DECODED_BYTES // 1_000_000
         raise TooLargeImage(
             f"The image has {width:,} x {height:,} pixels, which take {need / 1e6:,.0f} MB when decoded,"

@@ -27,7 +27,7 @@ _FEW_COLOURS: Final = frozenset({"1", "P", "PA"})
 """Modes of drawings and texts, which JPEG blurs."""
 
 _COPIES: Final = 3
-"""What is sent is held so often while it is made, with 4 bytes a pixel: resized, turned, encoded."""
+"""What is sent is held so often while it is made: resized, turned, encoded."""
 
 Size = tuple[int, int]
 
@@ -140,4 +140,5 @@ def _estimate_conversion(kind: ImageFormat, traits: Traits, size: Size | None) -
     whole = (traits.width, traits.height)
     width, height = size or whole
     decoded = fraction_of(whole, width * height) if kind is ImageFormat.JPEG else whole
-    return decoded_bytes(decoded, traits.mode, kind) + _COPIES * 4 * width * height
+    pixel_bytes = 1 if traits.mode in {"1", "L"} else 4
+    return decoded_bytes(decoded, traits.mode, kind) + _COPIES * pixel_bytes * width * height

@@ -27,6 +27,7 @@ from utils.image_formats import (
     is_truncated,
     sniff,
 )
+from utils.image_structure import read_structure
 from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes, plan_upload
 from utils.jpeg_completion import END_MARK
 
@@ -199,21 +200,17 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
 def _examine(data: bytes, kind: ImageFormat) -> tuple[Traits, int | None]:
     """Return what an image is, and where its end mark is missing; None if it is there."""
     # Pillow is imported at the first image, so that --help starts fast.
-    from utils.image_conversion import examine  # noqa: PLC0415
+    from utils.image_conversion import examine, judge  # noqa: PLC0415
     from utils.image_decoding import find_missing_end  # noqa: PLC0415
 
-    is_cut_off = is_truncated(data, kind)
-    try:
-        traits = examine(data, kind)
-        if not is_cut_off:
-            return traits, None
-    except UnreadableImage:
-        if kind is not ImageFormat.JPEG or (end := find_missing_end(data)) is None:
-            raise
+    structure = read_structure(data, kind)
+    if kind is ImageFormat.JPEG and structure is None and (end := find_missing_end(data)) is not None:
         return examine(_complete(data, end), kind), end
-    if kind is ImageFormat.JPEG and (end := find_missing_end(data)) is not None:
-        return traits, end
-    raise UnreadableImage("The image is cut off: the end of the file is missing.")
+    is_cut_off = is_truncated(data, kind)
+    traits = judge(data, kind, structure)
+    if is_cut_off:
+        raise UnreadableImage("The image is cut off: the end of the file is missing.")
+    return traits, None
 
 
 def _complete(data: bytes, end_mark_at: int | None) -> bytes:

@@ -38,6 +38,8 @@ def find_ends(data: bytes) -> Iterator[int]:
     if scan is None:
         return
     start, end = scan
+    if data[end : end + 2] == END_MARK:
+        return
     block = _SAMSUNG_BLOCK.search(data, start, end)
     if block is not None:
         yield block.start()
