@@ -42,7 +42,7 @@ from storage.output.layout import Place
 from storage.output.ledger import Ledger
 from storage.output.places import Places
 from storage.output.root import OutputRoot
-from storage.output.tree import OutputTree, storage_errors, with_path
+from storage.output.tree import OutputTree, ignoring_fault_of_one, storage_errors, with_path
 from utils.files import open_atomic
 from utils.json_encoding import json_document, json_stream, to_jsonable
 from utils.name_rules import NameRules
@@ -174,15 +174,16 @@ class Archiver:
     ) -> tuple[Artefact, ...]:
         """Write a stored answer under the name of another image with the same bytes.
 
-        Returns the new files; none if a stored file has changed, and in a dry run.
+        Returns the new files; none if a stored file has changed or cannot be read, and in a dry run.
 
         Raises:
-            StorageError: a file could not be read or written.
+            StorageError: the files could not be written, or the disk fails.
 
         """
         consequence = f"the answer for {job.key} was not put in place"
         self._here.check(consequence)
-        with storage_errors(consequence):
+        stored: list[ResultFile] = []
+        with storage_errors(consequence), ignoring_fault_of_one():
             stored = self._read_stored_files(answer)
         if self._run.dry_run or answer.dry_run or not stored:
             return ()
@@ -200,8 +201,8 @@ class Archiver:
         return result
 
     def remove_report(self, key: str) -> None:
-        """Remove the report of an image's failure, if there is one."""
-        with storage_errors("the answer stands beside it"):
+        """Remove the report of an image's failure, if there is one; one that cannot be removed stays."""
+        with storage_errors("the answer stands beside it"), ignoring_fault_of_one():
             self._tree.remove_report(key, self._places.of(key))
 
     def find_in_history(self, replaced: Iterable[Artefact]) -> tuple[Artefact, ...]:

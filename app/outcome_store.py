@@ -12,7 +12,7 @@ from datetime import datetime
 from app.fail_fast import FailFast
 from archiver import Archiver, StoreResult
 from errors import FatalError, StopReason, StorageError
-from models import Failed, Outcome, Predecessor, Reused, StoredAnswer, Succeeded
+from models import Deferred, Failed, Outcome, Predecessor, Reused, StoredAnswer, Succeeded
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
 from storage.journal.journal import Journal
@@ -142,7 +142,7 @@ class OutcomeStore:
         for outcome, result in zip(outcomes, results, strict=True):
             if isinstance(result, FinishedImage):
                 error = await self._row_writer.submit(result)
-                self._count(outcome, error, keeps_answer=result.keeps_answer)
+                self._count(result.outcome, error, keeps_answer=result.keeps_answer)
             else:
                 self._count(outcome, result)
         if self._fail_fast.cause is not None:
@@ -181,7 +181,7 @@ class OutcomeStore:
         if isinstance(files, StorageError):
             return files
         if isinstance(outcome, Reused) and not files:
-            return StorageError(f"the answer for {outcome.job.key} changed while it was copied")
+            outcome = _defer_changed(outcome)
         return FinishedImage(
             outcome=outcome,
             artefacts=files,
@@ -227,3 +227,9 @@ class OutcomeStore:
         moved_to_history = self._archiver.find_in_history(replaces)
         self._journal.record_copy(outcome.job, outcome.answer, artefacts, moved_to_history=moved_to_history)
         return True
+
+
+def _defer_changed(outcome: Reused) -> Deferred:
+    """Return the outcome of an image whose answer another program changed while it was copied."""
+    detail = "its answer changed, or could not be read, while it was copied"
+    return Deferred(job=outcome.job, prompt=outcome.answer.prompt, detail=detail, kind=None, attempts=())

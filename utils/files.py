@@ -32,6 +32,9 @@ _numbers = count()
 # Sources: github.com/microsoft/WSL/issues/2557, github.com/borgbackup/borg/issues/1961 (2026-11).
 _NAMES_MAY_BE_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.ESTALE})
 
+# What sshfs, for one, gives where the server has no rename onto a file (man sshfs, workaround=rename).
+_CANNOT_REPLACE = frozenset({errno.EEXIST, errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL})
+
 _COPY_BYTES = 1 << 20
 
 
@@ -83,7 +86,7 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         # Outside the inner block: Windows cannot rename an open file.
-        temporary.replace(path)
+        _replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -109,13 +112,30 @@ def write_atomic(path: Path | str, data: bytes, *, sync: bool = True) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 -- as above
+        _replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 -- as above
         raise
     if sync:
         sync_directory(folder or ".")
+
+
+def _replace(temporary: str, path: Path | str) -> None:
+    """Rename a file to ``path``; a share that cannot rename onto a file has that one moved aside first."""
+    try:
+        os.replace(temporary, path)  # noqa: PTH105 -- a Path costs ten times as much
+    except OSError as exc:
+        if exc.errno not in _CANNOT_REPLACE or not os.path.isfile(path):  # noqa: PTH113 -- as above
+            raise
+        old, aside = Path(path), Path(path).with_name(unfinished_name())
+        old.rename(aside)
+        try:
+            Path(temporary).rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
+        aside.unlink()
 
 
 def write_all(descriptor: int, data: bytes) -> None:

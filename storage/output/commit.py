@@ -9,7 +9,7 @@ the disk in place of four (docs/performance.md).
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,13 @@ from storage.output.answer_files import ResultFile
 from storage.output.folders import SUCCESSFUL
 from storage.output.layout import Place, is_text
 from storage.output.ledger import Ledger
-from storage.output.tree import OutputTree, hits_all_images, to_storage_error, with_path
+from storage.output.tree import (
+    OutputTree,
+    hits_all_images,
+    ignoring_fault_of_one,
+    to_storage_error,
+    with_path,
+)
 
 log = logging.getLogger(__name__)
 
@@ -154,11 +160,8 @@ def _write(tree: OutputTree, pending: PendingAnswer) -> None:
 @contextmanager
 def _leaving_what_cannot_move(pending: PendingAnswer) -> Iterator[None]:
     """Let an older file stay where it is if it cannot be moved, once the new ones have other names."""
-    try:
+    with ignoring_fault_of_one() if pending.relocate is None else nullcontext():
         yield
-    except OSError as error:
-        if pending.relocate is not None or hits_all_images(error):
-            raise
 
 
 def _remove_replaced(tree: OutputTree, pending: PendingAnswer, in_history: Iterable[str]) -> None:
@@ -189,5 +192,9 @@ def _try_sync(tree: OutputTree, folder: str) -> OSError | None:
 
 def _finish(tree: OutputTree, pending: PendingAnswer) -> OSError | None:
     """Remove the report of an earlier failure; where it cannot be removed it stays, and the answer stands."""
-    error = _run_step(partial(tree.remove_report, pending.answer.key, pending.place))
-    return error if error is not None and hits_all_images(error) else None
+
+    def remove() -> None:
+        with ignoring_fault_of_one():
+            tree.remove_report(pending.answer.key, pending.place)
+
+    return _run_step(remove)

@@ -251,6 +251,16 @@ def hits_all_images(error: OSError) -> bool:
 
 
 @contextlib.contextmanager
+def ignoring_fault_of_one() -> Iterator[None]:
+    """End the block at an OSError, unless it hits all images."""
+    try:
+        yield
+    except OSError as error:
+        if hits_all_images(error):
+            raise
+
+
+@contextlib.contextmanager
 def with_path(path: Path | str) -> Iterator[None]:
     """Add ``path`` to an OSError that has no path (a full disk) or that of a temporary file."""
     try:

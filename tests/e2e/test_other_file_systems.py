@@ -69,8 +69,9 @@ async def nights(
         (LONG, {"name_max": 143}),
         ((*CHARACTERS, *LONG, *FORMS), {"characters": '\\:*?"<>|', "name_max": 143}),
         (CHARACTERS, {"characters": '\\:*?"<>|', "sync_folder": errno.EIO, "move": errno.EXDEV}),
+        (FORMS, {"name_max": 143, "replace": errno.EPERM, "flock": errno.ENOLCK, "posix_lock": errno.EIO}),
     ],
-    ids=["characters", "long", "both", "share"],
+    ids=["characters", "long", "both", "share", "sshfs"],
 )
 def test_names_that_a_disk_refuses(
     tmp_path: Path, keys: tuple[str, ...], faults: Mapping[str, int | str]

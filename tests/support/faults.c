@@ -2,6 +2,7 @@
    FAULT_FLOCK, FAULT_POSIX_LOCK    locks of the two kinds fail
    FAULT_SYNC_FOLDER                fsync() of a folder fails
    FAULT_MOVE                       rename() into another folder fails
+   FAULT_REPLACE                    rename() onto a file that exists fails
    FAULT_CHARACTERS                 characters that names of new files and folders cannot have: EINVAL
    FAULT_NAME_MAX                   bytes that such a name may have: ENAMETOOLONG
    FAULT_READ, FAULT_OPEN           reading or opening a file called *sick* fails...
@@ -96,5 +97,6 @@ int rename(const char *from, const char *to) {
     size_t old_length = old ? old - from : 0, new_length = new ? new - to : 0;
     int e = name_fault(to), differs = old_length != new_length || strncmp(from, to, old_length);
     if (!e && differs) e = number("FAULT_MOVE");
+    if (!e && !access(to, F_OK)) e = number("FAULT_REPLACE");
     return e ? failed(e) : NEXT(int (*)(const char *, const char *), "rename")(from, to);
 }

@@ -11,14 +11,14 @@ import pytest
 from app.fail_fast import DECIDING_IMAGES
 from app.outcome_store import OutcomeStore
 from errors import ErrorKind, StopReason
-from models import Artefact
+from models import Artefact, Reused
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
 from storage.journal import connection
 from storage.journal.journal import Journal
 from storage.journal.writes import FinishedImage
 from storage.output.folders import JOURNAL
-from tests.support.outcomes import START, archiver, failed, full_disk, names, run_info, succeeded
+from tests.support.outcomes import START, archiver, failed, full_disk, job, names, run_info, succeeded
 
 
 class HeldJournal(Journal):
@@ -204,3 +204,22 @@ def test_an_answer_whose_file_was_changed_is_not_found(fixture: Fixture) -> None
     asyncio.run(scenario())
     assert set(fixture.store.filter_known([answer.content.sha256])) == {answer.content.sha256}
     assert fixture.stop.cause is None
+
+
+def test_an_answer_that_changes_while_it_is_copied_stops_nothing(fixture: Fixture) -> None:
+    """Its copy is left to the next run, which is told; the images after it are stored."""
+    answer = succeeded("a.jpg")
+
+    async def scenario() -> None:
+        async with fixture.store.draining():
+            await (await fixture.store.store(answer))
+            found = await fixture.store.find_answer(answer.content.sha256)
+            assert found is not None
+            (fixture.folder / "successful" / "a.jpg_result.txt").write_text("something else")
+            await (await fixture.store.store(Reused(job=job("b.jpg"), answer=found)))
+            await (await fixture.store.store(succeeded("c.jpg")))
+
+    asyncio.run(scenario())
+    assert fixture.stop.cause is None
+    assert (fixture.tally.succeeded, fixture.tally.deferred.total(), fixture.tally.unsaved) == (2, 1, [])
+    assert names(fixture.folder, "successful") == {f"successful/{n}.jpg_result.txt" for n in "ac"}

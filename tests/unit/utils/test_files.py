@@ -260,3 +260,19 @@ def test_a_folder_that_cannot_be_synced(tmp_path: Path, name: str) -> None:
 
     assert done.returncode == (number if name in _TELLS_OF_LOSS else 0)
     assert (tmp_path / "answer.txt").read_bytes() == b"yes"
+
+
+@pytest.mark.parametrize("name", ["EPERM", "EEXIST", "EACCES", "EINVAL"])
+def test_a_share_that_cannot_rename_onto_a_file(tmp_path: Path, name: str) -> None:
+    """The earlier file is moved aside first, and nothing else is left."""
+    (tmp_path / "answer.txt").write_bytes(b"earlier")
+
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITE, tmp_path / "answer.txt"],
+        env=fault_environment(replace=getattr(errno, name)),
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"yes"]
