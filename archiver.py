@@ -1,7 +1,6 @@
 """Writer of outcomes, documents and the archive; a crash loses no paid answer.
 
-At any instant, a ledger line whose files exist with their hashes proves an answer; a line without its
-files proves nothing. ``storage.output.commit`` keeps that order. See docs/adr/0004.
+A ledger line proves an answer if its files exist with their hashes: see docs/adr/0004.
 """
 
 import shutil

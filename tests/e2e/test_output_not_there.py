@@ -192,7 +192,8 @@ def test_a_first_night_that_was_killed_is_remembered(tmp_path: Path) -> None:
 
     async def story(share: Share) -> None:
         with Launcher() as launcher:
-            flags = ["--input-dir", tmp_path / "photos", "--prompt", "describe", "--max-concurrent", "1"]
+            flags: list[str | Path] = ["--input-dir", tmp_path / "photos", "--prompt", "describe"]
+            flags += ["--max-concurrent", "1"]
             flags += ["--output-dir", share.output, "--api-base-url", share.emulator.base_url]
             flags += ["--state-dir", tmp_path / "state"]
             killed = Fault(act="kill", nth=3, at="after storage.journal.writes:write_outcome")
