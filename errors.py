@@ -86,6 +86,14 @@ class Cause(StrEnum):
     """The service is not offered where the connection comes from."""
     BILLING = "billing"
     """The key's project has no billing."""
+    NO_CONNECTION = "no_connection"
+    """The host was not found, or does not accept connections."""
+    CERTIFICATE = "certificate"
+    """The server's certificate was signed by an authority that is not trusted here."""
+    CLOCK = "clock"
+    """The certificate is not valid at the time that this machine's clock shows."""
+    OTHER_HOST = "other_host"
+    """The certificate is that of another host."""
 
 
 class ExitCode(IntEnum):

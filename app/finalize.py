@@ -213,7 +213,9 @@ class RunFinalizer:
         ]
         deferred = run_report.count_deferred_by(tally, _to_plan_counts(plan))
         failures = map(_to_failure_entry, self._journal.failures(dry_run=self._run.dry_run))
-        head = run_report.build_error_analysis(groups, deferred=deferred)
+        head = run_report.build_error_analysis(
+            groups, deferred=deferred, deferred_because=tally.deferred_because
+        )
         self._archiver.write_stream("error_analysis", head, "failures", failures)
 
 

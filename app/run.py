@@ -71,7 +71,7 @@ async def run(
         async with (
             enforce(deadline, context.stop, utcnow),
             stop_on_signals(
-                context.stop, grace_s=settings.grace_s, describe_progress=current.batch.describe_progress
+                context.stop, grace_s=settings.grace_s, describe_progress=current.describe_progress
             ),
         ):
             await current.process_images(deadline)
@@ -145,6 +145,10 @@ class _Run:
             proposals=to_proposal_entries(optimizer) if optimizer else (),
         )
         return await asyncio.to_thread(finalize)
+
+    def describe_progress(self) -> str:
+        """Return in one line how far the run is, and what limits it."""
+        return "; ".join(filter(None, (self.batch.describe_progress(), self._status_text())))
 
     def _status_text(self) -> str:
         """Return for the progress line what limits the run; empty until there is something to ask."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import ErrorKind, ExitCode, StopReason
 from reports.advice import RUN_AGAIN, Options, advice_for, describe_next
-from reports.formatting import format_count, wrap, wrap_count, wrap_row
+from reports.formatting import MAX_REASONS, deferral_lines, format_count, wrap, wrap_count, wrap_row
 from storage.journal.read_models import OutcomeCounts, RunRow, UsageTotals, count_deferred
 from storage.journal.reader import JournalReader
 from storage.output.folders import FAILED, JOURNAL, METADATA, working_dir
@@ -27,6 +27,8 @@ _NEXT_STEPS: Mapping[int | None, str] = {
     ExitCode.TRY_LATER: f"{RUN_AGAIN} later",
 }
 """Next steps that follow from the exit code alone; after other codes the images left decide."""
+_REMEDY_IN_DOCUMENT = {ExitCode.USAGE, ExitCode.KEY_REFUSED, ExitCode.TRY_LATER}
+"""The document of a run that ended so has a remedy that fits its cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class _Status:
     """All that the page is made of, read once."""
 
     counts: OutcomeCounts
+    deferred_because: Mapping[str, int]
     running: RunningProcess | None
     current: RunRow | None
     """The run at work; None if there is none, or not in the journal yet."""
@@ -148,6 +151,7 @@ def _gather(
     own = counts.dry if is_only_dry else counts.real
     return _Status(
         counts=own,
+        deferred_because=reader.deferral_reasons(most=MAX_REASONS, dry_run=is_only_dry),
         running=running,
         current=current,
         newest=newest,
@@ -187,6 +191,7 @@ def _report_lines(status: _Status, output_dir: str) -> Iterator[str]:
         )
     yield from wrap_row("Running", _running_text(status))
     yield from _image_lines(status)
+    yield from deferral_lines(status.deferred_because)
     yield from _failure_lines(status)
     yield from wrap_row("Left to do", _left_text(status))
     yield from _usage_lines(status)
@@ -275,7 +280,7 @@ def _next_step(status: _Status) -> str:
         return "run the command"
     if last.ended_at is None:
         return f"{RUN_AGAIN}: it goes on where the last run was cut off"
-    if status.stopped and last.exit_code in {ExitCode.TRY_LATER, ExitCode.KEY_REFUSED}:
+    if status.stopped and last.exit_code in _REMEDY_IN_DOCUMENT:
         return _next_after_stop(status.stopped, status.now)
     return _NEXT_STEPS.get(last.exit_code) or _next_by_images(status, counts)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason, UsageError
 from gemini import API_VERSION
@@ -40,6 +41,9 @@ MAX_REQUEST_BYTES = 100_000_000
 
 OUTER_GRACE_S = 5.0
 """Our own deadline is this much later than the HTTP library's, in case that one does not fire."""
+
+_CONNECT_TIMEOUT_S = 30.0
+"""Most seconds for one attempt to connect: a firewall may drop it without a word. It is no slow answer."""
 
 _PARSE_ON_LOOP_BYTES = 500_000
 """Longer replies hold pictures. They, and all of a model of pictures, are parsed in a thread, one at a time:
@@ -83,6 +87,7 @@ class GeminiClient:
         self._base_url = _strip_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
         self._on_connected = on_connected
+        self._has_connected = False
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._sdk: LazySdk | None = None
@@ -104,7 +109,7 @@ class GeminiClient:
         from gemini.transport import open_session  # noqa: PLC0415
 
         async with AsyncExitStack() as opening:
-            session = await opening.enter_async_context(open_session(route, self._on_connected))
+            session = await opening.enter_async_context(open_session(route, self._note_connection))
             sdk = LazySdk(api_key=self._api_key, base_url=self._base_url, session=session)
             self._sdk = await opening.enter_async_context(sdk)
             self._session = session
@@ -136,6 +141,10 @@ class GeminiClient:
         finally:
             del outcome
 
+    def _note_connection(self, seconds: float) -> None:
+        self._has_connected = True
+        self._on_connected(seconds)
+
     def _check(self, request: GenerationRequest) -> None:
         """Raise for a key, a model or a prompt that cannot be sent, before anything is."""
         if not _KEY_PATTERN.fullmatch(self._api_key):
@@ -156,12 +165,8 @@ class GeminiClient:
         """Return the answer, or our error for whatever transport and SDK raise, most specific first."""
         import aiohttp  # noqa: PLC0415
 
-        from gemini.transport import (  # noqa: PLC0415
-            BROKEN_REPLY_ERRORS,
-            HttpStatusError,
-            broken_reply_failure,
-            to_network_failure,
-        )
+        from gemini.connection_errors import to_network_problem  # noqa: PLC0415
+        from gemini.transport import BROKEN_REPLY_ERRORS, HttpStatusError, broken_reply_failure  # noqa: PLC0415
 
         try:
             async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
@@ -173,10 +178,12 @@ class GeminiClient:
             return error.with_traceback(None)
         except HttpStatusError as error:
             return to_exception(error.http)
-        except TimeoutError:
-            return ApiFailure(kind=ErrorKind.TIMEOUT, detail=f"no answer within {request.timeout_s:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            return to_network_failure(error)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                detail = f"no answer within {request.timeout_s:g} s"
+                return ApiFailure(kind=ErrorKind.TIMEOUT, detail=detail)
+            host = urlsplit(self._base_url).netloc.rpartition("@")[2]
+            return to_network_problem(error, host=host, has_connected=self._has_connected)
         except BROKEN_REPLY_ERRORS:
             return broken_reply_failure()
 
@@ -259,7 +266,7 @@ class GeminiClient:
         if self._session is None:
             raise RuntimeError("the client is not open")
         timeout_ms = _to_milliseconds(request.timeout_s)
-        timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
+        timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000, sock_connect=_CONNECT_TIMEOUT_S)
         headers = {
             "x-goog-api-key": self._api_key,
             "X-Server-Timeout": str(math.ceil(timeout_ms / 1000)),  # as the SDK sends it
@@ -287,8 +294,8 @@ def _load_route(base_url: str) -> "HttpRoute":
     """Import the HTTP library and return the route; takes 0.2 s, so call it in a thread."""
     try:
         with collector_paused():
+            from gemini.connection_errors import reason_of  # noqa: PLC0415
             from gemini.route import UnusableNetrc, UnusableProxy, find_route  # noqa: PLC0415
-            from gemini.transport import reason_of  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(f"the HTTP library cannot be used: {error}") from error
     try:

@@ -17,8 +17,8 @@ import aiohttp
 
 from errors import ApiFailure, ErrorKind
 from gemini import API_VERSION
+from gemini.connection_errors import reason_of
 from gemini.files_api import Uploads
-from gemini.transport import reason_of
 
 if TYPE_CHECKING:
     from google import genai

@@ -6,8 +6,6 @@ and 0008.
 
 import asyncio
 import json
-import os
-import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +17,6 @@ from aiohttp import hdrs
 from errors import ApiFailure, ErrorKind
 from gemini.error_mapping import HttpError
 from gemini.route import HttpRoute
-from gemini.text import sanitize_sentence
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -45,11 +42,6 @@ _MAX_ERROR_BODY_BYTES = 2**20
 BROKEN_REPLY_ERRORS = (ValueError, LookupError, RecursionError)
 """Errors over a reply that is no JSON, not in its charset, in an unknown charset or nested too deeply, and
 those of the SDK over JSON of another shape."""
-
-_USER_INFO = re.compile(r"//[^/@]{0,500}@")
-"""The name and password for a proxy."""
-
-_NOT_SENT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
 
 
 class HttpStatusError(Exception):
@@ -182,41 +174,3 @@ def broken_reply_failure() -> ApiFailure:
     """Return the failure for a reply with status 200 that cannot be parsed."""
     detail = "the reply is not what the service would send (a proxy may have answered)"
     return ApiFailure(kind=ErrorKind.NETWORK, detail=detail)
-
-
-def to_network_failure(error: aiohttp.ClientError | OSError) -> ApiFailure:
-    """Return the failure for a reply that did not arrive, or not completely."""
-    return ApiFailure(
-        kind=ErrorKind.NETWORK,
-        detail=sanitize_sentence(_describe_error(error)),
-        reached_server=not isinstance(error, _NOT_SENT_ERRORS),
-    )
-
-
-def _describe_error(error: aiohttp.ClientError | OSError) -> str:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy does not let the connection through (HTTP {error.status} {error.message})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        proxy = "the proxy at " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-        # An error over a certificate has no os_error.
-        cause = getattr(error, "certificate_error", None) or error.os_error
-        return f"no connection to {proxy}{error.host}:{error.port} ({reason_of(cause)})"
-    if isinstance(error, aiohttp.InvalidURL):
-        url = _USER_INFO.sub("//", str(error))
-        return f"the address of the service, or of a proxy, is no URL: {url}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"the reply is no HTTP: {error.message}"
-    return f"the connection was lost ({reason_of(error)})"
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the cause in the operating system's words, without names, codes and lines of the library."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
-    if isinstance(error, OSError):
-        if error.errno and error.errno > 0:
-            return os.strerror(error.errno)
-        return error.strerror or str(error) or type(error).__name__
-    return str(error) or type(error).__name__

@@ -99,6 +99,7 @@ class RateLimiter:
             waiting=self._waiting,
             waiting_for=wait.cause if wait else None,
             waiting_until_s=wait.until_s if wait else None,
+            outage=pacer.health.outage,
             waited_s=dict(self._waited_s),
             rejections=dict(pacer.rejections),
             requests=counts.requests,
@@ -185,12 +186,23 @@ class Permit:
         if failure.kind is ErrorKind.RATE_LIMITED:
             self._pacer.counts.wasted_upload_bytes += upload_bytes
             self._log_throttling(failure)
+        elif (
+            failure.kind is ErrorKind.NETWORK
+            and not failure.reached_server
+            and failure.detail != self._pacer.health.outage
+        ):
+            log.info("%s; it is tried again", failure.detail)
         self._pacer.on_failure(self._request, failure, _now_s(), seconds=seconds)
 
     def release(self) -> None:
         """Record that the request was not sent, or was cancelled."""
         self._call_ended.set()
         self._pacer.release(self._request, _now_s())
+
+    def _log_lost_way(self, failure: ApiFailure) -> None:
+        """Log at once, and once for each reason, which host cannot be reached and why."""
+        if failure.detail != self._pacer.health.outage:
+            log.info("%s; it is tried again", failure.detail)
 
     def _log_throttling(self, failure: ApiFailure) -> None:
         if self._pacer.paused_until_s() <= _now_s():

@@ -81,9 +81,10 @@ class Pacer:
 
     def retry_wait(self, now_s: float) -> Wait | None:
         """Return what a retry waits for before it joins the queue; None if it may join now."""
-        if not self.health.is_distressed(now_s):
+        end_s = self.health.patience_ends_s()  # then one more call decides whether the outage goes on
+        if now_s >= end_s or not self.health.is_distressed(now_s):
             return None
-        start_s = self._retry_budget.earliest_start_s(now_s)
+        start_s = min(end_s, self._retry_budget.earliest_start_s(now_s))
         return Wait(cause=WaitCause.OUTAGE, until_s=start_s) if start_s > now_s else None
 
     def next_wait(self, now_s: float, tokens: float) -> Wait | None:

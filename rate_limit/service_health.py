@@ -98,6 +98,8 @@ class ServiceHealth:
         self._outage_since_s: float | None = None
         self._first_tries = 0
         self._last_call_s = -math.inf
+        self.outage = ""
+        """Why the last call got no reply, in a few words; empty after a reply."""
 
     def on_granted(self, now_s: float) -> None:
         """Record a call that was granted."""
@@ -129,6 +131,7 @@ class ServiceHealth:
             known = self.latency_s
             self.latency_s = seconds if known is None else known + _LATENCY_WEIGHT * (seconds - known)
         self._record_outcome(now_s, failed=False)
+        self.outage = ""
         self._outage_since_s = None
         self._first_tries = self._long_waits = 0
         self._reopen(now_s)
@@ -140,16 +143,20 @@ class ServiceHealth:
             FatalError: the service answered nothing for as long as the user's patience lasts, or asks
                 again and again for a longer wait than the user allows.
         """
+        since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
+        is_unanswered = failure.kind in TRANSIENT and not failure.extra_tries  # a refusal is a reply
+        if is_unanswered:
+            self._outage_since_s = since_s
         if failure.kind in NO_REPLY:
             self._check_wait(failure)
+            self.outage = describe_outage(failure)
             self._record_outcome(now_s, failed=True)
             self._count_streak(now_s)
         elif failure.kind is ErrorKind.RATE_LIMITED:
             self._reopen(now_s)  # no answer, but a service that counts quotas is well
-        if failure.kind in TRANSIENT and not failure.extra_tries:  # a refusal is a reply, no outage
+        if is_unanswered:
             self._first_tries += not retry
-            self._outage_since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
-            self._check_patience(failure, now_s, self._outage_since_s)
+            self._check_patience(failure, now_s, since_s)
 
     def exclude_wait(self, seconds: float) -> None:
         """Remove from an outage the seconds that were waited for a quota."""
@@ -160,11 +167,15 @@ class ServiceHealth:
         """Return when a probe may start; infinite while one is in flight; None while calls are answered."""
         return self._next_probe_s
 
+    def patience_ends_s(self) -> float:
+        """Return when an outage will have lasted for as long as the user's patience; infinite without one."""
+        return math.inf if self._outage_since_s is None else self._outage_since_s + self._patience_s
+
     def is_distressed(self, now_s: float) -> bool:
         """Return whether retries would make it worse; a dead service gets single probes instead."""
         if self._failure_streak >= _DEAD_FAILURES and not self.in_flight:
             if self._next_probe_s is None:
-                self._next_probe_s = now_s + self._probe_interval_s
+                self._next_probe_s = self._later_probe_s(now_s)
             return False
         return self._distress.is_bad(now_s, _DISTRESS_FAILURES, _DISTRESS_SHARE)
 
@@ -210,13 +221,18 @@ class ServiceHealth:
         if self._is_probing:
             self._is_probing = False
             self._probe_interval_s = min(_MAX_PROBE_S, 2.0 * self._probe_interval_s)
-            self._next_probe_s = now_s + self._probe_interval_s
+            self._next_probe_s = self._later_probe_s(now_s)
         elif (
             self._next_probe_s is None
             and self._failure_streak >= _DEAD_FAILURES
             and now_s - self._streak_since_s >= _DEAD_S
         ):
-            self._next_probe_s = now_s + self._probe_interval_s
+            self._next_probe_s = self._later_probe_s(now_s)
+
+    def _later_probe_s(self, now_s: float) -> float:
+        """Return when the next probe may start: the last one comes when the user's patience ends."""
+        probe_s, end_s = now_s + self._probe_interval_s, self.patience_ends_s()
+        return end_s if now_s < end_s < probe_s else probe_s
 
     def _reopen(self, now_s: float) -> None:
         """Close the circuit breaker: the service replied, and few calls at first may be in flight."""
@@ -242,6 +258,27 @@ class ServiceHealth:
         lasted_s = now_s - since_s
         if lasted_s >= self._patience_s and self._first_tries >= _MIN_FIRST_TRIES:
             message = (
-                f"nothing was answered for {lasted_s / 60.0:.0f} minutes; the last error: {failure.detail}"
+                f"nothing was answered for {_format_duration(lasted_s)}; the last error: {failure.detail}"
             )
-            raise FatalError(StopReason.OUTAGE, message, retry_after_s=failure.retry_after_s)
+            raise FatalError(
+                StopReason.OUTAGE, message, retry_after_s=failure.retry_after_s, cause=failure.cause
+            )
+
+
+def describe_outage(failure: ApiFailure) -> str:
+    """Return in a few words why a call got no reply: the service, the time, or the way to it."""
+    match failure.kind, failure.http_status:
+        case ErrorKind.NETWORK, _:
+            return failure.detail
+        case ErrorKind.TIMEOUT, _:
+            return "the service does not answer in time"
+        case _, 503 | 529 | None:
+            return "service overloaded"
+        case _, status:
+            return f"the service fails (HTTP {status})"
+
+
+def _format_duration(seconds: float) -> str:
+    """Return a duration in its larger unit, never as 0."""
+    count, unit = (round(seconds), "second") if seconds < 120.0 else (round(seconds / 60.0), "minute")
+    return f"{max(1, count)} {unit}{'' if count <= 1 else 's'}"

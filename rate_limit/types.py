@@ -90,6 +90,8 @@ class RateLimitStats:
     waiting_for: WaitCause | None
     waiting_until_s: float | None
     """On the event loop's clock; None if unknown: it depends on a call in flight."""
+    outage: str = ""
+    """Why the last call got no reply, in a few words; empty if there was a reply."""
     waited_s: Mapping[WaitCause, float]
     """Seconds in which the queue waited, by cause."""
     rejections: Mapping[str, int]

@@ -268,6 +268,13 @@ _STOP_REMEDIES: Mapping[Cause, str] = MappingProxyType(
         " of the server that answered",
         Cause.GATEWAY_KEY: "check GEMINI_API_KEY: it must be a key of the gateway that --api-base-url names",
         Cause.GATEWAY_CREDIT: "top up the account at the gateway that --api-base-url names, then run again",
+        Cause.NO_CONNECTION: "check the connection, the proxy and --api-base-url, then run the same command"
+        " again",
+        Cause.CERTIFICATE: "name the authority that signed it (a company's proxy has one of its own) with"
+        " SSL_CERT_FILE=/path/to/authority.pem, then run the same command again",
+        Cause.CLOCK: "set this machine's clock if it is wrong; if it is right, only the server's owner can"
+        " renew the certificate; then run the same command again",
+        Cause.OTHER_HOST: "check --api-base-url, the proxy and the network: another server answers there",
     }
 )
 

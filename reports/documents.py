@@ -308,6 +308,8 @@ class ErrorAnalysis:
 
     failed: int
     deferred: Mapping[str, int]
+    deferred_because: Mapping[str, int]
+    """Number of images by the last failure's sentence, the most common first."""
     groups: tuple[ErrorGroup, ...]
     """The largest first."""
 

@@ -1,7 +1,9 @@
 """Text for the user: wrapped lines, labelled rows, counts with their noun, and US dollars."""
 
 import textwrap
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import overload
 
 from utils.printable import escape_unprintable
@@ -10,6 +12,8 @@ WIDTH = 79
 """Columns of a line; only a path or a word without a blank can be longer."""
 USD_DIGITS = 6
 """Decimal places of a dollar in documents: a call costs at least a few millionths."""
+MAX_REASONS = 3
+"""Most reasons that are listed for deferred images."""
 
 _LABEL_WIDTH = 13
 
@@ -29,6 +33,14 @@ def wrap_row(label: str, text: str) -> list[str]:
 def wrap_count(count: int, text: str) -> list[str]:
     """Return the lines of a right-aligned count and what it counts."""
     return wrap(f"{count:>7,}  {text}", indent=9)
+
+
+def deferral_lines(deferred_because: Mapping[str, int]) -> Iterator[str]:
+    """Yield why images were deferred, the most common reasons first, each with its number of images."""
+    if deferred_because:
+        yield "Deferred because"
+    for reason, count in islice(deferred_because.items(), MAX_REASONS):
+        yield from wrap_count(count, escape_unprintable(reason))
 
 
 def format_count(count: int, noun: str) -> str:

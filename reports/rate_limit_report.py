@@ -26,7 +26,9 @@ def describe_limit(
     tpm: float | None = None,
     zone: tzinfo | None = None,
 ) -> str:
-    """Return what limits the run at the moment, in about 50 columns at most; empty if nothing does.
+    """Return what limits the run at the moment; empty if nothing does.
+
+    It has about 50 columns at most, but for the reason of an outage, which names the host.
 
     Args:
         stats: statistics of the rate limiter.
@@ -38,7 +40,7 @@ def describe_limit(
     """
     match stats.waiting_for:
         case WaitCause.OUTAGE:
-            return "service overloaded: one probe at a time"
+            return f"{stats.outage or 'service overloaded'}: one probe at a time"
         case WaitCause.QUOTA:
             until = _format_until(stats.waiting_until_s, now_s, utcnow, zone)
             return _describe_quota_wait(stats, until)
@@ -50,7 +52,7 @@ def describe_limit(
                 filter(None, (f"pace {_format_short(stats.pace_rpm)}/min", _describe_binding_limit(stats)))
             )
         case _:
-            return ""
+            return stats.outage
 
 
 def build_pacing_section(stats: RateLimitStats | None) -> "Pacing | None":

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 
 from costs.price_book import Costs
 from errors import ErrorKind, FatalError
@@ -92,6 +93,7 @@ class QuotaStatus:
 
 
 _UNKNOWN_QUOTA = QuotaStatus()
+_NO_REASONS: Mapping[str, int] = MappingProxyType({})
 _EVOLUTION_FILE = "prompt_evolution.json"
 
 
@@ -285,11 +287,17 @@ def build_error_group(
     )
 
 
-def build_error_analysis(groups: Iterable[ErrorGroup], *, deferred: Mapping[str, int]) -> ErrorAnalysis:
+def build_error_analysis(
+    groups: Iterable[ErrorGroup],
+    *,
+    deferred: Mapping[str, int],
+    deferred_because: Mapping[str, int] = _NO_REASONS,
+) -> ErrorAnalysis:
     """Return the head of the document about failures; the caller streams its list of all failures."""
     ordered = sorted(groups, key=lambda group: (-group.count, group.kind))
     return ErrorAnalysis(
         failed=sum(group.count for group in ordered),
         deferred=_largest_first(deferred),
+        deferred_because=_largest_first(deferred_because),
         groups=tuple(ordered),
     )

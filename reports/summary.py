@@ -13,7 +13,7 @@ from reports.advice import RUN_AGAIN, advice_for, describe_next
 from reports.cost_report import summary_line as cost_line
 from reports.documents import Breakdown, ProcessingStats
 from reports.earlier_answers import qualify_answered
-from reports.formatting import WIDTH, format_images, wrap_count, wrap_row
+from reports.formatting import WIDTH, deferral_lines, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
 from reports.tally import NOT_TRIED
 from utils.image_discovery import PassedOverReason
@@ -61,6 +61,7 @@ def _summary_lines(stats: ProcessingStats, paths: OutputPaths, *, dry_run: bool)
     if dry_run:
         yield "[DRY RUN] No call was made and nothing was paid: the results are simulated."
     yield from _image_lines(stats)
+    yield from deferral_lines(stats.deferred_because)
     yield from _failure_lines(stats)
     yield from _note_lines(stats)
     yield from _skipped_lines(stats)

@@ -88,6 +88,16 @@ class JournalReader:
         ((runs,),) = self._fetch_all("SELECT count(*) FROM runs WHERE dry_run = 0")
         return not runs and not self.count_answers()
 
+    def deferral_reasons(self, *, most: int, dry_run: bool = False) -> dict[str, int]:
+        """Return why images are deferred and how many for each reason, the most common first."""
+        rows = self._fetch_all(
+            "SELECT detail, count(*) FROM images WHERE outcome = 'deferred' AND dry_run = ?1"
+            " GROUP BY detail ORDER BY 2 DESC, 1 LIMIT ?2",
+            dry_run,
+            most,
+        )
+        return dict(rows)
+
     def count_finished(self, run: RunInfo) -> int:
         """Return the number of images that a run answered or that failed in it.
 

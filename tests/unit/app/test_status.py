@@ -87,6 +87,8 @@ def test_the_whole_page(world: World) -> None:
         "      1  answered",
         "      2  failed",
         "      1  deferred: the next run asks about them",
+        "Deferred because",
+        "      1  the service was unavailable",
         "Failures",
         "      1  prohibited: Google's rules forbid this content. Leave this image out;",
         "         another prompt will not help.",

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import gzip
 import json
-import ssl
 import subprocess
 import sys
 import traceback
@@ -12,15 +11,13 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.client_reqrep import ConnectionKey
 
 from errors import ApiFailure, ErrorKind
 from gemini import transport
 from gemini.client import GeminiClient
-from gemini.transport import broken_reply_failure, to_network_failure
+from gemini.transport import broken_reply_failure
 from models import Generation
 from tests.emulator import Emulator, Fault, FaultPlan
 from tests.support.gateway import Handler, always_answer, serve
@@ -231,56 +228,6 @@ def test_a_name_that_nobody_knows() -> None:
 
     assert failure.detail.startswith("no connection to no-such-host.invalid:80 (")
     assert not failure.reached_server
-
-
-PLACE = ConnectionKey(
-    "example.org", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
-)
-UNTRUSTED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] failed (_ssl.c:1006)")
-UNTRUSTED.verify_message = "self-signed certificate"
-
-
-@pytest.mark.parametrize(
-    ("error", "words", "reached"),
-    [
-        (
-            aiohttp.ClientConnectorError(PLACE, OSError(111, "Connect call failed ('127.0.0.1', 443)")),
-            "no connection to example.org:443 (Connection refused)",
-            False,
-        ),
-        (
-            aiohttp.ClientConnectorCertificateError(PLACE, UNTRUSTED),
-            "no connection to example.org:443 (its certificate is not trusted: self-signed certificate)",
-            False,
-        ),
-        (
-            aiohttp.ClientProxyConnectionError(PLACE, OSError(111, "Connect call failed")),
-            "no connection to the proxy at example.org:443 (Connection refused)",
-            False,
-        ),
-        (
-            aiohttp.ClientHttpProxyError(None, (), status=407, message="Who?"),  # type: ignore[arg-type]
-            "the proxy does not let the connection through (HTTP 407 Who?)",
-            False,
-        ),
-        (
-            aiohttp.InvalidURL("http://me:secret@:x"),
-            "the address of the service, or of a proxy, is no URL: http://:x",
-            False,
-        ),
-        (aiohttp.ServerDisconnectedError(), "the connection was lost (Server disconnected)", True),
-        (ConnectionResetError(104, "reset"), "the connection was lost (Connection reset by peer)", True),
-        (aiohttp.ClientPayloadError(), "the connection was lost (ClientPayloadError)", True),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
-)
-def test_a_broken_connection_is_described_for_people(
-    error: aiohttp.ClientError | OSError, words: str, *, reached: bool
-) -> None:
-    """Where and why, in the system's words; no library's brackets, codes or passwords."""
-    failure = to_network_failure(error)
-
-    assert (failure.kind, failure.detail, failure.reached_server) == (K.NETWORK, words, reached)
 
 
 def test_a_reply_that_is_no_http_does_not_give_the_key_away() -> None:
