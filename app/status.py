@@ -191,7 +191,7 @@ def _report_lines(status: _Status, output_dir: str) -> Iterator[str]:
         )
     yield from wrap_row("Running", _running_text(status))
     yield from _image_lines(status)
-    yield from deferral_lines(status.deferred_because)
+    yield from deferral_lines(status.deferred_because if status.deferred else {})
     yield from _failure_lines(status)
     yield from wrap_row("Left to do", _left_text(status))
     yield from _usage_lines(status)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
     from aiohttp import payload
 
-    from gemini.route import HttpRoute, UnusableProxy
+    from gemini.route import HttpRoute
     from gemini.sdk import LazySdk
 
 GOOGLE_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -308,21 +308,7 @@ def _load_route(base_url: str) -> "HttpRoute":
         why = "it is no UTF-8 text, or holds a name or password that fits into no HTTP header"
         raise UsageError(f"{what}: {why}") from error
     except UnusableProxy as error:
-        raise UsageError(_explain_proxy(error)) from error
-
-
-def _explain_proxy(error: "UnusableProxy") -> str:
-    """Return what is wrong with a proxy and what to do, without its address, which may hold a password."""
-    if error.is_socks:
-        what = "names a SOCKS proxy, which the program does not speak to"
-        remedy = (
-            "name an HTTP proxy in HTTPS_PROXY=http://host:port, or write the service's host into NO_PROXY "
-            "to go without a proxy"
-        )
-    else:
-        what = "names a proxy that cannot be used"
-        remedy = "its address is no http://host:port, or its name and password fit into no HTTP header"
-    return f"{error.variable} {what}: {remedy}"
+        raise UsageError(error.sentence) from error
 
 
 def _path_of(model: str) -> str:

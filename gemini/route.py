@@ -26,8 +26,22 @@ class UnusableProxy(Exception):
 
     def __init__(self, variable: str, *, is_socks: bool) -> None:
         super().__init__(variable)
-        self.variable = variable
-        self.is_socks = is_socks
+        self._variable = variable
+        self._is_socks = is_socks
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong with the proxy, and what to do."""
+        if self._is_socks:
+            what = "names a SOCKS proxy, which the program does not speak to"
+            remedy = (
+                "name an HTTP proxy there (http://host:port), or write the service's host into NO_PROXY "
+                "to go without a proxy"
+            )
+        else:
+            what = "names a proxy that cannot be used"
+            remedy = "its address is no http://host:port, or its name and password fit into no HTTP header"
+        return f"{self._variable} {what}: {remedy}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
