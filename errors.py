@@ -94,6 +94,8 @@ class Cause(StrEnum):
     """The certificate is not valid at the time that this machine's clock shows."""
     OTHER_HOST = "other_host"
     """The certificate is that of another host."""
+    STOPPED = "stopped"
+    """The process did not run, or the machine slept, while the call was in flight."""
 
 
 class ExitCode(IntEnum):

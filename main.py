@@ -185,8 +185,9 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
     import asyncio
 
     from app import run
+    from utils.steady_loop import SteadyLoop
 
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=SteadyLoop) as runner:
         code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))
         # The loop takes its handlers with it, and a terminal that closes now must not change the exit code.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})

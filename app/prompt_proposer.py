@@ -11,11 +11,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 import retry_handler
 from costs.optimizer_budget import OptimizerBudget
 from errors import ApiFailure, FatalError
 from models import CHARACTERS_PER_TOKEN, Generation, GenerationRequest, Usage
+from processing import stopped_call
 from processing.api_call import GenerativeModel, Limiter, Permit, grant_call, send
 from processing.stop_signal import RunStoppedError, StopSignal
 from prompt_optimizer import CandidateRequest, PromptOptimizer
@@ -177,7 +179,7 @@ class PromptProposer:
         async with grant_call(self._limiter, reservation, tokens=tokens, retry=retry) as grant:
             self._stop.raise_if_requested()
             try:
-                return await send(self._model.generate, request, grant)
+                return await send(partial(stopped_call.generate, self._model.generate), request, grant)
             finally:
                 totals.add(grant.usage, reservation.cost)
                 self._on_usage(grant.usage, reservation.cost, request.sent.count)

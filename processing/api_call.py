@@ -14,6 +14,7 @@ from typing import Protocol
 
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
 from models import Attempt, Generation, GenerationRequest, Parameter, Usage
+from processing import stopped_call
 from processing.access_check import AccessCheck
 from processing.image_loader import ImageLoader
 from processing.image_state import ImageState
@@ -297,7 +298,7 @@ class ApiCaller:
             return replace(started, seconds=clock() - start_s, sent_bytes=request.sent.count)
 
         try:
-            generation = await self._model.generate(request)
+            generation = await stopped_call.generate(self._model.generate, request)
         except ApiFailure as failure:
             state.record_failure(to_ended(), failure=failure)
             self.served_count += _is_served(failure)

@@ -9,7 +9,7 @@ service. An outage that outlasts the user's patience ends the run.
 import math
 from collections import deque
 
-from errors import NO_REPLY, TRANSIENT, ApiFailure, ErrorKind, FatalError, StopReason
+from errors import NO_REPLY, TRANSIENT, ApiFailure, Cause, ErrorKind, FatalError, StopReason
 
 _MIN_CONCURRENCY = 4
 _HEADROOM = 2.0
@@ -143,6 +143,8 @@ class ServiceHealth:
             FatalError: the service answered nothing for as long as the user's patience lasts, or asks
                 again and again for a longer wait than the user allows.
         """
+        if failure.cause is Cause.STOPPED:  # it says nothing about the service
+            return
         since_s = now_s - seconds if self._outage_since_s is None else self._outage_since_s
         is_unanswered = failure.kind in TRANSIENT and not failure.extra_tries  # a refusal is a reply
         if is_unanswered:
