@@ -1,4 +1,4 @@
-"""Calls that were lost because the process did not run: no fault of the service, and no try of the image.
+"""Calls lost because the process did not run: no fault of the service, no retry of the image.
 
 A stopped process and a sleeping machine take no answer, so that the server or the network gives the
 connection up, or the connection is dead without a word.
