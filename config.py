@@ -150,13 +150,15 @@ def load(
     """
     typed = argument_parser.parse(argv, version=VERSION, prog=prog)
     # Only now: --help and a wrong flag have ended already.
-    from settings.sources import Source, Sources, read_dotenv, read_variables
+    from settings.sources import Source, Sources, check_requirements, read_dotenv, read_variables
 
+    is_status_request = typed.pop(argument_parser.STATUS, False)
+    if is_status_request:  # what a run must be given, and have, is not asked for
+        typed = {"input_dir": ".", "prompt": "-", **typed}
+    else:
+        check_requirements(argv)
     dotenv = [read_dotenv(path) for path in dotenv_paths]
     environment = read_variables(env, origin="the environment")
-    is_status_request = typed.pop(argument_parser.STATUS, False)
-    if is_status_request:  # what a run must be given is not asked for
-        typed = {"input_dir": ".", "prompt": "-", **typed}
     sources = Sources((Source(origin="", values=typed), environment, *dotenv))
     try:
         if is_status_request:

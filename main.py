@@ -13,6 +13,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+if sys.version_info < (3, 11):  # noqa: UP036 - before an import fails: a sentence with the command to type
+    from utils.requirements import find_python_problem
+
+    words = [] if "--ping" in " ".join(sys.argv) else sys.argv[1:]  # its URL is a secret
+    sys.stderr.write(f"{find_python_problem(words)}\n")
+    sys.exit(2)
+
 import config
 from errors import BatchError, ExitCode, StorageError, UsageError
 
@@ -70,9 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _end_unexpectedly(error: Exception) -> int:
     """Print that memory is short, or that the program has a bug."""
     from utils.memory import is_shortage
+    from utils.requirements import explain_import
 
     if is_shortage(error):
         return _end(ExitCode.UNEXPECTED, NO_MEMORY)
+    problem = explain_import(error)
+    if problem is not None:
+        return _end(ExitCode.USAGE, problem)
     _log().exception("unexpected error: this is a bug in the program, please report it", exc_info=error)
     return ExitCode.UNEXPECTED
 
@@ -222,7 +233,8 @@ def _print_status(request: "StatusRequest") -> int:
         )
     sys.stdout.write(report)
     sys.stdout.flush()
-    if (error := output_error()) is not None:
+    error = output_error()
+    if error is not None:
         raise StorageError(f"the report cannot be written to standard output: {error.strerror}")
     return ExitCode.DONE
 

@@ -6,7 +6,7 @@ whether two go together, is checked in ``config``.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -131,6 +131,27 @@ class Sources:
             for name in ("gemini_api_key", "google_api_key"):
                 if name in source.values:
                     yield str(source.values[name])
+
+
+def check_requirements(argv: Sequence[str]) -> None:
+    """Raise if this Python lacks what the program needs.
+
+    Raises:
+        UsageError: one sentence with the command to type.
+    """
+    from utils.requirements import find_problem  # noqa: PLC0415 - not for a wrong flag
+
+    if problem := find_problem(without_ping(argv)):
+        raise UsageError(problem)
+
+
+def without_ping(argv: Sequence[str]) -> list[str]:
+    """Return the command line without the URL of ``--ping``, which is a secret."""
+    return [
+        word
+        for previous, word in zip(["", *argv], argv, strict=False)
+        if "--ping" not in {previous, word} and not word.startswith("--ping=")
+    ]
 
 
 def read_variables(env: Mapping[str, str | None], *, origin: str, is_dotenv: bool = False) -> Source:
