@@ -7,15 +7,12 @@ import logging
 
 from config import Settings
 from costs.price_book import PriceBook
-from gemini.model_info import produces_images
-from prompts.retry_once import asks_for_picture
+from gemini.model_info import PICTURE_MODEL, produces_images
+from prompts.picture_requests import asks_for_picture
 from reports.earlier_answers import describe_asked_anew, describe_kept, describe_repaired
 from storage.journal.plan import EarlierAnswers, Plan, TodoReason
 
 log = logging.getLogger(__name__)
-
-PICTURE_MODEL = "gemini-nano-banana-2.1"
-"""Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
 
 
 def announce(settings: Settings, plan: Plan, price_book: PriceBook) -> None:
@@ -39,9 +36,9 @@ def announce(settings: Settings, plan: Plan, price_book: PriceBook) -> None:
     if plan.earlier != EarlierAnswers():
         _announce_earlier_answers(settings, plan.earlier, price_book)
     if plan.todo and asks_for_picture(settings.prompt) and not produces_images(settings.model):
-        log.info(
+        log.warning(
             "the prompt seems to ask for a picture, but %s answers in words; "
-            "--model %s would return pictures (about $0.04 each, prices of November 2026)",
+            "--model %s returns pictures (about $0.04 each, prices of November 2026)",
             settings.model,
             PICTURE_MODEL,
         )

@@ -5,7 +5,7 @@ All are written after a stop too, and each even if another could not be written.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,15 @@ from pathlib import Path
 from archiver import Archiver
 from costs.price_book import Costs
 from errors import FatalError, StopReason, StorageError
+from gemini.model_info import PICTURE_MODEL, produces_images
 from models import RunInfo
 from prompt_optimizer import PromptOptimizer
+from prompts.picture_requests import asks_for_picture
 from prompts.uplift import Uplift
 from rate_limit.types import RateLimitStats
 from reports import prompt_evolution, quota_forecast, run_report
 from reports.attempt_history import EvolutionEntry, build_evolution_entry
-from reports.documents import Example, FailureEntry, ProcessingStats, TreeTotals
+from reports.documents import Example, FailureEntry, Pictures, ProcessingStats, TreeTotals
 from reports.formatting import round_dollars
 from reports.prompt_evolution import ProposalEntry
 from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
@@ -145,7 +147,7 @@ class RunFinalizer:
 
     def _build_stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
         ended_at, counts = self._utcnow(), _to_plan_counts(plan)
-        return run_report.build_processing_stats(
+        stats = run_report.build_processing_stats(
             run=self._run,
             ended_at=ended_at,
             tally=tally,
@@ -158,6 +160,7 @@ class RunFinalizer:
             quota=self._quota_status(ended_at, stop),
             costs=self._summarize_costs(tally),
         )
+        return replace(stats, pictures=_count_pictures(self._run, tally))
 
     def _quota_status(self, ended_at: datetime, stop: FatalError | None) -> run_report.QuotaStatus:
         """Return the state of the quota; today's answers are counted only if a real run spent it."""
@@ -231,6 +234,14 @@ def _to_plan_counts(plan: Plan) -> run_report.PlanCounts:
         kept=plan.earlier.kept,
         asked_anew=plan.earlier.asked_anew,
     )
+
+
+def _count_pictures(run: RunInfo, tally: Tally) -> Pictures | None:
+    """Return the pictures of the run; None if neither the prompt nor the model is about pictures."""
+    has_pictures = produces_images(run.model)
+    if not has_pictures and not asks_for_picture(run.prompt):
+        return None
+    return Pictures(made=tally.pictures, model_to_take=None if has_pictures else PICTURE_MODEL)
 
 
 def _to_failure_entry(row: FailureRow) -> FailureEntry:

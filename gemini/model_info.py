@@ -1,5 +1,8 @@
 """Facts about a model that its name alone gives."""
 
+PICTURE_MODEL = "gemini-nano-banana-2.1"
+"""Named to users whose prompt asks for pictures. Source: Google's list of models, November 2026."""
+
 
 def produces_images(model: str) -> bool:
     """Return True if a model answers with pictures.

@@ -1,6 +1,5 @@
 """Repair of a run without prompt optimization: the same prompt once more after a random failure."""
 
-import re
 from collections.abc import Sequence
 
 from errors import ErrorKind
@@ -8,19 +7,6 @@ from models import Attempt, Prompt
 
 RANDOM_KINDS = frozenset({ErrorKind.EMPTY, ErrorKind.NO_IMAGE, ErrorKind.MALFORMED, ErrorKind.RECITATION})
 """Kinds that often pass when the same question is asked again (docs/api-facts.md, section 2.6)."""
-
-
-_PICTURE_WORDS = re.compile(
-    r"\b(?:convert|turn\b.{0,30}\binto|transform|restyle|stylize|stylise|style|redraw|draw|paint|repaint|render|sketch"
-    r"|illustrat\w+|colou?ri[sz]e|cartoon\w*|anime|watercolou?r|pixel art|remove the background"
-    r"|replace the background|make it look|generate an? (?:image|picture))\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-def asks_for_picture(prompt: str) -> bool:
-    """Return whether the prompt seems to ask for a picture."""
-    return _PICTURE_WORDS.search(prompt) is not None
 
 
 class RetryOnce:

@@ -238,6 +238,15 @@ class UnsentPages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Pictures in the answers of this run, where prompt or model is about pictures."""
+
+    made: int
+    model_to_take: str | None
+    """A model with pictures, if the prompt asks for them and the model of the run has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStats:
     """Document ``processing_stats.json``: what this run did, and how it ended."""
 
@@ -273,6 +282,8 @@ class ProcessingStats:
     """None if no prices were looked up."""
     unsent_pages: UnsentPages | None
     """None if no image had more than one page."""
+    pictures: Pictures | None = None
+    """None if neither the prompt nor the model is about pictures."""
     notes: Mapping[str, int]
     """Number of images by what was done to them before sending."""
     other_words: EditedPrompts | None

@@ -70,7 +70,7 @@ def _is_better_prompt(candidate: SuggestionCandidate, outcomes: EditOutcomes) ->
 def _max_failures(candidate: SuggestionCandidate, outcomes: EditOutcomes) -> int:
     """Return on how many of the images served by the user's prompt the edit may fail without a loss."""
     # Every failure takes at least one more call.
-    further = max(outcomes.hard_calls - outcomes.hard_images, outcomes.hard_images)
+    further = max(outcomes.hard_calls - outcomes.hard_images, outcomes.hard_images, 1)
     return min(outcomes.served_by_base, candidate.saved_calls * outcomes.hard_images // further)
 
 

@@ -13,7 +13,7 @@ from reports.advice import RUN_AGAIN, advice_for, describe_next
 from reports.cost_report import summary_line as cost_line
 from reports.documents import Breakdown, ProcessingStats
 from reports.earlier_answers import qualify_answered
-from reports.formatting import WIDTH, deferral_lines, format_images, wrap_count, wrap_row
+from reports.formatting import WIDTH, deferral_lines, format_count, format_images, wrap_count, wrap_row
 from reports.rate_limit_report import summary_line as pacing_line
 from reports.tally import NOT_TRIED
 from utils.image_discovery import PassedOverReason
@@ -169,12 +169,23 @@ def _call_lines(stats: ProcessingStats, *, dry_run: bool) -> Iterator[str]:
     yield from wrap_row("Calls", f"{requests.total:,}{again}{', simulated' if dry_run else ''}")
     if tokens.total and not dry_run:
         yield from wrap_row("Tokens", f"{tokens.input:,} in, {tokens.output:,} out")
+    yield from _picture_lines(stats)
     cost = cost_line(stats.cost, model=stats.model)
     if cost and requests.total:
         yield from wrap_row("Cost", cost)
     pacing = pacing_line(stats.pacing)
     if pacing:
         yield from wrap_row("Pacing", pacing)
+
+
+def _picture_lines(stats: ProcessingStats) -> Iterator[str]:
+    """Yield the number of pictures, and which model has some if the run's has none."""
+    pictures = stats.pictures
+    if pictures is None or not stats.requests.total:
+        return
+    advice = f"; {stats.model} answers in words, --model {pictures.model_to_take} returns pictures"
+    count = format_count(pictures.made, "picture")
+    yield from wrap_row("Pictures", f"{count}{advice if pictures.model_to_take else ''}")
 
 
 def _path_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:

@@ -62,6 +62,8 @@ class Tally:
     """Files that are no input, by reason."""
     skipped_examples: dict[str, list[str]] = field(default_factory=dict)
     """Paths of the first ``MAX_EXAMPLES`` files of each reason."""
+    pictures: int = 0
+    """Pictures in the answers of this run's calls."""
     requests: int = 0
     """Calls made."""
     results: Counter[str] = field(default_factory=Counter)
@@ -125,6 +127,7 @@ class Tally:
         match outcome:
             case Succeeded(content=content, generation=generation):
                 self.succeeded += 1
+                self.pictures += len(generation.images)
                 self._add_content(content)
                 self.notes.update(generation.notes)
             case Reused():

@@ -13,7 +13,7 @@ from prompt_optimizer import OptimizedImageRepair, PromptOptimizer
 from prompts import edits
 from prompts.edit_stats import EditStats
 from prompts.policy import RepairLimits
-from prompts.retry_once import RANDOM_KINDS, RetryOnce, asks_for_picture
+from prompts.retry_once import RANDOM_KINDS, RetryOnce
 from prompts.rules import CURABLE_KINDS
 from retry_handler import POLICIES, Verdict
 from tests.support.fakes import START
@@ -229,23 +229,3 @@ def test_the_uplift_compares_first_edits_with_the_control() -> None:
 def test_without_optimization_the_words_stay(kind: ErrorKind) -> None:
     """Without the option a random kind gets one plain second try, any other none."""
     assert play(RetryOnce(), [kind] * 5) == ([BASE] if kind in RANDOM_KINDS else [])
-
-
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "Convert this to anime style",
-        "anime style illustration",
-        "Turn the dog into a knight",
-        "draw it as a comic",
-    ],
-)
-def test_prompts_for_pictures_are_recognised(prompt: str) -> None:
-    """Words that ask for a picture are seen, so that the user can be warned of text-only models."""
-    assert asks_for_picture(prompt)
-
-
-@pytest.mark.parametrize("prompt", ["Describe this photo", "List every object", "What does the sign say?"])
-def test_prompts_for_text_are_left_alone(prompt: str) -> None:
-    """A plain question brings no advice about picture models."""
-    assert not asks_for_picture(prompt)
