@@ -270,7 +270,7 @@ _STOP_REMEDIES: Mapping[Cause, str] = MappingProxyType(
         Cause.GATEWAY_CREDIT: "top up the account at the gateway that --api-base-url names, then run again",
         Cause.NO_CONNECTION: "check the connection, the proxy and --api-base-url, then run the same command"
         " again",
-        Cause.CERTIFICATE: "name the authority that signed it (a company's proxy has one of its own) with"
+        Cause.CERTIFICATE: "name the authority that signed it (a proxy may have one of its own) with"
         " SSL_CERT_FILE=/path/to/authority.pem, then run the same command again",
         Cause.CLOCK: "set this machine's clock if it is wrong; if it is right, only the server's owner can"
         " renew the certificate; then run the same command again",
