@@ -74,7 +74,7 @@ def test_a_cap_on_requests_is_never_overrun(tmp_path: Path) -> None:
     assert first.code == 8, first.stderr
     assert calls == 9
     assert "the budget of 9 requests is used up" in last_line(first)
-    assert "run again" in last_line(first)
+    assert "run the same command again" in last_line(first)
     assert second.code == 0, second.stderr
     assert len(answered(tmp_path)) == 20
 
