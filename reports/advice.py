@@ -171,6 +171,10 @@ _BY_CAUSE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
             "A server on the way (a gateway, a proxy, a firewall) did not let the request through.",
             f"Go another way (--api-base-url, proxy, network) or ask its owner, then {_ASK_AGAIN}.",
         ),
+        Cause.STOPPED: (
+            "The process was stopped, or the machine slept, while the call was in flight.",
+            f"{RUN_AGAIN[:1].upper()}{RUN_AGAIN[1:]}.",
+        ),
     }
 )
 """Cause and remedy of a request that was refused for good, where its cause is known."""

@@ -75,7 +75,7 @@ def test_no_answer_is_lost_or_bought_again(
             assert "Traceback" not in done.stderr
             if damage is not _remove:
                 assert "was put aside as journal.damaged-" in done.stderr
-            assert "found in the tree and taken over" in done.stderr
+            assert "were found in the output directory" in done.stderr
             assert len(emulator.calls) == calls
             assert files_below(scene.output / "successful") == before
             check_finished(scene.output, scene.hashes)
