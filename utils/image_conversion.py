@@ -9,6 +9,7 @@ from PIL import Image
 from utils.image_brightness import DEEP_MODES
 from utils.image_decoding import open_picture
 from utils.image_formats import (
+    CONTAINERS,
     Conversion,
     ImageFormat,
     NotEnoughMemory,
@@ -28,8 +29,6 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_CONTAINERS: Final = frozenset({ImageFormat.WEBP, ImageFormat.HEIC, ImageFormat.HEIF})
-"""Formats that are sent as they are and say themselves how long they are."""
 _MAX_CHECKED_BYTES: Final = 100_000_000
 """Pixels of these that take more are not decoded for a check: libwebp holds them four times."""
 
@@ -62,12 +61,12 @@ def judge(data: bytes, kind: ImageFormat, structure: ImageStructure | None) -> T
             if known.mode not in DEEP_MODES:
                 return known
     try:
-        return decode_traits(data, kind, max_bytes=_MAX_CHECKED_BYTES if kind in _CONTAINERS else None)
+        return decode_traits(data, kind, max_bytes=_MAX_CHECKED_BYTES if kind in CONTAINERS else None)
     except (TooLargeImage, NotEnoughMemory):
         if known is not None:
             return known
         # What is sent as it is need not be decoded; the size of the container says whether it is cut off.
-        if kind not in _CONTAINERS:
+        if kind not in CONTAINERS:
             raise
         if not is_container_whole(data, kind):
             raise UnreadableImage("The image is cut off: the end of the file is missing.") from None

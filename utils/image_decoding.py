@@ -21,6 +21,7 @@ from utils.image_formats import (
     ImageFormat,
     NotEnoughMemory,
     TooLargeImage,
+    Traits,
     UnreadableImage,
 )
 from utils.image_structure import holds_its_pixels, keep_picture_chunks, read_webp_head
@@ -245,6 +246,17 @@ def _prepare(data: bytes, kind: ImageFormat, max_bytes: int | None) -> bytes:
 
 def _check_size(size: tuple[int, int], need: int, kind: ImageFormat, max_bytes: int | None = None) -> None:
     """Raise for a picture that is too large to be decoded, or to be decoded now."""
+    _check_limit(size, need, kind, max_bytes)
+    check_memory(size, need)
+
+
+def check_decodable(traits: Traits, kind: ImageFormat) -> None:
+    """Raise TooLargeImage for a WebP or HEIF that has to be converted and is too large for it."""
+    size, mode = (traits.width, traits.height), "RGBA" if kind is ImageFormat.WEBP else traits.mode
+    _check_limit(size, decoded_bytes(size, mode, kind), kind)
+
+
+def _check_limit(size: tuple[int, int], need: int, kind: ImageFormat, max_bytes: int | None = None) -> None:
     width, height = size
     if need > (max_bytes or MAX_DECODED_BYTES) * _DECODER_COPIES.get(kind, 1):
         limit = MAX_DECODED_BYTES // 1_000_000
@@ -252,7 +264,6 @@ def _check_size(size: tuple[int, int], need: int, kind: ImageFormat, max_bytes: 
             f"The image has {width:,} x {height:,} pixels, which take {need / 1e6:,.0f} MB when decoded,"
             f" and {kind.label} has to be; at most {limit:,} MB are decoded. Save it smaller first."
         )
-    check_memory(size, need)
 
 
 def check_memory(size: tuple[int, int], need: int) -> None:

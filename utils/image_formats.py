@@ -222,3 +222,7 @@ def _is_gif_complete(data: bytes) -> bool:
 def _gif_table_bytes(flags: int) -> int:
     """Return the size of the palette that these flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+CONTAINERS = frozenset({ImageFormat.WEBP, ImageFormat.HEIC, ImageFormat.HEIF})
+"""Formats that are sent as they are and say themselves how long they are."""

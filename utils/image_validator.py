@@ -13,6 +13,7 @@ from typing import Final
 from utils.files import open_regular, read_regular
 from utils.image_diagnosis import DIAGNOSIS_BYTES, describe_unsupported
 from utils.image_formats import (
+    CONTAINERS,
     HEAD_BYTES,
     SUFFIXES,
     UNSUPPORTED_SUFFIXES,
@@ -120,6 +121,10 @@ def read_image(
     traits, end_mark_at = _examine(data, kind)
     upload = plan_upload(kind, traits, len(data), max_edge=max_edge, memory_bytes=memory_bytes)
     conversion = upload.conversion
+    if conversion is not None and kind in CONTAINERS:
+        from utils.image_decoding import check_decodable  # noqa: PLC0415 -- as below
+
+        check_decodable(traits, kind)  # only its head was read, if it is large
     facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         mime_type=kind.value,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.hostile_images import pixel_bomb
@@ -49,6 +49,7 @@ _DAMAGE = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size
 
 
 @settings(max_examples=500, deadline=None)
+@example(name="animated webp", damage=[(29, 174)], cut=0)  # a head that claims 48 x 11 million pixels
 @given(name=st.sampled_from(sorted(WHOLE)), damage=_DAMAGE, cut=st.integers(0, 60))
 def test_damage_never_escapes_as_another_error(
     scratch: Path, name: str, damage: list[tuple[int, int]], cut: int
