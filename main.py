@@ -150,7 +150,8 @@ def _run_locked(settings: "Settings", command: str) -> int:
     configure_interpreter()
     # Before the lock: a run that gets it at 06:05 has missed the deadline 06:00, and has no day left.
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
-    if missing := describe_missing_output(settings):
+    missing = describe_missing_output(settings)
+    if missing:
         return _end(_ping_failure(settings, ExitCode.NO_OUTPUT), missing)
     lock = find_output_folder(settings) / LOCK
     with ExitStack() as stack:

@@ -76,6 +76,9 @@ def test_a_flag_in_a_sentence_exists(module: str) -> None:
     if module == "settings.argument_parser":  # it says what is to be done about flags that do not exist
         flags |= {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 
+    if module == "utils.requirements":  # it says how packages are installed
+        flags |= {"--upgrade", "--clear"}
+
     named = {
         (line, flag)
         for line, text in sentences(modules()[module])
