@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,11 @@ def test_no_name_of_ours_can_be_imported(installed: Installed) -> None:
 def test_the_env_file_of_site_packages_is_not_read(installed: Installed) -> None:
     """``.env`` beside ``main.py`` is read in a checkout only."""
     (installed.package_dir / ".env").write_text("GEMINI_API_KEY=beside-the-program\n")
+    packages = installed.package_dir.with_name("packages_of_the_tests.pth")
+    packages.write_text(f"{sysconfig.get_path('purelib')}\n")  # without them that is what it says first
 
     done = installed.run("{bin}/gemini-batch", "--input-dir", ".", "--prompt", "Describe this image")
+    packages.unlink()
 
     assert done.returncode == 2, done.stderr
     assert "there is no API key" in done.stderr
