@@ -4,6 +4,7 @@ An unmounted share is an empty directory. What was answered there is remembered 
 that an empty one ends the run before all images are paid for again.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from errors import StorageError
 from rate_limit.shared import state_path
 from storage.output.folders import JOURNAL, LEDGER, working_dir
 from storage.output_memory import OutputMemory
+from utils.image_discovery import FoundImage, discover
 
 if TYPE_CHECKING:
     from config import Settings
@@ -57,15 +59,21 @@ def describe_lost_output(settings: "Settings", journal: "JournalReader") -> str:
 
 def _describe(settings: "Settings", *, answers: int, is_unused: bool) -> str:
     known = open_memory(settings).recall()
-    if known and answers < known.answers / 2:
+    if known and answers < known.answers / 2 and _has_image_from_before(settings, known.at):
         held = "none of them is" if not answers else f"only {answers:,} are"
         return (
-            f"{settings.output_dir} had {known.answers:,} answers for {settings.input_dir} on {known.day},"
-            f" and {held} there now: {_NEXT}"
+            f"{settings.output_dir} had {known.answers:,} answers for {settings.input_dir} on"
+            f" {known.at:%Y-%m-%d}, and {held} there now: {_NEXT}"
         )
     if settings.expect_output and is_unused:
         return f"{settings.output_dir} holds nothing of an earlier run, and --expect-output is set: {_NEXT}"
     return ""
+
+
+def _has_image_from_before(settings: "Settings", at: datetime) -> bool:
+    """Return False if all images are newer than the answers that are remembered: they are of another set."""
+    images = discover(settings.input_dir, exclude=[settings.output_dir])
+    return any(isinstance(one, FoundImage) and one.mtime_ns < at.timestamp() * 1e9 for one in images)
 
 
 def _has_trace(output_dir: Path) -> bool:

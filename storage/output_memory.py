@@ -33,8 +33,8 @@ class RememberedOutput:
 
     answers: int
     """To images of the same input directory or others, current and in the history."""
-    day: str
-    """When this was written: the date in UTC."""
+    at: datetime
+    """When this was written, in UTC."""
 
 
 class OutputMemory:
@@ -96,7 +96,11 @@ class OutputMemory:
         try:
             record = json.loads(path.read_bytes())
             answers = int(record["answers"])
-            return RememberedOutput(answers=answers, day=str(record["at"])[:10]) if answers > 0 else None
+            return (
+                RememberedOutput(answers=answers, at=datetime.fromisoformat(record["at"]))
+                if answers > 0
+                else None
+            )
         except (OSError, ValueError, LookupError, TypeError):
             return None
 

@@ -187,6 +187,22 @@ def test_expect_output_needs_no_memory(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_another_set_of_images_under_the_same_path_is_no_loss(tmp_path: Path) -> None:
+    """Images that are all newer than the remembered answers never had one: they are asked about."""
+
+    async def story(share: Share) -> None:
+        assert (await share.night())[1] == IMAGES
+        share.unmount()
+        shutil.rmtree(tmp_path / "photos")
+        make_images(tmp_path / "photos", IMAGES)
+
+        done, calls = await share.night()
+
+        assert (done.code, calls) == (ExitCode.DONE, IMAGES), done.stderr
+
+    play(tmp_path, story)
+
+
 def test_a_first_night_that_was_killed_is_remembered(tmp_path: Path) -> None:
     """From the first answer on, not from the run's end."""
 

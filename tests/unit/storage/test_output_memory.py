@@ -8,7 +8,7 @@ import pytest
 from storage.output_memory import FOLDER, OutputMemory, RememberedOutput
 
 NOW = datetime(2026, 11, 30, 2, 15, tzinfo=UTC)
-TEN = RememberedOutput(answers=10, day="2026-11-30")
+TEN = RememberedOutput(answers=10, at=NOW)
 
 
 def memory(folder: Path, name: str = "out", *, max_files: int = 100) -> OutputMemory:
@@ -32,7 +32,7 @@ def test_what_was_remembered_is_recalled_for_its_pair_alone(tmp_path: Path) -> N
 def test_the_first_answer_hides_no_larger_number(tmp_path: Path) -> None:
     """It is noted only where nothing is known."""
     memory(tmp_path).note_first_answer(NOW)
-    assert memory(tmp_path).recall() == RememberedOutput(answers=1, day="2026-11-30")
+    assert memory(tmp_path).recall() == RememberedOutput(answers=1, at=NOW)
 
     memory(tmp_path).remember(10, NOW)
     memory(tmp_path).note_first_answer(NOW)
