@@ -88,6 +88,8 @@ class Cause(StrEnum):
     """The key's project has no billing."""
     NO_CONNECTION = "no_connection"
     """The host was not found, or does not accept connections."""
+    SHORTAGE = "shortage"
+    """This machine has no descriptor, or no memory, for a connection."""
     CERTIFICATE = "certificate"
     """The server's certificate was signed by an authority that is not trusted here."""
     CLOCK = "clock"
@@ -336,3 +338,7 @@ class UsageError(BatchError):
 
 class StorageError(BatchError):
     """An answer or a record could not be written; the message names the path and the reason."""
+
+
+class ShortageError(StorageError):
+    """The same for want of descriptors or memory, which passes: it is tried again."""

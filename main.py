@@ -36,10 +36,13 @@ PROGRAM_DIR = Path(__file__).resolve().parent
 LOCK = ".gbp.lock"
 """Name in the output directory of the file that the kernel locks for one process."""
 
+DESCRIPTORS = 128
+"""Files that a run may have open besides its connections, at most."""
 
 NO_MEMORY = (
-    "there is not enough memory to go on; what was answered is kept. Next: give the program more (ulimit -v,"
-    " the limit of the container or service), then run the same command again."
+    "there is not enough memory, or there are too few threads or open files, to go on; what was answered is"
+    " kept. Next: give the program more (ulimit -v, -u and -n, the limits of the container or service), then"
+    " run the same command again."
 )
 
 
@@ -144,10 +147,12 @@ def _run_locked(settings: "Settings", command: str) -> int:
     from app.deadline import compute_deadline
     from app.output_folder import describe_missing_output, find_output_folder
     from app.output_lock import describe_locked, hold_output_dir
+    from utils.descriptors import make_room
     from utils.interpreter import configure_interpreter
     from utils.lock import LockedError
 
     configure_interpreter()
+    make_room(DESCRIPTORS)
     # Before the lock: a run that gets it at 06:05 has missed the deadline 06:00, and has no day left.
     deadline = compute_deadline(_utcnow(), deadline=settings.deadline, max_duration_s=settings.max_duration_s)
     missing = describe_missing_output(settings)

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from app.batch import Batch, Folders
+from app.concurrency import limit_to_descriptors
 from app.outcome_store import OutcomeStore
 from app.output_folder import open_memory
 from archiver import Archiver
@@ -78,6 +79,8 @@ class Limits:
     rate_limiter: RateLimiter
     shared_state: QuotaMemory | None
     """None in a dry run, and if there is no place for it."""
+    max_concurrent: int
+    """Calls at a time: as many as the user wants, or as the system has descriptors for."""
     connected: asyncio.Event
     """Set at the first connection to the service; never in a dry run."""
 
@@ -207,11 +210,15 @@ async def build_limits(context: RunContext) -> Limits:
         await asyncio.to_thread(context.price_book.look_up)
     shared_state = await asyncio.to_thread(_open_shared_state, context)
     learned = await asyncio.to_thread(shared_state.load) if shared_state else None
+    max_concurrent = context.settings.max_concurrent
+    if not context.info.dry_run:
+        max_concurrent = limit_to_descriptors(max_concurrent)
     return Limits(
         price_book=context.price_book,
         budget=_build_budget(context),
-        rate_limiter=_build_rate_limiter(context, learned),
+        rate_limiter=_build_rate_limiter(context, learned, max_concurrent),
         shared_state=shared_state,
+        max_concurrent=max_concurrent,
         connected=asyncio.Event(),
     )
 
@@ -246,12 +253,14 @@ def _open_shared_state(context: RunContext) -> QuotaMemory | None:
     )
 
 
-def _build_rate_limiter(context: RunContext, learned: LearnedLimits | None) -> RateLimiter:
+def _build_rate_limiter(
+    context: RunContext, learned: LearnedLimits | None, max_concurrent: int
+) -> RateLimiter:
     settings = context.settings
     return RateLimiter(
         rpm=settings.rpm,
         tpm=settings.tpm,
-        max_concurrent=settings.max_concurrent,
+        max_concurrent=max_concurrent,
         sleep=context.stop.sleep,
         wait_for=context.stop.wait_for,
         outage_patience_s=settings.outage_patience_s,

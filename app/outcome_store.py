@@ -11,8 +11,9 @@ from datetime import datetime
 
 from app.fail_fast import FailFast
 from archiver import Archiver, StoreResult
-from errors import FatalError, StopReason, StorageError
+from errors import FatalError, ShortageError, StopReason, StorageError
 from models import Deferred, Failed, Outcome, Predecessor, Reused, StoredAnswer, Succeeded
+from processing.shortage_wait import ShortageWait
 from processing.stop_signal import StopSignal
 from reports.tally import Tally
 from storage.journal.journal import Journal
@@ -56,6 +57,7 @@ class OutcomeStore:
         self._stop = stop
         self._utcnow = utcnow
         self._fail_fast = FailFast()
+        self._shortage = ShortageWait(stop)
         self._file_writer = MicroBatcher(self._write_files, name="files")
         self._row_writer = MicroBatcher(self._write_rows, name="rows")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,12 +70,19 @@ class OutcomeStore:
             return hashes
 
     async def find_answer(self, sha256: str) -> StoredAnswer | None:
-        """Return an answer to these bytes that is already paid for, and whose files are unchanged."""
-        try:
-            return await asyncio.to_thread(self._find_intact_answer, sha256)
-        except StorageError as error:
-            self.stop_run(error)  # and so this image is not asked about either
-            return None
+        """Return an answer to these bytes that is already paid for, and whose files are unchanged.
+
+        Raises:
+            RunStoppedError: the run stopped while the system was too short of means to look.
+        """
+        while True:
+            try:
+                return await asyncio.to_thread(self._find_intact_answer, sha256)
+            except ShortageError as error:
+                await self._shortage.before_retry(error)
+            except StorageError as error:
+                self.stop_run(error)  # and so this image is not asked about either
+                return None
 
     def place_copies(self) -> None:
         """Write answers that are already paid for under the images' new names; blocks."""
@@ -102,6 +111,9 @@ class OutcomeStore:
         try:
             yield
             self._start(self._fail_fast.flush())
+        except asyncio.CancelledError:
+            self._shortage.hurry()
+            raise
         finally:
             # A second Ctrl-C cancels no writing: files without a row would be missing in the documents.
             await run_to_completion(self._drain())
@@ -136,17 +148,31 @@ class OutcomeStore:
     async def _store_all(self, outcomes: Sequence[Outcome], stored: asyncio.Event) -> None:
         """Write files, write rows, count: in this order, so that a crash in between loses nothing."""
         try:
-            results = [await self._file_writer.submit((outcome, self._utcnow())) for outcome in outcomes]
+            results = [await self._write_file(outcome, self._utcnow()) for outcome in outcomes]
         finally:
             stored.set()
         for outcome, result in zip(outcomes, results, strict=True):
             if isinstance(result, FinishedImage):
-                error = await self._row_writer.submit(result)
+                error = await self._write_row(result)
                 self._count(result.outcome, error, keeps_answer=result.keeps_answer)
             else:
                 self._count(outcome, result)
         if self._fail_fast.cause is not None:
             self._stop.request(self._fail_fast.cause)
+
+    async def _write_file(self, outcome: Outcome, finished_at: datetime) -> FinishedImage | StorageError:
+        """Write an outcome's files, again as long as the system is short of descriptors or memory."""
+        while True:
+            result = await self._file_writer.submit((outcome, finished_at))
+            if not isinstance(result, ShortageError) or not await self._shortage.before_storing_again(result):
+                return result
+
+    async def _write_row(self, finished: FinishedImage) -> StorageError | None:
+        """Write an outcome's row as ``_write_file`` does its files."""
+        while True:
+            error = await self._row_writer.submit(finished)
+            if not isinstance(error, ShortageError) or not await self._shortage.before_storing_again(error):
+                return error
 
     def _count(self, outcome: Outcome, error: StorageError | None, *, keeps_answer: bool = False) -> None:
         if error is not None:
@@ -162,11 +188,18 @@ class OutcomeStore:
             log.warning("%s: %s", outcome.job.key, note)
 
     def _write_files(self, pending: Sequence[tuple[Outcome, datetime]]) -> list[FinishedImage | StorageError]:
-        self._load_prices()
         try:
-            predecessors = self._journal.find_predecessors([outcome.job.key for outcome, _ in pending])
+            return self._write_files_or_raise(pending)
         except StorageError as error:
             return [error for _ in pending]
+        except MemoryError:
+            return [ShortageError("there is no memory to store an answer") for _ in pending]
+
+    def _write_files_or_raise(
+        self, pending: Sequence[tuple[Outcome, datetime]]
+    ) -> list[FinishedImage | StorageError]:
+        self._load_prices()
+        predecessors = self._journal.find_predecessors([outcome.job.key for outcome, _ in pending])
         stored = self._archiver.store_all(
             [(outcome, before) for (outcome, _), before in zip(pending, predecessors, strict=True)]
         )

@@ -61,7 +61,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
         store=storage.outcomes,
         stop=context.stop,
         prompt=Prompt(text=settings.prompt),
-        max_concurrent=settings.max_concurrent,
+        max_concurrent=limits.max_concurrent,
         retry_settings=RetrySettings(
             max_retries=settings.max_retries,
             timeout_s=settings.timeout_s,

@@ -184,7 +184,7 @@ class GeminiClient:
                 return ApiFailure(kind=ErrorKind.TIMEOUT, detail=detail)
             host = urlsplit(self._base_url).netloc.rpartition("@")[2]
             return to_network_problem(error, host=host, has_connected=self._has_connected)
-        except BROKEN_REPLY_ERRORS:
+        except (*BROKEN_REPLY_ERRORS, MemoryError):
             return broken_reply_failure()
 
     async def _send(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
@@ -213,7 +213,6 @@ class GeminiClient:
 
     def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
         """Parse a reply; the key, which a gateway may echo, is removed first."""
-        # Not before the first reply: the parser's tables take some ms.
         from gemini.response_body import extract_base64, parse_json  # noqa: PLC0415
         from gemini.response_parser import parse_response  # noqa: PLC0415
         from gemini.response_pictures import leave_out_damaged  # noqa: PLC0415
@@ -291,9 +290,10 @@ def _check_length(request: GenerationRequest) -> None:
 
 
 def _load_route(base_url: str) -> "HttpRoute":
-    """Import the HTTP library and return the route; takes 0.2 s, so call it in a thread."""
+    """Import all that a call needs, also for its answer, and return the route; takes 0.2 s in a thread."""
     try:
         with collector_paused():
+            from gemini import response_body, response_parser, response_pictures  # noqa: F401, PLC0415
             from gemini.connection_errors import reason_of  # noqa: PLC0415
             from gemini.route import UnusableNetrc, UnusableProxy, find_route  # noqa: PLC0415
     except ImportError as error:

@@ -12,6 +12,7 @@ import aiohttp
 
 from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason
 from gemini.text import sanitize_sentence
+from utils.shortage import is_passing
 
 _USER_INFO = re.compile(r"//[^/@]{0,500}@")
 """The name and password for a proxy."""
@@ -58,7 +59,9 @@ def _find_cause(error: aiohttp.ClientError | OSError) -> Cause | None:
     certificate_error = getattr(error, "certificate_error", None)
     if isinstance(certificate_error, ssl.SSLCertVerificationError):
         return _CERTIFICATE_CAUSES.get(certificate_error.verify_code, Cause.CERTIFICATE)
-    return Cause.NO_CONNECTION if isinstance(error, _NOT_SENT_ERRORS) else None
+    if not isinstance(error, _NOT_SENT_ERRORS):
+        return None
+    return Cause.SHORTAGE if is_passing(error) else Cause.NO_CONNECTION
 
 
 def _describe_error(error: aiohttp.ClientError | OSError, host: str) -> str:

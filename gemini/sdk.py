@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
-from errors import ApiFailure, ErrorKind
+from errors import ApiFailure, Cause, ErrorKind
 from gemini import API_VERSION
 from gemini.connection_errors import reason_of
 from gemini.files_api import Uploads
+from utils.shortage import is_passing
 
 if TYPE_CHECKING:
     from google import genai
@@ -66,6 +67,13 @@ class LazySdk:
         try:
             client = await asyncio.to_thread(open_sdk, self._api_key, self._base_url, self._session)
         except (ImportError, OSError) as error:
+            if is_passing(error):
+                raise ApiFailure(
+                    kind=ErrorKind.NETWORK,
+                    detail=f"the Gemini SDK cannot be loaded now: {reason_of(error)}",
+                    reached_server=False,
+                    cause=Cause.SHORTAGE,
+                ) from None
             what = "an image of this size is uploaded by the Gemini SDK, which cannot be used"
             why = f"{what}: {reason_of(error)}"
             raise ApiFailure(kind=ErrorKind.INVALID_REQUEST, detail=why, reached_server=False) from None

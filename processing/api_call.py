@@ -13,13 +13,14 @@ from functools import partial
 from typing import Protocol
 
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
-from models import Attempt, Generation, GenerationRequest, Parameter, Usage
+from models import Attempt, Generation, GenerationRequest, ImageJob, Parameter, Usage
 from processing import stopped_call
 from processing.access_check import AccessCheck
 from processing.image_loader import ImageLoader
 from processing.image_state import ImageState
+from processing.shortage_wait import ShortageWait
 from processing.stop_signal import StopSignal
-from utils.image_validator import ImageFacts
+from utils.image_validator import ImageFacts, SystemShortage
 
 
 class GenerativeModel(Protocol):
@@ -229,6 +230,7 @@ class ApiCaller:
         self._stop = stop
         self._utcnow = utcnow
         self._access_check = AccessCheck()
+        self._shortage = ShortageWait(stop)
         self.loader = loader or ImageLoader()
         self.in_flight = 0
         """Requests that were sent and have not ended."""
@@ -251,7 +253,7 @@ class ApiCaller:
         self._stop.raise_if_requested()
         # Memory first: a permit that waits for it would let the next one come too early.
         async with self.loader.hold_for_upload(facts), self._grant(state, facts) as grant:
-            data = await self.loader.load(state.job, facts)
+            data = await self._load(state.job, facts)
             self._stop.raise_if_requested()
             request = GenerationRequest(
                 key=state.job.key,
@@ -267,6 +269,14 @@ class ApiCaller:
                 return await send(partial(self._generate, state), request, grant)
             finally:
                 self.in_flight -= 1
+
+    async def _load(self, job: ImageJob, facts: ImageFacts) -> bytes:
+        """Return the image's bytes; wait while the system is short of descriptors or memory."""
+        while True:
+            try:
+                return await self.loader.load(job, facts)
+            except SystemShortage as error:
+                await self._shortage.before_retry(f"{job.key}: {error}")
 
     @asynccontextmanager
     async def _grant(self, state: ImageState, facts: ImageFacts) -> AsyncIterator[CallGrant]:
@@ -298,7 +308,8 @@ class ApiCaller:
             return replace(started, seconds=clock() - start_s, sent_bytes=request.sent.count)
 
         try:
-            generation = await stopped_call.generate(self._model.generate, request)
+            ask = partial(self._shortage.generate, self._model.generate)
+            generation = await stopped_call.generate(ask, request)
         except ApiFailure as failure:
             state.record_failure(to_ended(), failure=failure)
             self.served_count += _is_served(failure)

@@ -14,15 +14,19 @@ from typing import Final, ParamSpec, TypeVar
 
 from models import ImageJob
 from processing.memory_gate import MemoryGate
+from processing.shortage_wait import RETRY_S
+from utils.image_formats import SHORTAGE
 from utils.image_validator import (
     BusyImage,
     ImageFacts,
+    SystemShortage,
     UnreadableImage,
     estimate_inspection,
     load_for_upload,
     read_image,
 )
 from utils.micro_batching import MicroBatcher
+from utils.shortage import is_passing
 from utils.threads import FrugalThreads
 
 log = logging.getLogger(__name__)
@@ -111,6 +115,10 @@ def _try(
     except UnreadableImage as error:
         # A new one, since the frames of the first hold the file's bytes and the pixels.
         return type(error)(*error.args)
+    except OSError as error:  # a library that is loaded at the first such image
+        if not is_passing(error):
+            raise
+        return SystemShortage(SHORTAGE)
 
 
 class Inspector:
@@ -143,6 +151,9 @@ class Inspector:
             RunStoppedError: the run stopped while the image waited for memory or for its file.
         """
         result = await self._inspect(job)
+        while isinstance(result, SystemShortage):
+            await self._sleep(RETRY_S)
+            result = await self._inspect(job)
         for wait_s in _BUSY_WAITS_S:
             if not isinstance(result, BusyImage):
                 break

@@ -274,6 +274,8 @@ _STOP_REMEDIES: Mapping[Cause, str] = MappingProxyType(
         Cause.GATEWAY_CREDIT: "top up the account at the gateway that --api-base-url names, then run again",
         Cause.NO_CONNECTION: "check the connection, the proxy and --api-base-url, then run the same command"
         " again",
+        Cause.SHORTAGE: "let the program open more files (ulimit -n), or set a lower --max-concurrent, then"
+        " run the same command again",
         Cause.CERTIFICATE: "name the authority that signed it (a proxy may have one of its own) with"
         " SSL_CERT_FILE=/path/to/authority.pem, then run the same command again",
         Cause.CLOCK: "set this machine's clock if it is wrong; if it is right, only the server's owner can"

@@ -18,8 +18,10 @@ from PIL import ExifTags, Image, ImageChops, PngImagePlugin, UnidentifiedImageEr
 
 from utils.image_brightness import DEEP_MODES, MEASURED_MODES, is_dark, stretch
 from utils.image_formats import (
+    SHORTAGE,
     ImageFormat,
     NotEnoughMemory,
+    SystemShortage,
     TooLargeImage,
     Traits,
     UnreadableImage,
@@ -27,6 +29,7 @@ from utils.image_formats import (
 from utils.image_structure import holds_its_pixels, keep_picture_chunks, read_webp_head
 from utils.jpeg_completion import END_MARK, TAILS, describe_rarity, find_ends
 from utils.memory import read_free_memory, release_free_heap
+from utils.shortage import is_passing
 from utils.tiff_samples import can_put_together, count_unsent, decode_samples, is_misread
 from utils.tiff_structure import TiffLayout, count_pages, read_layout
 
@@ -144,6 +147,8 @@ def open_picture(
     except MemoryError as exc:
         raise NotEnoughMemory("There is not enough memory to decode the image.") from exc
     except DECODING_ERRORS as exc:
+        if is_passing(exc):
+            raise SystemShortage(SHORTAGE) from exc
         raise UnreadableImage(_explain(exc, data, kind, layout)) from exc
 
 

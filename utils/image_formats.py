@@ -26,6 +26,13 @@ class TooLargeImage(UnreadableImage):
     """The image has too many pixels to be decoded."""
 
 
+class SystemShortage(UnavailableImage):
+    """The system has no descriptor, or no memory for one, now: a later read may succeed."""
+
+
+SHORTAGE = "The file cannot be read now: the system is short of descriptors or memory."
+
+
 class BusyImage(UnavailableImage):
     """Another program holds the file for a moment (EAGAIN): a later read may succeed."""
 

@@ -15,12 +15,14 @@ from utils.image_diagnosis import DIAGNOSIS_BYTES, describe_unsupported
 from utils.image_formats import (
     CONTAINERS,
     HEAD_BYTES,
+    SHORTAGE,
     SUFFIXES,
     UNSUPPORTED_SUFFIXES,
     BusyImage,
     Conversion,
     ImageFormat,
     NotEnoughMemory,
+    SystemShortage,
     TooLargeImage,
     Traits,
     UnavailableImage,
@@ -31,11 +33,13 @@ from utils.image_formats import (
 from utils.image_structure import read_structure
 from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes, plan_upload
 from utils.jpeg_completion import END_MARK
+from utils.shortage import is_passing
 
 __all__ = [
     "BusyImage",
     "Conversion",
     "ImageFacts",
+    "SystemShortage",
     "UnavailableImage",
     "UnreadableImage",
     "check_picture",
@@ -235,6 +239,8 @@ def _read_file(path: Path) -> bytes:
     except MemoryError as exc:
         raise UnavailableImage("There is not enough memory to read the file.") from exc
     except OSError as exc:
+        if is_passing(exc):
+            raise SystemShortage(SHORTAGE) from exc
         raise UnavailableImage(f"The file cannot be read: {exc.strerror or exc}.") from exc
     _check_length(size, data)
     return data

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from utils.shortage import is_passing
+
 _ROOT: Final = Path("/")
 _UNLIMITED: Final = 1 << 60
 """Limits of control groups at least this high are none."""
@@ -40,12 +42,12 @@ def release_free_heap() -> None:
 
 
 def is_shortage(error: BaseException | None) -> bool:
-    """Return whether an exception, or one behind it, means that the system gave no more memory or threads."""
+    """Return whether an exception, or one behind it, means that the system gave no more of its means."""
     if error is None:
         return False
     words = ("start new thread", "failed to map segment", "cannot allocate memory")
     return (
-        isinstance(error, MemoryError)
+        is_passing(error)
         or any(word in str(error).lower() for word in words)
         or any(map(is_shortage, (error.__cause__, error.__context__)))
         or (isinstance(error, BaseExceptionGroup) and any(map(is_shortage, error.exceptions)))

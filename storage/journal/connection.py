@@ -4,6 +4,7 @@ A damaged file is never repaired in place and never deleted: it is renamed toget
 a new one is created, which the ledger fills again. A file of a newer version is left unchanged.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from errors import StorageError, UsageError
 from storage.journal import schema
 from storage.journal.repairs import upgrade_to_version_4
 from utils.lock import find_range_lock_fault
+from utils.shortage import is_passing
 
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process that locks the file for a moment (``--status``, a backup)."""
@@ -104,6 +106,17 @@ def describe_error(error: Exception) -> str:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
     is_vague = code & 0xFF == sqlite3.SQLITE_IOERR
     return f"{error} (the disk is full, or fails)" if is_vague else str(error)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Return whether descriptors or memory are missing now; SQLite itself does not say which file and why."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as cause:
+            return is_passing(cause)
+    return code in {sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM}
 
 
 def prefer_wal(connection: sqlite3.Connection) -> tuple[str, ...]:

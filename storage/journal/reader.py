@@ -13,7 +13,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from errors import ErrorKind, StorageError
+from errors import ErrorKind, ShortageError, StorageError
 from models import Attempt, RunInfo, Usage
 from storage.journal import connection, read_models, schema
 from storage.journal.read_models import (
@@ -228,4 +228,7 @@ class JournalReader:
                 yield
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 cause = connection.describe_error(error)
-                raise StorageError(f"the journal {self._path} could not be used: {cause}") from error
+                kind = ShortageError if connection.is_shortage(error) else StorageError
+                raise kind(f"the journal {self._path} could not be used: {cause}") from error
+            except MemoryError as error:  # also SQLite's own
+                raise ShortageError(f"there is no memory to use the journal {self._path}") from error

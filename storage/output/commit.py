@@ -7,7 +7,9 @@ Answers that come together share one sync of the ledger and one of each folder, 
 the disk in place of four (docs/performance.md).
 """
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -133,6 +135,8 @@ def _run_step(step: Callable[[], None]) -> OSError | None:
         step()
     except OSError as error:
         return error
+    except MemoryError:
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     return None
 
 
@@ -152,7 +156,7 @@ def _write(tree: OutputTree, pending: PendingAnswer) -> None:
         for file in pending.files:
             tree.put(file.path, file.data, sync=False)
             written.append(file.path)
-    except OSError:
+    except (OSError, MemoryError):
         _restore(tree, in_history, written)
         raise
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from errors import StorageError
+from errors import ShortageError, StorageError
 from models import Artefact
 from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER
 from storage.output.cleanup import ExistingFiles, remove_unfinished
@@ -25,10 +25,11 @@ from storage.output.layout import Place, common_path, result_ending
 from utils.files import is_temporary, link_file, make_folder, move_file, sync_directory, write_atomic
 from utils.printable import escape_unprintable
 from utils.safe_names import portable_name
+from utils.shortage import PASSING_ERRNOS, is_passing
 
 _FAULTS_OF_ALL = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE}
-    | {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    | {errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, *PASSING_ERRNOS}
 )
 
 _FIRST_LINE = DRY_RUN_LINE.encode()
@@ -185,7 +186,9 @@ class OutputTree:
         """Return the folders of the history, one for each run that replaced files, oldest first."""
         try:
             return sorted(f"{HISTORY}/{folder.name}" for folder in (self._root / HISTORY).iterdir())
-        except OSError:
+        except OSError as error:
+            if is_passing(error):
+                raise
             return []
 
     def find_all_in_folder(self, artefacts: Sequence[Artefact], folder: str) -> tuple[Artefact, ...]:
@@ -208,7 +211,9 @@ class OutputTree:
         try:
             with (self._root / artefact.path).open("rb") as handle:
                 return hashlib.file_digest(handle, "sha256").hexdigest() == artefact.sha256
-        except OSError:
+        except OSError as error:
+            if is_passing(error):  # "no" would mean that the answer is paid for again
+                raise to_storage_error(error, "nothing was asked about it") from error
             return False
 
     def read(self, artefact: Artefact) -> bytes | None:
@@ -283,4 +288,5 @@ def storage_errors(consequence: str) -> Iterator[None]:
 def to_storage_error(error: OSError, consequence: str) -> StorageError:
     """Return the StorageError for an OSError; see ``storage_errors``."""
     where = os.fsdecode(error.filename) if error.filename else "a file"
-    return StorageError(escape_unprintable(f"{where}: {error.strerror or error}; {consequence}"))
+    kind = ShortageError if is_passing(error) else StorageError
+    return kind(escape_unprintable(f"{where}: {error.strerror or error}; {consequence}"))
