@@ -7,18 +7,18 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from errors import ErrorKind, UsageError
 from settings import argument_parser
 from settings.argument_parser import DEFAULT_PROG
 from settings.fail_on import FailOn
-from settings.options import ArchiveFormat, Verbosity
+from settings.option import ArchiveFormat, Verbosity
 
 if TYPE_CHECKING:
     from datetime import time
     from decimal import Decimal
 
+    from settings.given_options import ModelOptions
     from settings.sources import Sources
     from settings.value_spec import SecretText
 
@@ -26,9 +26,6 @@ __all__ = ["VERSION", "ArchiveFormat", "FailOn", "Settings", "StatusRequest", "l
 
 VERSION = "0.1.0"
 
-_REAL_HOST = "generativelanguage.googleapis.com"
-_REAL_HOST_MIN_TIMEOUT_S = 10
-"""Source: "400 … Minimum allowed deadline is 10s", github.com/livekit/agents/issues/3723, 2026-11."""
 _Values = Mapping[str, Any]
 _SECRETS = {"api_key", "ping_url"}
 _LOG_LEVELS = {Verbosity.QUIET: "WARNING", Verbosity.NORMAL: "INFO", Verbosity.VERBOSE: "DEBUG"}
@@ -71,6 +68,9 @@ class Settings(NamedTuple):
     """Only where prompts are repaired; None: no model is asked for words."""
     optimizer_max_cost: "Decimal"
     """US dollars, within ``max_cost``."""
+    model_options: "ModelOptions"
+    model_catalogue: Path | None
+    """A file that was read once without a mistake; None: the bundled catalogue alone."""
     api_base_url: str | None
     """Without a slash at its end; None is Google's own."""
     log_level: str
@@ -108,12 +108,13 @@ class Settings(NamedTuple):
         return f"Settings({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def fingerprint(self) -> str:
-        """Return the SHA-256, in hex, of what decides an answer: the model, the prompt, the size sent."""
+        """Return the SHA-256, in hex, of what decides an answer: model, options, prompt, size sent."""
         import hashlib
         import json
 
-        size = {"max_image_size": self.max_image_size} if self.max_image_size else {}  # as before it existed
-        deciding = {"model": self.model, "prompt": self.prompt, **size}
+        # What is not given is left out, so that the answers of earlier versions still count.
+        size = {"max_image_size": self.max_image_size} if self.max_image_size else {}
+        deciding = {"model": self.model, "prompt": self.prompt, **size, **self.model_options.deciding()}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def public_options(self) -> dict[str, str | int | float | bool | None]:
@@ -123,8 +124,9 @@ class Settings(NamedTuple):
         """
         from settings.plain_values import to_plain_value
 
-        hidden = {"prompt", "repeat_flags", "notices", *_SECRETS}
-        return {name: to_plain_value(getattr(self, name)) for name in self._fields if name not in hidden}
+        hidden = {"prompt", "repeat_flags", "notices", "model_options", *_SECRETS}
+        plain = {name: to_plain_value(getattr(self, name)) for name in self._fields if name not in hidden}
+        return plain | self.model_options.public()
 
 
 class StatusRequest(NamedTuple):
@@ -169,6 +171,8 @@ def load(
 
 
 def _settings(sources: "Sources") -> Settings:
+    from settings.endpoint import read_base_url, read_ping_url, read_timeout_s
+    from settings.given_options import ModelOptions, read_model_options
     from settings.repeat_flags import build_repeat_flags
 
     values = sources.merge()
@@ -178,12 +182,14 @@ def _settings(sources: "Sources") -> Settings:
         "output_dir": _output_dir(values, sources),
         "log_file": _log_file(values, sources),
         **_prompt_settings(values, sources),
+        "model_options": read_model_options(values, sources),
+        "model_catalogue": _model_catalogue(values),
         "optimizer_model": _optimizer_model(values, sources),
-        "api_base_url": _api_base_url(values, sources),
-        "timeout_s": _timeout_s(values, sources),
+        "api_base_url": read_base_url(values, sources),
+        "timeout_s": read_timeout_s(values, sources),
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
         "state_dir": _state_dir(values, sources),
-        "ping_url": _ping_url(values, sources),
+        "ping_url": read_ping_url(values, sources),
         "only": _only(values, sources),
         "keep_answers": _keep_answers(values, sources),
         "fail_on": FailOn.parse(values["fail_on"]),
@@ -192,6 +198,7 @@ def _settings(sources: "Sources") -> Settings:
         "quiet": values["log_level"] is Verbosity.QUIET,
         "repeat_flags": build_repeat_flags(sources.sources, values),
     }
+    values = {name: value for name, value in values.items() if name not in ModelOptions._fields}
     return Settings(**(values | checked), notices=sources.check_variables())
 
 
@@ -256,6 +263,15 @@ def _prompt_settings(values: _Values, sources: "Sources") -> _Values:
     return {"prompt": prompt, "prompt_keep": keep, "prompt_edits": path}
 
 
+def _model_catalogue(values: _Values) -> Path | None:
+    path: Path | None = values["model_catalogue"]
+    if path is not None:
+        from gemini.model_catalogue import ModelCatalogue
+
+        ModelCatalogue(path)
+    return path
+
+
 def _optimizer_model(values: _Values, sources: "Sources") -> str | None:
     model = values["optimizer_model"]
     if model is None:
@@ -279,40 +295,6 @@ def _keep_answers(values: _Values, sources: "Sources") -> bool:
     if values["keep_answers"] and values["force"]:
         raise sources.build_error("keep_answers", "used without --force, which asks about all images again")
     return bool(values["keep_answers"])
-
-
-def _ping_url(values: _Values, sources: "Sources") -> str | None:
-    url = values["ping_url"]
-    if url is not None and not _is_web_address(url):
-        raise sources.build_error("ping_url")
-    return None if url is None else str(url)
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _api_base_url(values: _Values, sources: "Sources") -> str | None:
-    url = values["api_base_url"]
-    if url is None:
-        return None
-    if not _is_web_address(url) or not url.isprintable() or any(mark in url for mark in "@?# \\"):
-        raise sources.build_error("api_base_url")
-    return str(url).rstrip("/")
-
-
-def _timeout_s(values: _Values, sources: "Sources") -> float:
-    timeout_s, url = values["timeout_s"], values["api_base_url"]
-    host = (urlsplit(url).hostname if url else None) or _REAL_HOST
-    if host == _REAL_HOST and timeout_s < _REAL_HOST_MIN_TIMEOUT_S:
-        raise sources.build_error(
-            "timeout_s", f"at least {_REAL_HOST_MIN_TIMEOUT_S} seconds, as Google's own host asks"
-        )
-    return float(timeout_s)
 
 
 def _api_key(

@@ -11,9 +11,9 @@ from errors import Usage as Usage  # noqa: PLC0414 -- re-exported beside the oth
 
 IMAGE_INPUT_TOKENS = 1120
 """Input tokens of one image of Gemini 3 and 4. Source: docs/api-facts.md, section 2.7, November 2026."""
-IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3768}
+IMAGE_OUTPUT_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 3780}
 """Output tokens of a picture, by its size: Google's price of the picture, divided by its price of a token,
-rounded up. Source: docs/api-facts.md, sections 4.4 and 4.5, November 2026; 4K at the printed $0.113."""
+rounded up. Source: docs/api-facts.md, sections 4.4 and 4.5, November 2026; 4K at the printed $0.1134."""
 CHARACTERS_PER_TOKEN = 4
 """ASCII characters of one token, as an estimate. Source: docs/api-facts.md, section 2.7."""
 
@@ -56,6 +56,45 @@ class Prompt:
     """Settings of the call that are changed for this attempt, with or without an edit."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceImage:
+    """An image that is sent with every call, beside the one in question."""
+
+    data: bytes = field(repr=False)
+    mime_type: str
+    size: tuple[int, int]
+    """Width and height in pixels."""
+
+
+KEEP_RATIO = "keep"
+"""The aspect ratio that stands for the one nearest to the image's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationOptions:
+    """Options of the model that the user set, spelled as the service does; what is None is not sent."""
+
+    system_instruction: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    max_output_tokens: int | None = None
+    thinking_level: str | None = None
+    """Such as ``LOW``."""
+    media_resolution: str | None = None
+    """Such as ``LOW``."""
+    safety: tuple[tuple[str, str], ...] = ()
+    """Categories and thresholds, such as ``HARM_CATEGORY_HARASSMENT`` and ``BLOCK_NONE``."""
+    aspect_ratio: str | None = None
+    """Such as ``16:9``, or ``KEEP_RATIO``."""
+    image_size: str | None = None
+    """Such as ``2K``."""
+    reference_images: tuple[ReferenceImage, ...] = ()
+
+
+NO_OPTIONS = GenerationOptions()
+
+
 @dataclass(slots=True)
 class ByteCounter:
     """Bytes of one request's body that were sent so far, uploads included."""
@@ -79,6 +118,9 @@ class GenerationRequest:
     """Settings to change for this call."""
     model: str | None = None
     """The model for a request without an image; None for the run's model."""
+    options: GenerationOptions = NO_OPTIONS
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the image in pixels, seen upright."""
     sent: ByteCounter = field(default_factory=ByteCounter, repr=False, compare=False)
     """Counts while the request is sent, however it ends."""
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from app.batch import Batch, Folders
 from app.concurrency import limit_to_descriptors
+from app.generation_options import build_answer_length
 from app.outcome_store import OutcomeStore
 from app.output_folder import open_memory
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
 from costs.budget import Budget
 from costs.price_book import Costs, PriceBook
-from costs.token_estimates import answer_length
 from gemini.model_info import produces_images
 from models import RunInfo
 from processing.stop_signal import StopSignal
@@ -276,7 +276,7 @@ def _build_budget(context: RunContext) -> Budget:
         max_requests=settings.max_requests,
         max_cost=None if settings.dry_run else settings.max_cost,
         pricing=context.price_book.pricing,
-        answer_length=answer_length(settings.model, wants_images=produces_images(settings.model)),
+        answer_length=build_answer_length(settings),
         wait_for=context.stop.wait_for,
         utcnow=context.utcnow,
     )

@@ -5,17 +5,22 @@ import hashlib
 import logging
 import random
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from app.composition import Limits, RunContext, Storage
+from app.generation_options import (
+    build_estimators,
+    build_options,
+    describe_doubts,
+    load_facts,
+    picture_tokens,
+)
 from config import Settings
-from costs.token_estimates import expected_input_tokens, max_input_tokens
 from gemini.client import GeminiClient
 from gemini.generation_config import changeable_parameters
 from gemini.model_info import produces_images
 from gemini.simulated import SimulatedModel
-from models import Prompt
+from models import GenerationOptions, Prompt
 from processing.api_call import ApiCaller
 from processing.image_loader import ImageLoader
 from processing.memory_gate import MemoryGate
@@ -51,10 +56,13 @@ class Pipeline:
 async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) -> Pipeline:
     """Return what asks about images; the model is still to be opened."""
     settings = context.settings
-    optimizer = await asyncio.to_thread(_build_prompt_optimizer, settings, storage.journal)
-    model = _build_model(settings, limits)
+    options = await asyncio.to_thread(build_options, settings)
+    for doubt in describe_doubts(settings, load_facts(settings)):
+        log.warning("%s", doubt)
+    optimizer = await asyncio.to_thread(_build_prompt_optimizer, settings, storage.journal, options)
+    model = _build_model(settings, limits, options)
     loader = _build_loader(context)
-    caller = _build_caller(context, model, limits, loader)
+    caller = _build_caller(context, model, limits, loader=loader, options=options)
     processor = Processor(
         caller=caller,
         reviser=optimizer or RetryOnce(),
@@ -92,7 +100,9 @@ def _build_loader(context: RunContext) -> ImageLoader:
     return ImageLoader(memory, max_edge=context.settings.max_image_size)
 
 
-def _build_model(settings: Settings, limits: Limits) -> GeminiClient | SimulatedModel:
+def _build_model(
+    settings: Settings, limits: Limits, options: GenerationOptions
+) -> GeminiClient | SimulatedModel:
     """Return the service, or the simulated model of a dry run."""
 
     def on_connected(seconds: float) -> None:
@@ -101,33 +111,48 @@ def _build_model(settings: Settings, limits: Limits) -> GeminiClient | Simulated
 
     wants_images = produces_images(settings.model)
     if settings.dry_run or settings.api_key is None:
-        return SimulatedModel(model=settings.model, wants_images=wants_images)
+        estimate_tokens, _ = build_estimators(settings.model, options)
+        return SimulatedModel(
+            model=settings.model,
+            wants_images=wants_images,
+            picture_tokens=picture_tokens(settings),
+            estimate_tokens=estimate_tokens,
+        )
     return GeminiClient(
         api_key=settings.api_key.get_secret_value(),
         model=settings.model,
         base_url=settings.api_base_url,
         wants_images=wants_images,
+        facts=load_facts(settings),
         on_connected=on_connected,
     )
 
 
 def _build_caller(
-    context: RunContext, model: GeminiClient | SimulatedModel, limits: Limits, loader: ImageLoader
+    context: RunContext,
+    model: GeminiClient | SimulatedModel,
+    limits: Limits,
+    *,
+    loader: ImageLoader,
+    options: GenerationOptions,
 ) -> ApiCaller:
-    settings = context.settings
+    estimate_tokens, estimate_max_tokens = build_estimators(context.settings.model, options)
     return ApiCaller(
         model=model,
         limiter=limits.rate_limiter,
         budget=limits.budget,
-        estimate_tokens=partial(expected_input_tokens, settings.model),
-        estimate_max_tokens=partial(max_input_tokens, settings.model),
+        estimate_tokens=estimate_tokens,
+        estimate_max_tokens=estimate_max_tokens,
         stop=context.stop,
         utcnow=context.utcnow,
         loader=loader,
+        options=options,
     )
 
 
-def _build_prompt_optimizer(settings: Settings, journal: Journal) -> "PromptOptimizer | None":
+def _build_prompt_optimizer(
+    settings: Settings, journal: Journal, options: GenerationOptions
+) -> "PromptOptimizer | None":
     """Return the optimizer with what earlier runs learned; None if prompts are not repaired; blocks."""
     if not settings.enable_prompt_optimization:
         return None
@@ -153,7 +178,9 @@ def _build_prompt_optimizer(settings: Settings, journal: Journal) -> "PromptOpti
         edit_stats=EditStats.from_rows(settings.model, prompt_sha256, rows),
         rng=random.Random(),  # noqa: S311 - draws, not secrets
         keep=settings.prompt_keep,
-        parameters=changeable_parameters(settings.model, wants_images=produces_images(settings.model)),
+        parameters=changeable_parameters(
+            settings.model, wants_images=produces_images(settings.model), options=options
+        ),
         # One further call for the plain second try, whatever the number of edits.
         limits=RepairLimits(max_edits=settings.max_prompt_edits, max_calls=settings.max_prompt_edits + 1),
         candidates=candidates,

@@ -18,6 +18,7 @@ from errors import ApiFailure, Cause, ErrorKind, FatalError, StopReason, UsageEr
 from gemini import API_VERSION
 from gemini.error_mapping import is_files_api_missing, to_exception
 from gemini.generation_config import build_generation_config
+from gemini.model_catalogue import UNKNOWN, ModelFacts
 from gemini.text import remove_secret, repair_surrogates, sanitize_word
 from models import Generation, GenerationRequest
 from utils.interpreter import collector_paused
@@ -69,6 +70,7 @@ class GeminiClient:
         model: the model's id, with or without ``models/``.
         base_url: another endpoint, with or without a path; None for Google's own.
         wants_images: ask for pictures as well as words.
+        facts: what is known of the model.
         on_connected: called with the seconds that each of the first connections took.
     """
 
@@ -79,6 +81,7 @@ class GeminiClient:
         model: str,
         base_url: str | None,
         wants_images: bool,
+        facts: ModelFacts = UNKNOWN,
         on_connected: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._api_key = api_key.strip()
@@ -86,6 +89,7 @@ class GeminiClient:
         self._model = model
         self._base_url = _strip_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
+        self._facts = facts
         self._on_connected = on_connected
         self._has_connected = False
         self._stack = AsyncExitStack()
@@ -252,7 +256,7 @@ class GeminiClient:
 
     def _generation_config(self, request: GenerationRequest) -> dict[str, Any]:
         model, wants_images = request.model or self._model, self._wants_images and bool(request.mime_type)
-        return build_generation_config(request, model=model, wants_images=wants_images)
+        return build_generation_config(request, model=model, wants_images=wants_images, facts=self._facts)
 
     async def _post(
         self, body: "payload.Payload", request: GenerationRequest

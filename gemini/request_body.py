@@ -14,7 +14,8 @@ from typing import Any
 from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
 
-from models import ByteCounter, GenerationRequest
+from gemini.generation_config import PART_RESOLUTION
+from models import ByteCounter, GenerationRequest, ReferenceImage
 
 _PIECE_BYTES = 3 * 2**14
 """Bytes of the image encoded at once; a multiple of 3, so that the pieces join. For larger ones the system
@@ -31,14 +32,17 @@ _IMAGE_PREFIX = b'"data": "'
 
 def build_image_body(request: GenerationRequest, config: GenerationConfig) -> payload.Payload:
     """Return the body of a request that carries its image."""
-    image = {"inlineData": {"data": "", "mime_type": request.mime_type}}
+    image = {"inlineData": {"data": "", "mime_type": request.mime_type}, **_resolution(request)}
     head, place, tail = _build_json([image], request, config).partition(_IMAGE_PREFIX)
     return _ImagePayload(head + place, request.image, tail, request.sent)
 
 
 def build_file_body(request: GenerationRequest, file_uri: str, config: GenerationConfig) -> payload.Payload:
     """Return the body of a request about an uploaded image."""
-    image = {"fileData": {"file_uri": file_uri, "mime_type": request.mime_type}}
+    image = {
+        "fileData": {"file_uri": file_uri, "mime_type": request.mime_type},
+        **_resolution(request),
+    }
     return _TextPayload(_build_json([image], request, config), request.sent)
 
 
@@ -48,10 +52,31 @@ def build_text_body(request: GenerationRequest, config: GenerationConfig) -> pay
 
 
 def _build_json(image: list[dict[str, Any]], request: GenerationRequest, config: GenerationConfig) -> bytes:
-    """Return the JSON of a request, with the fields in the spelling and order of the SDK."""
-    parts = [*image, {"text": request.prompt}]
-    contents = [{"parts": parts, "role": "user"}]
-    return json.dumps({"contents": contents, "generationConfig": dict(config)}).encode()
+    """Return the JSON of a request, with the fields in the spelling of the SDK."""
+    options = request.options
+    # After the image in question, whose bytes take the place of the first empty data.
+    references = [_build_reference(reference) for reference in options.reference_images]
+    body: dict[str, Any] = {
+        "contents": [{"parts": [*image, *references, {"text": request.prompt}], "role": "user"}]
+    }
+    if options.system_instruction is not None:
+        body["systemInstruction"] = {"parts": [{"text": options.system_instruction}], "role": "user"}
+    if options.safety:
+        body["safetySettings"] = [
+            {"category": category, "threshold": threshold} for category, threshold in options.safety
+        ]
+    return json.dumps(body | {"generationConfig": dict(config)}).encode()
+
+
+def _build_reference(reference: ReferenceImage) -> dict[str, Any]:
+    data = base64.b64encode(reference.data).decode()
+    return {"inlineData": {"data": data, "mime_type": reference.mime_type}}
+
+
+def _resolution(request: GenerationRequest) -> dict[str, Any]:
+    """Return the resolution of an image that only a part can have, not the whole request."""
+    is_of_part = request.options.media_resolution == PART_RESOLUTION
+    return {"mediaResolution": {"level": f"MEDIA_RESOLUTION_{PART_RESOLUTION}"}} if is_of_part else {}
 
 
 class _TextPayload(payload.BytesPayload):

@@ -7,7 +7,7 @@ import hashlib
 import struct
 import zlib
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from models import (
     CHARACTERS_PER_TOKEN,
@@ -25,17 +25,40 @@ _PICTURE_PX = 64
 _STRIPE_PX = 8
 
 
+class InputEstimate(Protocol):
+    """Estimate of the input tokens of a call."""
+
+    def __call__(self, *, width: int, height: int, prompt: str) -> int:
+        """Return the tokens of an image of so many pixels together with the prompt."""
+        ...
+
+
+def _estimate_tokens(*, width: int, height: int, prompt: str) -> int:  # noqa: ARG001 - of Gemini 3, any size
+    return IMAGE_INPUT_TOKENS + len(prompt) // CHARACTERS_PER_TOKEN
+
+
 class SimulatedModel:
     """A model that answers at once and costs nothing.
 
     Args:
         model: the model whose place it takes.
         wants_images: add a picture to every answer.
+        estimate_tokens: input tokens that a real call would take.
+        picture_tokens: output tokens that the picture of a real answer would take.
     """
 
-    def __init__(self, *, model: str, wants_images: bool) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        wants_images: bool,
+        picture_tokens: int = PICTURE_TOKENS,
+        estimate_tokens: InputEstimate = _estimate_tokens,
+    ) -> None:
         self._model = model
         self._wants_images = wants_images
+        self._picture_tokens = picture_tokens
+        self._estimate_tokens = estimate_tokens
 
     async def __aenter__(self) -> Self:
         """Return itself; there is nothing to open."""
@@ -54,12 +77,14 @@ class SimulatedModel:
             f"image {sha256} ({request.mime_type}, {len(request.image)} bytes)\n"
             f"prompt {request.prompt}"
         )
-        picture_tokens = PICTURE_TOKENS if self._wants_images else 0
+        picture_tokens = self._picture_tokens if self._wants_images else 0
         return Generation(
             text=text,
             images=(_draw_picture(sha256 + request.prompt),) if self._wants_images else (),
             usage=Usage(
-                input_tokens=IMAGE_INPUT_TOKENS + len(request.prompt) // CHARACTERS_PER_TOKEN,
+                input_tokens=self._estimate_tokens(
+                    width=request.size[0], height=request.size[1], prompt=request.prompt
+                ),
                 output_tokens=len(text) // CHARACTERS_PER_TOKEN + picture_tokens,
                 image_output_tokens=picture_tokens,
             ),

@@ -13,7 +13,16 @@ from functools import partial
 from typing import Protocol
 
 from errors import TRANSIENT, ApiFailure, ErrorKind, FatalError
-from models import Attempt, Generation, GenerationRequest, ImageJob, Parameter, Usage
+from models import (
+    NO_OPTIONS,
+    Attempt,
+    Generation,
+    GenerationOptions,
+    GenerationRequest,
+    ImageJob,
+    Parameter,
+    Usage,
+)
 from processing import stopped_call
 from processing.access_check import AccessCheck
 from processing.image_loader import ImageLoader
@@ -208,6 +217,7 @@ class ApiCaller:
         stop: ends the run early.
         utcnow: the wall clock, for the record only.
         loader: reads the images.
+        options: of the model, sent with every call.
     """
 
     def __init__(
@@ -221,6 +231,7 @@ class ApiCaller:
         stop: StopSignal,
         utcnow: Callable[[], datetime],
         loader: ImageLoader | None = None,
+        options: GenerationOptions = NO_OPTIONS,
     ) -> None:
         self._model = model
         self._limiter = limiter
@@ -231,6 +242,7 @@ class ApiCaller:
         self._utcnow = utcnow
         self._access_check = AccessCheck()
         self._shortage = ShortageWait(stop)
+        self._options = options
         self.loader = loader or ImageLoader()
         self.in_flight = 0
         """Requests that were sent and have not ended."""
@@ -261,8 +273,10 @@ class ApiCaller:
                 mime_type=facts.send_mime_type,
                 prompt=state.prompt.text,
                 timeout_s=timeout_s,
-                max_output_tokens=grant.reservation.max_output_tokens,
+                max_output_tokens=grant.reservation.max_output_tokens or self._options.max_output_tokens,
                 parameters=state.prompt.parameters,
+                options=self._options,
+                size=facts.upload_size,
             )
             self.in_flight += 1
             try:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from errors import ExitCode, UsageError
-from settings.options import OPTIONS, Group, Option, Verbosity
+from settings.option import Group, Option, Typed, Verbosity
+from settings.options import OPTIONS
 from settings.value_spec import ValueType
 
 STATUS = "status"
@@ -21,7 +22,7 @@ _HELP_COLUMNS = 80
 _KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 
 
-def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dict[str, str | bool]:
+def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dict[str, Typed]:
     """Return the values that ``argv`` gives, as they were typed, by the option's name.
 
     Raises:
@@ -32,7 +33,7 @@ def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dic
     known, rest = build_parser(version=version, prog=prog).parse_known_args(argv)
     if rest:
         raise UsageError(_explain_unknown(rest))
-    values: dict[str, str | bool] = vars(known)
+    values: dict[str, Typed] = vars(known)
     missing = [str(option.flag) for option in OPTIONS if option.is_required and option.name not in values]
     if missing and STATUS not in values:
         raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
@@ -97,7 +98,8 @@ def _arguments(option: Option) -> dict[str, object]:
         return common | {"action": "store_const", "const": True}
     if option.spec.type is ValueType.BOOLEAN:
         return common | {"action": argparse.BooleanOptionalAction}
-    return common | {"metavar": option.metavar}
+    repeated = {"action": "append"} if option.is_repeatable else {}
+    return common | {"metavar": option.metavar, **repeated}
 
 
 def _add_verbosity_flags(group: "argparse._ArgumentGroup") -> None:

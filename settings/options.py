@@ -1,83 +1,8 @@
-"""The table of all options: flags, variables, defaults, bounds and the words of ``--help``.
+"""The table of all options, in the order of ``--help``."""
 
-Named tuples, since importing dataclasses takes 10 ms of the 50 that ``--help`` has (docs/performance.md).
-"""
-
-from enum import StrEnum
-from typing import NamedTuple, Self
-
+from settings.model_options import MODEL_OPTIONS
+from settings.option import Group, Option, duration_spec, integer_spec, number_spec
 from settings.value_spec import ValueSpec, ValueType
-
-
-class _CaselessEnum(StrEnum):
-    """A word out of a few, in any mixture of capitals."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        word = str(value).lower()
-        return next((member for member in cls if member == word), None)
-
-
-class ArchiveFormat(_CaselessEnum):
-    """What the finished output directory is packed into."""
-
-    ZIP = "zip"
-    TAR = "tar"
-    NONE = "none"
-
-
-class Verbosity(_CaselessEnum):
-    """How much is said while the program works."""
-
-    QUIET = "quiet"
-    NORMAL = "normal"
-    VERBOSE = "verbose"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        """Understand the level names of other programs, which often share ``LOG_LEVEL``."""
-        word = str(value).lower()
-        return super()._missing_(_VERBOSITY_BY_LEVEL.get(word, word))
-
-
-_VERBOSITY_BY_LEVEL = {
-    "debug": "verbose",
-    "info": "normal",
-    "warn": "quiet",
-    "warning": "quiet",
-    "error": "quiet",
-    "critical": "quiet",
-}
-
-
-class Group(StrEnum):
-    """The headings of ``--help``, in their order."""
-
-    INPUT = "Input and prompt"
-    SELECTION = "Which images are asked about (default: those without an answer)"
-    OUTPUT = "Output"
-    CALLS = "Calls and limits"
-    UNATTENDED = "Running unattended"
-    LOGGING = "What is said"
-    OTHER = "Other"
-
-
-def _integer(low: int, high: int) -> ValueSpec:
-    return ValueSpec(
-        type=ValueType.INTEGER, low=low, high=high, allowed=f"a whole number from {low} to {high}"
-    )
-
-
-def _number(low: float, high: float, unit: str) -> ValueSpec:
-    return ValueSpec(
-        type=ValueType.NUMBER, low=low, high=high, allowed=f"a number of {unit} from {low:g} to {high:g}"
-    )
-
-
-def _duration(low_s: float, high_s: float, from_to: str) -> ValueSpec:
-    words = f"a duration {from_to}, such as 90s, 30m or 1h30m"
-    return ValueSpec(type=ValueType.DURATION, low=low_s, high=high_s, allowed=words)
-
 
 _MIN_TOKENS = 1_000
 """A minute; less would not let a single image with a longer prompt through."""
@@ -112,25 +37,6 @@ _KEY = ValueSpec(
     is_secret=True,
     allowed="one word of printable ASCII characters without quotes, as Google issued it",
 )
-
-
-class Option(NamedTuple):
-    """One setting: a flag, an environment variable, or both."""
-
-    name: str
-    """The field it fills."""
-    spec: ValueSpec
-    group: Group = Group.OTHER
-    flag: str | None = None
-    """None: only a variable sets it."""
-    metavar: str | None = None
-    variable: str | None = None
-    """None: only a flag sets it."""
-    default: str | float | None = None
-    unset: str = ""
-    """What holds without a value, in words, where there is no default to print."""
-    is_required: bool = False
-    help: str = ""
 
 
 OPTIONS = (
@@ -187,52 +93,52 @@ OPTIONS = (
     ),
     Option(
         name="max_concurrent", flag="--max-concurrent", metavar="N", group=Group.CALLS,
-        spec=_integer(1, 1000), variable="MAX_CONCURRENT_REQUESTS", default=5,
+        spec=integer_spec(1, 1000), variable="MAX_CONCURRENT_REQUESTS", default=5,
         help="most requests in flight, 1 to 1000",
     ),
     Option(
-        name="max_retries", flag="--max-retries", metavar="N", group=Group.CALLS, spec=_integer(0, 100),
+        name="max_retries", flag="--max-retries", metavar="N", group=Group.CALLS, spec=integer_spec(0, 100),
         variable="MAX_RETRIES", default=5,
         help="most retries per image, all transient errors together, 0 to 100",
     ),
     Option(
         name="timeout_s", flag="--timeout", metavar="DURATION", group=Group.CALLS,
-        spec=_duration(1, 3600, "from 1s to 1h"), variable="REQUEST_TIMEOUT", default="180s",
+        spec=duration_spec(1, 3600, "from 1s to 1h"), variable="REQUEST_TIMEOUT", default="180s",
         help="for one call's first try, at most 1h and at least 10s against Google's own host",
     ),
     Option(
         name="max_timeout_s", flag="--max-timeout", metavar="DURATION", group=Group.CALLS,
-        spec=_duration(1, 3600, "from 1s to 1h"), variable="MAX_REQUEST_TIMEOUT", default="10m",
+        spec=duration_spec(1, 3600, "from 1s to 1h"), variable="MAX_REQUEST_TIMEOUT", default="10m",
         help="a timed-out call's next try gets 1.6 times its time, up to this or, if longer, --timeout",
     ),
     Option(
         name="outage_patience_s", flag="--outage-patience", metavar="DURATION", group=Group.CALLS,
-        spec=_duration(1, 604_800, "from 1s to 7d"), variable="OUTAGE_PATIENCE", default="15m",
+        spec=duration_spec(1, 604_800, "from 1s to 7d"), variable="OUTAGE_PATIENCE", default="15m",
         help="end when the service was down and no call succeeded for so long",
     ),
     Option(
         name="max_wait_s", flag="--max-wait", metavar="DURATION", group=Group.CALLS,
-        spec=_duration(1, 604_800, "from 1s to 7d"), variable="MAX_WAIT", default="15m",
+        spec=duration_spec(1, 604_800, "from 1s to 7d"), variable="MAX_WAIT", default="15m",
         help="end with 75 when the service asks for a longer wait than this",
     ),
     Option(
-        name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, spec=_number(0.01, 100_000, "requests"),
+        name="rpm", flag="--rpm", metavar="N", group=Group.CALLS, spec=number_spec(0.01, 100_000, "requests"),
         variable="REQUESTS_PER_MINUTE", unset="learned",
         help="hard ceiling, never more requests in any 60 s; without it the limit is learned on the way",
     ),
     Option(
         name="max_image_size", flag="--max-image-size", metavar="PIXELS", group=Group.CALLS,
-        spec=_integer(64, 65_500), variable="MAX_IMAGE_SIZE", unset="as they are",
+        spec=integer_spec(64, 65_500), variable="MAX_IMAGE_SIZE", unset="as they are",
         help="downscale images whose longer side has more pixels before sending, 64 to 65500",
     ),
     Option(
-        name="tpm", flag="--tpm", metavar="N", group=Group.CALLS, spec=_integer(_MIN_TOKENS, 1_000_000_000),
-        variable="TOKENS_PER_MINUTE", unset="learned",
+        name="tpm", flag="--tpm", metavar="N", group=Group.CALLS,
+        spec=integer_spec(_MIN_TOKENS, 1_000_000_000), variable="TOKENS_PER_MINUTE", unset="learned",
         help="the same for input tokens: never more in any 60 s",
     ),
     Option(
         name="max_requests", flag="--max-requests", metavar="N", group=Group.CALLS,
-        spec=_integer(1, 1_000_000_000), variable="MAX_REQUESTS", unset="no cap",
+        spec=integer_spec(1, 1_000_000_000), variable="MAX_REQUESTS", unset="no cap",
         help="end before there were more calls than this in the run, retries counted",
     ),
     Option(
@@ -240,6 +146,7 @@ OPTIONS = (
         variable="MAX_COST", unset="no cap",
         help="end before the run's calls cost more US dollars than this, by list prices",
     ),
+    *MODEL_OPTIONS,
     Option(
         name="state_dir", flag="--state-dir", metavar="DIR", group=Group.CALLS, spec=_PATH,
         variable="GEMINI_BATCH_STATE_DIR", unset="the user's state directory",
@@ -263,7 +170,7 @@ OPTIONS = (
     ),
     Option(
         name="max_prompt_edits", flag="--max-prompt-edits", metavar="N", group=Group.CALLS,
-        spec=_integer(0, 10), variable="MAX_PROMPT_EDITS", default=4,
+        spec=integer_spec(0, 10), variable="MAX_PROMPT_EDITS", default=4,
         help="most repaired prompts tried on one image, 0 to 10",
     ),
     Option(
@@ -292,17 +199,17 @@ OPTIONS = (
     ),
     Option(
         name="max_duration_s", flag="--max-duration", metavar="DURATION", group=Group.UNATTENDED,
-        spec=_duration(1, 2_678_400, "from 1s to 31d"), variable="MAX_DURATION", unset="no cap",
+        spec=duration_spec(1, 2_678_400, "from 1s to 31d"), variable="MAX_DURATION", unset="no cap",
         help="the same so long after the start, the wait for a lock counted; the earlier one holds",
     ),
     Option(
         name="grace_s", flag="--grace", metavar="DURATION", group=Group.UNATTENDED,
-        spec=_duration(0, 3600, "from 0s to 1h"), variable="GRACE", default="30s",
+        spec=duration_spec(0, 3600, "from 0s to 1h"), variable="GRACE", default="30s",
         help="how long calls in flight may go on after Ctrl-C or SIGTERM",
     ),
     Option(
         name="wait_lock_s", flag="--wait-lock", metavar="DURATION", group=Group.UNATTENDED,
-        spec=_duration(0, 604_800, "from 0s to 7d"), variable="WAIT_LOCK", default="0s",
+        spec=duration_spec(0, 604_800, "from 0s to 7d"), variable="WAIT_LOCK", default="0s",
         help="how long to wait while another run holds the output directory",
     ),
     Option(

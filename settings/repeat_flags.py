@@ -5,9 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from settings.options import OPTIONS, Group, Option, Verbosity
-from settings.sources import Source
+from settings.option import Group, Option, Verbosity
+from settings.options import OPTIONS
+from settings.sources import Source, to_texts
 from settings.value_spec import ValueType
+
+_TEXTS = {"prompt", "system_instruction"}
+"""Options for whose text ``@`` names a file."""
 
 _NOT_REPEATED = {"ping_url", "new_output"}
 """The monitoring service's address is a secret, and a run by hand is not what it waits for. An output
@@ -33,6 +37,9 @@ def build_repeat_flags(sources: tuple[Source, ...], values: Mapping[str, Any]) -
 
 
 def _build_words(option: Option, sources: tuple[Source, ...], value: object) -> Iterator[str]:
+    if option.is_repeatable:
+        yield from _build_repeated(option, sources)
+        return
     texts = [str(source.values[option.name]) for source in sources if option.name in source.values]
     if option.name == "log_level":
         yield from ["--verbose"] if value is Verbosity.VERBOSE else []
@@ -41,6 +48,14 @@ def _build_words(option: Option, sources: tuple[Source, ...], value: object) -> 
     elif option.flag and value is not None and not _is_default(option, texts):
         text = _absolute(option, value, texts[0] if texts else str(option.default))
         yield from [f"{option.flag}={text}"] if text.startswith("-") else [option.flag, text]
+
+
+def _build_repeated(option: Option, sources: tuple[Source, ...]) -> Iterator[str]:
+    """Yield the flag once for each text of the source that goes before the others."""
+    given = (source.values[option.name] for source in sources if option.name in source.values)
+    for text in to_texts(next(given, None)):
+        is_path = option.spec.type is ValueType.PATH
+        yield from (str(option.flag), str(Path(text).expanduser().absolute()) if is_path else text)
 
 
 def _is_default(option: Option, texts: Sequence[str]) -> bool:
@@ -59,6 +74,6 @@ def _absolute(option: Option, value: object, text: str) -> str:
     """Return the text of the value, with its path absolute if it has one."""
     if isinstance(value, Path):
         return str(value.absolute())
-    if option.name == "prompt" and text.startswith("@") and not text.startswith("@@"):
+    if option.name in _TEXTS and text.startswith("@") and not text.startswith("@@"):
         return "@" + os.path.abspath(os.path.expanduser(text[1:]))  # noqa: PTH100, PTH111 - as prompt_text reads it
     return text

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import UsageError
-from settings.options import OPTIONS, ArchiveFormat, Option, Verbosity
+from settings.option import ArchiveFormat, Option, Typed, Verbosity
+from settings.options import OPTIONS
 from settings.value_spec import SecretText, ValueSpec, ValueType
 from utils.durations import parse_duration, parse_time_of_day
 
@@ -37,7 +38,7 @@ class Source:
 
     origin: str
     """For people; empty for the command line."""
-    values: Mapping[str, str | bool] = field(repr=False)
+    values: Mapping[str, Typed] = field(repr=False)
     """What was set, as it was typed, by the option's name."""
     variables: tuple[str, ...] = ()
     """All variables that are set there, also those of other programs."""
@@ -105,7 +106,7 @@ class Sources:
         sentence = f"{_spelling(option, source)} must be {expected or option.spec.allowed}"
         if source is None or option.spec.is_secret:
             return UsageError(sentence)
-        return UsageError(f"{sentence}, not {_quote(str(source.values[name]))}")
+        return UsageError(f"{sentence}, not {_quote(source.values[name])}")
 
     def remove_keys(self, message: str) -> str:
         """Return ``message`` without any key, into whatever option the user put it by mistake."""
@@ -117,13 +118,17 @@ class Sources:
     def _find_blank(self) -> str | None:
         """Return an option that is set to nothing, which only a flag can do."""
         items = (item for source in self.sources for item in source.values.items())
-        return next((name for name, value in items if not str(value).strip()), None)
+        return next(
+            (name for name, value in items if any(not text.strip() for text in to_texts(value))), None
+        )
 
     def _convert(self, option: Option) -> object:
         values = (source.values[option.name] for source in self.sources if option.name in source.values)
         value = next(values, option.default)
         if value is None and option.is_required:
             raise ValueError
+        if option.is_repeatable:
+            return tuple(_convert_text(option.spec, text) for text in to_texts(value))
         return value if value is None or isinstance(value, bool) else _convert_text(option.spec, str(value))
 
     def _keys(self) -> Iterator[str]:
@@ -156,10 +161,14 @@ def without_ping(argv: Sequence[str]) -> list[str]:
 
 def read_variables(env: Mapping[str, str | None], *, origin: str, is_dotenv: bool = False) -> Source:
     """Return what ``env`` says about our options; an empty variable counts as unset."""
-    values = {option.name: _unquote(env.get(option.variable) or "") for option in OPTIONS if option.variable}
+    found = {option: _unquote(env.get(option.variable) or "") for option in OPTIONS if option.variable}
     return Source(
         origin=origin,
-        values={name: value for name, value in values.items() if value},
+        values={
+            option.name: [part.strip() for part in text.split(",")] if option.is_repeatable else text
+            for option, text in found.items()
+            if text
+        },
         variables=tuple(name for name, value in env.items() if value),
         is_dotenv=is_dotenv,
     )
@@ -255,5 +264,13 @@ def _spelling(option: Option, source: Source | None) -> str:
     return f"{option.variable} in {source.origin}"
 
 
-def _quote(text: str) -> str:
+def to_texts(value: Typed | float | None) -> tuple[str, ...]:
+    """Return what was typed for an option as texts, one for each time that it was given."""
+    if value is None or isinstance(value, str | bool | float | int):
+        return () if value is None else (str(value),)
+    return tuple(value)
+
+
+def _quote(value: Typed) -> str:
+    text = ", ".join(to_texts(value))
     return repr(text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…")

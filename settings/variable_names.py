@@ -7,7 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from settings.options import OPTIONS, Group, Option
+from settings.option import Group, Option
+from settings.options import OPTIONS
 
 _PREFIX = re.compile(r"^(GEMINI_BATCH|GEMINI|GBP)_")
 _UNIT = re.compile(r"_(USD|DOLLARS?|S|SECS?|SECONDS|MIN|MINUTES)$")

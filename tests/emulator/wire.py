@@ -68,6 +68,7 @@ class GenerateCall:
     image_tokens: int = DEFAULT_IMAGE_TOKENS
     """For each image."""
     json_answer: bool = False
+    system_instruction: str = ""
 
     @property
     def sha256(self) -> str:
@@ -87,7 +88,8 @@ class GenerateCall:
     @property
     def input_tokens(self) -> int:
         """Return a plausible number of tokens of the whole request."""
-        return self.prompt_tokens + self.image_tokens * len(self.images)
+        words = self.prompt_tokens + words_to_tokens(self.system_instruction)
+        return words + self.image_tokens * len(self.images)
 
 
 FileLookup = Callable[[str], bytes]
@@ -119,7 +121,14 @@ def parse(body: bytes | bytearray, find_file: FileLookup) -> GenerateCall:
         modalities=frozenset(config.get("responseModalities") or ()),
         image_tokens=_image_tokens(config),
         json_answer=config.get("responseMimeType") == "application/json",
+        system_instruction=_texts_of(document.get("systemInstruction")),
     )
+
+
+def _texts_of(content: Any) -> str:
+    """Return the words of a content."""
+    parts = _mapping(content or {}, "system_instruction").get("parts", [])
+    return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
 
 def camel_keys(value: Any) -> Any:

@@ -41,7 +41,7 @@ TABLE = {
     "reports": "costs prompts rate_limit settings errors models utils",
     "storage": "prompts reports errors models utils",
     "archiver": "storage errors models utils",
-    "config": "settings prompts errors",
+    "config": "settings prompts gemini errors",
     "app": EVERYTHING,
     "main": "app config errors utils",
     "__main__": "main",

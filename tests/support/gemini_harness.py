@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gemini.client import GeminiClient
 from gemini.model_info import produces_images
-from models import Generation, GenerationRequest, Parameter
+from models import Generation, GenerationOptions, GenerationRequest, Parameter
 from tests.emulator import Emulator, Fault, FaultPlan
 
 if TYPE_CHECKING:
@@ -55,10 +55,20 @@ class SdkClient(GeminiClient):
         if self._genai is None:
             self._genai = open_sdk(self._api_key, self._base_url, self._session)
             self._stack.callback(self._genai.close)
-        image = types.Part.from_bytes(data=request.image, mime_type=request.mime_type)
+        options = request.options
+        level = types.PartMediaResolutionLevel.MEDIA_RESOLUTION_ULTRA_HIGH
+        image = types.Part.from_bytes(
+            data=request.image,
+            mime_type=request.mime_type,
+            media_resolution=level if options.media_resolution == "ULTRA_HIGH" else None,
+        )
+        references = [
+            types.Part.from_bytes(data=one.data, mime_type=one.mime_type) for one in options.reference_images
+        ]
+        text = types.Part.from_text(text=request.prompt)
         response = await self._genai.aio.models.generate_content(
             model=self._model,
-            contents=[types.Content(role="user", parts=[image, types.Part.from_text(text=request.prompt)])],
+            contents=[types.Content(role="user", parts=[image, *references, text])],
             config=types.GenerateContentConfig(
                 http_options=types.HttpOptions(timeout=round(request.timeout_s * 1000)),
                 should_return_http_response=True,
@@ -67,6 +77,7 @@ class SdkClient(GeminiClient):
                 max_output_tokens=request.max_output_tokens,
                 response_modalities=self._modalities(request),
                 thinking_config=self._thinking(request),
+                **_sdk_options(options),
             ),
         )
         raw = response.sdk_http_response
@@ -79,10 +90,38 @@ class SdkClient(GeminiClient):
     def _thinking(self, request: GenerationRequest) -> "types.ThinkingConfig | None":
         from google.genai import types  # noqa: PLC0415
 
-        level = LOWER_LEVELS.get(self._model.removeprefix("models/"))
-        if level is None or Parameter.LESS_THINKING not in request.parameters:
+        level = request.options.thinking_level
+        if Parameter.LESS_THINKING in request.parameters:
+            level = LOWER_LEVELS.get(self._model.removeprefix("models/"))
+        if level is None:
             return None
         return types.ThinkingConfig(thinking_level=types.ThinkingLevel(level))
+
+
+def _sdk_options(options: GenerationOptions) -> dict[str, Any]:
+    """Return the options as the SDK has them."""
+    from google.genai import types  # noqa: PLC0415
+
+    found: dict[str, Any] = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "seed": options.seed,
+        "system_instruction": options.system_instruction,
+    }
+    if options.media_resolution not in {None, "ULTRA_HIGH"}:
+        found["media_resolution"] = types.MediaResolution(f"MEDIA_RESOLUTION_{options.media_resolution}")
+    if options.aspect_ratio or options.image_size:
+        found["image_config"] = types.ImageConfig(
+            aspect_ratio=options.aspect_ratio, image_size=options.image_size
+        )
+    if options.safety:
+        found["safety_settings"] = [
+            types.SafetySetting(
+                category=types.HarmCategory(category), threshold=types.HarmBlockThreshold(threshold)
+            )
+            for category, threshold in options.safety
+        ]
+    return found
 
 
 ClientClass = type[GeminiClient]

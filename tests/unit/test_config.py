@@ -90,6 +90,7 @@ def test_defaults(load_with: Load) -> None:
         "max_prompt_edits": 4,
         "optimizer_model": None,
         "optimizer_max_cost": 0.25,
+        "model_catalogue": None,
         "api_base_url": None,
         "log_level": "INFO",
         "quiet": False,
@@ -168,6 +169,15 @@ def test_precedence(load_with: Load, flags: list[str], variables: tuple[str, ...
         ("NO_LOCK=yes", "no_lock", True),
         ("KEEP_ANSWERS=yes", "keep_answers", True),
         ("EXPECT_OUTPUT=on", "expect_output", True),
+        ("GEMINI_SYSTEM_INSTRUCTION=Be brief.", "system_instruction", "Be brief."),
+        ("GEMINI_TEMPERATURE=0", "temperature", 0.0),
+        ("GEMINI_TOP_P=0.5", "top_p", 0.5),
+        ("GEMINI_SEED=-2147483648", "seed_model", -2147483648),
+        ("GEMINI_MAX_OUTPUT_TOKENS=300", "max_output_tokens", 300),
+        ("GEMINI_THINKING_LEVEL=Low", "thinking_level", "LOW"),
+        ("GEMINI_MEDIA_RESOLUTION=ultra_high", "media_resolution", "ULTRA_HIGH"),
+        ("GEMINI_ASPECT_RATIO=KEEP", "aspect_ratio", "keep"),
+        ("GEMINI_IMAGE_SIZE=2k", "image_size", "2K"),
     ],
 )
 def test_every_variable(load_with: Load, said: str, name: str, value: object) -> None:
@@ -182,6 +192,7 @@ def test_every_variable_is_tried_above() -> None:
     tried = {arguments[0].split("=")[0] for arguments in test_every_variable.pytestmark[0].args[1]}  # type: ignore[attr-defined]
 
     apart = {"GEMINI_API_KEY", "GOOGLE_API_KEY", "PING_URL", "PROMPT_EDITS", "OPTIMIZER_MODEL"}
+    apart |= {"GEMINI_SAFETY", "GEMINI_MODEL_CATALOGUE"}
     assert tried | apart == {one.variable for one in OPTIONS if one.variable}
 
 

@@ -70,14 +70,55 @@ def test_answers_of_words() -> None:
 @pytest.mark.parametrize(("size", "tokens"), IMAGE_OUTPUT_TOKENS.items())
 def test_answers_with_a_picture(size: str, tokens: int) -> None:
     """The picture fits into every bound, with words beside it."""
-    lengths = answer_length("gemini-nano-banana-2.1", wants_images=True, size=size)
+    lengths = answer_length("gemini-nano-banana-2.1", wants_images=True, picture_tokens=tokens)
 
     assert lengths.minimum == tokens + 1024
     assert lengths.initial == tokens + 4096
     assert lengths.maximum == 32_768
 
 
-@pytest.mark.parametrize(("size", "dollars"), [("1K", 0.0336), ("2K", 0.0504), ("4K", 0.113)])
+@pytest.mark.parametrize("limit", [1, 300, 5_000, 100_000])
+@pytest.mark.parametrize("wants_images", [False, True])
+def test_no_bound_exceeds_the_users_own(limit: int, wants_images: bool) -> None:  # noqa: FBT001
+    """A user's bound lowers all three, and raises none."""
+    free = answer_length("gemini-3.5-flash-lite", wants_images=wants_images)
+    bound = answer_length("gemini-3.5-flash-lite", wants_images=wants_images, limit=limit)
+
+    assert bound.initial == min(free.initial, limit)
+    assert bound.minimum == min(free.minimum, limit)
+    assert bound.maximum == min(free.maximum, limit)
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "expected", "most"),
+    [
+        ("gemini-3.5-flash-lite", None, 1120, 1120),
+        ("gemini-3.5-flash-lite", "LOW", 280, 1120),
+        ("gemini-4-argon", "MEDIUM", 560, 1120),
+        ("gemini-3.8-flash", "HIGH", 1120, 1120),
+        ("gemini-3.8-flash", "ULTRA_HIGH", 2240, 2240),
+        ("gemini-flash-latest", "LOW", 280, 2304),
+        ("gemini-2.5-flash", "LOW", 64, 2304),
+    ],
+)
+def test_an_image_takes_the_tokens_of_its_resolution(
+    model: str, resolution: str | None, expected: int, most: int
+) -> None:
+    """The likely number follows the resolution; the bound holds where a model does not know it."""
+    question = {"width": 3000, "height": 2000, "prompt": "", "media_resolution": resolution}
+
+    assert expected_input_tokens(model, **question) == expected  # type: ignore[arg-type]
+    assert max_input_tokens(model, **question) == most + 32  # type: ignore[arg-type]
+
+
+def test_what_goes_with_every_call_is_counted() -> None:
+    """The system instruction and reference images are added to both numbers."""
+    for count in (expected_input_tokens, max_input_tokens):
+        plain = count("gemini-3.8-flash", width=9, height=9, prompt="Describe it.")
+        assert count("gemini-3.8-flash", width=9, height=9, prompt="Describe it.", extra=777) == plain + 777
+
+
+@pytest.mark.parametrize(("size", "dollars"), [("1K", 0.0336), ("2K", 0.0504), ("4K", 0.1134)])
 def test_pictures_cost_what_the_page_says(size: str, dollars: float) -> None:
     """At $30 a million tokens, to a twentieth of a cent."""
     assert IMAGE_OUTPUT_TOKENS[size] * 30 / 1e6 == pytest.approx(dollars, abs=0.0005)

@@ -16,7 +16,7 @@ import gemini.client
 from errors import ApiFailure, ErrorKind
 from gemini.response_body import PIECE_CHARACTERS
 from gemini.response_parser import parse_response
-from models import Generation, GenerationRequest
+from models import Generation, GenerationOptions, GenerationRequest, ReferenceImage
 from tests.emulator import Emulator
 from tests.support.gateway import Gateway, serve
 from tests.support.gemini_harness import (
@@ -46,6 +46,39 @@ QUESTIONS = {
     "a tuned model": ("tunedModels/mine-1", request(timeout_s=20.2)),
     "a publisher's": ("publishers/google/models/g@1", request(timeout_s=0.4)),
 }
+
+
+OPTIONS = {
+    "temperature": GenerationOptions(temperature=0.4),
+    "no temperature at all": GenerationOptions(temperature=0.0),
+    "top_p": GenerationOptions(top_p=0.9),
+    "seed": GenerationOptions(seed=-7),
+    "system instruction": GenerationOptions(system_instruction='Say "é" \n briefly.'),
+    "thinking level": GenerationOptions(thinking_level="MEDIUM"),
+    "media resolution": GenerationOptions(media_resolution="LOW"),
+    "media resolution of a part": GenerationOptions(media_resolution="ULTRA_HIGH"),
+    "safety": GenerationOptions(
+        safety=(
+            ("HARM_CATEGORY_HARASSMENT", "BLOCK_NONE"),
+            ("HARM_CATEGORY_HATE_SPEECH", "BLOCK_ONLY_HIGH"),
+        )
+    ),
+    "references": GenerationOptions(
+        reference_images=(
+            ReferenceImage(data=b"\x89PNG one", mime_type="image/png", size=(1, 2)),
+            ReferenceImage(data=b"", mime_type="image/jpeg", size=(3, 4)),
+        )
+    ),
+}
+PICTURE_OPTIONS = {
+    "aspect ratio": GenerationOptions(aspect_ratio="16:9"),
+    "image size": GenerationOptions(image_size="2K"),
+    "both, with less thinking": GenerationOptions(
+        aspect_ratio="1:8", image_size="4K", thinking_level="MINIMAL"
+    ),
+}
+QUESTIONS |= {name: (TEXT_MODEL, replace(request(), options=one)) for name, one in OPTIONS.items()}
+QUESTIONS |= {name: (IMAGE_MODEL, replace(request(), options=one)) for name, one in PICTURE_OPTIONS.items()}
 
 
 def capture_request(
