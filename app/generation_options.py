@@ -17,7 +17,7 @@ from errors import UsageError
 from gemini.model_catalogue import ModelCatalogue, ModelFacts
 from gemini.model_info import produces_images
 from models import IMAGE_OUTPUT_TOKENS, KEEP_RATIO, GenerationOptions, ReferenceImage
-from processing.api_call import TokenEstimator
+from processing.call_needs import TokenEstimator
 
 MAX_REFERENCE_BYTES = 7_000_000
 """Of all reference images together: they go with every call, in the request itself."""

@@ -18,7 +18,8 @@ from costs.optimizer_budget import OptimizerBudget
 from errors import ApiFailure, FatalError
 from models import CHARACTERS_PER_TOKEN, Generation, GenerationRequest, Usage
 from processing import stopped_call
-from processing.api_call import GenerativeModel, Limiter, Permit, grant_call, send
+from processing.api_call import grant_call, send
+from processing.call_needs import GenerativeModel, Limiter, Permit
 from processing.stop_signal import RunStoppedError, StopSignal
 from prompt_optimizer import CandidateRequest, PromptOptimizer
 from prompts.candidates import Candidate

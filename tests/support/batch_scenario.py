@@ -13,7 +13,8 @@ from costs.budget import Budget
 from costs.token_estimates import answer_length, expected_input_tokens, max_input_tokens
 from errors import ApiFailure, ErrorKind
 from models import Attempt, ImageJob, Outcome, Prompt, Reused, StoredAnswer, Succeeded
-from processing.api_call import ApiCaller, GenerativeModel
+from processing.api_call import ApiCaller
+from processing.call_needs import GenerativeModel
 from processing.stop_signal import StopSignal
 from processor import Processor, PromptReviser, RetrySettings, Store
 from prompt_optimizer import PromptOptimizer
