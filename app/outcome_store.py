@@ -58,9 +58,18 @@ class OutcomeStore:
         self._utcnow = utcnow
         self._fail_fast = FailFast()
         self._shortage = ShortageWait(stop)
-        self._file_writer = MicroBatcher(self._write_files, name="files")
-        self._row_writer = MicroBatcher(self._write_rows, name="rows")
+        self._file_writer = MicroBatcher(self._write_files, has_own_threads=True)
+        self._row_writer = MicroBatcher(self._write_rows, has_own_threads=True)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Start the threads that write, before the first answer is paid for.
+
+        Raises:
+            NoThreadError: one cannot be started.
+        """
+        self._file_writer.start()
+        self._row_writer.start()
 
     def filter_known(self, hashes: Sequence[str]) -> Collection[str]:
         """Return those for which ``find_answer`` may find an answer; blocks."""

@@ -54,7 +54,9 @@ async def run(
         UsageError: ``--max-cost`` cannot hold, because no price of the model is known.
         StorageError: the output directory cannot be written.
     """
-    asyncio.get_running_loop().set_default_executor(FrugalThreads())
+    threads = FrugalThreads()
+    threads.start()
+    asyncio.get_running_loop().set_default_executor(threads)
     context = composition.build_context(settings, utcnow)
     if settings.max_cost is not None:
         context.price_book.require()
@@ -110,7 +112,9 @@ class _Run:
     async def _ask(self, plan: Plan, limits: Limits, pipeline: Pipeline) -> None:
         """Send the images that are to do, beside the background tasks of a run."""
         async with AsyncExitStack() as stack:
+            self._storage.outcomes.start()
             stack.callback(pipeline.loader.close)
+            await pipeline.loader.start()
             if limits.shared_state:
                 sync = sync_with_peers(limits.rate_limiter, limits.shared_state)
                 await stack.enter_async_context(running(sync))

@@ -183,11 +183,13 @@ class ApiCaller:
             FatalError: the run cannot go on, or has no money for the call.
             RunStoppedError: the run stopped before the request was sent.
             UnreadableImage: the file changed or vanished since it was inspected.
+            MemoryError: there is none left for the answer.
         """
         self._stop.raise_if_requested()
         # Memory first: a permit that waits for it would let the next one come too early.
         async with self.loader.hold_for_upload(facts), self._grant(state, facts) as grant:
             data = await self._load(state.job, facts)
+            await self._shortage.until_answer_fits(self.in_flight)
             self._stop.raise_if_requested()
             request = GenerationRequest(
                 key=state.job.key,

@@ -15,13 +15,14 @@ from typing import Final, ParamSpec, TypeVar
 from models import ImageJob
 from processing.memory_gate import MemoryGate
 from processing.shortage_wait import RETRY_S
-from utils.image_formats import SHORTAGE
+from utils.image_formats import SHORTAGE, NotEnoughMemory
 from utils.image_validator import (
     BusyImage,
     ImageFacts,
     SystemShortage,
     UnreadableImage,
     estimate_inspection,
+    load_decoder,
     load_for_upload,
     read_image,
 )
@@ -69,7 +70,17 @@ class ImageLoader:
         """Bytes of images that were checked and wait for their first call."""
         self._memory = memory or MemoryGate()
         self._max_edge = max_edge
-        self._threads = FrugalThreads(name="image")
+        self._threads = FrugalThreads()
+
+    async def start(self) -> None:
+        """Start the first thread, and load what checks images, before anything is paid for.
+
+        Raises:
+            NoThreadError: the thread cannot be started.
+            MemoryError: or an ImportError: there is not enough memory.
+        """
+        self._threads.start()
+        await self.run(load_decoder)
 
     def close(self) -> None:
         """Stop without waiting: the conversions of a run that was cancelled are of no use."""
@@ -115,6 +126,8 @@ def _try(
     except UnreadableImage as error:
         # A new one, since the frames of the first hold the file's bytes and the pixels.
         return type(error)(*error.args)
+    except MemoryError:
+        return NotEnoughMemory("There is not enough memory to check the image.")
     except OSError as error:  # a library that is loaded at the first such image
         if not is_passing(error):
             raise
@@ -140,7 +153,7 @@ class Inspector:
         self._loader = loader or ImageLoader()
         self._sleep = sleep
         self._batcher = MicroBatcher(
-            self._inspect_all, name=None, max_workers=_MAX_WORKERS, max_batch=_MAX_BATCH
+            self._inspect_all, has_own_threads=False, max_workers=_MAX_WORKERS, max_batch=_MAX_BATCH
         )
 
     async def inspect(self, job: ImageJob) -> InspectedImage:

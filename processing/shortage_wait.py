@@ -13,9 +13,12 @@ from typing import Final
 from errors import ApiFailure, Cause
 from models import Generation, GenerationRequest
 from processing.stop_signal import RunStoppedError, StopSignal
+from utils.memory import can_take
 
 log = logging.getLogger(__name__)
 
+ANSWER_BYTES: Final = 32_000_000
+"""What stays free for an answer on its way to the disk: ten pictures, or any text."""
 RETRY_S: Final = 0.5
 """From one try to the next."""
 AFTER_STOP_S: Final = 20.0
@@ -45,6 +48,21 @@ class ShortageWait:
         """
         self._report(why)
         await self._stop.sleep(RETRY_S)
+
+    async def until_answer_fits(self, in_flight: int) -> None:
+        """Wait before a call until there is memory for its answer, which could not be kept otherwise.
+
+        Args:
+            in_flight: calls that may give memory back when they end.
+
+        Raises:
+            RunStoppedError: the run stops.
+            MemoryError: there is no memory, and no call in flight takes it.
+        """
+        while not can_take(ANSWER_BYTES):
+            if not in_flight:
+                raise MemoryError
+            await self.before_retry("no memory for another answer")
 
     async def before_storing_again(self, why: object) -> bool:
         """Wait before an answer is stored again; return False if the run cannot wait any longer."""

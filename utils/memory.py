@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from utils.shortage import is_passing
+from utils.threads import NoThreadError
 
 _ROOT: Final = Path("/")
 _UNLIMITED: Final = 1 << 60
@@ -35,6 +38,30 @@ def read_free_memory(root: Path = _ROOT) -> FreeMemory | None:
     )
 
 
+def can_take(size_bytes: int) -> bool:
+    """Return whether so much memory can be taken under the process's own limits, without taking it.
+
+    True where it has none: a control group does not refuse memory, it ends the process.
+    """
+    if not _has_own_limit():
+        return True
+    try:
+        mmap.mmap(-1, size_bytes).close()
+    except (OSError, MemoryError):
+        return False
+    return True
+
+
+@cache
+def _has_own_limit() -> bool:
+    try:
+        import resource  # noqa: PLC0415 -- Windows has none
+    except ImportError:
+        return False
+    limits = (resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return any(limit != resource.RLIM_INFINITY for limit in limits)
+
+
 def release_free_heap() -> None:
     """Give memory that was freed back to the system, where the C library is glibc."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # macOS, musl, Windows
@@ -48,6 +75,7 @@ def is_shortage(error: BaseException | None) -> bool:
     words = ("start new thread", "failed to map segment", "cannot allocate memory")
     return (
         is_passing(error)
+        or isinstance(error, NoThreadError)
         or any(word in str(error).lower() for word in words)
         or any(map(is_shortage, (error.__cause__, error.__context__)))
         or (isinstance(error, BaseExceptionGroup) and any(map(is_shortage, error.exceptions)))

@@ -24,7 +24,7 @@ class MicroBatcher(Generic[_Item, _Result]):
 
     Args:
         work: does some pieces and returns a result for each; with one worker, never called concurrently.
-        name: name of its own threads; None for the event loop's threads.
+        has_own_threads: False for the event loop's threads.
         max_workers: most threads that work at the same time.
         max_batch: most pieces in one group; if more wait, the next worker starts.
     """
@@ -33,16 +33,25 @@ class MicroBatcher(Generic[_Item, _Result]):
         self,
         work: Callable[[Sequence[_Item]], Sequence[_Result]],
         *,
-        name: str | None,
+        has_own_threads: bool,
         max_workers: int = 1,
         max_batch: int = sys.maxsize,
     ) -> None:
         self._work = work
-        self._executor = None if name is None else FrugalThreads(max_workers, name=name)
+        self._executor = FrugalThreads(max_workers) if has_own_threads else None
         self._max_workers, self._max_batch = max_workers, max_batch
         self._lock = Lock()
         self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
         self._active_workers = 0
+
+    def start(self) -> None:
+        """Start its own first thread, so that no piece of work can fail for want of one.
+
+        Raises:
+            NoThreadError: it cannot be started.
+        """
+        if self._executor is not None:
+            self._executor.start()
 
     async def submit(self, item: _Item) -> _Result:
         """Return the result of a piece; the work is done even if the caller is cancelled."""
@@ -57,12 +66,17 @@ class MicroBatcher(Generic[_Item, _Result]):
             self._active_workers += should_start
         if should_start:
             try:
-                loop.run_in_executor(self._executor, self._run_worker, loop)
+                self._start_worker(loop)
             except RuntimeError:  # no thread can be started: the next piece tries again
                 with self._lock:
                     self._active_workers -= 1
                 raise
         return await result
+
+    def _start_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+        done = loop.run_in_executor(self._executor, self._run_worker, loop)
+        # Its error was raised in the callers; asyncio would log it once more.
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def _run_worker(self, loop: asyncio.AbstractEventLoop) -> None:
         while batch := self._take_batch():
@@ -85,7 +99,7 @@ class MicroBatcher(Generic[_Item, _Result]):
         for future in futures:
             if not future.done():
                 future.set_exception(error)
-        loop.run_in_executor(self._executor, self._run_worker, loop)  # for pieces that arrived meanwhile
+        self._start_worker(loop)  # for pieces that arrived meanwhile
 
     def _take_batch(self) -> list[tuple[_Item, "asyncio.Future[_Result]"]]:
         with self._lock:

@@ -9,6 +9,10 @@ import logging
 import selectors
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import cast
+
+from utils.threads import FrugalThreads
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,7 @@ class SteadyLoop(asyncio.SelectorEventLoop):
         self._expected_s = 0.0
         """Seconds until the clock is read next, as far as the loop knows."""
         self._lost_s = 0.0
+        self._threads: Executor | None = None
         self._offset_s = boot_clock() - clock()
         super().__init__(_Selector(self._expect, self.time))
 
@@ -56,6 +61,19 @@ class SteadyLoop(asyncio.SelectorEventLoop):
             if self.is_running():
                 self.call_soon(_log.info, "the program was stopped for %.0f seconds: no outage", overdue_s)
         return now_s - self._lost_s
+
+    def set_default_executor(self, executor: Executor) -> None:
+        """Use these threads for blocking work."""
+        self._threads = executor
+        super().set_default_executor(cast("ThreadPoolExecutor", executor))  # all that asyncio takes
+
+    async def shutdown_default_executor(self, _timeout: float | None = None) -> None:
+        """End the loop's threads without waiting for work that nothing awaits any more.
+
+        The standard library waits for it in a thread of its own, which may be refused.
+        """
+        if isinstance(self._threads, FrugalThreads):
+            self._threads.abandon()
 
     def stopped_s(self) -> float:
         """Return the seconds so far in which the process was stopped or the machine slept."""

@@ -10,7 +10,7 @@ import pytest
 from tests.emulator import Emulator
 from tests.support.cli import Finished, document, files_below, finish
 from tests.support.cli_cases import arguments, make_images, until_calls
-from tests.support.limits import lower_limit, run_limited, start_limited
+from tests.support.limits import lower_limit, run_limited, start_limited, unprivileged_user
 
 pytestmark = pytest.mark.e2e
 
@@ -67,3 +67,44 @@ def test_descriptors_that_are_missing_for_a_while_are_waited_for(tmp_path: Path)
     assert len(files_below(tmp_path / "out" / "successful")) == 30
     assert done.stderr.count("this is waited out") in {1, 2}
     assert document(tmp_path / "out", "processing_stats.json")["accounting"]["adds_up"]
+
+
+async def limited_then_free(folder: Path, limits: dict[int, int], user: int) -> tuple[Finished, int, int]:
+    """Run under limits, then without; return the first run, its calls, and the calls of both."""
+    async with Emulator(latency_s=0.1) as emulator:
+        first = await run_limited(*arguments(folder, emulator), limits=limits, user=user, within_s=60)
+        calls = len(emulator.calls)
+        second = await run_limited(*arguments(folder, emulator), limits={})
+        assert second.code == 0, second.stderr
+        return first, calls, len(emulator.calls)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 5, 6, 12])
+def test_threads_that_cannot_start_end_the_run_before_it_pays(tmp_path: Path, processes: int) -> None:
+    """With too few processes allowed nothing is asked, and one sentence says why; nothing hangs."""
+    make_images(tmp_path / "photos", 8)
+    user, limits = unprivileged_user(), {resource.RLIMIT_NPROC: processes}
+
+    first, calls, all_calls = asyncio.run(limited_then_free(tmp_path, limits, user))
+
+    assert (first.code, calls) in {(0, 8), (1, 0)}, first.stderr
+    assert (first.code == 0) == (processes == 12)
+    assert first.code == 0 or "too few threads" in first.stderr.splitlines()[-1]
+    assert "Traceback" not in first.stderr
+    assert all_calls == 8
+
+
+@pytest.mark.parametrize("megabytes", [70, 90, 100, 110, 120, 130, 140, 150, 250])
+def test_memory_that_does_not_suffice_costs_no_answer(tmp_path: Path, megabytes: int) -> None:
+    """A call is made only when its answer can be kept; too little memory ends the run with a sentence."""
+    make_images(tmp_path / "photos", 8)
+
+    first, calls, all_calls = asyncio.run(
+        limited_then_free(tmp_path, {resource.RLIMIT_AS: megabytes * 1_000_000}, 0)
+    )
+
+    assert first.code in {0, 1}, first.stderr
+    assert first.code == 0 or "there is not enough memory" in first.stderr.splitlines()[-1]
+    assert first.code == 1 or calls == 8
+    assert "Traceback" not in first.stderr
+    assert all_calls == 8

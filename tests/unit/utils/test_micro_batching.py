@@ -23,7 +23,7 @@ def test_pieces_that_wait_are_done_in_one_go_and_each_gets_its_own_result() -> N
         return [2 * piece for piece in pieces]
 
     async def scenario() -> list[int]:
-        together = MicroBatcher(work, name="work")
+        together = MicroBatcher(work, has_own_threads=True)
         tasks = [asyncio.create_task(together.submit(piece)) for piece in range(5)]
         await asyncio.sleep(0)
         may_go_on.set()
@@ -45,7 +45,7 @@ def test_a_piece_is_done_though_nobody_waits_for_it_any_more() -> None:
         return [None for _ in pieces]
 
     async def scenario() -> None:
-        together = MicroBatcher(work, name="work")
+        together = MicroBatcher(work, has_own_threads=True)
         tasks = [asyncio.create_task(together.submit(piece)) for piece in range(3)]
         await asyncio.sleep(0)
         for task in tasks:
@@ -67,7 +67,7 @@ def test_a_bug_reaches_everybody_who_waits_and_the_next_piece_is_done() -> None:
         return list(pieces)
 
     async def scenario() -> int:
-        together = MicroBatcher(work, name="work")
+        together = MicroBatcher(work, has_own_threads=True)
         with pytest.raises(RuntimeError, match="a bug"):
             await together.submit(0)
         return await together.submit(1)
@@ -129,7 +129,7 @@ def test_what_is_too_much_for_one_group_is_done_side_by_side() -> None:
         return list(pieces)
 
     async def scenario() -> list[int]:
-        together = MicroBatcher(work, name="work", max_workers=2, max_batch=1)
+        together = MicroBatcher(work, has_own_threads=True, max_workers=2, max_batch=1)
         return await asyncio.gather(*(together.submit(piece) for piece in range(3)))
 
     assert asyncio.run(scenario()) == [0, 1, 2]

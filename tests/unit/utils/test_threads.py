@@ -18,7 +18,7 @@ resource.setrlimit(resource.RLIMIT_AS, (in_use + (700 << 20), resource.RLIM_INFI
 release = threading.Event()
 pool = FrugalThreads(8)
 first = [pool.submit(release.wait) for _ in range(8)]
-print(len([one for one in threading.enumerate() if one is not threading.main_thread()]) < 8)
+print(pool.thread_count < 8)
 release.set()
 print([one.result() for one in first] == [True] * 8)
 """
@@ -59,3 +59,23 @@ def test_abandoned_work_is_known_until_it_ends() -> None:
     running.result()
     busy.shutdown()
     assert not is_work_abandoned()
+
+
+def test_a_pool_that_cannot_have_its_first_thread_says_so() -> None:
+    """With no room for any stack ``start`` raises at once, where the standard library's thread may hang."""
+    tried = "try:\n    pool.start()\nexcept Exception as error:\n    print(type(error).__name__)\n"
+    code = _FEW_THREADS.replace("700 << 20", "100 << 20").partition("first =")[0] + tried
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.stdout, done.returncode) == ("NoThreadError\n", 0), done.stderr
+
+
+def test_threads_end_with_their_pool() -> None:
+    """A pool that is forgotten leaves no thread behind, and its work is done before."""
+    before = threading.active_count()
+    done = [FrugalThreads(1).submit(threading.get_native_id).result(timeout=10) for _ in range(20)]
+
+    assert len(done) == 20
+    assert threading.active_count() <= before + 20
