@@ -285,10 +285,14 @@ def _optimizer_model(values: _Values, sources: "Sources") -> str | None:
 
 def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
     words = [word.strip().lower() for word in (values["only"] or "").split(",")]
+    expected = f"of these, with commas between: {', '.join(ErrorKind)}"
     try:
-        return frozenset(ErrorKind(word) for word in words if word)
+        kinds = frozenset(ErrorKind(word) for word in words if word)
     except ValueError as error:
-        raise sources.build_error("only", f"of these, with commas between: {', '.join(ErrorKind)}") from error
+        raise sources.build_error("only", expected) from error
+    if values["only"] and not kinds:  # no class would mean all images
+        raise sources.build_error("only", expected)
+    return kinds
 
 
 def _keep_answers(values: _Values, sources: "Sources") -> bool:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.crash.launcher import Fault
+from tests.crash.surroundings import Surroundings
 from tests.support.cli import Finished, environment
 from tests.support.paths import ROOT
 
 NO_FAULT = Fault()
+AS_HERE = Surroundings()
 LIMIT_S = 60.0
 """Longest time of a run in seconds; a longer one hangs."""
 
@@ -29,6 +31,8 @@ class Launcher:
         self._folder = tempfile.TemporaryDirectory()
         self.points = 0
         """Points that the last run passed; 0 if it was killed."""
+        self.left_over: list[str] = []
+        """Commands of processes that the last run left running."""
 
     def __enter__(self) -> Self:
         """Start the process, which imports the program."""
@@ -48,23 +52,35 @@ class Launcher:
         self._process.communicate()
         self._folder.cleanup()
 
-    async def run(self, *arguments: str | Path, fault: Fault = NO_FAULT) -> Finished:
+    async def run(
+        self, *arguments: str | Path, fault: Fault = NO_FAULT, surroundings: Surroundings = AS_HERE
+    ) -> Finished:
         """Run the program with this fault; return its exit code, which is negative for a signal."""
         files = {name: Path(self._folder.name) / name for name in ("stdout", "stderr", "points")}
-        code = await self._order(
+        for path in files.values():
+            path.unlink(missing_ok=True)
+        ended = await self._order(
             {
                 **{name: str(path) for name, path in files.items()},
                 "argv": [str(argument) for argument in arguments],
                 "fault": dataclasses.asdict(fault),
-            }
+                "surroundings": dataclasses.asdict(surroundings),
+            },
+            within_s=max(LIMIT_S, surroundings.kill_after_s + LIMIT_S),
         )
-        self.points = int(files["points"].read_text() or 0)
-        return Finished(code=code, stdout=_text(files["stdout"]), stderr=_text(files["stderr"]))
+        self.points = int(_text(files["points"]) or 0)
+        self.left_over = ended["left_over"]
+        return Finished(code=ended["code"], stdout=_text(files["stdout"]), stderr=_text(files["stderr"]))
 
-    async def _order(self, order: Mapping[str, Any]) -> int:
-        stop = asyncio.get_running_loop().call_later(LIMIT_S, self._process.kill)
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can start further runs; it is killed with a run that hangs."""
+        return self._process.poll() is None
+
+    async def _order(self, order: Mapping[str, Any], *, within_s: float) -> Any:
+        stop = asyncio.get_running_loop().call_later(within_s, self._process.kill)
         try:
-            return int(await asyncio.to_thread(self._answer, json.dumps(order)))
+            return json.loads(await asyncio.to_thread(self._answer, json.dumps(order)))
         finally:
             stop.cancel()
 
@@ -77,4 +93,4 @@ class Launcher:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WHOLE_PROGRAM = ("main", "app.run", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
+from tests.crash.surroundings import Surroundings, find_left_over, wait_or_kill
+
+WHOLE_PROGRAM = ("main", "app.run", "app.finalize", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
 _WRITING_SQL = {"INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT"}
 _NEVER_FULL = {"os.unlink"}
 """Changes that need no space on the disk."""
@@ -149,12 +151,13 @@ def prepare(fault: Fault) -> Points:
     return points
 
 
-def _run(order: dict[str, Any]) -> int:
+def _run(order: dict[str, Any], surroundings: Surroundings) -> int:
     """Run the program in this forked process, and end the process with it."""
     import main  # noqa: PLC0415 - when it is due, as in the program
 
     # Opened before there are points: this file is not the program's.
     with Path(order["points"]).open("w") as counter:
+        surroundings.enter()
         points = prepare(Fault(**order["fault"]))
         code = main.main(order["argv"])
         counter.write(str(points.passed))
@@ -163,25 +166,27 @@ def _run(order: dict[str, Any]) -> int:
     return code
 
 
-def _fork(order: dict[str, Any]) -> int:
-    """Return the child's exit code; negative for a signal, as in ``subprocess``."""
+def _fork(order: dict[str, Any]) -> dict[str, Any]:
+    """Return the child's exit code, negative for a signal as in ``subprocess``, and what it left running."""
+    surroundings = Surroundings(**order["surroundings"])
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = wait_or_kill(child, surroundings.kill_after_s)
+        return {"code": code, "left_over": find_left_over(child, time.sleep)}  # noqa: TID251 - no event loop
     try:
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-        os._exit(_run(order))
+        os._exit(_run(order, surroundings))
     finally:
         os._exit(99)
 
 
 def serve() -> None:
-    """Run the program once for every order on stdin; write one line for each: the exit code."""
+    """Run the program once for every order on stdin; write one line of JSON for each: how it ended."""
     for module in WHOLE_PROGRAM:
         importlib.import_module(module)
     for line in itertools.takewhile(bool, iter(sys.stdin.readline, "")):
-        sys.stdout.write(f"{_fork(json.loads(line))}\n")
+        sys.stdout.write(f"{json.dumps(_fork(json.loads(line)))}\n")
         sys.stdout.flush()
 
 

@@ -244,9 +244,10 @@ def test_classes_to_ask_again(load_with: Load, words: str, classes: set[ErrorKin
     assert load_with("--only", words).only == classes
 
 
-def test_an_unknown_class_is_refused_with_those_there_are(load_with: Load) -> None:
+@pytest.mark.parametrize("words", ["timeout,blockd", ",", " , ,"])
+def test_an_unknown_class_is_refused_with_those_there_are(load_with: Load, words: str) -> None:
     """A slip in a class's name does not end in a run over something else."""
-    said = usage_error(load_with, "--only", "timeout,blockd")
+    said = usage_error(load_with, "--only", words)
 
     assert "--only" in said
     assert "blocked" in said
