@@ -78,6 +78,15 @@ class Settings(NamedTuple):
     quiet: bool
     log_file: Path | None
     log_json: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    newer_than_s: float | None
+    input_list: str | None
+    """A file, or ``-`` for the standard input."""
+    null_separated: bool
+    sample: int | None
+    seed: int
+    limit: int | None
     retry_failed: bool
     only: frozenset[ErrorKind]
     """Empty: no such limit."""
@@ -190,6 +199,7 @@ def _settings(sources: "Sources") -> Settings:
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
         "state_dir": _state_dir(values, sources),
         "ping_url": read_ping_url(values, sources),
+        "null_separated": _null_separated(values, sources),
         "only": _only(values, sources),
         "keep_answers": _keep_answers(values, sources),
         "fail_on": FailOn.parse(values["fail_on"]),
@@ -293,6 +303,12 @@ def _only(values: _Values, sources: "Sources") -> frozenset[ErrorKind]:
     if values["only"] and not kinds:  # no class would mean all images
         raise sources.build_error("only", expected)
     return kinds
+
+
+def _null_separated(values: _Values, sources: "Sources") -> bool:
+    if values["null_separated"] and values["input_list"] is None:
+        raise sources.build_error("null_separated", "used together with --input-list")
+    return bool(values["null_separated"])
 
 
 def _keep_answers(values: _Values, sources: "Sources") -> bool:

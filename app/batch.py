@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import assert_never
 
+from app.input_selection import InputSelection
 from app.outcome_store import OutcomeStore
 from archiver import Archiver
 from errors import FatalError, StopReason, StorageError
@@ -41,6 +43,7 @@ class Batch:
 
     Args:
         folders: where to read and write.
+        inputs: which images of the input directory belong to the run.
         journal: opened for this run.
         archiver: of this run.
         tally: counts what happens.
@@ -53,6 +56,7 @@ class Batch:
         self,
         *,
         folders: Folders,
+        inputs: InputSelection,
         journal: Journal,
         archiver: Archiver,
         tally: Tally,
@@ -61,6 +65,7 @@ class Batch:
         store: OutcomeStore,
     ) -> None:
         self._folders = folders
+        self._inputs = inputs
         self._journal = journal
         self._archiver = archiver
         self._tally = tally
@@ -73,8 +78,10 @@ class Batch:
 
     def plan(self, selection: Selection) -> Plan:
         """Read the input directory once and return how its images split into answered and to do; blocks."""
-        self.current_plan = self._journal.plan(
-            self._discover_jobs(), selection=selection, hash_file=_hash_file
+        plan = self._journal.plan(self._discover_jobs(), selection=selection, hash_file=_hash_file)
+        left_out = self._inputs.left_out
+        self.current_plan = replace(
+            plan, found=plan.found + left_out, not_selected=plan.not_selected + left_out
         )
         return self.current_plan
 
@@ -124,7 +131,9 @@ class Batch:
             self._store.stop_run(error)
 
     def _discover_jobs(self) -> Iterator[ImageJob]:
-        for item in discover(self._folders.input_dir, exclude=[self._folders.output_dir]):
+        folders = self._folders
+        walk = partial(discover, folders.input_dir, exclude=[folders.output_dir])
+        for item in self._inputs.select(walk):
             match item:
                 case FoundImage():
                     yield ImageJob(

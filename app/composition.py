@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from app.batch import Batch, Folders
 from app.concurrency import limit_to_descriptors
 from app.generation_options import build_answer_length
+from app.input_selection import InputFilters, InputSelection
 from app.outcome_store import OutcomeStore
 from app.output_folder import open_memory
 from archiver import Archiver
@@ -167,6 +168,9 @@ def build_batch(context: RunContext, storage: Storage, *, status_text: Callable[
     settings = context.settings
     return Batch(
         folders=Folders(input_dir=settings.input_dir, output_dir=settings.output_dir),
+        inputs=InputSelection(
+            filters=_build_filters(settings), input_dir=settings.input_dir, now=context.utcnow()
+        ),
         journal=storage.journal,
         archiver=storage.archiver,
         tally=context.tally,
@@ -178,6 +182,19 @@ def build_batch(context: RunContext, storage: Storage, *, status_text: Callable[
         ),
         stop=context.stop,
         store=storage.outcomes,
+    )
+
+
+def _build_filters(settings: Settings) -> InputFilters:
+    return InputFilters(
+        include=settings.include,
+        exclude=settings.exclude,
+        newer_than_s=settings.newer_than_s,
+        input_list=settings.input_list,
+        null_separated=settings.null_separated,
+        sample=settings.sample,
+        seed=settings.seed,
+        limit=settings.limit,
     )
 
 

@@ -18,6 +18,7 @@ STATUS = "status"
 DEFAULT_PROG = "python main.py"
 """How the program is started from a checkout."""
 
+_LONG_FLAGS = {"-0": "--null"}
 _HELP_COLUMNS = 80
 _KEY_FLAGS = {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 
@@ -30,7 +31,9 @@ def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dic
         SystemExit: with code 0, after ``--help`` or ``--version`` was printed.
 
     """
-    known, rest = build_parser(version=version, prog=prog).parse_known_args(argv)
+    # argparse itself would take every negative number for a flag if it knew one that looks like it.
+    spelled = [_LONG_FLAGS.get(word, word) for word in argv]
+    known, rest = build_parser(version=version, prog=prog).parse_known_args(spelled)
     if rest:
         raise UsageError(_explain_unknown(rest))
     values: dict[str, Typed] = vars(known)

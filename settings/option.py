@@ -55,6 +55,7 @@ class Group(StrEnum):
     """The headings of ``--help``, in their order."""
 
     INPUT = "Input and prompt"
+    FILES = "Which files of the input directory (default: all images)"
     SELECTION = "Which images are asked about (default: those without an answer)"
     OUTPUT = "Output"
     CALLS = "Calls and limits"

@@ -1,5 +1,6 @@
 """The table of all options, in the order of ``--help``."""
 
+from settings.file_options import FILE_OPTIONS
 from settings.model_options import MODEL_OPTIONS
 from settings.option import Group, Option, duration_spec, integer_spec, number_spec
 from settings.value_spec import ValueSpec, ValueType
@@ -49,6 +50,7 @@ OPTIONS = (
         spec=ValueSpec(type=ValueType.TEXT, allowed="a text of valid Unicode that is not empty"),
         help="what to ask for every image; @FILE reads it from a UTF-8 file, @@ stands for a leading @",
     ),
+    *FILE_OPTIONS,
     Option(
         name="retry_failed", flag="--retry-failed", group=Group.SELECTION, spec=_BOOLEAN,
         default=False, unset="off",

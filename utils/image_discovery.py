@@ -32,6 +32,7 @@ class PassedOverReason(StrEnum):
     UNREADABLE = "unreadable"
     UNSUPPORTED_FORMAT = "unsupported_format"
     NOT_AN_IMAGE = "not_an_image"
+    LISTED_MISSING = "listed_missing"
 
     @property
     def meaning(self) -> str:
@@ -53,6 +54,7 @@ _MEANINGS = {
     PassedOverReason.UNREADABLE: "unreadable, permission is missing or the disk is at fault",
     PassedOverReason.UNSUPPORTED_FORMAT: "a kind of picture that cannot be sent; convert it to PNG or JPEG",
     PassedOverReason.NOT_AN_IMAGE: "not an image",
+    PassedOverReason.LISTED_MISSING: "named by --input-list, and not there",
 }
 
 _SYSTEM_NAMES = frozenset(

@@ -79,6 +79,7 @@ ONLY_IN = {
     "pillow_heif": {"utils.image_decoding"},
     "tqdm": {"utils.progress"},
     "sqlite3": {"storage.journal", "rate_limit.shared"},
+    "pathspec": {"app.input_selection"},
     "platformdirs": {"rate_limit.shared.scope"},
     "genai_prices": {"costs.pricing"},
     "argparse": {"settings.argument_parser"},

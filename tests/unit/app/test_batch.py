@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from app.batch import Batch, Folders
+from app.input_selection import InputFilters, InputSelection
 from app.outcome_store import OutcomeStore
 from errors import ErrorKind, StopReason
 from processing.stop_signal import StopSignal
@@ -42,6 +43,7 @@ class Run:
         )
         self.batch = Batch(
             folders=Folders(input_dir=folder / "in", output_dir=folder / "out"),
+            inputs=InputSelection(filters=InputFilters(), input_dir=folder / "in", now=START),
             journal=journal,
             archiver=self.archiver,
             tally=self.tally,
