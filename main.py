@@ -202,10 +202,19 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
     import asyncio
 
     from app import run
+    from app.signals import LeftError
     from utils.steady_loop import SteadyLoop
+    from utils.threads import leave_work
 
-    with asyncio.Runner(loop_factory=SteadyLoop) as runner:
-        code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))
+    with ExitStack() as stack:
+        runner = asyncio.Runner(loop_factory=SteadyLoop)
+        stack.callback(runner.close)
+        try:
+            code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))
+        except LeftError as left:
+            stack.pop_all()  # closing would wait for what does not end
+            leave_work()
+            return _end(left.code, left.line)
         # The loop takes its handlers with it, and a terminal that closes now must not change the exit code.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
     return _end(code, line)

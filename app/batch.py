@@ -20,6 +20,7 @@ from reports.tally import Tally
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan, Selection
 from utils.background import running
+from utils.files import open_regular
 from utils.image_discovery import FoundImage, PassedOver, discover
 from utils.progress import Progress
 
@@ -160,7 +161,7 @@ class Batch:
 
 def _hash_file(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with open_regular(path) as handle:  # another program may have put a pipe or a device there meanwhile
         while chunk := handle.read(_HASH_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -7,11 +7,28 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from errors import FatalError, StopReason
+from errors import ExitCode, FatalError, StopReason
 from processing.stop_signal import StopSignal
 from utils.logger import reopen_log_file
 
 log = logging.getLogger(__name__)
+
+
+_MARGIN_S = 1.5
+"""Time for documents, after the grace, of a run that was cancelled; then the process leaves."""
+
+
+class LeftError(KeyboardInterrupt):
+    """The run did not end in time after a second signal, so the process leaves with work undone."""
+
+    def __init__(self, code: ExitCode, name: str) -> None:
+        super().__init__(name)
+        self.code = code
+        self.line = (
+            f"stopped by {name}: something that cannot be ended (a disk, a decoder) did not end in time, so"
+            " the documents of this run may be missing; every answer that stands is kept. Next: run the same"
+            f" command again to go on. (exit code {code:d})"
+        )
 
 
 @asynccontextmanager
@@ -20,7 +37,8 @@ async def stop_on_signals(
 ) -> AsyncIterator[None]:
     """Stop the block on SIGINT and SIGTERM; a block that was cancelled for it ends without an exception.
 
-    The handlers stay after the block, so that no signal cuts off the documents that follow.
+    The handlers stay after the block, so that no first signal cuts off the documents that follow. After a
+    second one the process leaves at last: ``LeftError`` is raised through the event loop.
 
     Args:
         stop: ends the block early.
@@ -55,8 +73,13 @@ class _Canceller:
         self._grace: asyncio.TimerHandle | None = None
         """None before the first signal: a run that stops for another reason gives its calls the grace too."""
         self._is_closed = False
+        self._signal_count = 0
 
     def on_signal(self, reason: StopReason, name: str) -> None:
+        self._signal_count += 1
+        if self._signal_count == 2:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._grace_s + _MARGIN_S, _leave, reason, name)
         if self._is_closed:
             log.warning(
                 "%s: all calls have ended; only the documents and the archive are still written", name
@@ -79,3 +102,8 @@ class _Canceller:
         self._is_closed = True
         if self._grace is not None:
             self._grace.cancel()
+
+
+def _leave(reason: StopReason, name: str) -> None:
+    """Raise through the event loop, which does not catch this."""
+    raise LeftError(reason.exit_code, name)

@@ -6,6 +6,7 @@ large, or have to be decoded, get a thread of their own, and wait until there is
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ class ImageLoader:
     def close(self) -> None:
         """Stop without waiting: the conversions of a run that was cancelled are of no use."""
         self._threads.abandon()
+        if processes := sys.modules.get("utils.decoding_process"):
+            processes.end_processes()
 
     def read(self, job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
         """Read and check an image; blocks. See ``utils.image_validator.read_image``."""

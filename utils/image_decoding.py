@@ -255,7 +255,7 @@ def _check_size(size: tuple[int, int], need: int, kind: ImageFormat, max_bytes: 
     check_memory(size, need)
 
 
-def check_decodable(traits: Traits, kind: ImageFormat) -> None:
+def check_size(traits: Traits, kind: ImageFormat) -> None:
     """Raise TooLargeImage for a WebP or HEIF that has to be converted and is too large for it."""
     size, mode = (traits.width, traits.height), "RGBA" if kind is ImageFormat.WEBP else traits.mode
     _check_limit(size, decoded_bytes(size, mode, kind), kind)

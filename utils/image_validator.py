@@ -126,10 +126,10 @@ def read_image(
     traits, end_mark_at = _examine(data, kind)
     upload = plan_upload(kind, traits, len(data), max_edge=max_edge, memory_bytes=memory_bytes)
     conversion = upload.conversion
-    if conversion is not None and kind in CONTAINERS:
-        from utils.image_decoding import check_decodable  # noqa: PLC0415 -- as below
+    if conversion is not None and (kind in CONTAINERS or kind is ImageFormat.JPEG):
+        from utils.image_decoder import check_decodable  # noqa: PLC0415 -- as below
 
-        check_decodable(traits, kind)  # only its head was read, if it is large
+        check_decodable(data, kind, traits)  # only its head or its structure was read
     facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         mime_type=kind.value,
@@ -151,7 +151,7 @@ def read_image(
 
 def load_decoder() -> None:
     """Import what decodes pictures; takes 0.1 s, and a MemoryError or ImportError if memory is short."""
-    import utils.image_conversion  # noqa: F401, PLC0415
+    import utils.image_decoder  # noqa: F401, PLC0415
 
 
 def estimate_inspection(path: Path, size_bytes: int) -> int:
@@ -178,7 +178,7 @@ def check_picture(data: bytes) -> ImageFormat:
     Raises:
         UnreadableImage: it is none, or is damaged or cut off; the message is one sentence.
     """
-    from utils.image_conversion import examine  # noqa: PLC0415 -- as above
+    from utils.image_decoder import judge_safely  # noqa: PLC0415 -- as above
 
     kind = sniff(data)
     if kind is None:
@@ -186,7 +186,7 @@ def check_picture(data: bytes) -> ImageFormat:
     if is_truncated(data, kind):
         raise UnreadableImage("The image is cut off: the end of the file is missing.")
     with contextlib.suppress(NotEnoughMemory, TooLargeImage):  # which say nothing about the picture
-        examine(data, kind)
+        judge_safely(data, kind, read_structure(data, kind))
     return kind
 
 
@@ -204,25 +204,24 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     data = _complete(data, facts.end_mark_at)
     if facts.conversion is None:
         return data
-    from utils.image_conversion import convert  # noqa: PLC0415 -- as below
+    from utils.image_decoder import convert_safely  # noqa: PLC0415 -- as below
     from utils.image_decoding import check_memory  # noqa: PLC0415
 
     # Before it begins: a control group does not refuse memory, it ends the process.
     check_memory((facts.width, facts.height), facts.upload_memory - bytes_to_send(len(data)))
-    return convert(data, ImageFormat(facts.mime_type), facts.conversion, facts.sent_size)
+    return convert_safely(data, ImageFormat(facts.mime_type), facts.conversion, facts.sent_size)
 
 
 def _examine(data: bytes, kind: ImageFormat) -> tuple[Traits, int | None]:
     """Return what an image is, and where its end mark is missing; None if it is there."""
     # Pillow is imported at the first image, so that --help starts fast.
-    from utils.image_conversion import examine, judge  # noqa: PLC0415
-    from utils.image_decoding import find_missing_end  # noqa: PLC0415
+    from utils.image_decoder import find_missing_end_safely, judge_safely  # noqa: PLC0415
 
     structure = read_structure(data, kind)
-    if kind is ImageFormat.JPEG and structure is None and (end := find_missing_end(data)) is not None:
-        return examine(_complete(data, end), kind), end
+    if kind is ImageFormat.JPEG and structure is None and (end := find_missing_end_safely(data)) is not None:
+        return judge_safely(whole := _complete(data, end), kind, read_structure(whole, kind)), end
     is_cut_off = is_truncated(data, kind)
-    traits = judge(data, kind, structure)
+    traits = judge_safely(data, kind, structure)
     if is_cut_off:
         raise UnreadableImage("The image is cut off: the end of the file is missing.")
     return traits, None

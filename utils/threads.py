@@ -27,6 +27,7 @@ _START_TIMEOUT_S = 20.0
 """Longest wait for the first thread of a pool to run; it takes a fraction of a millisecond."""
 
 _abandoned: "list[FrugalThreads]" = []
+_has_left = Event()
 
 
 class NoThreadError(Exception):
@@ -140,7 +141,12 @@ class FrugalThreads(ThreadPoolExecutor):
 
 def is_work_abandoned() -> bool:
     """Return whether threads are still at abandoned work, which ends with the process alone."""
-    return any(threads.is_busy() for threads in _abandoned)
+    return _has_left.is_set() or any(threads.is_busy() for threads in _abandoned)
+
+
+def leave_work() -> None:
+    """Record that the process leaves whatever its threads are at."""
+    _has_left.set()
 
 
 def _wait_for_all(futures: "set[Future[Any]]") -> None:

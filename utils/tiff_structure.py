@@ -88,6 +88,8 @@ _FORMAT_WORDS: Final[Mapping[int, str]] = {
 
 _MAX_DIRECTORIES: Final = 100_000
 """Most pages that are counted; a longer chain is damage."""
+_MAX_ENTRIES: Final = 1_000_000
+"""Most entries of all directories together, a second's work; pages that share their entries are no pages."""
 _MAX_VALUES: Final = 10_000_000
 """Most values of a tag; strips of one row in the tallest picture are fewer."""
 
@@ -143,13 +145,15 @@ class _Reader:
     def directories(self) -> Iterator[dict[int, _Entry]]:
         """Yield the directory of each picture, by tag."""
         seen: set[int] = set()
+        entries = 0
         at = self._unpack(self._position, 8 if self.is_big_tiff else 4)
         while at and at not in seen and len(seen) < _MAX_DIRECTORIES:
             seen.add(at)
             count = self._unpack(self._count, at)
             at += struct.calcsize(f"={self._count}")
             size = struct.calcsize(f"={self._entry}")
-            if count > 65_535:
+            entries += count
+            if count > 65_535 or entries > _MAX_ENTRIES:
                 raise ValueError("a directory without end")
             directory: dict[int, _Entry] = {}
             for start in range(at, at + count * size, size):

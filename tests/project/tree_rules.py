@@ -83,10 +83,10 @@ ONLY_IN = {
     "platformdirs": {"rate_limit.shared.scope"},
     "genai_prices": {"costs.pricing"},
     "argparse": {"settings.argument_parser"},
-    "signal": {"main", "app.signals"},
+    "signal": {"main", "app.signals", "utils.decoding_process"},
     "urllib.request": {"utils.healthcheck", "utils.proxies"},
     "http.client": {"utils.healthcheck"},
-    "subprocess": set[str](),
+    "subprocess": {"utils.decoding_process"},
     "socket": {"utils.lock"},
     "fcntl": {"utils.lock"},
 }

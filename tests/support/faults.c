@@ -1,6 +1,7 @@
 /* LD_PRELOAD: the manners of other people's disks and shares. Each variable is an errno, or as said.
    FAULT_FLOCK, FAULT_POSIX_LOCK    locks of the two kinds fail
    FAULT_SYNC_FOLDER                fsync() of a folder fails
+   FAULT_HANG_SYNC                  fsync() of a result takes so many seconds
    FAULT_MOVE                       rename() into another folder fails
    FAULT_REPLACE                    rename() onto a file that exists fails
    FAULT_CHARACTERS                 characters that names of new files and folders cannot have: EINVAL
@@ -59,6 +60,13 @@ CONTROL(fcntl64)
 
 int fsync(int fd) {
     struct stat status;
+    char link[64], path[4096];
+    if (getenv("FAULT_HANG_SYNC")) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(link, path, sizeof path - 1);
+        path[length > 0 ? length : 0] = 0;
+        if (strstr(path, "/successful")) sleep(number("FAULT_HANG_SYNC"));
+    }
     int e = number("FAULT_SYNC_FOLDER");
     if (e && !fstat(fd, &status) && S_ISDIR(status.st_mode)) return failed(e);
     return NEXT(int (*)(int), "fsync")(fd);
