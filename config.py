@@ -3,7 +3,6 @@
 Named tuples and late imports keep ``--help`` cheap, see docs/performance.md.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from settings.given_options import ModelOptions
-    from settings.sources import Sources
+    from settings.option import Typed
+    from settings.sources import Source, Sources
     from settings.value_spec import SecretText
 
 __all__ = ["VERSION", "ArchiveFormat", "FailOn", "Settings", "StatusRequest", "load"]
@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     """Everything the user decided, complete and valid; the bounds stand in ``options.OPTIONS``."""
 
     input_dir: Path
+    job: Path | None
     prompt: str
     """The text itself, also where ``@file`` was given."""
     output_dir: Path
@@ -144,9 +145,15 @@ class StatusRequest(NamedTuple):
     output_dir: Path
 
 
+class JobText(NamedTuple):
+    """The user wants no run, only to see the settings in force, as a job file."""
+
+    text: str
+
+
 def load(
     argv: Sequence[str], *, env: Mapping[str, str], dotenv_paths: Sequence[Path], prog: str = DEFAULT_PROG
-) -> Settings | StatusRequest:
+) -> Settings | StatusRequest | JobText:
     """Read and check the settings.
 
     Args:
@@ -164,32 +171,51 @@ def load(
     from settings.sources import Source, Sources, check_requirements, read_dotenv, read_variables
 
     is_status_request = typed.pop(argument_parser.STATUS, False)
+    is_print_request = typed.pop(argument_parser.PRINT_JOB, False)
     if is_status_request:  # what a run must be given, and have, is not asked for
         typed = {"input_dir": ".", "prompt": "-", **typed}
     else:
         check_requirements(argv)
+    job = _read_job(typed)
     dotenv = [read_dotenv(path) for path in dotenv_paths]
     environment = read_variables(env, origin="the environment")
-    sources = Sources((Source(origin="", values=typed), environment, *dotenv))
+    sources = Sources((Source(origin="", values=typed), *job, environment, *dotenv))
     try:
         if is_status_request:
             return StatusRequest(output_dir=sources.merge()["output_dir"])
+        if is_print_request:
+            from settings.job_file import format_job
+
+            return JobText(text=format_job(sources, sources.merge()))
         return _settings(sources)
     except UsageError as error:
         raise UsageError(sources.remove_keys(str(error))) from error.__cause__
 
 
+def _read_job(typed: "Mapping[str, Typed]") -> "list[Source]":
+    """Return the job file's settings, if one is named."""
+    if "job" not in typed:
+        return []
+    from settings.job_file import read_job
+
+    source = read_job(Path(str(typed["job"])).expanduser())
+    if problem := argument_parser.find_missing({*typed, *source.values}):
+        raise UsageError(problem)
+    return [source]
+
+
 def _settings(sources: "Sources") -> Settings:
     from settings.endpoint import read_base_url, read_ping_url, read_timeout_s
     from settings.given_options import ModelOptions, read_model_options
+    from settings.paths import read_input_dir, read_log_file, read_output_dir, read_state_dir
     from settings.repeat_flags import build_repeat_flags
 
     values = sources.merge()
     keys = {name: values.pop(name) for name in ("gemini_api_key", "google_api_key")}
     checked = {
-        "input_dir": _input_dir(values, sources),
-        "output_dir": _output_dir(values, sources),
-        "log_file": _log_file(values, sources),
+        "input_dir": read_input_dir(values, sources),
+        "output_dir": read_output_dir(values, sources),
+        "log_file": read_log_file(values, sources),
         **_prompt_settings(values, sources),
         "model_options": read_model_options(values, sources),
         "model_catalogue": _model_catalogue(values),
@@ -197,7 +223,7 @@ def _settings(sources: "Sources") -> Settings:
         "api_base_url": read_base_url(values, sources),
         "timeout_s": read_timeout_s(values, sources),
         "max_timeout_s": max(values["max_timeout_s"], values["timeout_s"]),
-        "state_dir": _state_dir(values, sources),
+        "state_dir": read_state_dir(values, sources),
         "ping_url": read_ping_url(values, sources),
         "null_separated": _null_separated(values, sources),
         "only": _only(values, sources),
@@ -210,48 +236,6 @@ def _settings(sources: "Sources") -> Settings:
     }
     values = {name: value for name, value in values.items() if name not in ModelOptions._fields}
     return Settings(**(values | checked), notices=sources.check_variables())
-
-
-def _input_dir(values: _Values, sources: "Sources") -> Path:
-    path = Path(values["input_dir"])
-    try:
-        os.scandir(path).close()
-    except OSError as error:
-        raise sources.build_error("input_dir", f"a directory that can be read ({error.strerror})") from error
-    return path
-
-
-def _output_dir(values: _Values, sources: "Sources") -> Path:
-    path = Path(values["output_dir"])
-    if not _can_be_directory(path):
-        raise sources.build_error("output_dir", "a directory, or a path where one can be made")
-    if path.exists() and path.samefile(values["input_dir"]):
-        raise sources.build_error("output_dir", "another directory than --input-dir")
-    return path
-
-
-def _state_dir(values: _Values, sources: "Sources") -> Path | None:
-    path: Path | None = values["state_dir"]
-    if path and not _can_be_directory(path):
-        raise sources.build_error("state_dir", "a directory, or a path where one can be made")
-    return path
-
-
-def _log_file(values: _Values, sources: "Sources") -> Path | None:
-    if values["log_file"] is None:
-        return None
-    path = Path(values["log_file"])
-    if path.is_dir() or not _can_be_directory(path.parent):
-        raise sources.build_error("log_file", "a file, or a path where one can be made")
-    return path
-
-
-def _can_be_directory(path: Path) -> bool:
-    """Return whether ``path``, or the nearest thing above it that exists, is a directory."""
-    try:
-        return next(one for one in (path, *path.parents) if one.is_symlink() or one.exists()).is_dir()
-    except OSError:
-        return False
 
 
 def _prompt_settings(values: _Values, sources: "Sources") -> _Values:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from app.deadline import Deadline
     from app.status import RunningProcess
-    from config import Settings, StatusRequest
+    from config import JobText, Settings, StatusRequest
     from utils.lock import LockHolder
 
 PROGRAM_DIR = Path(__file__).resolve().parent
@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         env = os.environ  # noqa: TID251 - the one place that reads it
         prog = _started_as(sys.argv[0])
         request = config.load(arguments, env=env, dotenv_paths=_dotenv_paths(), prog=prog)
-        if isinstance(request, config.StatusRequest):
-            return _print_status(request)
+        if not isinstance(request, config.Settings):
+            return _answer(request)
         _set_up_logging(request)
         for notice in request.notices:
             _log().warning("%s", notice)
@@ -75,6 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end(code, f"stopped by {name} before anything was asked")
     except Exception as error:  # noqa: BLE001 - the last resort, and logged
         return _end_unexpectedly(error)
+
+
+def _answer(request: "StatusRequest | JobText") -> int:
+    """Print what was asked for in place of a run."""
+    if isinstance(request, config.StatusRequest):
+        return _print_status(request)
+    sys.stdout.write(request.text)
+    return ExitCode.DONE
 
 
 def _end_unexpectedly(error: Exception) -> int:

@@ -35,8 +35,8 @@ _NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 def fill(arguments: Sequence[str]) -> None:
     """Answer every image as a run of the program with these arguments would, without any call."""
     settings = config.load(arguments, env={"GEMINI_API_KEY": "bench-key"}, dotenv_paths=[])
-    if isinstance(settings, config.StatusRequest):
-        raise SystemExit("a status request answers nothing")
+    if not isinstance(settings, config.Settings):
+        raise SystemExit("a request without a run answers nothing")
     os.fsync = _leave_unsynced
     context = composition.build_context(settings, lambda: _NOW)
     info, archiver = context.info, composition.build_archiver(context)

@@ -4,7 +4,7 @@ Defaults, other sources and conversions stand in ``sources``; nothing heavy is i
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from errors import ExitCode, UsageError
@@ -14,6 +14,9 @@ from settings.value_spec import ValueType
 
 STATUS = "status"
 """The name of the flag that asks for the state of an output directory instead of a run."""
+
+PRINT_JOB = "print_job"
+"""The name of the flag that asks for the settings in place of a run."""
 
 DEFAULT_PROG = "python main.py"
 """How the program is started from a checkout."""
@@ -37,10 +40,15 @@ def parse(argv: Sequence[str], *, version: str, prog: str = DEFAULT_PROG) -> dic
     if rest:
         raise UsageError(_explain_unknown(rest))
     values: dict[str, Typed] = vars(known)
-    missing = [str(option.flag) for option in OPTIONS if option.is_required and option.name not in values]
-    if missing and STATUS not in values:
-        raise UsageError(f"{' and '.join(missing)} must be given (see --help)")
+    if STATUS not in values and "job" not in values and (problem := find_missing(values)):
+        raise UsageError(problem)
     return values
+
+
+def find_missing(given: Collection[str]) -> str:
+    """Return the sentence about required options that are not given; "" if they are all there."""
+    missing = [str(option.flag) for option in OPTIONS if option.is_required and option.name not in given]
+    return f"{' and '.join(missing)} must be given (see --help)" if missing else ""
 
 
 def build_parser(*, version: str, prog: str = DEFAULT_PROG) -> argparse.ArgumentParser:
@@ -69,6 +77,14 @@ def build_parser(*, version: str, prog: str = DEFAULT_PROG) -> argparse.Argument
         dest=STATUS,
         default=argparse.SUPPRESS,
         help="say how far the results in --output-dir are and end; needs nothing else",
+    )
+    other.add_argument(
+        "--print-job",
+        action="store_const",
+        const=True,
+        dest=PRINT_JOB,
+        default=argparse.SUPPRESS,
+        help="print the settings in force as a job file, with where each came from, and end",
     )
     other.add_argument("--version", action="version", version=version_line, help="print the version and end")
     other.add_argument("-h", "--help", action="help", help="print this page and end")

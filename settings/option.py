@@ -51,6 +51,10 @@ _VERBOSITY_BY_LEVEL = {
 }
 
 
+TEXTS_OR_FILES = {"prompt", "system_instruction"}
+"""Options for whose text ``@`` names a file."""
+
+
 class Group(StrEnum):
     """The headings of ``--help``, in their order."""
 

@@ -50,6 +50,10 @@ OPTIONS = (
         spec=ValueSpec(type=ValueType.TEXT, allowed="a text of valid Unicode that is not empty"),
         help="what to ask for every image; @FILE reads it from a UTF-8 file, @@ stands for a leading @",
     ),
+    Option(
+        name="job", flag="--job", metavar="FILE", group=Group.INPUT, spec=_PATH, unset="none",
+        help="TOML file that holds what the flags can say; flags go before it",
+    ),
     *FILE_OPTIONS,
     Option(
         name="retry_failed", flag="--retry-failed", group=Group.SELECTION, spec=_BOOLEAN,

@@ -5,17 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from settings.option import Group, Option, Verbosity
+from settings.option import TEXTS_OR_FILES, Group, Option, Verbosity
 from settings.options import OPTIONS
 from settings.sources import Source, to_texts
 from settings.value_spec import ValueType
 
-_TEXTS = {"prompt", "system_instruction"}
-"""Options for whose text ``@`` names a file."""
-
-_NOT_REPEATED = {"ping_url", "new_output"}
+_NOT_REPEATED = {"ping_url", "new_output", "job"}
 """The monitoring service's address is a secret, and a run by hand is not what it waits for. An output
-directory is begun anew once."""
+directory is begun anew once. What a job file says is repeated flag by flag."""
 
 
 def build_repeat_flags(sources: tuple[Source, ...], values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,6 +71,6 @@ def _absolute(option: Option, value: object, text: str) -> str:
     """Return the text of the value, with its path absolute if it has one."""
     if isinstance(value, Path):
         return str(value.absolute())
-    if option.name in _TEXTS and text.startswith("@") and not text.startswith("@@"):
+    if option.name in TEXTS_OR_FILES and text.startswith("@") and not text.startswith("@@"):
         return "@" + os.path.abspath(os.path.expanduser(text[1:]))  # noqa: PTH100, PTH111 - as prompt_text reads it
     return text

@@ -42,6 +42,8 @@ class Source:
     """What was set, as it was typed, by the option's name."""
     variables: tuple[str, ...] = ()
     """All variables that are set there, also those of other programs."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Lines of a job file by the option's name; empty for other sources."""
     is_dotenv: bool = False
     """True for a file whose names are mostly ours; the environment belongs to all programs."""
 
@@ -261,6 +263,9 @@ _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
 def _spelling(option: Option, source: Source | None) -> str:
     if source is None or not source.origin:
         return str(option.flag)
+    if option.name in source.lines:
+        key = (option.flag or option.name.replace("_", "-")).removeprefix("--")
+        return f"{source.origin}, line {source.lines[option.name]}: {key}"
     return f"{option.variable} in {source.origin}"
 
 

@@ -72,7 +72,7 @@ def test_a_flag_in_a_sentence_exists(module: str) -> None:
     """What a sentence tells the user to type can be typed."""
     flags = {option.flag for option in OPTIONS if option.flag}
     flags |= {f"--no-{flag.removeprefix('--')}" for flag in flags}
-    flags |= {"--quiet", "--verbose", "--status", "--version", "--help"}
+    flags |= {"--quiet", "--verbose", "--status", "--print-job", "--version", "--help"}
     if module == "settings.argument_parser":  # it says what is to be done about flags that do not exist
         flags |= {"--api-key", "--apikey", "--key", "--gemini-api-key", "--google-api-key"}
 

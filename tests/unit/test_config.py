@@ -68,6 +68,7 @@ def test_defaults(load_with: Load) -> None:
     settings = load_with()
 
     assert settings.public_options() == {
+        "job": None,
         "input_dir": "photos",
         "output_dir": "output",
         "archive_format": "none",
