@@ -54,6 +54,7 @@ class Settings(NamedTuple):
     """The same for input tokens."""
     max_image_size: int | None
     """Pixels of the longer side of what is sent; None: images go as they are, if they can."""
+    strip_metadata: bool
     max_requests: int | None
     max_cost: "Decimal | None"
     """US dollars."""

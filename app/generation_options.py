@@ -105,12 +105,14 @@ def describe_doubts(settings: Settings, facts: ModelFacts) -> Iterator[str]:
 
 
 def _load_references(settings: Settings) -> Iterator[ReferenceImage]:
-    from utils.image_validator import UnreadableImage, inspect_image, load_for_upload  # noqa: PLC0415
+    from utils.image_validator import UnreadableImage, load_for_upload, read_image  # noqa: PLC0415
 
     total = 0
     for file in settings.model_options.reference_image:
         try:
-            facts = inspect_image(file.path, max_edge=settings.max_image_size)
+            facts, _ = read_image(
+                file.path, max_edge=settings.max_image_size, strip_metadata=settings.strip_metadata
+            )
             if facts.sha256 != file.sha256:
                 raise UsageError(f"--reference-image: {file.path} changed while the program began")
             data = load_for_upload(file.path, facts)

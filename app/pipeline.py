@@ -97,7 +97,11 @@ def _build_loader(context: RunContext) -> ImageLoader:
         bound=free.bound if free else "",
         wait_for=context.stop.wait_for,
     )
-    return ImageLoader(memory, max_edge=context.settings.max_image_size)
+    return ImageLoader(
+        memory,
+        max_edge=context.settings.max_image_size,
+        strip_metadata=context.settings.strip_metadata,
+    )
 
 
 def _build_model(

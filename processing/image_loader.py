@@ -64,13 +64,17 @@ class ImageLoader:
     Args:
         memory: what images may take; None if unlimited.
         max_edge: pixels of the longer side of what is sent; None if images go as they are, if they can.
+        strip_metadata: send images without EXIF data, texts and the like.
     """
 
-    def __init__(self, memory: MemoryGate | None = None, *, max_edge: int | None = None) -> None:
+    def __init__(
+        self, memory: MemoryGate | None = None, *, max_edge: int | None = None, strip_metadata: bool = False
+    ) -> None:
         self.cache = ImageCache()
         """Bytes of images that were checked and wait for their first call."""
         self._memory = memory or MemoryGate()
         self._max_edge = max_edge
+        self._strip_metadata = strip_metadata
         self._threads = FrugalThreads()
 
     async def start(self) -> None:
@@ -91,7 +95,13 @@ class ImageLoader:
 
     def read(self, job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
         """Read and check an image; blocks. See ``utils.image_validator.read_image``."""
-        return _try(read_image, job.path, max_edge=self._max_edge, memory_bytes=self._memory.total_bytes)
+        return _try(
+            read_image,
+            job.path,
+            max_edge=self._max_edge,
+            memory_bytes=self._memory.total_bytes,
+            strip_metadata=self._strip_metadata,
+        )
 
     async def run(
         self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs

@@ -138,6 +138,11 @@ OPTIONS = (
         help="downscale images whose longer side has more pixels before sending, 64 to 65500",
     ),
     Option(
+        name="strip_metadata", flag="--strip-metadata", group=Group.CALLS, spec=_BOOLEAN,
+        variable="STRIP_METADATA", default=False, unset="off",
+        help="send images without EXIF data (place, serial numbers), texts and the like; the pixels stay",
+    ),
+    Option(
         name="tpm", flag="--tpm", metavar="N", group=Group.CALLS,
         spec=integer_spec(_MIN_TOKENS, 1_000_000_000), variable="TOKENS_PER_MINUTE", unset="learned",
         help="the same for input tokens: never more in any 60 s",

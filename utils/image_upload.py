@@ -51,6 +51,7 @@ def plan_upload(
     *,
     max_edge: int | None,
     memory_bytes: int | None = None,
+    must_convert: bool = False,
 ) -> Upload:
     """Return what is sent of an image.
 
@@ -60,9 +61,10 @@ def plan_upload(
         size_bytes: of the file.
         max_edge: pixels of the longer side of what is sent; None if images go as they are, if they can.
         memory_bytes: what loading and sending it may take; None if unlimited.
+        must_convert: the file's own bytes must not be sent.
     """
     conversion = _required_conversion(kind, traits)
-    is_heavy = size_bytes > MAX_SENT_BYTES
+    is_heavy = size_bytes > MAX_SENT_BYTES or (must_convert and conversion is None)
     size = _choose_size(traits, max_edge=max_edge, is_converted=conversion is not None or is_heavy)
     if size is not None or is_heavy:
         is_lossless = traits.has_transparency or traits.mode in _FEW_COLOURS or kind in _LOSSLESS_FORMATS

@@ -30,6 +30,7 @@ from utils.image_formats import (
     is_truncated,
     sniff,
 )
+from utils.image_metadata import remove_metadata
 from utils.image_structure import read_structure
 from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes, plan_upload
 from utils.jpeg_completion import END_MARK
@@ -81,6 +82,8 @@ class ImageFacts:
     """Width and height of what is sent, if it is downscaled."""
     end_mark_at: int | None = None
     """Position at which the end mark is added before sending; None if it is not missing."""
+    is_stripped: bool = False
+    """True if what is sent is the file without its metadata."""
     unsent_pages: int = 0
     """Pages of a TIFF after the first."""
     upload_memory: int = 0
@@ -112,20 +115,37 @@ def inspect_image(path: Path, *, max_edge: int | None = None) -> ImageFacts:
 
 
 def read_image(
-    path: Path, *, max_edge: int | None = None, memory_bytes: int | None = None
+    path: Path,
+    *,
+    max_edge: int | None = None,
+    memory_bytes: int | None = None,
+    strip_metadata: bool = False,
 ) -> tuple[ImageFacts, bytes | None]:
     """Read and check an image as :func:`inspect_image` does; return its facts and the bytes to send.
 
     The bytes are None if the image is to be converted, because the result may be much larger. In less memory
-    than ``memory_bytes`` a JPEG is made smaller than it would be; None if unlimited.
+    than ``memory_bytes`` a JPEG is made smaller than it would be; None if unlimited. With ``strip_metadata``
+    an image is sent without EXIF data, texts and the like: what is converted never has them, of other files
+    the pixels stay as they are.
     """
     data = _read_file(path)
     kind = sniff(data)
     if kind is None:
         raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
     traits, end_mark_at = _examine(data, kind)
-    upload = plan_upload(kind, traits, len(data), max_edge=max_edge, memory_bytes=memory_bytes)
+    to_send: bytes | None = _complete(data, end_mark_at)
+    if strip_metadata and to_send is not None:
+        to_send = remove_metadata(to_send, kind)
+    upload = plan_upload(
+        kind,
+        traits,
+        len(data),
+        max_edge=max_edge,
+        memory_bytes=memory_bytes,
+        must_convert=to_send is None,
+    )
     conversion = upload.conversion
+    is_stripped = conversion is None and strip_metadata
     if conversion is not None and (kind in CONTAINERS or kind is ImageFormat.JPEG):
         from utils.image_decoder import check_decodable  # noqa: PLC0415 -- as below
 
@@ -140,13 +160,15 @@ def read_image(
         notes=(
             *_describe_oddities(path, kind, traits, has_end_mark=end_mark_at is None),
             *describe_changes(kind, traits, upload),
+            *(["sent without its metadata"] if strip_metadata else []),
         ),
         sent_size=upload.size,
         end_mark_at=end_mark_at,
+        is_stripped=is_stripped,
         unsent_pages=traits.frames - 1 if kind is ImageFormat.TIFF else 0,
         upload_memory=upload.memory_bytes,
     )
-    return facts, _complete(data, end_mark_at) if conversion is None else None
+    return facts, to_send if conversion is None else None
 
 
 def load_decoder() -> None:
@@ -202,6 +224,11 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise UnavailableImage("The file changed after it was checked; run again to send it as it is now.")
     data = _complete(data, facts.end_mark_at)
+    if facts.is_stripped:
+        stripped = remove_metadata(data, ImageFormat(facts.mime_type))
+        if stripped is None:
+            raise UnreadableImage("Its metadata cannot be removed.")
+        return stripped
     if facts.conversion is None:
         return data
     from utils.image_decoder import convert_safely  # noqa: PLC0415 -- as below
