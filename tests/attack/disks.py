@@ -1,6 +1,5 @@
 """Disks: full, without room for names, read-only, and other file systems over FUSE; then with room again."""
 
-import asyncio
 import contextlib
 import shutil
 import subprocess
@@ -24,8 +23,6 @@ _IMAGES = 12
 _SLOTS = 4
 _CANNOT_WRITE = 1
 _PLENTY = "64m"
-_KERNEL_FORGETS_S = 2.0
-"""After a kill within mkdir, the kernel goes on for a second saying that a new folder on FUSE is missing."""
 
 
 async def play(arena: Arena) -> None:
@@ -119,7 +116,6 @@ def _play_fuse(kind: str) -> Callable[[Arena, Emulator], Awaitable[None]]:
             )
             payments.record_proven()
             killed = _SLOTS if done.code == KILLED else 0
-            await asyncio.sleep(_KERNEL_FORGETS_S)
             for _ in range(2):
                 done = await arena.run(*arena.arguments(emulator.base_url), watched=False)
                 arena.tally.note_if(

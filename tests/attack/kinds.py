@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tests.attack import (
     corruptions,
     disks,
+    hostile_replies,
     key_hunts,
     kills,
     limits,
@@ -13,6 +14,7 @@ from tests.attack import (
     mutated_images,
     mutated_replies,
     names,
+    signals,
     wrong_settings,
 )
 from tests.attack.arena import Arena
@@ -47,6 +49,14 @@ KINDS = (
         also_counts=frozenset({"`kill -9`"}),
     ),
     Kind(
+        name="signals",
+        title="Ctrl-C and SIGTERM, two at random instants, while calls hang; ends within the grace + 2 s",
+        case="batch",
+        play=signals.play,
+        batches=40,
+        few=2,
+    ),
+    Kind(
         name="live-copies",
         title="the output copied while a run goes on, then resumed from the copy",
         case="copy",
@@ -71,6 +81,14 @@ KINDS = (
         batches=40,
         few=0,
         also_counts=frozenset({"with the program", "with its client"}),
+    ),
+    Kind(
+        name="hostile-replies",
+        title="bombs, floods, odd numbers, pictures and words, each between right replies",
+        case="reply",
+        play=hostile_replies.play,
+        batches=26,
+        few=0,
     ),
     Kind(
         name="mutated-images",

@@ -59,7 +59,7 @@ def frame(parts: Parts, *, closes: bool = False) -> RawReply:
 
 def _head(parts: Parts, *more: tuple[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {parts.status} {parts.reason}", *(f"{n}: {v}" for n, v in (*parts.headers, *more))]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 def _with_document(parts: Parts, document: Any) -> Parts:

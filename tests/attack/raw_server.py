@@ -27,6 +27,10 @@ class RawReply:
     """The whole body as its headers frame and encode it; None where no whole one is sent."""
     later: bytes = b""
     """Sent a moment after the reply, where the connection is idle then."""
+    endless: bytes = b""
+    """Sent again and again after the rest, until the client goes."""
+    pause_s: float = 0.0
+    """Between two of them."""
     status: int = 200
     outcome: str = "mutated"
     """As in the emulator's log."""
@@ -51,15 +55,26 @@ class RawServer:
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._on_client, "127.0.0.1", 0, limit=2**24)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop to listen; open connections end with their clients."""
+        """Stop to listen, and end what never ends."""
         self._server.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serve(reader, writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -67,6 +82,10 @@ class RawServer:
                 reply = self._answer(await _read_request(reader))
                 writer.write(reply.data)
                 await writer.drain()
+                while reply.endless:
+                    writer.write(reply.endless)
+                    await writer.drain()
+                    await asyncio.sleep(reply.pause_s)
                 if reply.later:
                     await asyncio.sleep(_LATER_S)
                     if not _has_bytes(reader):  # else the next call is under way: no client could tell

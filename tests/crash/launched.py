@@ -31,6 +31,10 @@ class Launcher:
         self._folder = tempfile.TemporaryDirectory()
         self.points = 0
         """Points that the last run passed; 0 if it was killed."""
+        self.peak_mb = 0.0
+        """Most memory that the last run took."""
+        self.seconds = 0.0
+        """Duration of the last run."""
         self.left_over: list[str] = []
         """Commands of processes that the last run left running."""
 
@@ -69,6 +73,7 @@ class Launcher:
             within_s=max(LIMIT_S, surroundings.kill_after_s + LIMIT_S),
         )
         self.points = int(_text(files["points"]) or 0)
+        self.peak_mb, self.seconds = ended["peak_kb"] / 1024, ended["seconds"]
         self.left_over = ended["left_over"]
         return Finished(code=ended["code"], stdout=_text(files["stdout"]), stderr=_text(files["stderr"]))
 

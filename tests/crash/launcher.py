@@ -12,17 +12,19 @@ import io
 import itertools
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.crash.surroundings import Surroundings, find_left_over, wait_or_kill
+from tests.crash.surroundings import Surroundings, find_left_over, wait_and_signal
+from utils import files
 
 WHOLE_PROGRAM = ("main", "app.run", "app.finalize", "google.genai", "aiohttp", "PIL.Image", "genai_prices")
 _WRITING_SQL = {"INSERT", "UPDATE", "DELETE", "CREATE", "COMMIT"}
@@ -155,6 +157,8 @@ def _run(order: dict[str, Any], surroundings: Surroundings) -> int:
     """Run the program in this forked process, and end the process with it."""
     import main  # noqa: PLC0415 - when it is due, as in the program
 
+    # Drawn when the module is imported: two runs that share it would find each other's unfinished files.
+    setattr(files, "_PROCESS_TOKEN", secrets.token_hex(4))  # noqa: B010
     # Opened before there are points: this file is not the program's.
     with Path(order["points"]).open("w") as counter:
         surroundings.enter()
@@ -167,12 +171,12 @@ def _run(order: dict[str, Any], surroundings: Surroundings) -> int:
 
 
 def _fork(order: dict[str, Any]) -> dict[str, Any]:
-    """Return the child's exit code, negative for a signal as in ``subprocess``, and what it left running."""
+    """Return how the child ended, and what it left running."""
     surroundings = Surroundings(**order["surroundings"])
     child = os.fork()
     if child:
-        code = wait_or_kill(child, surroundings.kill_after_s)
-        return {"code": code, "left_over": find_left_over(child, time.sleep)}  # noqa: TID251 - no event loop
+        end = wait_and_signal(child, surroundings)
+        return {**asdict(end), "left_over": find_left_over(child, time.sleep)}  # noqa: TID251 - no event loop
     try:
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)

@@ -4,11 +4,13 @@ import os
 import resource
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _STEP_S = 0.02
+_SOON_S = 0.001
 _GONE_WITHIN_S = 3.0
 """Time that the processes of a run have to end after it."""
 
@@ -26,6 +28,8 @@ class Surroundings:
     """The user that it runs as; 0: the same."""
     kill_after_s: float = 0.0
     """When SIGKILL comes from outside; 0: never."""
+    signals: Sequence[tuple[float, int]] = ()
+    """Other signals from outside: after so many seconds, this one."""
 
     def enter(self) -> None:
         """Change this process, which is the run's own."""
@@ -44,18 +48,41 @@ class Surroundings:
             os.setuid(self.uid)
 
 
-def wait_or_kill(child: int, kill_after_s: float) -> int:
-    """Wait for a process, kill it when its time is over; return its exit code, negative for a signal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a run ended."""
+
+    code: int
+    """Its exit code, negative for a signal."""
+    peak_kb: int
+    """The most memory that it took."""
+    seconds: float
+    """How long it took."""
+
+
+def wait_and_signal(child: int, surroundings: Surroundings) -> End:
+    """Wait for a process, send it its signals from outside, kill it when its time is over."""
+    started_s = time.monotonic()  # noqa: TID251 - no event loop
+    to_send = [(float(after_s), int(number)) for after_s, number in surroundings.signals]
+    to_send = sorted([*to_send, (surroundings.kill_after_s, int(signal.SIGKILL))])
+    to_send = [(after_s, number) for after_s, number in to_send if after_s]
+
+    def arm() -> None:
+        passed_s = time.monotonic() - started_s  # noqa: TID251 - as above
+        signal.setitimer(signal.ITIMER_REAL, max(_SOON_S, to_send[0][0] - passed_s) if to_send else 0)
 
     def on_alarm(*_: object) -> None:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, to_send.pop(0)[1])
+        arm()
 
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, kill_after_s)
+    arm()
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _, status, usage = os.wait4(child, 0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    seconds = time.monotonic() - started_s  # noqa: TID251 - as above
+    return End(code=os.waitstatus_to_exitcode(status), peak_kb=usage.ru_maxrss, seconds=seconds)
 
 
 def find_left_over(session: int, sleep: Callable[[float], None]) -> list[str]:
