@@ -218,6 +218,8 @@ class Usage(NamedTuple):
     """Answer and thoughts together, since both are billed as output."""
     image_output_tokens: int = 0
     """The part of ``output_tokens`` that pictures took; it has its own price."""
+    at_least: bool = False
+    """True if the service did not say it, or not in a way that can be believed: it took so much or more."""
 
     def __add__(self, other: "Usage") -> "Usage":  # type: ignore[override]  # no longer tuple
         """Return the sum of both."""
@@ -225,6 +227,7 @@ class Usage(NamedTuple):
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             image_output_tokens=self.image_output_tokens + other.image_output_tokens,
+            at_least=self.at_least or other.at_least,
         )
 
 

@@ -181,9 +181,9 @@ class Attempt:
 
     @property
     def is_usage_missing(self) -> bool:
-        """True if the model wrote something and the service did not say what that took."""
+        """True if the service did not say what the call took, or not in a way that can be believed."""
         is_answer = self.kind in _ANSWER_KINDS and self.ended_run is None
-        return is_answer and self.usage == Usage()
+        return self.usage.at_least or (is_answer and self.usage == Usage())
 
 
 _ANSWER_KINDS = {None, ErrorKind.TRUNCATED, ErrorKind.REFUSED}

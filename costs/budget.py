@@ -19,6 +19,8 @@ from models import Usage
 
 log = logging.getLogger(__name__)
 
+_NO_USAGE = Usage()
+
 ENOUGH_ANSWERS = 5
 """After so many answers, their longest bounds the next."""
 
@@ -182,9 +184,9 @@ class Budget:
         return None if self._max_cost is None else self._spent + self._reserved
 
     def on_settled(self, reservation: Reservation, usage: Usage) -> None:
-        """Record what a reservation's call was billed."""
-        if not usage.input_tokens and not usage.output_tokens:  # a reply without its usage
-            self.on_settled_unknown(reservation)
+        """Record what a reservation's call was billed; of what cannot be believed, its whole reservation."""
+        if usage.at_least or not (usage.input_tokens or usage.output_tokens):
+            self.on_settled_unknown(reservation, usage)
             return
         self._close_reservation(reservation)
         if not reservation.is_for_optimizer:
@@ -194,11 +196,15 @@ class Budget:
             self._spent += cost
             self._check_worst_case(reservation, cost)
 
-    def on_settled_unknown(self, reservation: Reservation) -> None:
-        """Record that the cost of a reservation's call stays unknown."""
+    def on_settled_unknown(self, reservation: Reservation, at_least: Usage = _NO_USAGE) -> None:
+        """Record that the cost of a reservation's call stays unknown, but for these tokens at least."""
         self._close_reservation(reservation)
-        self._spent += reservation.amount
-        self._unconfirmed += reservation.amount
+        pricing = reservation.pricing
+        least = pricing.cost(at_least, self._utcnow()) if pricing else Decimal(0)
+        amount = max(reservation.amount, least)
+        self._spent += amount
+        self._unconfirmed += amount
+        self._check_worst_case(reservation, least)
 
     def on_released(self, reservation: Reservation, *, sent: bool) -> None:
         """Record that a reservation's call cost nothing."""

@@ -95,9 +95,9 @@ class OptimizerReservation:
         return self.reservation.max_output_tokens
 
     def settle(self, usage: Usage) -> None:
-        """Record what was billed; a reply without usage counts with the whole reservation."""
+        """Record what was billed; without a usage to believe, the whole reservation counts."""
         self.reservation.settle(usage)
-        if usage.input_tokens or usage.output_tokens:
+        if not usage.at_least and (usage.input_tokens or usage.output_tokens):
             self.cost = self.budget.cost(usage)
         self.budget.remaining += self.worst_case - (self.worst_case if self.cost is None else self.cost)
 

@@ -66,7 +66,9 @@ class PriceBook:
     def price(self, usage: Usage, at: datetime) -> Decimal | None:
         """Return what a call costs that took these tokens; None if unknown, and in a dry run."""
         self.prepare()
-        return None if self.pricing is None or self.dry_run else self.pricing.cost(usage, at)
+        if self.pricing is None or self.dry_run or usage.at_least:
+            return None
+        return self.pricing.cost(usage, at)
 
     def summary(self, *, answers: int, usage: Usage, budget: Budget | None) -> Costs | None:
         """Return what is to be said about money at the end; None if no image was to be asked about."""

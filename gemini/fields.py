@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+MAX_COUNT = 10_000_000
+"""Tokens of one call beyond this are no count: the longest prompt of a model has two million."""
+
+_WHOLE_NUMBER = re.compile(r"\s{0,4}\d{1,12}(?:\.0{1,6})?\s{0,4}", re.ASCII)
+
 
 def get_field(mapping: Mapping[str, Any], name: str) -> Any:
     """Return a field by its JSON name, or by its snake_case name, which some gateways use."""
@@ -28,8 +33,20 @@ def to_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def get_count(metadata: Mapping[str, Any], name: str) -> int:
-    """Return a number of tokens; 0 if there is none."""
+def get_count(metadata: Mapping[str, Any], name: str) -> int | None:
+    """Return a number of tokens, also from a text or a float that is a whole number; 0 if it is absent.
+
+    None for anything else: a count that cannot be read or believed is not zero.
+    """
     value = get_field(metadata, name)
-    # Bounded, because the journal cannot store larger integers.
-    return value if type(value) is int and 0 <= value < 2**40 else 0
+    if type(value) is not int:
+        value = _to_whole_number(value)
+    return value if value is not None and 0 <= value <= MAX_COUNT else None
+
+
+def _to_whole_number(value: Any) -> int | None:
+    if value is None:
+        return 0
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(float(value)) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else None

@@ -9,14 +9,15 @@ from typing import Any, NoReturn
 
 from errors import ApiFailure, ErrorKind, FatalError, StopReason
 from gemini.error_mapping import find_error, to_exception
-from gemini.fields import get_count, get_field, to_dict, to_snake_case, to_text
+from gemini.fields import get_field, to_dict, to_snake_case, to_text
 from gemini.refusal_detection import is_refusal
 from gemini.repetition import is_endless
 from gemini.response_body import Encoded
 from gemini.response_pictures import is_picture_type, take_pictures, unwrap
 from gemini.response_stream import join_chunks
 from gemini.text import repair_surrogates, sanitize_sentence, sanitize_word
-from models import AnswerNote, GeneratedImage, Generation, Usage
+from gemini.token_usage import parse_usage
+from models import AnswerNote, GeneratedImage, Generation
 from utils.image_formats import HEAD_BYTES, sniff
 
 K = ErrorKind
@@ -63,6 +64,7 @@ BLOCK_KINDS: Mapping[str, ErrorKind] = {
 _NORMAL_FINISHES = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", ""})
 _RUN_ENDING = "PUP_LIMITED_DISABLED"
 _MAX_REASON = 60
+_MAX_TEXT = 4_000_000
 _RESPONSE_MEMBERS = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 
 _SENTENCES = {
@@ -75,12 +77,13 @@ _SENTENCES = {
 }
 
 
-def parse_response(body: Any, *, wants_images: bool) -> Generation:
+def parse_response(body: Any, *, wants_images: bool, prompt: str = "") -> Generation:
     """Return the answer in a reply with status 200.
 
     Args:
         body: parsed JSON of any shape, with pictures as ``parse_json`` returns them.
         wants_images: True if a picture was asked for, so that words alone are no answer.
+        prompt: the question, whose tokens are held against the count; empty if it is not known.
 
     Raises:
         ApiFailure: it is no answer; billed tokens and partial text are in the failure.
@@ -91,7 +94,7 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
     stream = join_chunks(body) if isinstance(body, list) else None
     reply = stream.body if stream else body
     if stream and stream.error and "candidates" not in reply:
-        return parse_response(stream.error, wants_images=wants_images)
+        return parse_response(stream.error, wants_images=wants_images, prompt=prompt)
     if not isinstance(reply, dict) or not any(
         name in reply or to_snake_case(name) in reply for name in _RESPONSE_MEMBERS
     ):
@@ -99,7 +102,7 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
         raise ApiFailure(
             kind=K.NETWORK, detail=f"the reply has status 200 but no answer in it ({shape})", http_status=200
         )
-    response = _Response(reply)
+    response = _Response(reply, prompt)
     if stream and (stream.error or stream.is_cut):
         response.fail_broken_off(stream.error)
     return response.to_generation(wants_images=wants_images)
@@ -108,7 +111,7 @@ def parse_response(body: Any, *, wants_images: bool) -> Generation:
 class _Response:
     """The members of one reply, each checked for its type."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    def __init__(self, body: Mapping[str, Any], prompt: str) -> None:
         candidates = body.get("candidates")
         first = candidates[0] if isinstance(candidates, list) and candidates else None
         self.has_candidate = isinstance(first, dict)
@@ -127,13 +130,20 @@ class _Response:
         self.parts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         # Thoughts are billed, but are never part of the answer.
         answer_parts = [part for part in self.parts if part.get("thought") is not True]
-        text = repair_surrogates("".join(to_text(part.get("text")) for part in answer_parts))
+        text = "".join(to_text(part.get("text")) for part in answer_parts)
+        if len(text) > _MAX_TEXT and not text.isascii():  # it takes four bytes a character, several times
+            raise ValueError("a text is longer than any answer")
+        text = repair_surrogates(text)
         self.text, self.pictures_in_text = take_pictures(text)
         self.notes = (AnswerNote.ENDLESS,) if is_endless(self.text) else ()
-        has_pictures = bool(self.pictures_in_text) or any(
-            get_field(part, "inlineData") for part in answer_parts
+        inline = [found for part in answer_parts if (found := get_field(part, "inlineData"))]
+        self.usage = parse_usage(
+            to_dict(get_field(body, "usageMetadata")),
+            text=self.text,
+            has_pictures=bool(self.pictures_in_text or inline),
+            picture_bytes=sum(map(_count_bytes, (*inline, *self.pictures_in_text))),
+            prompt=prompt,
         )
-        self.usage = _parse_usage(to_dict(get_field(body, "usageMetadata")), has_pictures=has_pictures)
 
     def to_generation(self, *, wants_images: bool) -> Generation:
         self._check_reasons()
@@ -222,28 +232,7 @@ class _Response:
         return GeneratedImage(data=data, mime_type=sniff(data[:HEAD_BYTES]) or declared)
 
 
-def _parse_usage(metadata: Mapping[str, Any], *, has_pictures: bool) -> Usage:
-    answer_tokens = get_count(metadata, "candidatesTokenCount")
-    return Usage(
-        input_tokens=get_count(metadata, "promptTokenCount") + get_count(metadata, "toolUsePromptTokenCount"),
-        output_tokens=answer_tokens + get_count(metadata, "thoughtsTokenCount"),
-        image_output_tokens=min(
-            answer_tokens, _picture_tokens(metadata, answer_tokens, has_pictures=has_pictures)
-        ),
-    )
-
-
-def _picture_tokens(metadata: Mapping[str, Any], answer_tokens: int, *, has_pictures: bool) -> int:
-    """Return the tokens of the answer's pictures; without details, all tokens of an answer with pictures.
-
-    The estimate is high rather than low, because a cost that is counted too low overruns ``--max-cost``.
-    """
-    details = get_field(metadata, "candidatesTokensDetails")
-    pictures = others = 0
-    for detail in details if isinstance(details, list) else ():
-        count = get_count(to_dict(detail), "tokenCount")
-        if to_text(to_dict(detail).get("modality")).upper() == "IMAGE":
-            pictures += count
-        else:
-            others += count
-    return pictures or (max(0, answer_tokens - others) if has_pictures else 0)
+def _count_bytes(picture: Any) -> int:
+    """Return about how many bytes a picture has, by its base64."""
+    encoded = to_dict(picture).get("data") if isinstance(picture, dict) else picture
+    return len(encoded) * 3 // 4 if isinstance(encoded, Encoded) else 0

@@ -10,7 +10,7 @@ from reports.formatting import format_count, format_dollars, round_dollars
 from reports.tally import Tally
 
 _CURRENCY = "USD"
-_UNKNOWN_USAGE = "unknown: the service did not say how many tokens the answers took"
+_UNKNOWN_USAGE = "the service did not say credibly how many tokens the answers took"
 
 
 def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
@@ -48,7 +48,7 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
         low, high = cost.estimate_usd.low, cost.estimate_usd.high
         return f"a real run would cost about {format_dollars(low)} to {format_dollars(high)} {by}"
     if cost.total_usd is None:
-        return _UNKNOWN_USAGE if cost.calls_without_usage else ""
+        return _unknown_line(cost, by) if cost.calls_without_usage else ""
     upper_usd, unknown = cost.reserved_at_most_usd, cost.calls_without_usage
     # A difference of up to half a percent may come from prices of another day.
     is_unsure = upper_usd is not None and upper_usd > 1.005 * cost.total_usd
@@ -57,5 +57,15 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
         if is_unsure and upper_usd
         else ""
     )
-    more = f", and {format_count(unknown, 'answer')} whose tokens were not told" if unknown else ""
+    more = f", and {format_count(unknown, 'answer')} whose tokens were not told credibly" if unknown else ""
     return f"about {format_dollars(cost.total_usd)}{unsure}{more} {by}"
+
+
+def _unknown_line(cost: Cost, by: str) -> str:
+    """Return what is known where no call said credibly what it took."""
+    upper_usd = cost.reserved_at_most_usd
+    return (
+        f"at most {format_dollars(upper_usd)}, {_UNKNOWN_USAGE} {by}"
+        if upper_usd
+        else f"unknown: {_UNKNOWN_USAGE}"
+    )

@@ -170,7 +170,7 @@ class Cost:
     by_result_usd: Mapping[str, float]
     """By result of the call, as in ``Requests``; results without any cost are left out."""
     calls_without_usage: int
-    """Answers whose tokens the service did not tell, so that their cost is unknown and in no sum."""
+    """Calls whose tokens the service did not tell credibly, so that their cost is unknown and in no sum."""
     reserved_at_most_usd: float | None
     """With the reservations of calls whose cost is unknown; None without ``--max-cost``."""
     estimate_usd: CostRange | None

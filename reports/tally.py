@@ -80,7 +80,7 @@ class Tally:
     upload_bytes: int = 0
     """Bytes of the requests' bodies as they were sent, with the images as they were encoded."""
     answers_without_usage: int = 0
-    """Calls for which the model wrote something and the service did not say what that took."""
+    """Calls for which the service did not say what they took, or not in a way that can be believed."""
     notes: Counter[str] = field(default_factory=Counter)
     """Images by note: what was done to them before sending, or is worth knowing."""
     unsent_pages: int = 0

@@ -1,15 +1,18 @@
 """The ledger: a file of JSON lines, one for each answer ever received.
 
 It only grows. A line is written before the files that it names, and proves an answer only together with
-them. Lines that are incomplete or damaged are skipped. See docs/adr/0004.
+them. Lines that are incomplete or damaged are skipped. A long prompt stands in the first line of a run that
+has it; later lines name its hash. See docs/adr/0004.
 """
 
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -25,6 +28,8 @@ _Kind = TypeVar("_Kind")
 SCHEMA_VERSION = 1
 """Version of a line; see ``docs/schema/results.schema.json``."""
 
+_LONG_PROMPT = 1000
+"""A prompt of more characters is written once."""
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
@@ -44,6 +49,8 @@ class Ledger:
         self._run_id = run_id
         self._lock = Lock()
         self._bad_reported = 0
+        self._written_prompts: set[str] = set()
+        """Hashes of the long prompts that this run has written."""
 
     def append(self, *answers: StoredAnswer) -> None:
         """Add a line for each answer; the lines are synced on return.
@@ -65,11 +72,13 @@ class Ledger:
             OSError: as in ``append``; before the block or after it.
 
         """
-        lines = b"".join(map(self._encode, answers))
         with self._lock:
+            written = set(self._written_prompts)
+            lines = b"".join(self._encode(answer, written) for answer in answers)
             descriptor = self._open()
             try:
                 write_all(descriptor, _line_feed_if_torn(descriptor) + lines)
+                self._written_prompts = written
                 yield
                 os.fsync(descriptor)
             finally:
@@ -83,19 +92,28 @@ class Ledger:
 
         """
         bad = 0
+        prompts: dict[str, str] = {}
         for line in self._read_lines():
             try:
-                yield _parse_answer(json.loads(line))
+                yield _parse_answer(json.loads(line), prompts)
             except (ValueError, TypeError, KeyError, RecursionError):
                 bad += 1
         if bad > self._bad_reported:
             self._bad_reported = bad
             log.warning("%s: %d damaged or unfinished lines were skipped", self._path, bad)
 
-    def _encode(self, answer: StoredAnswer) -> bytes:
+    def _encode(self, answer: StoredAnswer, written: set[str]) -> bytes:
+        """Return the line of an answer; ``written`` has the hashes of prompts that need not stand in it."""
         record = {"schema_version": SCHEMA_VERSION, "run_id": self._run_id, **to_jsonable(answer)}
         # The control group is about the run, not about the answer.
         del record["prompt"]["is_control"]
+        if not answer.usage.at_least:
+            del record["usage"]["at_least"]
+        if len(answer.prompt.text) > _LONG_PROMPT:
+            record["prompt"]["text_sha256"] = digest = _hash_prompt(answer.prompt.text)
+            if digest in written:
+                del record["prompt"]["text"]
+            written.add(digest)
         return json_line(record) + b"\n"
 
     def _open(self) -> int:
@@ -121,8 +139,16 @@ def _line_feed_if_torn(descriptor: int) -> bytes:
     return b"" if os.read(descriptor, 1) in {b"", b"\n"} else b"\n"
 
 
-def _parse_answer(record: Any) -> StoredAnswer:
-    """Return the answer of a line; raise ValueError, TypeError or KeyError if anything is wrong."""
+@lru_cache(maxsize=8)
+def _hash_prompt(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _parse_answer(record: Any, prompts: MutableMapping[str, str]) -> StoredAnswer:
+    """Return the answer of a line; raise ValueError, TypeError or KeyError if anything is wrong.
+
+    ``prompts`` has the long prompts of earlier lines by their hash, and gets that of this line.
+    """
     if record["schema_version"] != SCHEMA_VERSION:
         raise ValueError("written by another version")
     answered_at = datetime.fromisoformat(_require_type(record["answered_at"], str))
@@ -135,7 +161,7 @@ def _parse_answer(record: Any) -> StoredAnswer:
         sha256=_require_type(record["sha256"], str),
         fingerprint=_require_type(record["fingerprint"], str),
         artefacts=tuple(_parse_artefact(one) for one in _require_type(record["artefacts"], list)),
-        prompt=_parse_prompt(record["prompt"]),
+        prompt=_parse_prompt(record["prompt"], prompts),
         usage=_parse_usage(record["usage"]),
         model_version=_require_type(record["model_version"], str),
         response_id=_require_type(record["response_id"], str),
@@ -159,9 +185,16 @@ def _parse_artefact(record: Any) -> Artefact:
     )
 
 
-def _parse_prompt(record: Any) -> Prompt:
+def _parse_prompt(record: Any, prompts: MutableMapping[str, str]) -> Prompt:
+    digest = _require_type(record.get("text_sha256", ""), str)
+    if "text" in record:
+        text = _require_type(record["text"], str)
+        if digest:
+            prompts[digest] = text
+    else:  # its line may be damaged: the answer counts all the same
+        text = prompts.get(digest) or f"(a prompt with the SHA-256 {digest})"
     return Prompt(
-        text=_require_type(record["text"], str),
+        text=text,
         revision=_require_type(record["revision"], int),
         edits=tuple(_require_type(edit, str) for edit in _require_type(record["edits"], list)),
         parameters=tuple(
@@ -175,6 +208,7 @@ def _parse_usage(record: Any) -> Usage:
         input_tokens=_require_type(record["input_tokens"], int),
         output_tokens=_require_type(record["output_tokens"], int),
         image_output_tokens=_require_type(record.get("image_output_tokens", 0), int),  # not in older lines
+        at_least=_require_type(record.get("at_least", False), bool),  # where it is true only
     )
 
 
