@@ -19,10 +19,11 @@ from gemini import API_VERSION
 from gemini.error_mapping import is_files_api_missing, to_exception
 from gemini.generation_config import build_generation_config
 from gemini.model_catalogue import UNKNOWN, ModelFacts
-from gemini.text import remove_secret, repair_surrogates, sanitize_word
+from gemini.reply_parser import ReplyParser, redact_problem
+from gemini.reply_room import ReplyLease, ReplyRoom
+from gemini.text import repair_surrogates, sanitize_word
 from models import Generation, GenerationRequest
 from utils.interpreter import collector_paused
-from utils.logger import make_redactor
 
 if TYPE_CHECKING:
     import aiohttp
@@ -45,12 +46,6 @@ OUTER_GRACE_S = 5.0
 
 _CONNECT_TIMEOUT_S = 30.0
 """Most seconds for one attempt to connect: a firewall may drop it without a word. It is no slow answer."""
-
-_PARSE_ON_LOOP_BYTES = 500_000
-"""Longer replies hold pictures. They, and all of a model of pictures, are parsed in a thread, one at a time:
-the event loop then competes with one thread for the interpreter's lock, and not with six."""
-
-_EXTRACTABLE_CHARSETS = {"utf-8", "ascii"}
 
 _KEY_PATTERN = re.compile(r"(?!auth_tokens/)[!-~]+")
 """Characters that a header can carry; with a key that begins with ``auth_tokens/`` the SDK acts otherwise."""
@@ -85,7 +80,6 @@ class GeminiClient:
         on_connected: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._api_key = api_key.strip()
-        self._redact = make_redactor([self._api_key])
         self._model = model
         self._base_url = _strip_version(base_url or GOOGLE_BASE_URL)
         self._wants_images = wants_images
@@ -95,7 +89,8 @@ class GeminiClient:
         self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self._sdk: LazySdk | None = None
-        self._parse_lock = asyncio.Lock()
+        self._parser = ReplyParser(self._api_key)
+        self._room = ReplyRoom()
         self._takes_uploads = True
 
     def __repr__(self) -> str:
@@ -141,7 +136,7 @@ class GeminiClient:
         # Raised outside of any except block: so it carries neither the library's error, whose text
         # may hold the key, nor its reply, which may hold megabytes.
         try:
-            raise _redact_problem(outcome, self._api_key)
+            raise redact_problem(outcome, self._api_key)
         finally:
             del outcome
 
@@ -172,12 +167,15 @@ class GeminiClient:
         from gemini.connection_errors import to_network_problem  # noqa: PLC0415
         from gemini.transport import BROKEN_REPLY_ERRORS, HttpStatusError, broken_reply_failure  # noqa: PLC0415
 
+        wants_images = self._wants_images and bool(request.mime_type)
         try:
-            async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
-                body, charset = await self._send(request)
-            # Not under the deadline: this reply is paid for, and may wait until others are parsed.
-            wants_images = self._wants_images and bool(request.mime_type)
-            return await self._parse(body, charset, wants_images=wants_images)
+            with ReplyLease(self._room) as lease:
+                async with asyncio.timeout(request.timeout_s + OUTER_GRACE_S):
+                    body, charset = await self._send(request, lease)
+                # Not under the deadline: this reply is paid for, and may wait until others are parsed.
+                return await self._parser.parse(
+                    body, charset, wants_images=wants_images, prompt=request.prompt
+                )
         except (ApiFailure, FatalError) as error:
             return error.with_traceback(None)
         except HttpStatusError as error:
@@ -191,13 +189,13 @@ class GeminiClient:
         except (*BROKEN_REPLY_ERRORS, MemoryError):
             return broken_reply_failure()
 
-    async def _send(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+    async def _send(self, request: GenerationRequest, lease: ReplyLease) -> tuple[bytes | bytearray, str]:
         """Send a request; a big image is uploaded first, unless a gateway is found to take no uploads."""
         from gemini.transport import HttpStatusError  # noqa: PLC0415
 
         if self._is_big(request) and self._takes_uploads:
             try:
-                return await self._send_with_file(request)
+                return await self._send_with_file(request, lease)
             except HttpStatusError as error:
                 if not is_files_api_missing(error.http):
                     raise
@@ -207,38 +205,23 @@ class GeminiClient:
             self._takes_uploads = False
         if self._is_big(request):
             _check_length(request)
-        return await self._send_inline(request)
-
-    async def _parse(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        if len(body) > _PARSE_ON_LOOP_BYTES or wants_images:
-            async with self._parse_lock:
-                return await asyncio.to_thread(self._parse_body, body, charset, wants_images=wants_images)
-        return self._parse_body(body, charset, wants_images=wants_images)
-
-    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
-        """Parse a reply; the key, which a gateway may echo, is removed first."""
-        from gemini.response_body import extract_base64, parse_json  # noqa: PLC0415
-        from gemini.response_parser import parse_response  # noqa: PLC0415
-        from gemini.response_pictures import leave_out_damaged  # noqa: PLC0415
-
-        rest, pictures = extract_base64(body) if charset in _EXTRACTABLE_CHARSETS else (body, [])
-        text = rest.decode(charset)
-        if self._api_key in text:  # a search for all its spellings takes long
-            text = self._redact(text)
-        answer = parse_response(parse_json(text, pictures), wants_images=wants_images)
-        return leave_out_damaged(answer, wants_images=wants_images) if answer.images else answer
+        return await self._send_inline(request, lease)
 
     @staticmethod
     def _is_big(request: GenerationRequest) -> bool:
         return len(request.image) > MAX_INLINE_BYTES
 
-    async def _send_inline(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+    async def _send_inline(
+        self, request: GenerationRequest, lease: ReplyLease
+    ) -> tuple[bytes | bytearray, str]:
         from gemini.request_body import build_image_body, build_text_body  # noqa: PLC0415
 
         build = build_image_body if request.mime_type else build_text_body
-        return await self._post(build(request, self._generation_config(request)), request)
+        return await self._post(build(request, self._generation_config(request)), request, lease)
 
-    async def _send_with_file(self, request: GenerationRequest) -> tuple[bytes | bytearray, str]:
+    async def _send_with_file(
+        self, request: GenerationRequest, lease: ReplyLease
+    ) -> tuple[bytes | bytearray, str]:
         from gemini.request_body import build_file_body  # noqa: PLC0415
 
         if self._sdk is None:
@@ -252,14 +235,14 @@ class GeminiClient:
             async with upload as uri:
                 request.sent.count += len(request.image)
                 body = build_file_body(request, uri, self._generation_config(request))
-                return await self._post(body, request)
+                return await self._post(body, request, lease)
 
     def _generation_config(self, request: GenerationRequest) -> dict[str, Any]:
         model, wants_images = request.model or self._model, self._wants_images and bool(request.mime_type)
         return build_generation_config(request, model=model, wants_images=wants_images, facts=self._facts)
 
     async def _post(
-        self, body: "payload.Payload", request: GenerationRequest
+        self, body: "payload.Payload", request: GenerationRequest, lease: ReplyLease
     ) -> tuple[bytes | bytearray, str]:
         """Return the reply's body and its charset."""
         import aiohttp  # noqa: PLC0415
@@ -277,7 +260,7 @@ class GeminiClient:
         url = f"{self._base_url}/{API_VERSION}/{_path_of(request.model or self._model)}:generateContent"
         exchange = self._session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
         async with exchange as response:
-            return await read_body(response)
+            return await read_body(response, lease)
 
 
 def _check_length(request: GenerationRequest) -> None:
@@ -317,22 +300,6 @@ def _load_route(base_url: str) -> "HttpRoute":
 
 def _path_of(model: str) -> str:
     return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-
-
-def _redact_problem(problem: Problem, key: str) -> Problem:
-    """Return the problem without the key, which a gateway may echo in its reply."""
-    if isinstance(problem, FatalError):
-        return FatalError(
-            problem.reason,
-            remove_secret(problem.detail, key),
-            retry_after_s=problem.retry_after_s,
-            http_status=problem.http_status,
-            cause=problem.cause,
-        )
-    problem.detail = remove_secret(problem.detail, key)
-    problem.api_status = remove_secret(problem.api_status, key) if problem.api_status else None
-    problem.quota_ids = tuple(remove_secret(quota, key) for quota in problem.quota_ids)
-    return problem
 
 
 def _to_milliseconds(seconds: float) -> int:

@@ -17,6 +17,14 @@ PIECE_CHARACTERS = 2**18
 MIN_EXTRACTED_CHARACTERS = 2**16
 """Shorter strings are left in the JSON, where they cost little."""
 
+_MAX_JSON_BYTES = 4_000_000
+"""Longest JSON without its pictures; an answer of 65,536 tokens takes a tenth. It takes 30 times
+as much memory as objects."""
+_MAX_TEXT_BYTES = 24_000_000
+"""The same where nearly all of it is base64, of pictures within a text or with escapes."""
+_MAX_OTHER_BYTES = 500_000
+_OF_BASE64 = bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123)) + b"+/=-_\\"
+
 # In valid JSON these bytes can only be a key and the start of its value: within a string a quote has a
 # backslash before it.
 _DATA_KEY = re.compile(rb'"data"\s*:\s*"')
@@ -43,6 +51,16 @@ def extract_base64(body: bytes | bytearray) -> tuple[bytes | bytearray, list[mem
     if any(_PLACEHOLDER in part for part in pieces):
         return body, []
     return _PLACEHOLDER.join(pieces), pictures
+
+
+def check_size(rest: bytes | bytearray) -> None:
+    """Raise ValueError for a body that is too much to be parsed, its pictures being taken out."""
+    size = len(rest)
+    if size <= _MAX_JSON_BYTES:
+        return
+    # What else is in it bounds the number of its objects.
+    if size > _MAX_TEXT_BYTES or len(rest.translate(None, _OF_BASE64)) > _MAX_OTHER_BYTES:
+        raise ValueError("a reply holds more than any answer")
 
 
 def _find_long_strings(body: bytes | bytearray) -> Iterator[tuple[int, int]]:

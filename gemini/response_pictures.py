@@ -7,6 +7,7 @@ is called a picture may be cut off, or a page. Source: docs/api-facts.md, sectio
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 from errors import ApiFailure, ErrorKind
@@ -18,6 +19,8 @@ from utils.image_validator import check_picture
 
 _MAX_WRAPPINGS = 3
 _HEAD_CHARACTERS = 4096
+_MAX_DATA_URIS = 200
+"""More are no pictures: each may be searched for its end through the whole text."""
 _MAX_PREFIX = 200
 _TYPES_THAT_SAY_NOTHING = {"application/octet-stream", "binary/octet-stream", "png", "jpeg", "jpg", "webp"}
 _BLANKS = b" \t\r\n"
@@ -126,7 +129,7 @@ def take_pictures(text: str) -> TextPictures:
 
 def _find_data_uris(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the start and end of each construct around a data URI, and its base64."""
-    for match in _DATA_URI.finditer(text):
+    for match in islice(_DATA_URI.finditer(text), _MAX_DATA_URIS):
         before = text[max(0, match.start() - 600) : match.start()]
         opener = before[-1:]
         closer = _CLOSERS.get(opener)

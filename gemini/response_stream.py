@@ -13,6 +13,9 @@ from gemini.fields import get_field, to_dict
 _DONE = "[DONE]"
 """Marks the end in OpenAI's dialect; Google's own streams end with a finish reason."""
 
+_MAX_LINES = 50_000
+"""A stream has a chunk for some words; an answer has 65,536 tokens at most."""
+
 _END_CHUNK = {"candidates": [{"finishReason": "STOP"}]}
 
 
@@ -27,7 +30,9 @@ class JoinedReply(NamedTuple):
 
 
 def split_stream(text: str) -> list[str]:
-    """Return the JSON texts of a stream of events or of lines; empty if it is neither."""
+    """Return the JSON texts of a stream of events or of lines; empty if it is neither, or of too many."""
+    if text.count("\n") > _MAX_LINES or text.count("\r") > _MAX_LINES:
+        return []
     if text.lstrip("\ufeff \r\n\t").startswith(("data:", "event:", "id:", "retry:", ":")):
         return list(_split_events(text))
     lines = [line for line in text.splitlines() if line.strip()]

@@ -6,21 +6,18 @@ and 0008.
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
 
 from errors import ApiFailure, ErrorKind
+from gemini.connector import Connector
 from gemini.error_mapping import HttpError
+from gemini.reply_room import ReplyLease
 from gemini.route import HttpRoute
-
-if TYPE_CHECKING:
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
 _READ_BUFFER_BYTES = 2**18
 """Twice as much is buffered at most. With the SDK's 4 MB, eight replies with pictures at a time stopped the
@@ -29,14 +26,17 @@ event loop for 48 ms."""
 _READ_AT_ONCE_BYTES = 2**19
 """Longer replies are joined as they arrive: at the end it takes 12 ms for 14 MB (docs/adr/0008)."""
 
-_MAX_BODY_BYTES = 2**27
-"""Longest reply that is read, more than ten pictures of 10 MB; an endless one would fill the memory."""
+_MAX_BODY_BYTES = 80_000_000
+"""Longest reply that is read, two pictures of 30 MB; with its decoded pictures it takes less than 300 MB."""
 
 _REFUSALS = {400, 401, 403, 404}
 """After these the connection is closed: a VPN may let single ones out elsewhere, and the next be served."""
 
+_GIVEN_UP = {408, 499, 502, 504}
+"""After these too: what a server on the way no longer waited for may still come."""
+
 _ERROR_BODY_TIMEOUT_S = 10.0
-_MAX_ERROR_BODY_BYTES = 2**20
+_MAX_ERROR_BODY_BYTES = 2**18
 """Most time and bytes for the body of an error; its status alone says most."""
 
 BROKEN_REPLY_ERRORS = (ValueError, LookupError, RecursionError)
@@ -52,38 +52,13 @@ class HttpStatusError(Exception):
         self.http = http
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A connector that reports how long the first connections took."""
-
-    def __init__(self, *, on_connected: Callable[[float], None], certificates: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=0, ssl=certificates)
-        self._on_connected = on_connected
-        self._has_connected = False
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: "list[Trace]",
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- the library's signature
-    ) -> "Connection":
-        """Return a connection; those begun before the first one was made are new, so they are timed."""
-        if self._has_connected:
-            return await super().connect(req, traces, timeout)
-        clock = asyncio.get_running_loop().time
-        started_s = clock()
-        connection = await super().connect(req, traces, timeout)
-        self._has_connected = True
-        self._on_connected(clock() - started_s)
-        return connection
-
-
 def open_session(route: HttpRoute, on_connected: Callable[[float], None]) -> aiohttp.ClientSession:
     """Return a session for this route; the caller closes it, and bounds the concurrency.
 
     ``on_connected`` is called with the seconds that each of the first connections took.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(on_connected=on_connected, certificates=route.certificates),
+        connector=Connector(on_connected=on_connected, certificates=route.certificates),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         proxy=route.proxy,
@@ -132,19 +107,21 @@ async def _read_error_body(response: aiohttp.ClientResponse) -> bytes:
                     if len(body) > _MAX_ERROR_BODY_BYTES:
                         break
     finally:
-        if response.status in _REFUSALS:
+        if response.status in _REFUSALS | _GIVEN_UP:
             response.close()
         else:
             response.release()
     return bytes(body)
 
 
-async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray, str]:
-    """Return a reply's body and its charset; a long one is joined piece by piece.
+async def read_body(response: aiohttp.ClientResponse, lease: ReplyLease) -> tuple[bytes | bytearray, str]:
+    """Return a reply's body and its charset; a long one is joined piece by piece, as there is room for it.
 
     Raises:
         ValueError: it is longer than any answer can be.
     """
+    if (response.content_length or 0) > _MAX_BODY_BYTES:
+        raise ValueError("a reply is longer than any answer")
     is_compressed = hdrs.CONTENT_ENCODING in response.headers  # then its length is unknown
     if (
         not is_compressed
@@ -154,9 +131,12 @@ async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes | bytearray
         return await response.read(), response.get_encoding()
     body = bytearray()
     async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > _MAX_BODY_BYTES:
+        if len(body) + len(piece) > _MAX_BODY_BYTES:
             raise ValueError("a reply is longer than any answer")
+        if len(body) + len(piece) > _READ_AT_ONCE_BYTES:
+            await lease.grow(len(body) + len(piece))
+            await asyncio.sleep(0)  # what is decompressed comes without a wait, and others have their turn
+        body += piece
     try:
         return body, response.get_encoding()
     except RuntimeError:  # no charset and no JSON type: decode as aiohttp does

@@ -8,6 +8,7 @@ import pytest
 
 from gemini.client import GeminiClient
 from gemini.model_info import produces_images
+from gemini.reply_room import ReplyLease
 from models import Generation, GenerationOptions, GenerationRequest, Parameter
 from tests.emulator import Emulator, Fault, FaultPlan
 
@@ -46,7 +47,7 @@ class SdkClient(GeminiClient):
 
     _genai: "genai.Client | None" = None
 
-    async def _send_inline(self, request: GenerationRequest) -> tuple[bytes, str]:
+    async def _send_inline(self, request: GenerationRequest, lease: ReplyLease) -> tuple[bytes, str]:  # noqa: ARG002
         from google.genai import types  # noqa: PLC0415
 
         from gemini.sdk import open_sdk  # noqa: PLC0415

@@ -14,6 +14,7 @@ from PIL import Image
 
 import gemini.client
 from gemini.client import GeminiClient
+from gemini.reply_parser import ReplyParser
 from gemini.response_body import MIN_EXTRACTED_CHARACTERS, decode_base64, extract_base64, parse_json
 from models import GeneratedImage, Generation
 from tests.support.gateway import Handler, always_answer, serve
@@ -93,18 +94,24 @@ def test_an_escaped_slash_is_read_too() -> None:
     assert extract_base64(body) == (body, [])
 
 
-class Watched(GeminiClient):
+class Watched(ReplyParser):
     """Notes where replies are read, and how many at a time."""
 
-    threads: set[int]
     most = reading = 0
 
-    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+    def __init__(self, api_key: str) -> None:
+        super().__init__(api_key)
+        self.threads: set[int] = set()
+
+    def parse_body(
+        self, body: bytes | bytearray, charset: str, *, wants_images: bool, prompt: str
+    ) -> Generation:
+        """Parse a reply, and note where."""
         self.threads.add(threading.get_ident())
         self.reading += 1
         self.most = max(self.most, self.reading)
         try:
-            return super()._parse_body(body, charset, wants_images=wants_images)
+            return super().parse_body(body, charset, wants_images=wants_images, prompt=prompt)
         finally:
             self.reading -= 1
 
@@ -114,12 +121,12 @@ def answers_of(handler: Handler, calls: int) -> tuple[list[Generation], Watched]
 
     async def run() -> tuple[list[Generation], Watched]:
         async with asyncio.timeout(60), serve(handler) as url:
-            client = Watched(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
-            client.threads = set()
+            client = GeminiClient(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
+            client._parser = watched = Watched(KEY)
             async with client:
                 return list(
                     await asyncio.gather(*(client.generate(request(timeout_s=60)) for _ in range(calls)))
-                ), client
+                ), watched
 
     return asyncio.run(run())
 
@@ -138,23 +145,28 @@ def test_big_replies_are_read_off_the_loop_and_one_at_a_time(content_type: str, 
             response.enable_chunked_encoding()
         return response
 
-    answers, client = answers_of(handler, 6)
+    answers, watched = answers_of(handler, 6)
 
     assert [answer.images for answer in answers] == [
         (GeneratedImage(data=picture, mime_type="image/png"),)
     ] * 6
-    assert threading.get_ident() not in client.threads
-    assert client.most == 1
+    assert threading.get_ident() not in watched.threads
+    assert watched.most == 1
 
 
-class Slow(GeminiClient):
+class Slow(ReplyParser):
     """Parses only when released, as when many replies wait for their turn."""
 
-    may_parse: threading.Event
+    def __init__(self, api_key: str) -> None:
+        super().__init__(api_key)
+        self.may_parse = threading.Event()
 
-    def _parse_body(self, body: bytes | bytearray, charset: str, *, wants_images: bool) -> Generation:
+    def parse_body(
+        self, body: bytes | bytearray, charset: str, *, wants_images: bool, prompt: str
+    ) -> Generation:
+        """Parse a reply when it is released."""
         assert self.may_parse.wait(60)
-        return super()._parse_body(body, charset, wants_images=wants_images)
+        return super().parse_body(body, charset, wants_images=wants_images, prompt=prompt)
 
 
 def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,10 +178,10 @@ def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: 
 
     async def run() -> Generation:
         async with serve(always_answer(200, body)) as url:
-            client = Slow(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
-            client.may_parse = threading.Event()
+            client = GeminiClient(api_key=KEY, model=IMAGE_MODEL, base_url=url, wants_images=True)
+            client._parser = slow = Slow(KEY)
             async with client:
-                asyncio.get_running_loop().call_later(1.5 * deadline_s, client.may_parse.set)
+                asyncio.get_running_loop().call_later(1.5 * deadline_s, slow.may_parse.set)
                 return await client.generate(request(timeout_s=deadline_s))
 
     assert asyncio.run(run()).images[0].data == BIG_PNG
