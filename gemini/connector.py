@@ -1,6 +1,6 @@
 """Connector: makes connections, and never reuses one on which something came that was not asked for.
 
-A reply that nobody waits for would be taken for the answer to the next image (docs/adr/0008).
+A reply to no request would be taken for the answer to the next image (docs/adr/0008).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Reply room: memory for the replies of all calls together, so that no number of them fills the machine.
+"""Reply room: memory for the replies of all calls together, so that they do not fill the machine.
 
 Short replies are not counted. A long one takes its room piece by piece as it is read, and gives it back when
 it is parsed; when there is none left, one reply at a time is read to its end, and the others wait unread.

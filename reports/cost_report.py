@@ -10,7 +10,7 @@ from reports.formatting import format_count, format_dollars, round_dollars
 from reports.tally import Tally
 
 _CURRENCY = "USD"
-_UNKNOWN_USAGE = "the service did not say credibly how many tokens the answers took"
+_UNKNOWN_USAGE = "the service did not say how many tokens the answers took, or what cannot be believed"
 
 
 def build_cost_section(costs: Costs | None, tally: Tally) -> Cost | None:
@@ -57,7 +57,11 @@ def summary_line(cost: Cost | None, *, model: str) -> str:
         if is_unsure and upper_usd
         else ""
     )
-    more = f", and {format_count(unknown, 'answer')} whose tokens were not told credibly" if unknown else ""
+    more = (
+        f", and {format_count(unknown, 'answer')} whose tokens were not told, or cannot be believed"
+        if unknown
+        else ""
+    )
     return f"about {format_dollars(cost.total_usd)}{unsure}{more} {by}"
 
 
