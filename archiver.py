@@ -277,7 +277,7 @@ class Archiver:
                         return self._build_pending_answer(outcome, before)
                 case Failed():
                     with storage_errors(f"the failure of {key} was not noted"):
-                        return self._store_failure(outcome, before.answer)
+                        return self._store_failure(outcome, before)
                 case Reused():
                     return self.put_copy(outcome.job, outcome.answer, replaced=before.artefacts)
                 case Deferred():
@@ -311,15 +311,15 @@ class Archiver:
         """Return an answer for the image's own place, and for one that every file system takes."""
         return replace(build(self._places.of(key)), relocate=lambda: build(Place.portable(key)))
 
-    def _store_failure(self, outcome: Failed, earlier: StoredAnswer | None) -> tuple[Artefact, ...]:
+    def _store_failure(self, outcome: Failed, before: Predecessor) -> tuple[Artefact, ...]:
         place = self._places.of(outcome.job.key)
         if self._run.dry_run and self._tree.has_real_result(place):
             return ()
-        kept = earlier if earlier and self.is_answer_present(earlier) else None
+        kept = before.answer if before.answer and self.is_answer_present(before.answer) else None
         build = partial(build_failure_file, failed=outcome, run=self._run, earlier=kept)
         file = put_report(self._tree, build(place), build(Place.portable(outcome.job.key)))
-        for path in filter(self._tree.is_dry, self._tree.find_results(place)):
-            self._tree.remove(path)
+        answer = before.answer if before.answer and not before.answer.dry_run else None
+        self._tree.move_marked(place, but={one.path for one in answer.artefacts} if answer else ())
         return (file.artefact,)
 
     def _read_stored_files(self, answer: StoredAnswer) -> list[ResultFile]:

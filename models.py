@@ -134,10 +134,15 @@ class GeneratedImage:
     """The type by the first bytes if they are known, else as the service says."""
 
 
+DRY_RUN_MARK = "[DRY RUN]"
+"""What every text that a dry run writes begins with."""
+
+
 class AnswerNote(StrEnum):
     """What a user should know about an answer that counts all the same."""
 
     ENDLESS = "the answer repeats one passage up to its end"
+    LIKE_DRY_RUN = "the answer begins like one of a dry run, and is real"
     PICTURE_LEFT_OUT = "a picture of the answer could not be read and was left out"
 
 

@@ -17,7 +17,7 @@ from gemini.response_pictures import is_picture_type, take_pictures, unwrap
 from gemini.response_stream import join_chunks
 from gemini.text import repair_surrogates, sanitize_sentence, sanitize_word
 from gemini.token_usage import parse_usage
-from models import AnswerNote, GeneratedImage, Generation
+from models import DRY_RUN_MARK, AnswerNote, GeneratedImage, Generation
 from utils.image_formats import HEAD_BYTES, sniff
 
 K = ErrorKind
@@ -135,7 +135,7 @@ class _Response:
             raise ValueError("a text is longer than any answer")
         text = repair_surrogates(text)
         self.text, self.pictures_in_text = take_pictures(text)
-        self.notes = (AnswerNote.ENDLESS,) if is_endless(self.text) else ()
+        self.notes = tuple(_iter_notes(self.text))
         inline = [found for part in answer_parts if (found := get_field(part, "inlineData"))]
         self.usage = parse_usage(
             to_dict(get_field(body, "usageMetadata")),
@@ -230,6 +230,13 @@ class _Response:
             self._fail(K.MALFORMED, "a picture came whose data cannot be read")
         # Declared types can be wrong (a JPEG called image/png; docs/api-facts.md, section 2.3).
         return GeneratedImage(data=data, mime_type=sniff(data[:HEAD_BYTES]) or declared)
+
+
+def _iter_notes(text: str) -> Iterator[AnswerNote]:
+    if is_endless(text):
+        yield AnswerNote.ENDLESS
+    if text.startswith(DRY_RUN_MARK):
+        yield AnswerNote.LIKE_DRY_RUN
 
 
 def _count_bytes(picture: Any) -> int:

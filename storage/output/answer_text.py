@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-DRY_RUN_LINE = "[DRY RUN] No call was made: this file shows what a real run would leave in its place.\n"
+from models import DRY_RUN_MARK
+
+DRY_RUN_LINE = f"{DRY_RUN_MARK} No call was made: this file shows what a real run would leave in its place.\n"
 """The first line of every text that a dry run writes."""
 
-DRY_RUN_TRAILER = b"\n[DRY RUN] simulated picture\n"
+DRY_RUN_TRAILER = f"\n{DRY_RUN_MARK} simulated picture\n".encode()
 """The last bytes of every picture that a dry run writes; viewers ignore them."""
 
 

@@ -1,9 +1,8 @@
 """The output tree: write, find and replace result files without losing one.
 
 Files of real runs are never deleted or overwritten before they are in the history of the run that replaces
-them.
-Files of dry runs have a mark in themselves, so that they are known without the journal and after a copy of
-the tree. Every OSError names the file that it is about.
+them. Files of dry runs have a mark in themselves, which a model can write as well: so only in the tree of dry
+runs is a file with it one of theirs. Every OSError names the file that it is about.
 """
 
 import contextlib
@@ -11,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -116,7 +115,7 @@ class OutputTree:
         return any(not self.is_dry(path) for path in paths)
 
     def is_dry(self, path: str) -> bool:
-        """Return whether a dry run wrote this file."""
+        """Return whether a file has the mark of a dry run; an answer can have it, too."""
         with with_path(self._root / path), (self._root / path).open("rb") as handle:
             if handle.read(len(_FIRST_LINE)) == _FIRST_LINE:
                 return True
@@ -126,7 +125,7 @@ class OutputTree:
     def add_to_history(self, path: str) -> str | None:
         """Give a result file a second name in the history of this run, if it exists, and return that.
 
-        A file of a dry run is removed instead. In a dry run a real file stays. Both return None.
+        A dry run has no history: its own files are removed, all others stay. Both return None.
 
         Raises:
             OSError: it could not be done; the file is unchanged.
@@ -134,10 +133,9 @@ class OutputTree:
         """
         if not self._is_file(path):
             return None
-        if self.is_dry(path):
-            self.remove(path)
-            return None
         if self._dry_run:
+            if self.is_dry(path):
+                self.remove(path)
             return None
         name = next(option for option in self._history_paths(path) if not self._is_file(option))
         try:
@@ -149,6 +147,18 @@ class OutputTree:
             self._link(path, name)
             self._renamed[path] = name
         return name
+
+    def move_marked(self, place: Place, *, but: Collection[str]) -> None:
+        """Move results with the mark of a dry run to the history, as earlier versions left them.
+
+        Args:
+            place: of the image.
+            but: paths of its answer, which is real whatever it says.
+        """
+        for path in self.find_results(place):
+            if path not in but and self.is_dry(path):
+                self.add_to_history(path)
+                self.remove(path)
 
     def restore(self, path: str, name: str) -> None:
         """Move a file of the history back to where it was.

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from errors import ErrorKind, StorageError
-from models import Artefact, Outcome
-from storage.output.answer_text import encode_utf8
+from models import Artefact, Outcome, Predecessor
+from storage.output.answer_text import DRY_RUN_LINE, DRY_RUN_TRAILER, encode_utf8
 from tests.support.outcomes import (
     archiver,
     failed,
@@ -108,10 +108,10 @@ def put_old_fakes(root: Path, *outcomes: Outcome) -> tuple[Artefact, ...]:
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["journal-knows", "journal-lost"])
 @pytest.mark.parametrize("real_fails", [True, False], ids=["failure", "answer"])
-def test_a_real_outcome_removes_what_an_old_dry_run_wrote(
+def test_a_real_outcome_moves_what_an_old_dry_run_wrote(
     tmp_path: Path, *, real_fails: bool, is_known: bool
 ) -> None:
-    """No fake of an earlier version stays beside it, also without a journal, and none goes to the history."""
+    """No fake of an earlier version stays beside it, also without a journal; it is moved, not deleted."""
     written = put_old_fakes(
         tmp_path,
         succeeded("a.jpg", "simulated", picture(), picture("JPEG")),
@@ -124,12 +124,45 @@ def test_a_real_outcome_removes_what_an_old_dry_run_wrote(
     )
     second.store(succeeded("b.jpg", "real"))
 
-    assert names(tmp_path) == {
+    moved = second.find_in_history(written)
+    assert len(moved) == 3
+    assert names(tmp_path) - {artefact.path for artefact in moved} == {
         "failed/a.jpg_error.log" if real_fails else "successful/a.jpg_result.txt",
         "successful/b.jpg_result.txt",
     }
-    assert not any(MARK.encode() in data for data in files(tmp_path).values())
-    assert second.find_in_history(written) == ()
+    assert not any(MARK.encode() in data for data in files(tmp_path, "successful", "failed").values())
+
+
+MARKED = f"{DRY_RUN_LINE}A cat."
+"""An answer that a model wrote, or a stranger through the picture."""
+
+
+@pytest.mark.parametrize("has_picture", [False, True])
+@pytest.mark.parametrize("is_known", [True, False], ids=["journal-knows", "journal-lost"])
+def test_an_answer_with_the_mark_is_real(tmp_path: Path, *, has_picture: bool, is_known: bool) -> None:
+    """What the ledger proves is moved when a new answer comes, and stays when none does."""
+    pictures = [picture() + DRY_RUN_TRAILER] if has_picture else []
+    first = archiver(tmp_path, 1)
+    written = first.store(succeeded("a.jpg", MARKED, *pictures))
+    before = {artefact.path: (tmp_path / artefact.path).read_bytes() for artefact in written}
+    second, third = archiver(tmp_path, 2), archiver(tmp_path, 3)
+    if is_known:
+        kept = Predecessor(artefacts=written, answer=only_answer(first))
+        second.store_all([(failed("a.jpg", ErrorKind.TIMEOUT), kept)])
+        assert {path: (tmp_path / path).read_bytes() for path in before} == before
+    third.store(succeeded("a.jpg", "new"), replaced=written if is_known else ())
+
+    moved = third.find_in_history(written)
+    assert [(tmp_path / artefact.path).read_bytes() for artefact in moved] == list(before.values())
+    assert all(map(third.has_expected_hash, moved))
+
+
+def test_a_dry_run_beside_an_answer_with_the_mark(tmp_path: Path) -> None:
+    """It changes nothing of it."""
+    written = archiver(tmp_path, 1).store(succeeded("a.jpg", MARKED))
+    archiver(tmp_path, 2, dry_run=True).store(succeeded("a.jpg", "simulated"), replaced=written)
+
+    assert all(map(archiver(tmp_path, 3).has_expected_hash, written))
 
 
 def test_a_fake_of_an_earlier_version_is_never_taken_for_real(tmp_path: Path) -> None:
