@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from utils.files import open_regular, read_regular
+from utils.image_companions import describe_companions, find_film
 from utils.image_diagnosis import DIAGNOSIS_BYTES, describe_unsupported
 from utils.image_formats import (
     CONTAINERS,
@@ -82,6 +83,8 @@ class ImageFacts:
     """Width and height of what is sent, if it is downscaled."""
     end_mark_at: int | None = None
     """Position at which the end mark is added before sending; None if it is not missing."""
+    film_at: int | None = None
+    """Position at which the film of a motion photo begins, which is not sent; None if there is none."""
     is_stripped: bool = False
     """True if what is sent is the file without its metadata."""
     unsent_pages: int = 0
@@ -128,10 +131,12 @@ def read_image(
     an image is sent without EXIF data, texts and the like: what is converted never has them, of other files
     the pixels stay as they are.
     """
-    data = _read_file(path)
+    whole_file = data = _read_file(path)
     kind = sniff(data)
     if kind is None:
         raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
+    film_at = find_film(data) if kind is ImageFormat.JPEG else None
+    data = data[:film_at]
     traits, end_mark_at = _examine(data, kind)
     to_send: bytes | None = _complete(data, end_mark_at)
     if strip_metadata and to_send is not None:
@@ -151,7 +156,7 @@ def read_image(
 
         check_decodable(data, kind, traits)  # only its head or its structure was read
     facts = ImageFacts(
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=hashlib.sha256(whole_file).hexdigest(),
         mime_type=kind.value,
         send_mime_type=kind.value if conversion is None else conversion.value,
         width=traits.width,
@@ -161,9 +166,11 @@ def read_image(
             *_describe_oddities(path, kind, traits, has_end_mark=end_mark_at is None),
             *describe_changes(kind, traits, upload),
             *(["sent without its metadata"] if strip_metadata else []),
+            *describe_companions(data, kind, film_at=film_at, frames=traits.frames),
         ),
         sent_size=upload.size,
         end_mark_at=end_mark_at,
+        film_at=film_at,
         is_stripped=is_stripped,
         unsent_pages=traits.frames - 1 if kind is ImageFormat.TIFF else 0,
         upload_memory=upload.memory_bytes,
@@ -223,7 +230,7 @@ def load_for_upload(path: Path, facts: ImageFacts) -> bytes:
     data = _read_file(path)
     if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise UnavailableImage("The file changed after it was checked; run again to send it as it is now.")
-    data = _complete(data, facts.end_mark_at)
+    data = _complete(data[: facts.film_at], facts.end_mark_at)
     if facts.is_stripped:
         stripped = remove_metadata(data, ImageFormat(facts.mime_type))
         if stripped is None:
