@@ -6,7 +6,7 @@ All functions block, so call them in a thread. Pixels are read in ``image_conver
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,7 @@ from utils.image_formats import (
 )
 from utils.image_metadata import remove_metadata
 from utils.image_structure import read_structure
-from utils.image_upload import ANIMATED_FORMATS, bytes_to_send, describe_changes, plan_upload
+from utils.image_upload import ANIMATED_FORMATS, Upload, bytes_to_send, describe_changes, plan_upload
 from utils.jpeg_completion import END_MARK
 from utils.shortage import is_passing
 
@@ -131,12 +131,12 @@ def read_image(
     an image is sent without EXIF data, texts and the like: what is converted never has them, of other files
     the pixels stay as they are.
     """
-    whole_file = data = _read_file(path)
-    kind = sniff(data)
+    file = _read_file(path)
+    kind = sniff(file)
     if kind is None:
-        raise UnreadableImage(describe_unsupported(data[:DIAGNOSIS_BYTES]))
-    film_at = find_film(data) if kind is ImageFormat.JPEG else None
-    data = data[:film_at]
+        raise UnreadableImage(describe_unsupported(file[:DIAGNOSIS_BYTES]))
+    film_at = find_film(file) if kind is ImageFormat.JPEG else None
+    data = file[:film_at]
     traits, end_mark_at = _examine(data, kind)
     to_send: bytes | None = _complete(data, end_mark_at)
     if strip_metadata and to_send is not None:
@@ -149,33 +149,47 @@ def read_image(
         memory_bytes=memory_bytes,
         must_convert=to_send is None,
     )
-    conversion = upload.conversion
-    is_stripped = conversion is None and strip_metadata
-    if conversion is not None and (kind in CONTAINERS or kind is ImageFormat.JPEG):
+    if upload.conversion is not None:
+        _check_convertible(data, kind, traits)
+    notes = (
+        *_describe_oddities(path, kind, traits, has_end_mark=end_mark_at is None),
+        *describe_changes(kind, traits, upload),
+        *(["sent without its metadata"] if strip_metadata else []),
+        *describe_companions(data, kind, film_at=film_at, frames=traits.frames),
+    )
+    facts = replace(
+        _to_facts(file, kind, traits, upload),
+        notes=notes,
+        end_mark_at=end_mark_at,
+        film_at=film_at,
+        is_stripped=strip_metadata and upload.conversion is None,
+    )
+    return facts, to_send if upload.conversion is None else None
+
+
+def _check_convertible(data: bytes, kind: ImageFormat, traits: Traits) -> None:
+    """Raise for an image that cannot be decoded; of some formats only the head or the structure was read."""
+    if kind in CONTAINERS or kind is ImageFormat.JPEG:
         from utils.image_decoder import check_decodable  # noqa: PLC0415 -- as below
 
-        check_decodable(data, kind, traits)  # only its head or its structure was read
-    facts = ImageFacts(
-        sha256=hashlib.sha256(whole_file).hexdigest(),
+        check_decodable(data, kind, traits)
+
+
+def _to_facts(file: bytes, kind: ImageFormat, traits: Traits, upload: Upload) -> ImageFacts:
+    """Return the facts, without what is remarked on."""
+    conversion = upload.conversion
+    return ImageFacts(
+        sha256=hashlib.sha256(file).hexdigest(),
         mime_type=kind.value,
         send_mime_type=kind.value if conversion is None else conversion.value,
         width=traits.width,
         height=traits.height,
         conversion=conversion,
-        notes=(
-            *_describe_oddities(path, kind, traits, has_end_mark=end_mark_at is None),
-            *describe_changes(kind, traits, upload),
-            *(["sent without its metadata"] if strip_metadata else []),
-            *describe_companions(data, kind, film_at=film_at, frames=traits.frames),
-        ),
+        notes=(),
         sent_size=upload.size,
-        end_mark_at=end_mark_at,
-        film_at=film_at,
-        is_stripped=is_stripped,
         unsent_pages=traits.frames - 1 if kind is ImageFormat.TIFF else 0,
         upload_memory=upload.memory_bytes,
     )
-    return facts, to_send if conversion is None else None
 
 
 def load_decoder() -> None:

@@ -19,6 +19,7 @@ PACKAGES = {
     "certifi": "certifi",
     "genai_prices": "genai-prices",
     "google.genai": "google-genai",
+    "pathspec": "pathspec",
     "pillow_heif": "pillow-heif",
     "PIL": "pillow",
     "platformdirs": "platformdirs",
