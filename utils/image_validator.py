@@ -118,11 +118,7 @@ def inspect_image(path: Path, *, max_edge: int | None = None) -> ImageFacts:
 
 
 def read_image(
-    path: Path,
-    *,
-    max_edge: int | None = None,
-    memory_bytes: int | None = None,
-    strip_metadata: bool = False,
+    path: Path, *, max_edge: int | None = None, memory_bytes: int | None = None, strip_metadata: bool = False
 ) -> tuple[ImageFacts, bytes | None]:
     """Read and check an image as :func:`inspect_image` does; return its facts and the bytes to send.
 
@@ -141,14 +137,8 @@ def read_image(
     to_send: bytes | None = _complete(data, end_mark_at)
     if strip_metadata and to_send is not None:
         to_send = remove_metadata(to_send, kind)
-    upload = plan_upload(
-        kind,
-        traits,
-        len(data),
-        max_edge=max_edge,
-        memory_bytes=memory_bytes,
-        must_convert=to_send is None,
-    )
+    limits = {"max_edge": max_edge, "memory_bytes": memory_bytes}
+    upload = plan_upload(kind, traits, len(data), **limits, must_convert=to_send is None)
     if upload.conversion is not None:
         _check_convertible(data, kind, traits)
     notes = (
