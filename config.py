@@ -183,7 +183,7 @@ def load(
     sources = Sources((Source(origin="", values=typed), *job, environment, *dotenv))
     try:
         if is_status_request:
-            return StatusRequest(output_dir=sources.merge()["output_dir"])
+            return _status_request(sources)
         if is_print_request:
             from settings.job_file import format_job
 
@@ -191,6 +191,15 @@ def load(
         return _settings(sources)
     except UsageError as error:
         raise UsageError(sources.remove_keys(str(error))) from error.__cause__
+
+
+def _status_request(sources: "Sources") -> StatusRequest:
+    from settings.paths import is_too_long
+
+    output_dir = sources.merge()["output_dir"]
+    if is_too_long(output_dir):
+        raise sources.build_error("output_dir", "the output directory of a run")
+    return StatusRequest(output_dir=output_dir)
 
 
 def _read_job(typed: "Mapping[str, Typed]") -> "list[Source]":

@@ -4,6 +4,7 @@ The environment and the wall clock are read here and nowhere else. What a run ne
 due, so that ``--help`` and a wrong flag are fast.
 """
 
+import errno
 import gc
 import os
 import signal
@@ -44,6 +45,17 @@ NO_MEMORY = (
     " kept. Next: give the program more (ulimit -v, -u and -n, the limits of the container or service), then"
     " run the same command again."
 )
+
+
+NOT_USABLE = (
+    "the disk cannot be used any more; every answer that stands is kept. Next: make it writable, then run the"
+    " same command again."
+)
+_OUTSIDE_FAULTS = frozenset(
+    {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+    | {errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO}
+)
+"""Errors of the system that are no bug of the program, wherever they come from."""
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -92,6 +104,9 @@ def _end_unexpectedly(error: Exception) -> int:
 
     if is_shortage(error):
         return _end(ExitCode.UNEXPECTED, NO_MEMORY)
+    if isinstance(error, OSError) and error.errno in _OUTSIDE_FAULTS:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return _end(ExitCode.UNEXPECTED, f"{where}{error.strerror}: {NOT_USABLE}")
     problem = explain_import(error)
     if problem is not None:
         return _end(ExitCode.USAGE, problem)
@@ -284,7 +299,9 @@ def _end(code: ExitCode, line: str) -> int:
     if logging and logging.getLogger().handlers:
         _log().log(logging.INFO if code is ExitCode.DONE else logging.ERROR, "%s", line)
     else:  # the settings are at fault, so logging is not set up yet
-        sys.stderr.write(f"{line}\n")
+        from utils.printable import escape_lines
+
+        sys.stderr.write(f"{escape_lines(line)}\n")
     return code
 
 

@@ -28,6 +28,7 @@ from processor import Processor, RetrySettings
 from prompts.retry_once import RetryOnce
 from storage.journal.journal import Journal
 from utils.memory import read_free_memory
+from utils.standard_streams import capture_library_output
 
 if TYPE_CHECKING:
     from app.prompt_proposer import PromptProposer
@@ -91,6 +92,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
 
 def _build_loader(context: RunContext) -> ImageLoader:
     """Return the reader of images, with what is free of the memory now."""
+    capture_library_output()
     free = read_free_memory()
     memory = MemoryGate(
         free.size_bytes if free else None,

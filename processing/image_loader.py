@@ -29,6 +29,7 @@ from utils.image_validator import (
 )
 from utils.micro_batching import MicroBatcher
 from utils.shortage import is_passing
+from utils.standard_streams import read_library_output
 from utils.threads import FrugalThreads
 
 log = logging.getLogger(__name__)
@@ -95,13 +96,16 @@ class ImageLoader:
 
     def read(self, job: ImageJob) -> tuple[ImageFacts, bytes | None] | UnreadableImage:
         """Read and check an image; blocks. See ``utils.image_validator.read_image``."""
-        return _try(
+        result = _try(
             read_image,
             job.path,
             max_edge=self._max_edge,
             memory_bytes=self._memory.total_bytes,
             strip_metadata=self._strip_metadata,
         )
+        if said := read_library_output():
+            log.debug("%s: its decoder says: %s", job.key, " / ".join(said.splitlines()))
+        return result
 
     async def run(
         self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs

@@ -4,7 +4,10 @@ An edited prompt holds all words that the user wants kept, and is at most ``max_
 that changes nothing is not offered. A file is never executed; a mistake in it ends in one sentence.
 """
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +25,8 @@ MAX_EDITS = 50
 MAX_TEMPLATE_CHARACTERS = 600
 """Characters of a template, and of each replacement."""
 MAX_FILE_BYTES = 256 * 1024
+MAX_DOTS = 1_000
+"""Dots of a line: the library takes minutes for a key of thousands of parts."""
 ASK_AGAIN = "ask_again"
 """The recorded name of a call with the user's own prompt."""
 
@@ -162,19 +167,29 @@ def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
     return tuple(edits), replace_all
 
 
+def _read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file, a few more than allowed at most; a pipe would never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(MAX_FILE_BYTES + 1)
+
+
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content = _read_regular(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     if len(content) > MAX_FILE_BYTES:
         raise UsageError(f"{path}: is larger than {MAX_FILE_BYTES // 1024} KB")
+    if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
+        raise UsageError(f"{path}: has a line with more than {MAX_DOTS} dots")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also over a number of thousands of digits
         raise UsageError(f"{path}: is not TOML ({error})") from error
 
 

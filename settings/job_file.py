@@ -5,6 +5,7 @@ another secret is refused: such a file is copied, mailed and put under version c
 """
 
 import difflib
+import errno
 import json
 import os
 import re
@@ -19,10 +20,13 @@ from settings.option import TEXTS_OR_FILES, Option, Typed
 from settings.options import OPTIONS
 from settings.sources import Source, Sources, to_texts
 from settings.value_spec import ValueType
+from utils.small_files import read_small_file
 
 MAX_BYTES: Final = 1_000_000
 """A longer file is no job file."""
 
+_MAX_DOTS: Final = 1_000
+"""Dots of a line: the library takes minutes for a key of a hundred thousand parts."""
 RUN: Final = "run"
 _SECRETS: Final = {"api-key", "key", "gemini-api-key", "google-api-key", "ping", "ping-url"}
 _NOT_IN_JOB: Final = {"job"}
@@ -44,7 +48,7 @@ def read_job(path: Path) -> Source:
     text = _read_text(path)
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also over a number of thousands of digits
         raise UsageError(f"--job: {path} is no TOML: {error or 'it is nested too deeply'}") from error
     places = dict(_find_keys(text))
     for table, content in document.items():
@@ -84,12 +88,14 @@ def job_key(option: Option) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UsageError(f"--job: {path} has more than {MAX_BYTES:,} bytes: it is no job file")
+        data = read_small_file(path, MAX_BYTES)
+        if any(line.count(b".") > _MAX_DOTS for line in data.splitlines()):
+            raise UsageError(f"--job: {path} has a line with more than {_MAX_DOTS:,} dots: it is no job file")
         return data.decode("utf-8-sig")
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            text = f"--job: {path} has more than {MAX_BYTES:,} bytes: it is no job file"
+            raise UsageError(text) from error
         raise UsageError(
             f"--job names a file that cannot be read: {str(path)!r} ({error.strerror})"
         ) from error

@@ -1,5 +1,6 @@
 """Paths of a run: what may stand where directories and files are named."""
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,9 +43,18 @@ def read_log_file(values: Mapping[str, Any], sources: "Sources") -> Path | None:
     if values["log_file"] is None:
         return None
     path = Path(values["log_file"])
-    if path.is_dir() or not _can_be_directory(path.parent):
+    if is_too_long(path) or path.is_dir() or not _can_be_directory(path.parent):
         raise sources.build_error("log_file", "a file, or a path where one can be made")
     return path
+
+
+def is_too_long(path: Path) -> bool:
+    """Return whether no file system can have a file of this name."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _can_be_directory(path: Path) -> bool:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from errors import UsageError
 from settings.sources import Sources
+from utils.small_files import read_small_file
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""Of a prompt's file; more than any model reads."""
 
 
 def read_prompt(argument: str, sources: Sources, *, option: str = "prompt") -> str:
@@ -44,7 +48,8 @@ def _is_file(text: str) -> bool:
 def _read_file(name: str, flag: str) -> str:
     path = Path(os.path.expanduser(name))  # noqa: PTH111 - an unknown home raises nothing here
     try:
-        return path.read_text(encoding="utf-8-sig").rstrip("\n")
+        text = read_small_file(path, MAX_FILE_BYTES).decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     except OSError as error:
         raise UsageError(
             f"{flag} names a file that cannot be read: {str(path)!r} ({error.strerror})"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from settings.option import ArchiveFormat, Option, Typed, Verbosity
 from settings.options import OPTIONS
 from settings.value_spec import SecretText, ValueSpec, ValueType
 from utils.durations import parse_duration, parse_time_of_day
+from utils.small_files import read_small_file
 
 _MAX_SHOWN_CHARACTERS = 60
 _MIN_KEY_LENGTH = 6
+_MAX_DOTENV_BYTES = 1024 * 1024
 _NO_HOME = "a path that does not begin with ~, because there is no such home directory (see HOME)"
 _OPTIONS_BY_NAME = {option.name: option for option in OPTIONS}
 _INVISIBLE = "".join(map(chr, (9, 10, 11, 12, 13, 32, 0xA0, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)))
@@ -194,13 +197,14 @@ def read_dotenv(path: Path) -> Source:
         UsageError: when it is there and cannot be read as UTF-8.
 
     """
-    if not os.path.exists(path):  # noqa: PTH110 - a folder that may not be searched raises nothing here
+    if not os.path.exists(path) or os.path.isdir(path):  # noqa: PTH110, PTH112 - which raise nothing
         return Source(origin=str(path), values={})
     from dotenv import dotenv_values  # noqa: PLC0415 - 13 ms, only where there is such a file
 
     try:
         # Interpolation would look into the process's own environment.
-        variables = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+        text = read_small_file(path, _MAX_DOTENV_BYTES).decode("utf-8-sig")
+        variables = dotenv_values(stream=StringIO(text), interpolate=False)
         return read_variables(variables, origin=str(path), is_dotenv=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
@@ -245,6 +249,13 @@ def _to_number(text: str) -> float:
     return float(text)
 
 
+def _to_path(text: str) -> Path:
+    """Return the path; raise RuntimeError for one in a home directory that does not exist."""
+    if text.startswith("~") and not os.path.isdir(Path(text.partition("/")[0]).expanduser()):  # noqa: PTH112
+        raise RuntimeError
+    return Path(text).expanduser()
+
+
 _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
     ValueType.TEXT: str,
     ValueType.SECRET: SecretText,
@@ -254,7 +265,7 @@ _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
     ValueType.DURATION: parse_duration,
     ValueType.TIME_OF_DAY: parse_time_of_day,
     ValueType.MONEY: Decimal,
-    ValueType.PATH: lambda text: Path(text).expanduser(),
+    ValueType.PATH: _to_path,
     ValueType.ARCHIVE_FORMAT: ArchiveFormat,
     ValueType.VERBOSITY: Verbosity,
 }

@@ -81,7 +81,7 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str, is_soft: bool = Fal
             acquire = partial(_try_acquire, stack.enter_context(path.open("ab")))
         if not _wait_for(acquire, wait_s=max(wait_s, _MIN_WAIT_S)):
             raise LockedError(_read_note(path))
-        stack.callback(_note_path(path).unlink, missing_ok=True)
+        stack.callback(_remove_note, path)
         write_atomic(_note_path(path), json.dumps(asdict(holder)).encode())
         yield
 
@@ -169,6 +169,12 @@ def _read_note(path: Path) -> LockHolder | None:
         return LockHolder(pid=int(note["pid"]), host=str(note["host"]), started_at=str(note["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _remove_note(path: Path) -> None:
+    """Remove the holder's name; where that cannot be done it stays, and proves nothing."""
+    with suppress(OSError):
+        _note_path(path).unlink(missing_ok=True)
 
 
 def _note_path(path: Path) -> Path:

@@ -6,11 +6,13 @@ exception holds. Records are written above the bar of ``utils.progress``.
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from io import BufferedWriter, FileIO, TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -194,6 +196,12 @@ class _FileHandler(RotatingFileHandler):
         super().__init__(
             path, maxBytes=self._max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace"
         )
+
+    def _open(self) -> TextIOWrapper:
+        """Open without waiting: a pipe that nothing reads from is an error, and a full one loses a line."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+        file = FileIO(os.open(self.baseFilename, flags, 0o666), "a")
+        return TextIOWrapper(BufferedWriter(file), encoding=self.encoding, errors=self.errors)
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the library's name
         """Return False for a link: it may be ``/dev/stderr``, which root could rename."""

@@ -2,8 +2,10 @@
 
 import re
 
-# C0 and C1 controls, line and paragraph separators, marks that reorder text, and lone surrogates.
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1 controls, line and paragraph separators, marks that reorder or annotate text, lone surrogates.
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 def escape_unprintable(text: str) -> str:
@@ -13,3 +15,8 @@ def escape_unprintable(text: str) -> str:
 
 def _escape_code(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def escape_lines(text: str) -> str:
+    """Return a text of several lines with everything else escaped that ``escape_unprintable`` escapes."""
+    return "\n".join(map(escape_unprintable, text.split("\n")))

@@ -8,10 +8,17 @@ import io
 import os
 import select
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 _READER_WAIT_MS = 5_000
 """Most milliseconds to wait for the reader of a pipe that does not block; then the output is dropped."""
+
+
+_STDERR = 2
+_CAPTURED_BYTES = 1 << 16
+_captured: int | None = None
+"""The end of the pipe to read from; None before ``capture_library_output``."""
 
 
 class _LossyFile(io.FileIO):
@@ -52,7 +59,43 @@ def protect_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the kernel gives the lowest descriptor that is free
     sys.stdout = _protect(sys.stdout, descriptor=1)
-    sys.stderr = _protect(sys.stderr, descriptor=2)
+    sys.stderr = _protect(sys.stderr, descriptor=_duplicate(2))
+
+
+def capture_library_output() -> None:
+    """Lead what libraries in C write to stderr into a pipe; what is too much for it is dropped.
+
+    The program's own stream goes on to the terminal, if ``protect_standard_streams`` was called.
+    """
+    global _captured  # noqa: PLW0603 - there is one descriptor 2
+    raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
+    if _captured is not None or not isinstance(raw, _LossyFile) or raw.fileno() == _STDERR:
+        return
+    with suppress(OSError):
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        os.dup2(writing, _STDERR)
+        os.close(writing)
+        _captured = reading
+
+
+def read_library_output() -> str:
+    """Return what libraries wrote since the last call; it may be about any image that is worked on."""
+    if _captured is None:
+        return ""
+    try:
+        return os.read(_captured, _CAPTURED_BYTES).decode("utf-8", "backslashreplace")
+    except OSError:
+        return ""
+
+
+def _duplicate(descriptor: int) -> int:
+    """Return another descriptor of the same file; the same one if there is none left."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return descriptor
 
 
 def output_error() -> OSError | None:

@@ -2,6 +2,7 @@
    FAULT_FLOCK, FAULT_POSIX_LOCK    locks of the two kinds fail
    FAULT_SYNC_FOLDER                fsync() of a folder fails
    FAULT_HANG_SYNC                  fsync() of a result takes so many seconds
+   FAULT_READ_ONLY                  nothing below a folder "out" can be changed while this file exists
    FAULT_MOVE                       rename() into another folder fails
    FAULT_REPLACE                    rename() onto a file that exists fails
    FAULT_CHARACTERS                 characters that names of new files and folders cannot have: EINVAL
@@ -31,6 +32,11 @@ static int name_fault(const char *path) {
     if (!strncmp(path, "/proc", 5) || !strncmp(path, "/dev", 4)) return 0;
     if (longest && (int)strlen(name) > longest) return ENAMETOOLONG;
     return bad && strpbrk(name, bad) ? EINVAL : 0;
+}
+
+static int read_only(const char *path) {
+    const char *marker = getenv("FAULT_READ_ONLY");
+    return marker && strstr(path, "/out") && !access(marker, F_OK) ? EROFS : 0;
 }
 
 static int sick(const char *variable, const char *path) {
@@ -74,6 +80,7 @@ int fsync(int fd) {
 
 static int opened(const char *name, const char *path, int flags, mode_t mode) {
     int e = flags & O_CREAT ? name_fault(path) : sick("FAULT_OPEN", path);
+    if (!e && flags & (O_WRONLY | O_RDWR | O_CREAT)) e = read_only(path);
     return e ? failed(e) : NEXT(int (*)(const char *, int, ...), name)(path, flags, mode);
 }
 
@@ -95,8 +102,14 @@ ssize_t read(int fd, void *buffer, size_t count) {
     return NEXT(ssize_t (*)(int, void *, size_t), "read")(fd, buffer, count);
 }
 
+int unlink(const char *path) {
+    int e = read_only(path);
+    return e ? failed(e) : NEXT(int (*)(const char *), "unlink")(path);
+}
+
 int mkdir(const char *path, mode_t mode) {
     int e = name_fault(path);
+    if (!e) e = read_only(path);
     return e ? failed(e) : NEXT(int (*)(const char *, mode_t), "mkdir")(path, mode);
 }
 
@@ -104,6 +117,7 @@ int rename(const char *from, const char *to) {
     const char *old = strrchr(from, '/'), *new = strrchr(to, '/');
     size_t old_length = old ? old - from : 0, new_length = new ? new - to : 0;
     int e = name_fault(to), differs = old_length != new_length || strncmp(from, to, old_length);
+    if (!e) e = read_only(to);
     if (!e && differs) e = number("FAULT_MOVE");
     if (!e && !access(to, F_OK)) e = number("FAULT_REPLACE");
     return e ? failed(e) : NEXT(int (*)(const char *, const char *), "rename")(from, to);
