@@ -10,6 +10,7 @@ from costs.price_book import PriceBook
 from gemini.model_info import PICTURE_MODEL, produces_images
 from prompts.picture_requests import asks_for_picture
 from reports.earlier_answers import describe_asked_anew, describe_kept, describe_repaired
+from settings.endpoint import find_unencrypted_host
 from storage.journal.plan import EarlierAnswers, Plan, TodoReason
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,12 @@ def announce(settings: Settings, plan: Plan, price_book: PriceBook) -> None:
     """Write to the log what is about to happen; blocks while prices are looked up."""
     if settings.dry_run:
         log.info("dry run: nothing is sent and nothing is paid; every answer is simulated")
+    elif host := find_unencrypted_host(settings.api_base_url):
+        log.warning(
+            "--api-base-url begins with http://: the API key, images and answers go to %s unencrypted,"
+            " and can be read and changed on the way; use https:// unless that network is yours",
+            host,
+        )
     log.info(
         "%d images in %s: %d to ask %s about, %d answered already, %d failed before",
         plan.found,

@@ -1,6 +1,7 @@
 """Endpoint of the calls and address of the ping: what may stand there."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -36,6 +37,23 @@ def read_base_url(values: Mapping[str, Any], sources: "Sources") -> str | None:
     if not _is_web_address(url) or not url.isprintable() or any(mark in url for mark in "@?# \\"):
         raise sources.build_error("api_base_url")
     return str(url).rstrip("/")
+
+
+def find_unencrypted_host(url: str | None) -> str:
+    """Return the host to which all is sent unencrypted; empty if there is none, or if it is this machine."""
+    parts = urlsplit(url or "")
+    host = parts.hostname or ""
+    return "" if parts.scheme != "http" or _is_loopback(host) else host
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def read_timeout_s(values: Mapping[str, Any], sources: "Sources") -> float:

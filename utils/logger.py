@@ -30,7 +30,7 @@ _NOISY_LOGGERS = ("PIL", "aiohttp", "asyncio", "google_genai", "httpcore2", "htt
 
 
 def make_redactor(secrets: Collection[str]) -> Callable[[str], str]:
-    """Return a function that removes ``secrets`` from a text, also as they are spelled in URLs and ``repr``.
+    """Return a function that removes ``secrets`` from a text, also as URLs, JSON and ``repr`` spell them.
 
     Secrets of fewer than ``MIN_SECRET_LENGTH`` characters are kept.
     """
@@ -39,8 +39,19 @@ def make_redactor(secrets: Collection[str]) -> Callable[[str], str]:
         return lambda text: text
     # The longest first, so that no rest of a longer spelling stays; any case, because %2f is %2F.
     longest_first = sorted(spellings, key=lambda one: (-len(one), one))
-    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    escaped = (_escaped_spelling(one) for one in secrets if len(one) >= MIN_SECRET_LENGTH)
+    pattern = re.compile("|".join((*map(re.escape, longest_first), *escaped)), re.IGNORECASE)
     return lambda text: pattern.sub(_REDACTED, text)
+
+
+def _escaped_spelling(secret: str) -> str:
+    """Return a pattern of the secret with any of its characters escaped, as JSON, Python, URLs or HTML do."""
+    return "".join(map(_escaped_sign, secret))
+
+
+def _escaped_sign(sign: str) -> str:
+    code = ord(sign)
+    return rf"(?:{re.escape(sign)}|\\+u{code:04x}|\\+x{code:02x}|%{code:02x}|&\#{code};|&\#x{code:x};)"
 
 
 def _spellings(secret: str) -> set[str]:

@@ -167,6 +167,31 @@ def test_redaction_leaves_no_trace(secret: str, around: str) -> None:
     assert redacted.endswith("\x00[secret]\x00")
 
 
+SECRET = "AIzaSy-Secret_42"  # noqa: S105 - no key
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        lambda sign: f"\\u{ord(sign):04x}",
+        lambda sign: f"\\u{ord(sign):04X}",
+        lambda sign: f"\\\\u{ord(sign):04x}",
+        lambda sign: f"\\x{ord(sign):02x}",
+        lambda sign: f"%{ord(sign):02X}",
+        lambda sign: f"&#{ord(sign)};",
+        lambda sign: f"&#x{ord(sign):X};",
+    ],
+    ids=["json", "json in capitals", "json twice", "python", "url", "html", "html hex"],
+)
+@pytest.mark.parametrize("which", [slice(0, 1), slice(3, 5), slice(0, None)], ids=["first", "middle", "all"])
+def test_an_escaped_secret_goes_as_well(escape: Callable[[str], str], which: slice) -> None:
+    """Whichever of its characters are escaped, as a gateway may echo them."""
+    signs = list(SECRET)
+    signs[which] = map(escape, signs[which])
+
+    assert make_redactor([SECRET])("before " + "".join(signs) + " after") == "before [secret] after"
+
+
 def test_the_longest_secret_goes_first() -> None:
     """When one secret begins another, no end of the longer one stays."""
     assert make_redactor(["abcdef", "abcdefghi"])("abcdefghi abcdef") == "[secret] [secret]"
