@@ -3,8 +3,9 @@
 A ledger line proves an answer if its files exist with their hashes: see docs/adr/0004.
 """
 
+import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -40,11 +41,14 @@ from storage.output.folders import FAILED, LEDGER, METADATA, SUCCESSFUL, working
 from storage.output.layout import Place
 from storage.output.ledger import Ledger
 from storage.output.places import Places
+from storage.output.proven_answers import ProvenAnswers
 from storage.output.root import OutputRoot
 from storage.output.tree import OutputTree, ignoring_fault_of_one, storage_errors, with_path
 from utils.files import open_atomic
 from utils.json_encoding import json_document, json_stream, to_jsonable
 from utils.name_rules import NameRules
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "gemini-batch-processor"
 SCHEMA_VERSION = 1
@@ -82,11 +86,12 @@ class Archiver:
         self._tree = OutputTree(self._root, run_id=run.run_id, dry_run=run.dry_run)
         self._ledger_path = self._root / LEDGER
         self._ledger = Ledger(self._ledger_path, run_id=run.run_id, root=self._root)
-        self._real_ledger = output_dir / LEDGER
         self._real_tree = (
             OutputTree(output_dir, run_id=run.run_id, dry_run=True) if run.dry_run else self._tree
         )
         """Where the answers of real runs are; a dry run changes nothing there."""
+        self.proven_answers = ProvenAnswers(output_dir / LEDGER, self._real_tree, run_id=run.run_id)
+        """Of real runs; a dry run only reads them."""
         self._here = OutputRoot(self._root)
         self._places = Places()
 
@@ -99,7 +104,8 @@ class Archiver:
             StorageError: results could not be written.
 
         """
-        self._places = Places(self._here.prepare(self._root / name for name in _FOLDERS))
+        rules = self._here.prepare(self._root / name for name in _FOLDERS)
+        self._places = Places(rules, max_bytes=self._here.max_path_bytes())
         return self._places.rules
 
     def adopt_names(self, images: Iterable[tuple[str, str]]) -> None:
@@ -119,24 +125,6 @@ class Archiver:
     def remove_unfinished(self) -> int:
         """Remove the unfinished files of a killed run and return how many; no other run may be active."""
         return self._tree.remove_unfinished()
-
-    def read_ledger(self) -> Iterator[StoredAnswer]:
-        """Yield every real answer that was ever received, oldest first; damaged lines are skipped.
-
-        Answers whose files may be in the history follow once more, with the paths they have there.
-
-        Raises:
-            StorageError: the ledger cannot be read.
-
-        """
-        tree = self._real_tree
-        with storage_errors("no answer was lost"), with_path(self._real_ledger):
-            lines = Ledger(self._real_ledger, run_id=self._run.run_id)
-            yield from lines
-            folders = tree.list_history_folders()
-            for answer in lines if folders else ():
-                places = (tree.find_all_in_folder(answer.artefacts, folder) for folder in folders)
-                yield from (replace(answer, artefacts=place) for place in places if place)
 
     def store(self, outcome: Outcome, *, replaced: Sequence[Artefact] = ()) -> tuple[Artefact, ...]:
         """Write an outcome's files and return them; see ``store_all``.
@@ -309,7 +297,12 @@ class Archiver:
 
     def _with_other_place(self, key: str, build: Callable[[Place], PendingAnswer]) -> PendingAnswer:
         """Return an answer for the image's own place, and for one that every file system takes."""
-        return replace(build(self._places.of(key)), relocate=lambda: build(Place.portable(key)))
+        place, portable = self._places.of(key), Place.portable(key)
+        if place == portable:
+            log.warning(
+                "%s: its result is called %s, since its own path is too long for the system", key, place.text
+            )
+        return replace(build(place), relocate=lambda: build(portable))
 
     def _store_failure(self, outcome: Failed, before: Predecessor) -> tuple[Artefact, ...]:
         place = self._places.of(outcome.job.key)

@@ -133,7 +133,7 @@ _MEANINGS = {
     ExitCode.NO_OUTPUT: "the answers of earlier runs are not in the output directory",
     ExitCode.BUDGET: "stopped by the budget",
     ExitCode.DEADLINE: "stopped by the time limit",
-    ExitCode.LOCKED: "another run holds the output directory",
+    ExitCode.LOCKED: "another run holds the output directory, or the lock was removed during the run",
     ExitCode.TRY_LATER: "quota, credit or outage: run again later",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C (SIGINT)",
     ExitCode.TERMINATED: "stopped by SIGTERM",
@@ -157,6 +157,7 @@ class StopReason(StrEnum):
     ALL_ALIKE = "all_alike"
     """The first images all failed alike, with an error that no image can cause."""
     STORAGE = "storage"
+    LOCK_LOST = "lock_lost"
     BUDGET = "budget"
     DEADLINE = "deadline"
     INTERRUPTED = "interrupted"
@@ -185,6 +186,7 @@ _EXIT_CODES = {
     StopReason.OUTAGE: ExitCode.TRY_LATER,
     StopReason.ALL_ALIKE: ExitCode.USAGE,
     StopReason.STORAGE: ExitCode.UNEXPECTED,
+    StopReason.LOCK_LOST: ExitCode.LOCKED,
     StopReason.BUDGET: ExitCode.BUDGET,
     StopReason.DEADLINE: ExitCode.DEADLINE,
     StopReason.INTERRUPTED: ExitCode.INTERRUPTED,
@@ -203,6 +205,7 @@ _REMEDIES = {
     StopReason.OUTAGE: "run again later",
     StopReason.ALL_ALIKE: "correct what the message names, then run again",
     StopReason.STORAGE: "make room or repair the permissions of the output directory, then run again",
+    StopReason.LOCK_LOST: "leave the lock alone during a run, and run the same command again to go on",
     StopReason.BUDGET: "run the same command again to go on, with a larger cap to get further",
     StopReason.DEADLINE: "run again to go on",
     StopReason.INTERRUPTED: "run the same command again to go on",

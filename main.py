@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.deadline import Deadline
     from app.status import RunningProcess
     from config import JobText, Settings, StatusRequest
+    from utils.held_lock import HeldLock
     from utils.lock import LockHolder
 
 PROGRAM_DIR = Path(__file__).resolve().parent
@@ -73,10 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         request = config.load(arguments, env=env, dotenv_paths=_dotenv_paths(), prog=prog)
         if not isinstance(request, config.Settings):
             return _answer(request)
-        _set_up_logging(request)
-        for notice in request.notices:
-            _log().warning("%s", notice)
-        return _run_locked(request, _format_command(prog, request))
+        return _run_for_input(request, prog)
     except UsageError as error:
         return _end(ExitCode.USAGE, str(error))
     except BatchError as error:
@@ -165,6 +163,17 @@ def _exit(code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _run_for_input(settings: "Settings", prog: str) -> int:
+    """Run, and leave nothing that is easier to read than the images; return the exit code."""
+    from utils.permissions import no_wider_than
+
+    with no_wider_than(settings.input_dir):
+        _set_up_logging(settings)
+        for notice in settings.notices:
+            _log().warning("%s", notice)
+        return _run_locked(settings, _format_command(prog, settings))
+
+
 def _run_locked(settings: "Settings", command: str) -> int:
     """Run while this process alone holds the output directory; return the exit code."""
     from app.deadline import compute_deadline
@@ -184,13 +193,13 @@ def _run_locked(settings: "Settings", command: str) -> int:
     lock = find_output_folder(settings) / LOCK
     with ExitStack() as stack:
         try:
-            stack.enter_context(hold_output_dir(settings, lock, deadline, utcnow=_utcnow))
+            held = stack.enter_context(hold_output_dir(settings, lock, deadline, utcnow=_utcnow))
         except LockedError as error:
             if deadline and not deadline.seconds_left(_utcnow()):
                 text = f"{deadline.cause} while another run held {settings.output_dir}"
                 return _end(ExitCode.DEADLINE, text)
             return _end(ExitCode.LOCKED, describe_locked(lock, error.holder))
-        return _run_with_healthcheck(settings, command, deadline)
+        return _run_with_healthcheck(settings, command, held, deadline)
 
 
 def _ping_failure(settings: "Settings", code: ExitCode) -> ExitCode:
@@ -202,16 +211,18 @@ def _ping_failure(settings: "Settings", code: ExitCode) -> ExitCode:
     return code
 
 
-def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadline | None") -> int:
+def _run_with_healthcheck(
+    settings: "Settings", command: str, lock: "HeldLock", deadline: "Deadline | None"
+) -> int:
     """Run, and send the monitoring service of ``--ping`` the start and the end."""
     if settings.ping_url is None:
-        return _run(settings, command, deadline)
+        return _run(settings, command, lock, deadline)
     from utils.healthcheck import HealthcheckPing
 
     ping, code = HealthcheckPing(settings.ping_url), int(ExitCode.UNEXPECTED)
     ping.start()
     try:
-        code = _run(settings, command, deadline)
+        code = _run(settings, command, lock, deadline)
     finally:
         with suppress(
             KeyboardInterrupt
@@ -220,7 +231,7 @@ def _run_with_healthcheck(settings: "Settings", command: str, deadline: "Deadlin
     return code
 
 
-def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int:
+def _run(settings: "Settings", command: str, lock: "HeldLock", deadline: "Deadline | None") -> int:
     """Run, and print how it ended; return the exit code."""
     import asyncio
 
@@ -233,7 +244,8 @@ def _run(settings: "Settings", command: str, deadline: "Deadline | None") -> int
         runner = asyncio.Runner(loop_factory=SteadyLoop)
         stack.callback(runner.close)
         try:
-            code, line = runner.run(run.run(settings, command, deadline=deadline, utcnow=_utcnow))
+            task = run.run(settings, command, lock=lock, deadline=deadline, utcnow=_utcnow)
+            code, line = runner.run(task)
         except LeftError as left:
             stack.pop_all()  # closing would wait for what does not end
             leave_work()

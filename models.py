@@ -28,6 +28,10 @@ class ImageJob:
     """The file's path; open it by this, because the key differs from names that are not UTF-8."""
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int | None = None
+    """Last change of the file's bytes, name or rights, which no program can set; None if unknown."""
+    inode: int | None = None
+    """Number of the file in its file system; None if unknown."""
 
 
 class Parameter(StrEnum):

@@ -19,14 +19,17 @@ from processor import Processor
 from reports.tally import Tally
 from storage.journal.journal import Journal
 from storage.journal.plan import Plan, Selection
+from storage.output.own_tree import find_own_parts
 from utils.background import running
 from utils.files import open_regular
-from utils.image_discovery import FoundImage, PassedOver, discover
+from utils.image_discovery import FoundImage, PassedOver, PassedOverReason, discover
 from utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
 EMPTY_PLAN = Plan(found=0, answered=0, copyable=0, todo=0, known_failures={}, not_selected=0, reasons={})
+_WORTH_SAYING = {PassedOverReason.OTHER_OUTPUT_DIRECTORY, PassedOverReason.PATH_TOO_LONG}
+"""Reasons that users did not expect to meet."""
 PROGRESS_INTERVAL_S = 0.5
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -133,15 +136,24 @@ class Batch:
 
     def _discover_jobs(self) -> Iterator[ImageJob]:
         folders = self._folders
-        walk = partial(discover, folders.input_dir, exclude=[folders.output_dir])
+        walk = partial(
+            discover, folders.input_dir, exclude=[folders.output_dir], find_own_parts=find_own_parts
+        )
         for item in self._inputs.select(walk):
             match item:
                 case FoundImage():
                     yield ImageJob(
-                        key=item.relative, path=item.path, size_bytes=item.size_bytes, mtime_ns=item.mtime_ns
+                        key=item.relative,
+                        path=item.path,
+                        size_bytes=item.size_bytes,
+                        mtime_ns=item.mtime_ns,
+                        ctime_ns=item.ctime_ns,
+                        inode=item.inode,
                     )
                 case PassedOver():
-                    log.debug("%s skipped: %s", item.relative or self._folders.input_dir, item.reason.meaning)
+                    level = logging.INFO if item.reason in _WORTH_SAYING else logging.DEBUG
+                    name = item.relative or self._folders.input_dir
+                    log.log(level, "%s skipped: %s", name, item.reason.meaning)
                     self._tally.skip(item.reason, PurePath(item.relative))
                 case _:
                     assert_never(item)

@@ -20,6 +20,7 @@ from app.generation_options import build_answer_length
 from app.input_selection import InputFilters, InputSelection
 from app.outcome_store import OutcomeStore
 from app.output_folder import open_memory
+from app.output_guard import OutputGuard
 from archiver import Archiver
 from config import VERSION, ArchiveFormat, Settings
 from costs.budget import Budget
@@ -36,6 +37,7 @@ from storage.journal.plan import Selection
 from storage.journal.snapshot import copy_for_dry_run
 from storage.output.folders import JOURNAL, working_dir
 from storage.output_memory import OutputMemory
+from utils.held_lock import HeldLock
 from utils.lock import find_range_lock_fault
 from utils.progress import choose_progress
 
@@ -58,6 +60,7 @@ class RunContext:
     tally: Tally
     stop: StopSignal
     utcnow: Clock
+    guard: OutputGuard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class Limits:
     """Set at the first connection to the service; never in a dry run."""
 
 
-def build_context(settings: Settings, utcnow: Clock) -> RunContext:
+def build_context(settings: Settings, utcnow: Clock, lock: HeldLock) -> RunContext:
     """Name the run, and build what all its parts share."""
     price_book = PriceBook(
         model=settings.model,
@@ -94,13 +97,15 @@ def build_context(settings: Settings, utcnow: Clock) -> RunContext:
         utcnow=utcnow,
         optimizer_model=settings.optimizer_model,
     )
+    stop = StopSignal()
     return RunContext(
         settings=settings,
         info=_new_run_info(settings, utcnow()),
         price_book=price_book,
         tally=Tally(price=price_book.price),
-        stop=StopSignal(),
+        stop=stop,
         utcnow=utcnow,
+        guard=OutputGuard(lock, stop),
     )
 
 
@@ -149,6 +154,7 @@ def open_storage(context: RunContext) -> Iterator[Storage]:
             utcnow=context.utcnow,
             load_prices=context.price_book.prepare,
             on_first_answer=lambda: _note_first_answer(context, memory),
+            guard=context.guard,
         )
         yield Storage(archiver=archiver, journal=journal, outcomes=outcomes, memory=memory)
 

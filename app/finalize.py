@@ -119,7 +119,10 @@ class RunFinalizer:
         # An outcome that could not be recorded may stand in the ledger all the same.
         self._try_step(
             lambda: self._journal.end_run(
-                exit_code=stats.exit_code, ended_at=self._utcnow(), is_whole=not tally.unsaved
+                exit_code=stats.exit_code,
+                ended_at=self._utcnow(),
+                is_whole=not tally.unsaved,
+                ledger=self._archiver.proven_answers.state(),
             )
         )
         return stats, archive

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from app.fail_fast import FailFast
+from app.output_guard import OutputGuard
 from archiver import Archiver, StoreResult
 from errors import FatalError, ShortageError, StopReason, StorageError
 from models import Deferred, Failed, Outcome, Predecessor, Reused, StoredAnswer, Succeeded
@@ -36,6 +37,7 @@ class OutcomeStore:
         utcnow: the wall clock, for the record.
         load_prices: called in the thread that writes files; the event loop does not wait for it.
         on_first_answer: called in a thread once, when the first answer of the run is recorded.
+        guard: notices if another run can begin in the output directory; None if there is no lock.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class OutcomeStore:
         utcnow: Callable[[], datetime],
         load_prices: Callable[[], None],
         on_first_answer: Callable[[], None] = lambda: None,
+        guard: OutputGuard | None = None,
     ) -> None:
+        self._guard = guard
         self._load_prices = load_prices
         self._on_first_answer: Callable[[], None] | None = on_first_answer
         self._journal = journal
@@ -160,6 +164,8 @@ class OutcomeStore:
             results = [await self._write_file(outcome, self._utcnow()) for outcome in outcomes]
         finally:
             stored.set()
+            if self._guard:
+                self._guard.stop_if_lost()
         for outcome, result in zip(outcomes, results, strict=True):
             if isinstance(result, FinishedImage):
                 error = await self._write_row(result)
@@ -208,6 +214,8 @@ class OutcomeStore:
         self, pending: Sequence[tuple[Outcome, datetime]]
     ) -> list[FinishedImage | StorageError]:
         self._load_prices()
+        if self._guard:
+            self._guard.check()
         predecessors = self._journal.find_predecessors([outcome.job.key for outcome, _ in pending])
         stored = self._archiver.store_all(
             [(outcome, before) for (outcome, _), before in zip(pending, predecessors, strict=True)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from errors import StorageError
 from rate_limit.shared import state_path
 from storage.output.folders import JOURNAL, LEDGER, working_dir
+from storage.output.own_tree import find_own_parts
 from storage.output_memory import OutputMemory
 from utils.image_discovery import FoundImage, discover
 
@@ -57,6 +58,19 @@ def describe_lost_output(settings: "Settings", journal: "JournalReader") -> str:
     return _describe(settings, answers=journal.count_answers(), is_unused=journal.is_unused())
 
 
+def describe_fewer_answers(settings: "Settings", journal: "JournalReader") -> str:
+    """Return that answers are missing, if there are fewer than there were; "" otherwise."""
+    known = None if settings.new_output else open_memory(settings).recall()
+    answers = journal.count_answers()
+    if known is None or answers >= known.answers:
+        return ""
+    return (
+        f"{settings.output_dir} had {known.answers:,} answers for {settings.input_dir} on"
+        f" {known.at:%Y-%m-%d}, and journal and ledger know {answers:,} now, as after the restore of a"
+        f" backup: the others are asked again, unless the newest {LEDGER} is put back first"
+    )
+
+
 def _describe(settings: "Settings", *, answers: int, is_unused: bool) -> str:
     known = open_memory(settings).recall()
     if known and answers < known.answers / 2 and _has_image_from_before(settings, known.at):
@@ -72,7 +86,7 @@ def _describe(settings: "Settings", *, answers: int, is_unused: bool) -> str:
 
 def _has_image_from_before(settings: "Settings", at: datetime) -> bool:
     """Return False if all images are newer than the answers that are remembered: they are of another set."""
-    images = discover(settings.input_dir, exclude=[settings.output_dir])
+    images = discover(settings.input_dir, exclude=[settings.output_dir], find_own_parts=find_own_parts)
     return any(isinstance(one, FoundImage) and one.mtime_ns < at.timestamp() * 1e9 for one in images)
 
 

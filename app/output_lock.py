@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import StorageError
+from utils.held_lock import HeldLock
 from utils.lock import (
     LockHolder,
     find_lock_fault,
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 @contextmanager
 def hold_output_dir(
     settings: "Settings", lock: Path, deadline: "Deadline | None", *, utcnow: Callable[[], datetime]
-) -> Iterator[None]:
+) -> Iterator[HeldLock]:
     """Hold the output directory, after a wait of at most ``--wait-lock``; with ``--no-lock`` only say so.
 
     Args:
@@ -48,6 +49,7 @@ def hold_output_dir(
     if deadline:
         wait_s = min(wait_s, deadline.seconds_left(utcnow()))
     started_at = f"{utcnow():%Y-%m-%dT%H:%M:%SZ}"
+    held = HeldLock(lock)
     with ExitStack() as stack:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +57,12 @@ def hold_output_dir(
             if not settings.no_lock:
                 if wait_s and read_holder(lock):
                     log.info("another run holds %s: waiting for it", lock.parent)
-                stack.enter_context(hold_lock(lock, wait_s=wait_s, started_at=started_at, is_soft=is_soft))
+                held = stack.enter_context(
+                    hold_lock(lock, wait_s=wait_s, started_at=started_at, is_soft=is_soft)
+                )
         except OSError as error:
             raise StorageError(f"{lock} cannot be written: {error.strerror}; nothing was asked") from error
-        yield
+        yield held
 
 
 def describe_locked(lock: Path, holder: LockHolder | None) -> str:

@@ -21,18 +21,20 @@ from app.announcement import announce
 from app.checkpoint import checkpointing
 from app.composition import Limits, RunContext, Storage
 from app.deadline import Deadline, enforce
-from app.output_folder import describe_lost_output
+from app.other_run import describe_other_run, find_other_run
+from app.output_folder import describe_fewer_answers, describe_lost_output
 from app.pipeline import Pipeline, build_pipeline
+from app.reconciliation import reconcile
 from app.signals import stop_on_signals
 from archiver import Archiver
 from config import Settings
 from errors import ExitCode
 from rate_limit.shared import sync_with_peers
 from reports.rate_limit_report import describe_limit
-from storage.journal.journal import Journal
 from storage.journal.plan import Plan
 from storage.output.folders import working_dir
 from utils.background import running
+from utils.held_lock import HeldLock
 from utils.micro_batching import run_to_completion
 from utils.threads import FrugalThreads
 
@@ -46,7 +48,12 @@ _LOOK_UP_DELAY_S = 0.1
 
 
 async def run(
-    settings: Settings, command: str, *, deadline: Deadline | None, utcnow: Callable[[], datetime]
+    settings: Settings,
+    command: str,
+    *,
+    lock: HeldLock,
+    deadline: Deadline | None,
+    utcnow: Callable[[], datetime],
 ) -> tuple[ExitCode, str]:
     """Process the images, with no new work after the deadline; return the exit code and the last line.
 
@@ -57,18 +64,19 @@ async def run(
     threads = FrugalThreads()
     threads.start()
     asyncio.get_running_loop().set_default_executor(threads)
-    context = composition.build_context(settings, utcnow)
+    context = composition.build_context(settings, utcnow, lock)
     if settings.max_cost is not None:
         context.price_book.require()
+    if other := find_other_run(settings):
+        return ExitCode.LOCKED, other
     with composition.open_storage(context) as storage:
-        _reconcile(storage.journal, storage.archiver)
-        if lost := describe_lost_output(settings, storage.journal):
-            if not settings.dry_run:
-                return ExitCode.NO_OUTPUT, lost
-            log.warning("%s", lost)
+        reconcile(storage.journal, storage.archiver, dry_run=settings.dry_run)
+        if lost := _find_lost_answers(settings, storage):
+            return ExitCode.NO_OUTPUT, lost
         if settings.new_output and not settings.dry_run:
             storage.memory.forget()
-        storage.journal.begin_run()
+        if holder := storage.journal.begin_run(is_alone=not settings.no_lock):
+            return ExitCode.LOCKED, describe_other_run(settings, holder)
         current = _Run(context, storage)
         async with (
             enforce(deadline, context.stop, utcnow),
@@ -79,6 +87,16 @@ async def run(
             await current.process_images(deadline)
         stats, archive = await current.write_documents(command)
     return _print_summary(settings, storage.archiver, stats, archive)
+
+
+def _find_lost_answers(settings: Settings, storage: Storage) -> str:
+    """Return why the run must not begin, if most answers are gone; only warn in a dry run, or of a few."""
+    lost = describe_lost_output(settings, storage.journal)
+    if lost and not settings.dry_run:
+        return lost
+    if warning := lost or describe_fewer_answers(settings, storage.journal):
+        log.warning("%s", warning)
+    return ""
 
 
 class _Run:
@@ -122,6 +140,7 @@ class _Run:
                 await stack.enter_async_context(checkpointing(pipeline.optimizer, self._storage.journal))
             await stack.enter_async_context(running(_look_up_prices(limits)))
             await stack.enter_async_context(pipeline.model)
+            await stack.enter_async_context(running(self._context.guard.watch()))
             gc.freeze()
             if pipeline.proposer:
                 await stack.enter_async_context(running(pipeline.proposer.run()))
@@ -173,17 +192,6 @@ async def _look_up_prices(limits: Limits) -> None:
     await asyncio.sleep(_LOOK_UP_DELAY_S)
     await asyncio.to_thread(limits.price_book.prepare)
     gc.freeze()
-
-
-def _reconcile(journal: Journal, archiver: Archiver) -> None:
-    """Update the journal from the ledger after a crash or damage."""
-    for notice in journal.notices:
-        log.warning("%s", notice)
-    if journal.needs_ledger:
-        imported = journal.import_ledger(archiver.read_ledger(), archiver.has_expected_hash)
-        if imported:
-            log.info("%d answers that the journal did not have were found in the output directory", imported)
-    archiver.adopt_names(journal.image_files())
 
 
 def _print_summary(

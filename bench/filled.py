@@ -24,6 +24,7 @@ from models import Attempt, GenerationRequest, ImageContent, ImageJob, Prompt, R
 from storage.journal import connection
 from storage.journal.journal import Journal
 from storage.output.folders import JOURNAL
+from utils.held_lock import HeldLock
 from utils.image_discovery import FoundImage, discover
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def fill(arguments: Sequence[str]) -> None:
     if not isinstance(settings, config.Settings):
         raise SystemExit("a request without a run answers nothing")
     os.fsync = _leave_unsynced
-    context = composition.build_context(settings, lambda: _NOW)
+    context = composition.build_context(settings, lambda: _NOW, HeldLock(settings.output_dir / "lock"))
     info, archiver = context.info, composition.build_archiver(context)
     archiver.check_writable()
     opened = connection.open_for_writing(settings.output_dir / JOURNAL, lambda: _NOW)
@@ -47,7 +48,7 @@ def fill(arguments: Sequence[str]) -> None:
     with closing(Journal(path, opened, run=info, is_present=archiver.is_present)) as journal:
         journal.begin_run()
         asyncio.run(_answer(settings.input_dir, info, archiver, journal))
-        journal.end_run(exit_code=0, ended_at=_NOW)
+        journal.end_run(exit_code=0, ended_at=_NOW, ledger=archiver.proven_answers.state())
 
 
 def _leave_unsynced(fd: "FileDescriptorLike") -> None:
@@ -70,7 +71,12 @@ async def _succeeded(image: FoundImage, info: RunInfo, model: SimulatedModel) ->
     generation = await model.generate(request)
     return Succeeded(
         job=ImageJob(
-            key=image.relative, path=image.path, size_bytes=image.size_bytes, mtime_ns=image.mtime_ns
+            key=image.relative,
+            path=image.path,
+            size_bytes=image.size_bytes,
+            mtime_ns=image.mtime_ns,
+            ctime_ns=image.ctime_ns,
+            inode=image.inode,
         ),
         content=ImageContent(
             sha256=hashlib.sha256(data).hexdigest(), mime_type="image/png", width=EDGE_PX, height=EDGE_PX

@@ -53,23 +53,32 @@ def list_members(root: Path, folders: Iterable[str], *, skip: Callable[[str], bo
     """
     for folder in sorted(folders):
         if (root / folder).is_dir():
-            yield from _list_members(root / folder, folder, skip)
+            yield from _list_members(root, folder, skip)
 
 
-def _list_members(directory: Path, prefix: str, skip: Callable[[str], bool]) -> Iterator[Member]:
+def _list_members(root: Path, folder: str, skip: Callable[[str], bool]) -> Iterator[Member]:
+    levels = [(folder, iter(_list_sorted(root / folder)))]
+    while levels:  # not by recursion: a path of 4,096 bytes can have 2,000 folders
+        prefix, listed = levels[-1]
+        name, is_file = next(listed, ("", False))
+        full_name = f"{prefix}/{name.removesuffix('/')}"
+        if not name:
+            levels.pop()
+        elif skip(full_name) or not _is_utf8(name):
+            continue
+        elif name.endswith("/"):
+            levels.append((full_name, iter(_list_sorted(root / full_name))))
+        elif is_file:
+            yield Member(full_name, root / full_name)
+
+
+def _list_sorted(directory: Path) -> list[tuple[str, bool]]:
+    """Return the names in a folder, each with whether it is a file; folders have a slash at their end."""
     with os.scandir(directory) as entries:
         # Folders are sorted by their name with a slash, so that the full names are in order.
-        listed = sorted(
+        return sorted(
             (entry.name + "/" * entry.is_dir(follow_symlinks=False), _is_file(entry)) for entry in entries
         )
-    for name, is_file in listed:
-        full_name = f"{prefix}/{name.removesuffix('/')}"
-        if skip(full_name) or not _is_utf8(name):
-            continue
-        if name.endswith("/"):
-            yield from _list_members(directory / name, full_name, skip)
-        elif is_file:
-            yield Member(full_name, directory / name)
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -37,6 +37,16 @@ _CANNOT_REPLACE = frozenset({errno.EEXIST, errno.EPERM, errno.EACCES, errno.ENOT
 
 _COPY_BYTES = 1 << 20
 
+_MAX_PATH_BYTES = 1023
+
+
+def max_path_bytes(folder: Path) -> int:
+    """Return how many bytes the path of a file below a folder may have, without the byte that ends it."""
+    try:
+        return os.pathconf(folder, "PC_PATH_MAX") - 1
+    except (OSError, ValueError, AttributeError):  # the last two where there is no such figure
+        return _MAX_PATH_BYTES
+
 
 def is_temporary(name: str) -> bool:
     """Return True if ``name`` (without a folder) is one of our unfinished files or folders.
@@ -44,6 +54,10 @@ def is_temporary(name: str) -> bool:
     A killed process leaves them behind; remove them only while no other process writes.
     """
     return _TEMPORARY.fullmatch(name) is not None
+
+
+TEMPORARY_BYTES = len(".atomic-.tmp") + 16
+"""Length of the name of an unfinished file."""
 
 
 def unfinished_name() -> str:
@@ -204,9 +218,15 @@ def make_folder(folder: Path, *, root: Path) -> None:
         OSError: ``root`` does not exist, or a folder cannot be created.
 
     """
-    if folder != root:
-        make_folder(folder.parent, root=root)
-        folder.mkdir(exist_ok=True)
+    missing = [folder] if folder != root else []
+    while missing:  # not by recursion: a path of 4,096 bytes can have 2,000 folders
+        try:
+            missing[-1].mkdir(exist_ok=True)
+            missing.pop()
+        except FileNotFoundError:
+            if missing[-1].parent == root:
+                raise
+            missing.append(missing[-1].parent)
 
 
 def open_regular(path: Path | str) -> BinaryIO:

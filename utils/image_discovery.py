@@ -6,7 +6,7 @@ Only regular files are opened, and only their first bytes are read, if the name 
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,7 @@ class PassedOverReason(StrEnum):
     DANGLING_LINK = "dangling_link"
     LINK_LOOP = "link_loop"
     VANISHED = "vanished"
+    PATH_TOO_LONG = "path_too_long"
     UNREADABLE = "unreadable"
     UNSUPPORTED_FORMAT = "unsupported_format"
     NOT_AN_IMAGE = "not_an_image"
@@ -51,10 +52,16 @@ _MEANINGS = {
     PassedOverReason.DANGLING_LINK: "a link to nothing",
     PassedOverReason.LINK_LOOP: "a link that leads back to where it stands",
     PassedOverReason.VANISHED: "gone before it could be looked at",
+    PassedOverReason.PATH_TOO_LONG: "its path is too long for the system; shorten the names of its folders",
     PassedOverReason.UNREADABLE: "unreadable, permission is missing or the disk is at fault",
     PassedOverReason.UNSUPPORTED_FORMAT: "a kind of picture that cannot be sent; convert it to PNG or JPEG",
     PassedOverReason.NOT_AN_IMAGE: "not an image",
     PassedOverReason.LISTED_MISSING: "named by --input-list, and not there",
+}
+
+_BY_ERRNO = {
+    errno.ELOOP: PassedOverReason.LINK_LOOP,
+    errno.ENAMETOOLONG: PassedOverReason.PATH_TOO_LONG,
 }
 
 _SYSTEM_NAMES = frozenset(
@@ -73,6 +80,8 @@ class FoundImage:
     """The path below the root as a printable, unique key (see ``safe_names.printable_key``)."""
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +94,23 @@ class PassedOver:
     reason: PassedOverReason
 
 
-def discover(root: Path, *, exclude: Collection[Path]) -> Iterator[FoundImage | PassedOver]:
+OwnParts = Callable[[str, Sequence[str]], frozenset[str]]
+"""Returns which names in a directory are results of this program; called with its path and all names."""
+
+
+def discover(
+    root: Path, *, exclude: Collection[Path], find_own_parts: OwnParts = lambda *_: frozenset()
+) -> Iterator[FoundImage | PassedOver]:
     """Yield every image below ``root``, and everything that is passed over with its reason.
 
     The walk is lazy and sorted by the bytes of the names, folder by folder, so the order is the same in
     every run. Memory holds the names of one directory per level. Links are followed. A directory in
     ``exclude`` is not entered, whatever path leads to it, nor is one that holds ``metadata/journal.db``,
-    except ``root``, which the user named. Never raises: a root that is missing or no directory is itself
-    yielded as passed over.
+    except ``root``, which the user named. Results of this program that lie among images are passed over; a
+    directory that holds nothing else is passed over as a whole, or read if it is ``root``. Never raises: a
+    root that is missing or no directory is itself yielded as passed over.
     """
-    walk = _Walk(exclude)
+    walk = _Walk(exclude, find_own_parts)
     yield from walk.enter(os.fspath(root), "")
     while walk.levels:
         level = walk.levels[-1]
@@ -104,6 +120,9 @@ def discover(root: Path, *, exclude: Collection[Path]) -> Iterator[FoundImage | 
             continue
         path = os.path.join(level.path, name)  # noqa: PTH118 -- a Path for each of 100,000 names costs seconds
         relative = f"{level.relative}/{name}" if level.relative else name
+        if name in level.own_parts:
+            yield _build_passed_over(path, relative, PassedOverReason.OTHER_OUTPUT_DIRECTORY)
+            continue
         yield from walk.visit(path, relative, name)
 
 
@@ -115,13 +134,15 @@ class _Level:
     relative: str
     identity: tuple[int, int]
     names: Iterator[str]
+    own_parts: frozenset[str]
 
 
 class _Walk:
     """The state of the walk: the directories from the root down to the current one."""
 
-    def __init__(self, exclude: Collection[Path]) -> None:
+    def __init__(self, exclude: Collection[Path], find_own_parts: OwnParts) -> None:
         self.levels: list[_Level] = []
+        self._find_own_parts = find_own_parts
         self._exclude = tuple(exclude)
 
     def visit(self, path: str, relative: str, name: str) -> Iterator[FoundImage | PassedOver]:
@@ -163,16 +184,35 @@ class _Walk:
             names = os.listdir(path)  # noqa: PTH208 -- names, not 100,000 Path objects
         except OSError:
             return PassedOverReason.UNREADABLE
-        if self.levels and "metadata" in names and os.path.lexists(f"{path}/metadata/journal.db"):
+        own_parts = self._find_own_parts(path, names)
+        has_images = bool(own_parts) and any(_may_hold_images(path, name) for name in {*names} - own_parts)
+        is_tree = bool(own_parts) and not has_images
+        if self.levels and (is_tree or _has_journal(path, names)):
             return PassedOverReason.OTHER_OUTPUT_DIRECTORY
         names.sort(key=os.fsencode)
-        return _Level(path=path, relative=relative, identity=identity, names=iter(names))
+        return _Level(
+            path=path,
+            relative=relative,
+            identity=identity,
+            names=iter(names),
+            own_parts=own_parts if has_images else frozenset(),
+        )
 
     def _is_excluded(self, identity: tuple[int, int]) -> bool:
         # By identity, since links and mounts give one directory several paths; read each time, since
         # the output directory may be created after the walk has begun.
         statuses = (_try_stat(path) for path in self._exclude)
         return any(status is not None and _identity(status) == identity for status in statuses)
+
+
+def _has_journal(path: str, names: Sequence[str]) -> bool:
+    return "metadata" in names and os.path.lexists(f"{path}/metadata/journal.db")
+
+
+def _may_hold_images(path: str, name: str) -> bool:
+    """Return whether a name is that of a directory or an image; neither hidden nor of the system."""
+    is_directory = os.path.isdir(f"{path}/{name}")  # noqa: PTH112 -- as above
+    return _reason_by_name(name) is None and (is_directory or _suffix(name) in SUFFIXES)
 
 
 def _reason_by_name(name: str) -> PassedOverReason | None:
@@ -198,6 +238,8 @@ def _classify_file(path: str, relative: str, status: os.stat_result) -> FoundIma
         relative=printable_key(relative),
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
     )
 
 
@@ -227,7 +269,7 @@ def _stat(path: str) -> os.stat_result | PassedOverReason:
         is_link = os.path.islink(path)  # noqa: PTH114
         return PassedOverReason.DANGLING_LINK if is_link else PassedOverReason.VANISHED
     except OSError as exc:
-        return PassedOverReason.LINK_LOOP if exc.errno == errno.ELOOP else PassedOverReason.UNREADABLE
+        return _BY_ERRNO.get(exc.errno or 0, PassedOverReason.UNREADABLE)
 
 
 def _try_stat(path: Path) -> os.stat_result | None:

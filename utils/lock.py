@@ -17,7 +17,11 @@ from threading import Event
 from time import monotonic  # noqa: TID251 - the lock is taken before there is an event loop
 from typing import IO
 
+from utils.held_lock import HeldLock, identify_file
+
 _POLL_S = 0.05
+_MAX_REPLACED = 20
+"""Tries for a lock file that is replaced again and again."""
 _MIN_WAIT_S = 0.1
 """Shortest wait for the lock, because ``read_holder`` in another process may hold it for an instant."""
 
@@ -56,7 +60,7 @@ def soft_lock_path(path: Path) -> Path:
 
 
 @contextmanager
-def hold_lock(path: Path, *, wait_s: float, started_at: str, is_soft: bool = False) -> Iterator[None]:
+def hold_lock(path: Path, *, wait_s: float, started_at: str, is_soft: bool = False) -> Iterator[HeldLock]:
     """Hold the lock while the block lasts.
 
     Args:
@@ -75,44 +79,70 @@ def hold_lock(path: Path, *, wait_s: float, started_at: str, is_soft: bool = Fal
 
     holder = LockHolder(pid=os.getpid(), host=socket.gethostname(), started_at=started_at)
     with ExitStack() as stack:
-        if is_soft:
-            acquire = _prepare_soft_lock(path, holder, stack)
-        else:
-            acquire = partial(_try_acquire, stack.enter_context(path.open("ab")))
-        if not _wait_for(acquire, wait_s=max(wait_s, _MIN_WAIT_S)):
+        prepare = partial(_prepare_soft_lock, path, holder) if is_soft else partial(_try_acquire, path)
+        held = _wait_for(partial(prepare, stack), wait_s=max(wait_s, _MIN_WAIT_S))
+        if held is None:
             raise LockedError(_read_note(path))
-        stack.callback(_remove_note, path)
-        write_atomic(_note_path(path), json.dumps(asdict(holder)).encode())
-        yield
+        stack.callback(_remove_note, path, note := json.dumps(asdict(holder)).encode())
+        write_atomic(_note_path(path), note)
+        yield held
 
 
-def _prepare_soft_lock(path: Path, holder: LockHolder, stack: ExitStack) -> Callable[[], bool]:
-    """Return what tries to take the soft lock; once taken it ends with the stack."""
+def _prepare_soft_lock(path: Path, holder: LockHolder, stack: ExitStack) -> HeldLock | None:
+    """Take the soft lock, which ends with the stack; return None if another process holds it."""
     from utils import soft_lock  # noqa: PLC0415 - for such file systems alone
 
     marker = soft_lock_path(path)
-
-    def try_acquire() -> bool:
-        is_ours = soft_lock.try_acquire(marker, asdict(holder))
-        if is_ours:
-            stack.callback(soft_lock.release, marker)
-        return is_ours
-
-    return try_acquire
+    if not soft_lock.try_acquire(marker, asdict(holder)):
+        return None
+    record = marker.read_bytes()
+    stack.callback(soft_lock.release, marker, record)
+    return HeldLock(marker, Path.read_bytes, record)
 
 
-def _wait_for(acquire: Callable[[], bool], *, wait_s: float) -> bool:
-    """Take the lock; return False if another process held it all the time."""
+def _wait_for(acquire: Callable[[], HeldLock | None], *, wait_s: float) -> HeldLock | None:
+    """Take the lock; return None if another process held it all the time."""
     pause, until_s = Event(), monotonic() + wait_s
-    while not acquire():
+    while (held := acquire()) is None:
         if monotonic() >= until_s:
-            return False
+            return None
         pause.wait(_POLL_S)
-    return True
+    return held
 
 
-def _try_acquire(handle: IO[bytes]) -> bool:
-    """Take the kernel's lock, which ends with the handle."""
+def _try_acquire(path: Path, stack: ExitStack) -> HeldLock | None:
+    """Take the kernel's lock, which ends with the stack; return None if another process holds it.
+
+    A file that was replaced after it was opened is a lock that no other process meets: the new one is taken.
+    """
+    for _ in range(_MAX_REPLACED):
+        handle = path.open("ab")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = identify_file(handle.fileno())
+            is_met = _identify_or_none(path) == locked
+        except BlockingIOError:
+            handle.close()
+            return None
+        except BaseException:
+            handle.close()
+            raise
+        if is_met:
+            stack.enter_context(handle)
+            return HeldLock(path, identify_file, locked)
+        handle.close()
+    stack.enter_context(handle := path.open("ab"))  # the file system has no lasting inodes
+    return HeldLock(path) if _can_lock(handle) else None
+
+
+def _identify_or_none(path: Path) -> tuple[int, int] | None:
+    try:
+        return identify_file(path)
+    except FileNotFoundError:
+        return None
+
+
+def _can_lock(handle: IO[bytes]) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -171,10 +201,11 @@ def _read_note(path: Path) -> LockHolder | None:
         return None
 
 
-def _remove_note(path: Path) -> None:
-    """Remove the holder's name; where that cannot be done it stays, and proves nothing."""
+def _remove_note(path: Path, note: bytes) -> None:
+    """Remove the note of this process; one that another process has written since stays."""
     with suppress(OSError):
-        _note_path(path).unlink(missing_ok=True)
+        if _note_path(path).read_bytes() == note:
+            _note_path(path).unlink()
 
 
 def _note_path(path: Path) -> Path:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from utils.files import create_unfinished, write_all
+from utils.process_identity import describe_process, has_ended
 
 
 def try_acquire(path: Path, holder: dict[str, str | int]) -> bool:
@@ -19,7 +20,7 @@ def try_acquire(path: Path, holder: dict[str, str | int]) -> bool:
         OSError: the file cannot be created.
 
     """
-    record = json.dumps({**holder, **_describe_process(os.getpid())}).encode()
+    record = json.dumps({**holder, **describe_process(os.getpid())}).encode()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
@@ -38,10 +39,11 @@ def is_held(path: Path) -> bool:
     return record is not None and not _has_ended(record)
 
 
-def release(path: Path) -> None:
-    """Remove the file."""
+def release(path: Path, record: bytes) -> None:
+    """Remove the file of this process; one that another process has put in its place stays."""
     with suppress(OSError):
-        path.unlink()
+        if path.read_bytes() == record:
+            path.unlink()
 
 
 def _remove_dead(path: Path) -> bool:
@@ -70,28 +72,9 @@ def _has_ended(record: bytes) -> bool:
     try:
         holder = json.loads(record)
         then = {name: holder[name] for name in ("machine", "boot", "namespace", "start")}
-        now = _describe_process(int(holder["pid"]))
+        return has_ended(int(holder["pid"]), then)
     except (ValueError, TypeError, KeyError, OverflowError):
         return False
-    if not then["machine"] or then["machine"] != now["machine"]:
-        return False
-    if then["boot"] != now["boot"]:
-        return True
-    return bool(then["namespace"] == now["namespace"] and then["start"] != now["start"])
-
-
-def _describe_process(pid: int) -> dict[str, str]:
-    """Return what tells a process from every other one; "" for what the system does not say.
-
-    Source: proc_pid_stat(5), field 22, the start in clock ticks since the boot; random(4), boot_id.
-    """
-    status = _read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return {
-        "machine": _read_text("/etc/machine-id") or _read_text("/proc/sys/kernel/hostname"),
-        "boot": _read_text("/proc/sys/kernel/random/boot_id"),
-        "namespace": _read_link("/proc/self/ns/pid"),
-        "start": status[19] if len(status) > 19 else "",
-    }
 
 
 def _read(path: Path) -> bytes | None:
@@ -102,15 +85,3 @@ def _read(path: Path) -> bytes | None:
         return None
     except OSError:
         return b""
-
-
-def _read_text(path: str) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return Path(path).read_text(encoding="utf-8").strip()
-    return ""
-
-
-def _read_link(path: str) -> str:
-    with suppress(OSError):
-        return str(Path(path).readlink())
-    return ""

@@ -5,7 +5,10 @@ Import from the modules: ``--status`` pays for the reader alone.
 
     schema.py         tables, and values as they are stored
     connection.py     open, check, replace a damaged file
+    integrity.py      checks of the file, its pages and seals
     snapshot.py       copy for a dry run
+    ledger_mark.py    how far the ledger was seen, and what has changed since
+    running_process.py  a living run that the lock does not show
     read_models.py    types that reports read
     reader.py         queries of the reports and of ``--status``
     answers.py        paid answers, and where their files are

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from models import Artefact, StoredAnswer
+from models import Artefact, ImageJob, StoredAnswer
 from storage.journal import schema
 from storage.journal.bulk_insert import BulkInsert
 
@@ -111,6 +111,14 @@ def import_from_history(
     _insert_answer(rows, answer, is_current=False, run_id=None)
     rows.flush()
     return True
+
+
+def write_file_state(connection: sqlite3.Connection, job: ImageJob) -> None:
+    """Update the file's times and inode in the image's row, whose bytes are still those of the file."""
+    connection.execute(
+        "UPDATE images SET mtime = ?, ctime = ?, inode = ? WHERE key = ? AND size = ?",
+        (schema.clamp_mtime(job.mtime_ns), *schema.file_identity(job), job.key, job.size_bytes),
+    )
 
 
 def _insert_answer(rows: BulkInsert, answer: StoredAnswer, *, is_current: bool, run_id: str | None) -> None:

@@ -7,19 +7,30 @@ a new one is created, which the ledger fills again. A file of a newer version is
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from errors import StorageError, UsageError
 from storage.journal import schema
+from storage.journal.integrity import (
+    HEADER_BYTES,
+    AnswerSums,
+    DamagedError,
+    check_content,
+    check_header,
+    classify,
+)
+from storage.journal.ledger_mark import sum_answers
 from storage.journal.repairs import upgrade_to_version_4
 from utils.lock import find_range_lock_fault
 from utils.shortage import is_passing
 
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process that locks the file for a moment (``--status``, a backup)."""
+
+_MAX_PATH_BYTES = 511
+"""Source: https://sqlite.org/src/file/src/os_unix.c, MAX_PATHNAME (2026-11)."""
 
 _NO_WAL = (
     "the file system of the output directory does not allow SQLite's WAL mode (a network drive?):"
@@ -28,25 +39,6 @@ _NO_WAL = (
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps beside a database."""
-_HEADER_BYTES = 100
-_LARGEST_VERSION = 1_000
-"""A version above this means a damaged file, not a newer program."""
-
-_OUTSIDE_CAUSES = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
-"""Errors that say nothing about the file's content."""
-
-
-class _DamagedError(Exception):
-    """Error for a file whose content is not a journal; its message completes "the journal …"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +52,7 @@ class OpenedJournal:
     """True if a damaged file was moved aside."""
     needs_ledger: bool
     """True if the tables may lack answers whose files are in the tree."""
+    sums: AnswerSums
 
 
 def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> OpenedJournal:
@@ -72,15 +65,25 @@ def open_for_writing(path: Path, utcnow: Callable[[], datetime]) -> OpenedJourna
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return _finish_opening(_open_checked(path))
-        except _DamagedError as damage:
+            return _finish_opening(*_open_checked(path))
+        except DamagedError as damage:
             aside = _put_aside(path, utcnow())
             notice = f"the journal {damage}; it was put aside as {aside.name} and a fresh one begun"
-            return _finish_opening(_open_checked(path), rebuilt=notice)
-    except _DamagedError as damage:
+            return _finish_opening(*_open_checked(path), rebuilt=notice)
+    except DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}, also after it was begun afresh") from damage
     except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"the journal {path} cannot be opened: {describe_error(error)}") from error
+        raise StorageError(
+            f"the journal {path} cannot be opened: {_describe_opening(path, error)}"
+        ) from error
+
+
+def _describe_opening(path: Path, error: Exception) -> str:
+    """Return why the file cannot be opened; SQLite itself does not say that a path is too long for it."""
+    longest = len(os.fsencode(path.resolve())) + len("-journal")
+    if longest <= _MAX_PATH_BYTES:
+        return describe_error(error)
+    return f"its path is too long for SQLite; choose a shorter --output-dir ({error})"
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -93,9 +96,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise UsageError(f"there is no journal at {path}: no run has used this output directory yet")
     try:
-        _check_header(path)
+        check_header(path)
         return _connect_read_only(path)
-    except _DamagedError as damage:
+    except DamagedError as damage:
         raise StorageError(f"the journal {path} {damage}; the next run rebuilds it") from damage
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise StorageError(f"the journal {path} cannot be read: {describe_error(error)}") from error
@@ -147,26 +150,27 @@ def sync_each_commit(connection: sqlite3.Connection, *, enabled: bool) -> None:
     connection.execute(f"PRAGMA synchronous = {level}")
 
 
-def _open_checked(path: Path) -> sqlite3.Connection:
+def _open_checked(path: Path) -> tuple[sqlite3.Connection, AnswerSums]:
     """Return a connection to a journal that passed all checks; create the file if there is none."""
     is_new = not path.exists()
     if is_new and any(side_file(path, suffix).exists() for suffix in ("-wal", "-journal")):
-        raise _DamagedError("is missing its main file")
+        raise DamagedError("is missing its main file")
     if not is_new:
-        _check_header(path)
+        check_header(path)
     connection = connect(path)
     try:
         if _is_empty(connection):
             _create_tables(connection)
-        _check_content(connection)
-        _upgrade(connection)
+        sums = check_content(connection)
+        if _upgrade(connection):
+            sums = sum_answers(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
-        raise _classify(error) from error
+        raise classify(error) from error
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, sums
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
@@ -183,18 +187,23 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Add the tables and columns of newer versions; a kill leaves the old layout or the new one."""
+def _upgrade(connection: sqlite3.Connection) -> bool:
+    """Add the tables and columns of newer versions; return whether there are any.
+
+    A kill leaves the old layout or the new one.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < schema.VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        schema.upgrade(connection, version)
-        if version < 4:
-            upgrade_to_version_4(connection)
-        connection.execute("COMMIT")
+    if version >= schema.VERSION:
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    schema.upgrade(connection, version)
+    if version < 4:
+        upgrade_to_version_4(connection)
+    connection.execute("COMMIT")
+    return True
 
 
-def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> OpenedJournal:
+def _finish_opening(connection: sqlite3.Connection, sums: AnswerSums, *, rebuilt: str = "") -> OpenedJournal:
     """Return the opened journal with its mode set; check whether the last run ended by itself."""
     try:
         notices = prefer_wal(connection)
@@ -207,6 +216,7 @@ def _finish_opening(connection: sqlite3.Connection, *, rebuilt: str = "") -> Ope
         notices=(rebuilt, *notices) if rebuilt else notices,
         was_rebuilt=bool(rebuilt),
         needs_ledger=not runs or bool(running),
+        sums=sums,
     )
 
 
@@ -253,7 +263,7 @@ def _is_wal_at_rest(path: Path) -> bool:
     Source: https://sqlite.org/fileformat.html (bytes 18 and 19 of the header are the mode).
     """
     with path.open("rb") as stream:
-        header = stream.read(_HEADER_BYTES)
+        header = stream.read(HEADER_BYTES)
     return header[18:20] == b"\2\2" and not side_file(path, "-wal").exists()
 
 
@@ -267,66 +277,6 @@ def _connect_readable(uri: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _check_header(path: Path) -> None:
-    """Check the first bytes before SQLite opens the file: it writes to some files that are no journal."""
-    with path.open("rb") as stream:
-        header = stream.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES:
-        raise _DamagedError("is empty or cut short")
-    if not header.startswith(b"SQLite format 3\0") or not {1, 2}.issuperset(header[18:20]):
-        raise _DamagedError("is not a database any more")
-    _check_version(int.from_bytes(header[60:64], "big"))
-
-
-def _check_version(version: int) -> None:
-    if schema.VERSION < version <= _LARGEST_VERSION:
-        raise UsageError(
-            f"the journal in --output-dir has format {version}, and this program knows formats up to"
-            f" {schema.VERSION}: use the newer version that wrote it, or another --output-dir"
-        )
-
-
-def _check_content(connection: sqlite3.Connection) -> None:
-    """Check every page and seal, so that no damaged row has an answer paid for twice.
-
-    100,000 images take 1.6 s (docs/performance.md).
-    """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    _check_version(version)
-    is_known = 1 <= version <= schema.VERSION
-    if not is_known or schema.layout(connection) != schema.expected_layout(version):
-        raise _DamagedError("has other tables than it should")
-    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if verdict != "ok":
-        raise _DamagedError("is damaged")
-    _check_seals(connection, version)
-
-
-def _check_seals(connection: sqlite3.Connection, version: int) -> None:
-    answers = connection.execute(f"SELECT seal, {schema.sealed_columns(version)} FROM answers")  # noqa: S608
-    prompts = connection.execute("SELECT prompt_id, text, revision, edits FROM prompts")
-    orphans = connection.execute(
-        "SELECT 1 FROM answers LEFT JOIN prompts USING (prompt_id) WHERE text IS NULL LIMIT 1"
-    )
-    with closing(answers), closing(prompts), closing(orphans):
-        if (
-            any(schema.seal(row[1:]) != row[0] for row in answers)
-            or any(schema.prompt_id(*row[1:]) != row[0] for row in prompts)
-            or orphans.fetchone()
-        ):
-            raise _DamagedError("holds values that were not written by this program")
-
-
-def _classify(error: sqlite3.Error | UnicodeDecodeError) -> Exception:
-    """Return a _DamagedError for a damaged file; for a full disk, a lock or a permission the error itself.
-
-    A UnicodeDecodeError is damage too: SQLite's message then quotes damaged bytes of a table's name.
-    """
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    is_outside = code & 0xFF in _OUTSIDE_CAUSES and code != sqlite3.SQLITE_IOERR_SHORT_READ
-    return error if is_outside else _DamagedError(f"is damaged ({error})")
 
 
 def _put_aside(path: Path, now: datetime) -> Path:

@@ -4,14 +4,13 @@ Each call takes one lock and one transaction: any thread may use it; a power cut
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from models import Artefact, ImageJob, Outcome, Predecessor, RunInfo, StoredAnswer
-from storage.journal import connection, schema, writes
+from storage.journal import connection, ledger_mark, writes
 from storage.journal.answers import (
     ArtefactCheck,
     CurrentAnswer,
@@ -22,11 +21,18 @@ from storage.journal.answers import (
 )
 from storage.journal.bulk_insert import BulkInsert, batched
 from storage.journal.learned import LearnedRows
+from storage.journal.ledger_mark import LedgerRelation, sum_answers
 from storage.journal.plan import Plan, Selection
-from storage.journal.planner import Planner
+from storage.journal.planner import Planner, add_todo, to_job
 from storage.journal.repairs import find_repaired_settings
+from storage.journal.running_process import describe_this_process, find_living
 from storage.journal.writes import FinishedImage
 from storage.output.folders import HISTORY
+from storage.output.ledger_state import LedgerState
+from utils.lock import LockHolder
+
+if TYPE_CHECKING:
+    from storage.journal.integrity import AnswerSums
 
 _CHUNK = 500
 """Images sorted by one set of queries; SQLite before 3.32 takes at most 999 values in one.
@@ -51,6 +57,8 @@ class Journal(LearnedRows):
         self._run = run
         self._is_present = is_present
         self._selection = Selection()
+        self._sums: AnswerSums | None = opened.sums
+        """Of all answers; None if they have changed since."""
         self.notices = opened.notices
         """Sentences for the user about what was found on opening."""
         self.was_rebuilt = opened.was_rebuilt
@@ -81,25 +89,53 @@ class Journal(LearnedRows):
         for chunk in batched(answers, _CHUNK):
             with self._transaction():
                 imported += sum(self._import_answer(answer, has_expected_hash) for answer in chunk)
+        self._sums = None
         return imported
 
-    def begin_run(self) -> None:
+    def compare_ledger(self, ledger: LedgerState) -> LedgerRelation:
+        """Return how the ledger stands to the journal; see ``ledger_mark``.
+
+        Raises:
+            OSError: the ledger cannot be read.
+        """
+        with self._exclusive_access():
+            sums = self._sums or sum_answers(self._connection)
+            return ledger_mark.compare(self._connection, ledger, sums)
+
+    def begin_run(self, *, is_alone: bool = False) -> LockHolder | None:
         """Record that the run has begun; call it after ``import_ledger``.
 
         Synced when it returns. Later rows are not synced one by one until ``end_run``: see docs/adr/0004.
+
+        Args:
+            is_alone: no other run may be writing here; then a living one is returned, and nothing recorded.
         """
         with self._transaction():
-            writes.begin_run(self._connection, self._run)
+            if is_alone and (other := find_living(self._connection, dry_run=self._run.dry_run)):
+                return other
+            writes.begin_run(self._connection, self._run, describe_this_process())
         with self._exclusive_access():
             connection.sync_each_commit(self._connection, enabled=False)
+        return None
 
-    def end_run(self, *, exit_code: int, ended_at: datetime, is_whole: bool = True) -> None:
+    def end_run(
+        self,
+        *,
+        exit_code: int,
+        ended_at: datetime,
+        is_whole: bool = True,
+        ledger: LedgerState | None = None,
+    ) -> None:
         """Record that the run ended by itself, with any exit code.
 
         Args:
             exit_code: of the process.
             ended_at: UTC.
             is_whole: every outcome was recorded; otherwise the next run reads the ledger.
+            ledger: its state after the last answer; None if unknown.
+
+        Raises:
+            OSError: the ledger cannot be read; the run counts as cut off.
         """
         with self._exclusive_access():
             connection.sync_each_commit(self._connection, enabled=True)
@@ -107,6 +143,8 @@ class Journal(LearnedRows):
             writes.end_run(
                 self._connection, self._run, exit_code=exit_code, ended_at=ended_at, is_whole=is_whole
             )
+            if ledger and is_whole:
+                ledger_mark.write(self._connection, ledger, self._sums or sum_answers(self._connection))
 
     def plan(
         self,
@@ -151,10 +189,10 @@ class Journal(LearnedRows):
         if self._run.dry_run:
             return
         rows = self._fetch_pages(
-            "SELECT key, path, size, mtime, sha256 FROM temp.copies WHERE key > ? ORDER BY key"
+            "SELECT key, path, size, mtime, ctime, inode, sha256 FROM temp.copies WHERE key > ? ORDER BY key"
         )
         for *columns, sha256 in rows:
-            job = _to_job(columns)
+            job = to_job(columns)
             answer = self.find_answer(sha256)
             if answer is None:
                 self.requeue(job)
@@ -163,9 +201,8 @@ class Journal(LearnedRows):
 
     def requeue(self, job: ImageJob) -> None:
         """Move an image from the copies to the jobs, because its answer could not be copied."""
-        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.clamp_mtime(job.mtime_ns))
         with self._transaction():
-            self._connection.execute("INSERT OR IGNORE INTO temp.todo VALUES (?, ?, ?, ?)", row)
+            add_todo(self._connection, job)
 
     def answered_again(self) -> Iterator[str]:
         """Yield the images that are answered although a later try of theirs was not."""
@@ -174,8 +211,10 @@ class Journal(LearnedRows):
 
     def jobs(self) -> Iterator[ImageJob]:
         """Yield the images to send, sorted by key; safe while other threads record."""
-        rows = self._fetch_pages("SELECT key, path, size, mtime FROM temp.todo WHERE key > ? ORDER BY key")
-        return map(_to_job, rows)
+        rows = self._fetch_pages(
+            "SELECT key, path, size, mtime, ctime, inode FROM temp.todo WHERE key > ? ORDER BY key"
+        )
+        return map(to_job, rows)
 
     def find_answer(self, sha256: str) -> StoredAnswer | None:
         """Return an answer to these bytes that counts and whose files exist; None if unknown.
@@ -253,6 +292,7 @@ class Journal(LearnedRows):
         Raises:
             StorageError: it could not be written; nothing was recorded.
         """
+        self._sums = None
         with self._transaction():
             writes.write_outcomes(self._connection, self._run, finished)
 
@@ -265,6 +305,7 @@ class Journal(LearnedRows):
         moved_to_history: Sequence[Artefact] = (),
     ) -> None:
         """Record that ``artefacts`` are a copy of ``answer`` under this image's name."""
+        self._sums = None
         with self._transaction():
             writes.write_copy(
                 BulkInsert(self._connection),
@@ -295,8 +336,3 @@ class Journal(LearnedRows):
 
 def _is_same_answer(one: StoredAnswer, other: StoredAnswer) -> bool:
     return (one.sha256, one.fingerprint, one.artefacts) == (other.sha256, other.fingerprint, other.artefacts)
-
-
-def _to_job(columns: Sequence[Any]) -> ImageJob:
-    key, path, size_bytes, mtime_ns = columns
-    return ImageJob(key=key, path=Path(os.fsdecode(path)), size_bytes=size_bytes, mtime_ns=mtime_ns)

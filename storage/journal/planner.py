@@ -1,7 +1,7 @@
 """Planner: sorts images into answered, copyable, to do and known failures.
 
-A file whose size and time are as recorded counts as unchanged; only otherwise its bytes are hashed. What
-bounds the time of a plan: docs/performance.md.
+A file whose size, times and inode are as recorded counts as unchanged; only otherwise its bytes are hashed.
+What bounds the time of a plan: docs/performance.md.
 """
 
 import json
@@ -12,24 +12,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from errors import ErrorKind
 from models import ImageJob, RunInfo
 from storage.journal import schema
-from storage.journal.answers import ArtefactCheck, find_answers, is_in_tree
-from storage.journal.image_check import CurrentAnswerRow, ImageCheck, KnownFailureRow, read_checks
+from storage.journal.answers import ArtefactCheck, find_answers, is_in_tree, write_file_state
+from storage.journal.image_check import (
+    CurrentAnswerRow,
+    ImageCheck,
+    InodeTrust,
+    KnownFailureRow,
+    read_checks,
+)
 from storage.journal.other_settings import EarlierAnswersCounter
 from storage.journal.plan import Plan, Selection, TodoReason
 from storage.journal.repairs import restore_known_failure
 from storage.journal.writes import write_image_from_answer
 
+_JOB_COLUMNS = "key TEXT NOT NULL PRIMARY KEY, path BLOB, size, mtime, ctime, inode"
 _TABLES = (
     "DROP TABLE IF EXISTS temp.todo",
     "DROP TABLE IF EXISTS temp.copies",
     "DROP TABLE IF EXISTS temp.answered_again",
-    "CREATE TEMP TABLE todo (key TEXT NOT NULL PRIMARY KEY, path BLOB, size, mtime) WITHOUT ROWID",
-    "CREATE TEMP TABLE copies (key TEXT NOT NULL PRIMARY KEY, path BLOB, size, mtime, sha256) WITHOUT ROWID",
+    f"CREATE TEMP TABLE todo ({_JOB_COLUMNS}) WITHOUT ROWID",
+    f"CREATE TEMP TABLE copies ({_JOB_COLUMNS}, sha256) WITHOUT ROWID",
     "CREATE TEMP TABLE answered_again (key TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
 )
 
@@ -55,6 +62,7 @@ class Planner:
     _failures: Counter[ErrorKind] = field(default_factory=Counter)
     _reasons: Counter[TodoReason] = field(default_factory=Counter)
     _earlier: EarlierAnswersCounter = field(init=False)
+    _inodes: InodeTrust = field(default_factory=InodeTrust)
     _sizes_of_others: frozenset[int] = frozenset()
     """Sizes of images whose answer of other settings counts too."""
 
@@ -77,7 +85,7 @@ class Planner:
     def sort(self, jobs: Sequence[ImageJob]) -> None:
         """Add each of these images to its part of the plan; at most a few hundred at a time."""
         sizes = self._answered_sizes(jobs)
-        for check in read_checks(self.connection, jobs, self.hash_file):
+        for check in read_checks(self.connection, jobs, self.hash_file, self._inodes):
             part = self._choose_part(check, sizes)
             self._parts[part] += 1
             match part:
@@ -176,14 +184,13 @@ class Planner:
         return TodoReason.LOST if outcome == "succeeded" else TodoReason.AGAIN
 
     def _add_to_list(self, check: ImageCheck, part: _Part) -> None:
-        job = check.job
-        row = (job.key, os.fsencode(job.path), job.size_bytes, schema.clamp_mtime(job.mtime_ns))
         if part is _Part.COPY:
             self.connection.execute(
-                "INSERT OR IGNORE INTO copies VALUES (?, ?, ?, ?, ?)", (*row, check.sha256())
+                "INSERT OR IGNORE INTO copies VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*_to_row(check.job), check.sha256()),
             )
         else:
-            self.connection.execute("INSERT OR IGNORE INTO todo VALUES (?, ?, ?, ?)", row)
+            add_todo(self.connection, check.job)
 
     def _refresh_answer(self, check: ImageCheck) -> None:
         """Update the image's row after a ``touch``, or if it is about a later try without an answer."""
@@ -191,6 +198,8 @@ class Planner:
             self._refresh_image(check)
             return
         write_image_from_answer(self.connection, check.job.key)
+        if not check.is_unreadable:
+            write_file_state(self.connection, check.job)
         self.connection.execute("INSERT OR IGNORE INTO answered_again VALUES (?)", (check.job.key,))
 
     def _count_known_failure(self, check: ImageCheck) -> None:
@@ -202,13 +211,22 @@ class Planner:
         self._refresh_image(check)
 
     def _refresh_image(self, check: ImageCheck) -> None:
-        mtime = schema.clamp_mtime(check.job.mtime_ns)
-        if check.last_outcome is None or check.last_outcome.mtime != mtime:
-            for table in ("images", "known_failures"):
-                self.connection.execute(
-                    f"UPDATE {table} SET mtime = ? WHERE key = ? AND size = ?",  # noqa: S608
-                    (mtime, check.job.key, check.job.size_bytes),
-                )
+        if check.is_unreadable or check.is_state_recorded():
+            return
+        write_file_state(self.connection, check.job)
+        if check.known_failures:
+            self.connection.execute(
+                "UPDATE known_failures SET mtime = ?, ctime = ?, inode = ? WHERE key = ? AND size = ?"
+                " AND (sha256 = ? OR (sha256 IS NULL AND fingerprint = ?))",
+                (
+                    schema.clamp_mtime(check.job.mtime_ns),
+                    *schema.file_identity(check.job),
+                    check.job.key,
+                    check.job.size_bytes,
+                    check.known_sha256(),
+                    self.run.fingerprint,
+                ),
+            )
 
     def _answered_sizes(self, jobs: Sequence[ImageJob]) -> set[int]:
         """Return the sizes that some answered image has too: only images of these sizes may be copies."""
@@ -220,3 +238,26 @@ class Planner:
             (json.dumps([*{job.size_bytes for job in jobs}]), self.run.fingerprint),
         )
         return {size for (size,) in rows} | self._sizes_of_others
+
+
+def add_todo(connection: sqlite3.Connection, job: ImageJob) -> None:
+    """Add an image to the list of those to send."""
+    connection.execute("INSERT OR IGNORE INTO temp.todo VALUES (?, ?, ?, ?, ?, ?)", _to_row(job))
+
+
+def _to_row(job: ImageJob) -> schema.Row:
+    mtime = schema.clamp_mtime(job.mtime_ns)
+    return job.key, os.fsencode(job.path), job.size_bytes, mtime, *schema.file_identity(job)
+
+
+def to_job(columns: Sequence[Any]) -> ImageJob:
+    """Return the image of a row of the lists, by the columns that both lists have."""
+    key, path, size_bytes, mtime_ns, ctime_ns, inode = columns
+    return ImageJob(
+        key=key,
+        path=Path(os.fsdecode(path)),
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+        ctime_ns=ctime_ns,
+        inode=inode,
+    )

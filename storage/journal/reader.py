@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from errors import ErrorKind, ShortageError, StorageError
-from models import Attempt, RunInfo, Usage
+from models import Attempt, RunInfo, StoredAnswer, Usage
 from storage.journal import connection, read_models, schema
 from storage.journal.read_models import (
     FailureGroup,
@@ -26,6 +26,10 @@ from storage.journal.read_models import (
 )
 
 _PAGE_ROWS = 500
+_ANSWERS = (
+    f"SELECT a.answer_id, {schema.ANSWER} WHERE a.dry_run = 0 AND a.answer_id > ?"
+    f" ORDER BY a.answer_id LIMIT {_PAGE_ROWS}"
+)
 
 
 class JournalReader:
@@ -87,6 +91,13 @@ class JournalReader:
         """Return whether no real run has left anything."""
         ((runs,),) = self._fetch_all("SELECT count(*) FROM runs WHERE dry_run = 0")
         return not runs and not self.count_answers()
+
+    def answers(self) -> Iterator[StoredAnswer]:
+        """Yield every real answer, those in the history too, oldest first."""
+        last = 0
+        while page := self._fetch_all(_ANSWERS, last):
+            yield from (schema.answer_from(row[1:]) for row in page)
+            last = page[-1][0]
 
     def deferral_reasons(self, *, most: int, dry_run: bool = False) -> dict[str, int]:
         """Return why images are deferred and how many for each reason, the most common first."""

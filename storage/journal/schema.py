@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from errors import ErrorKind, StopReason
-from models import Artefact, Parameter, Prompt, StoredAnswer, Usage
+from models import Artefact, ImageJob, Parameter, Prompt, StoredAnswer, Usage
 
-VERSION = 4
+VERSION = 5
 """``PRAGMA user_version`` of the tables. Version 1 had no ``lessons``, 2 no ``proposed_edits``,
-3 no ``known_failures``."""
+3 no ``known_failures``, 4 no ``ledger_mark``."""
 
 MAX_OUTCOMES = 1_000_000_000
 """Highest count of one arm; a higher one is a damaged value."""
@@ -32,8 +32,9 @@ Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 
 _KINDS = ", ".join(f"'{kind}'" for kind in ErrorKind)
-_REASONS = ", ".join(f"'{reason}'" for reason in StopReason if reason is not StopReason.LONG_WAIT)
-# A call never ends a run with LONG_WAIT, which came later: the definition of the table must not change.
+_LATER_REASONS = {StopReason.LONG_WAIT, StopReason.LOCK_LOST}
+"""A call never ends a run with these, which came later: the definition of the table must not change."""
+_REASONS = ", ".join(f"'{reason}'" for reason in StopReason if reason not in _LATER_REASONS)
 
 
 def _is_time(column: str) -> str:
@@ -166,11 +167,29 @@ _KNOWN_FAILURES = (
 _MODEL_OF_ANSWER = "ALTER TABLE answers ADD COLUMN model TEXT NOT NULL DEFAULT ''"
 _COUNTS_FOR = "ALTER TABLE answers ADD COLUMN counts_for TEXT NOT NULL DEFAULT ''"
 _REPAIRS = "CREATE INDEX answers_that_repair ON answers (size) WHERE counts_for <> ''"
+_FILE_IDENTITY = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {column} INTEGER CHECK (typeof({column}) IN ('integer', 'null'))"
+    for table in ("images", "known_failures")
+    for column in ("ctime", "inode")
+)
+"""Null where an earlier version wrote the row. Both tables keep the same columns in the same order."""
+_PROCESS = "ALTER TABLE runs ADD COLUMN process TEXT NOT NULL DEFAULT ''"
+_LEDGER_MARK = """
+    CREATE TABLE ledger_mark (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        size INTEGER NOT NULL,
+        mtime INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        tail_sha256 TEXT NOT NULL,
+        answers INTEGER NOT NULL,
+        seals INTEGER NOT NULL
+    )"""
 _ADDED_IN = {
     1: _STATEMENTS,
     2: (_LESSONS,),
     3: (_PROPOSED_EDITS, _PICTURE_TOKENS),
     4: (_KNOWN_FAILURES, _MODEL_OF_ANSWER, _COUNTS_FOR, _REPAIRS),
+    5: (*_FILE_IDENTITY, _PROCESS, _LEDGER_MARK),
 }
 """What each version added; existing tables and columns never change."""
 
@@ -247,6 +266,12 @@ def to_storable_text(text: str) -> str:
 def clamp_mtime(mtime_ns: int) -> int:
     """Return a modification time that fits SQLite's 64 bits, which end in the year 2262."""
     return max(-(2**63), min(mtime_ns, MAX_INTEGER))
+
+
+def file_identity(job: ImageJob) -> tuple[int | None, int | None]:
+    """Return the columns ``ctime`` and ``inode`` of an image's file; an inode has 64 bits, SQLite 63."""
+    ctime = None if job.ctime_ns is None else clamp_mtime(job.ctime_ns)
+    return ctime, None if job.inode is None else job.inode & MAX_INTEGER
 
 
 def utc_isoformat(moment: datetime) -> str:

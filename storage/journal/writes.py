@@ -30,6 +30,7 @@ from storage.journal.answers import (
     CurrentAnswer,
     find_current_answers,
     set_current_answer,
+    write_file_state,
 )
 from storage.journal.bulk_insert import BulkInsert
 
@@ -58,7 +59,7 @@ _OutcomeWithCalls = Succeeded | Failed | Deferred
 
 _IMAGE_COLUMNS = (
     "key, size, mtime, sha256, fingerprint, outcome, kind, detail, artefacts, prompt_id, attempts,"
-    " input_tokens, output_tokens, dry_run, run_id, finished_at"
+    " input_tokens, output_tokens, dry_run, run_id, finished_at, ctime, inode"
 )
 
 _REPLACE_IMAGE = (
@@ -68,25 +69,27 @@ _REPLACE_IMAGE = (
     " detail = excluded.detail, artefacts = excluded.artefacts, prompt_id = excluded.prompt_id,"
     " attempts = excluded.attempts, input_tokens = excluded.input_tokens,"
     " output_tokens = excluded.output_tokens, dry_run = excluded.dry_run, run_id = excluded.run_id,"
-    " finished_at = excluded.finished_at WHERE excluded.dry_run <= images.dry_run"
+    " finished_at = excluded.finished_at, ctime = excluded.ctime, inode = excluded.inode"
+    " WHERE excluded.dry_run <= images.dry_run"
 )
 _KEEP_IMAGE = "ON CONFLICT (key) DO NOTHING"
 
 _IMAGE_FROM_ANSWER = (
     f"INSERT INTO images ({_IMAGE_COLUMNS})"  # noqa: S608
     " SELECT key, size, mtime, sha256, fingerprint, 'succeeded', NULL,"
-    " '', '[]', prompt_id, 0, input_tokens, output_tokens, dry_run, run_id, answered_at FROM answers"
+    " '', '[]', prompt_id, 0, input_tokens, output_tokens, dry_run, run_id, answered_at, NULL, NULL"
+    " FROM answers"
     f" WHERE key = ? AND standing = 1 {_REPLACE_IMAGE}"
 )
 
 _UNLESS_NEWER = "AND (excluded.dry_run < images.dry_run OR excluded.finished_at >= images.finished_at)"
 
 
-def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
+def begin_run(connection: sqlite3.Connection, run: RunInfo, process: str) -> None:
     """Record that the run has begun; earlier runs that never ended become ``cut``."""
     connection.execute("UPDATE runs SET state = 'cut' WHERE state = 'running'")
     connection.execute(
-        "INSERT INTO runs VALUES (?, 'running', ?, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+        "INSERT INTO runs VALUES (?, 'running', ?, NULL, NULL, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)",
         (
             run.run_id,
             schema.utc_isoformat(run.started_at),
@@ -96,6 +99,7 @@ def begin_run(connection: sqlite3.Connection, run: RunInfo) -> None:
             run.fingerprint,
             run.dry_run,
             json.dumps(dict(run.options)),
+            process,
         ),
     )
 
@@ -228,6 +232,7 @@ def write_copy(
     set_current_answer(rows, copied, run_id=run.run_id, moved_to_history=moved_to_history, current=current)
     rows.flush()
     write_image_from_answer(rows.connection, job.key)
+    write_file_state(rows.connection, job)
     if not run.dry_run:
         settings = (run.fingerprint, answer.fingerprint, *answer.counts_for)
         remove_known_failures(rows.connection, job.key, settings, is_answered=True)
@@ -296,6 +301,7 @@ def _write_image(
         run.dry_run,
         run.run_id,
         schema.utc_isoformat(finished_at),
+        *schema.file_identity(outcome.job),
     )
     conflict = _KEEP_IMAGE if has_no_news else _REPLACE_IMAGE
     rows.add(f"INSERT INTO images ({_IMAGE_COLUMNS})", row, conflict)

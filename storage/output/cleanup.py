@@ -51,26 +51,30 @@ def remove_unfinished(root: str, folder: str, existing: ExistingFiles, *, recurs
 
     Returns how many were removed. Only names count; files that cannot be read or removed stay.
     """
-    try:
-        with os.scandir(f"{root}{folder}") as entries:
-            return sum(_visit(root, folder, entry, existing, recursive=recursive) for entry in entries)
-    except FileNotFoundError:
-        return 0
-    except OSError:
-        existing.invalidate()
-        return 0
+    removed, folders = 0, [folder]
+    while folders:  # not by recursion: a path of 4,096 bytes can have 2,000 folders
+        current = folders.pop()
+        try:
+            with os.scandir(f"{root}{current}") as entries:
+                for entry in entries:
+                    path = f"{current}/{entry.name}" if current else entry.name
+                    if not is_temporary(entry.name) and entry.is_dir(follow_symlinks=False):
+                        folders += [path] if recursive else []
+                    else:
+                        removed += _visit(path, entry, existing)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            existing.invalidate()
+    return removed
 
 
-def _visit(
-    root: str, folder: str, entry: "os.DirEntry[str]", existing: ExistingFiles, *, recursive: bool
-) -> int:
-    path = f"{folder}/{entry.name}" if folder else entry.name
-    if entry.is_dir(follow_symlinks=False):
-        if is_temporary(entry.name):  # of the probe for names
+def _visit(path: str, entry: "os.DirEntry[str]", existing: ExistingFiles) -> int:
+    """Remove an unfinished file, and return 1; note any other file, and return 0."""
+    if is_temporary(entry.name):
+        if entry.is_dir(follow_symlinks=False):  # of the probe for names
             shutil.rmtree(entry.path, ignore_errors=True)
             return 1
-        return remove_unfinished(root, path, existing, recursive=True) if recursive else 0
-    if is_temporary(entry.name):
         with suppress(OSError):
             Path(entry.path).unlink()
             return 1

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import PurePosixPath
 
 from storage.output.folders import FAILED, METADATA, OLD_DRY_RUN, SUCCESSFUL, WRITE_TEST
-from utils.files import is_temporary
+from utils.files import TEMPORARY_BYTES, is_temporary
 from utils.image_formats import HEAD_BYTES, ImageFormat, sniff
 from utils.name_rules import ORDINARY, NameRules
 from utils.safe_names import distinct_name, output_folder, output_name, portable_name
@@ -93,6 +93,13 @@ class Place:
         for number in count(1):
             numbered = f"{base}_result" if number == 1 else f"{base}_result_{number}"
             yield tuple(f"{numbered}.{suffix}" for suffix in _ALL_SUFFIXES)
+
+    @property
+    def longest_bytes(self) -> int:
+        """Length of the longest path of its files, unfinished ones too, relative to the output directory."""
+        path = self._base(SUCCESSFUL)
+        folder_bytes = len(path.rpartition("/")[0].encode()) + 1
+        return max(len(path.encode()) + _ENDING_BYTES, folder_bytes + TEMPORARY_BYTES)
 
     @property
     def base(self) -> str:

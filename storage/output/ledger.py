@@ -186,7 +186,7 @@ def _parse_artefact(record: Any) -> Artefact:
 
 
 def _parse_prompt(record: Any, prompts: MutableMapping[str, str]) -> Prompt:
-    digest = _require_type(record.get("text_sha256", ""), str)
+    digest = _require_type(_require_type(record, dict).get("text_sha256", ""), str)
     if "text" in record:
         text = _require_type(record["text"], str)
         if digest:

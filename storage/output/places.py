@@ -18,10 +18,12 @@ class Places:
 
     Args:
         rules: of all its file systems together.
+        max_bytes: of a path relative to the output directory; None if unlimited.
     """
 
-    def __init__(self, rules: NameRules = ORDINARY) -> None:
+    def __init__(self, rules: NameRules = ORDINARY, *, max_bytes: int | None = None) -> None:
         self.rules = rules
+        self._max_bytes = max_bytes
         self._lock = Lock()
         # Hashes in place of names: one image in 10^9 gets a name with a hash that it would not need.
         self._owners: dict[int, int] = {}
@@ -30,6 +32,12 @@ class Places:
 
     def of(self, key: str) -> Place:
         """Return the place of an image, which no other image has."""
+        place = self._find(key)
+        if self._max_bytes is not None and place.longest_bytes > self._max_bytes:
+            return Place.portable(key)
+        return place
+
+    def _find(self, key: str) -> Place:
         place = Place.of(key, self.rules)
         if not self.rules.has_aliases:
             return place

@@ -1,14 +1,20 @@
 """The output directory: made ready before anything is paid, and the same one at every write."""
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from errors import StorageError
 from storage.output.folders import WRITE_TEST
 from storage.output.tree import storage_errors, with_path
+from utils.files import max_path_bytes
 from utils.name_probe import probe_names
 from utils.name_rules import ORDINARY, NameRules
 
+_FIXED_BYTES = 200
+"""Room for the longest path that depends on no image: an answer in the history under a short name."""
+_TOO_LONG = "its path is too long for the files in it; choose a shorter --output-dir"
 _GONE = "was removed, moved or unmounted during the run"
 
 
@@ -29,6 +35,8 @@ class OutputRoot:
         folders = list(folders)
         with storage_errors("nothing was asked yet"):
             self._path.mkdir(parents=True, exist_ok=True)
+            if self.max_path_bytes() < _FIXED_BYTES:
+                raise OSError(errno.ENAMETOOLONG, _TOO_LONG, str(self._path))
             self._identity = _identify(self._path)
             for folder in folders:
                 with with_path(folder):
@@ -36,6 +44,10 @@ class OutputRoot:
                     (folder / WRITE_TEST).write_bytes(b"writable\n")
                     (folder / WRITE_TEST).unlink()
             return _find_rules(folders)
+
+    def max_path_bytes(self) -> int:
+        """Return how many bytes the path of a file may have, relative to the directory."""
+        return max_path_bytes(self._path) - len(os.fsencode(os.path.join(self._path, "")))  # noqa: PTH118
 
     def is_same(self) -> bool:
         """Return False if the directory was removed, moved or unmounted since it was prepared."""

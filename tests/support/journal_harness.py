@@ -128,7 +128,14 @@ class World:
         for path in sorted(path for path in self.images.rglob("*") if path.is_file()):
             stat = path.stat()
             key = path.relative_to(self.images).as_posix()
-            yield ImageJob(key=key, path=path, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+            yield ImageJob(
+                key=key,
+                path=path,
+                size_bytes=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+                ctime_ns=stat.st_ctime_ns,
+                inode=stat.st_ino,
+            )
 
     def is_present(self, artefact: Artefact) -> bool:
         """Return whether the file exists with the right size."""
@@ -311,10 +318,14 @@ def downgrade(path: Path, version: int) -> None:
     """Make a journal what an earlier version would have left."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in (
-            "DROP TABLE known_failures",
-            "DROP INDEX answers_that_repair",
-            "ALTER TABLE answers DROP COLUMN counts_for",
-            "ALTER TABLE answers DROP COLUMN model",
+            "DROP TABLE ledger_mark",
+            "ALTER TABLE runs DROP COLUMN process",
+            *(f"ALTER TABLE images DROP COLUMN {column}" for column in ("inode", "ctime")),
+            *(f"ALTER TABLE known_failures DROP COLUMN {column}" for column in ("inode", "ctime")),
+            *(["DROP TABLE known_failures"] if version < 4 else []),
+            *(["DROP INDEX answers_that_repair"] if version < 4 else []),
+            *(["ALTER TABLE answers DROP COLUMN counts_for"] if version < 4 else []),
+            *(["ALTER TABLE answers DROP COLUMN model"] if version < 4 else []),
             *(["DROP TABLE proposed_edits"] if version < 3 else []),
             *(["ALTER TABLE attempts DROP COLUMN image_output_tokens"] if version < 3 else []),
             *(["DROP TABLE lessons"] if version < 2 else []),

@@ -164,7 +164,7 @@ def names(root: Path, *tops: str) -> set[str]:
 
 def only_answer(store: Archiver) -> StoredAnswer:
     """Return the one answer in the ledger."""
-    (answer,) = store.read_ledger()
+    (answer,) = store.proven_answers
     return answer
 
 

@@ -361,7 +361,7 @@ def test_a_copy_puts_an_answer_under_another_name(tmp_path: Path) -> None:
     assert [artefact.sha256 for artefact in copied] == [artefact.sha256 for artefact in answer.artefacts]
     assert all(map(second.has_expected_hash, (*copied, *answer.artefacts)))
     assert names(tmp_path, "failed") == set()
-    lines = list(second.read_ledger())
+    lines = list(second.proven_answers)
     assert [line.key for line in lines] == ["a.jpg", "new/b.jpg"]
     assert lines[1] == replace(answer, key="new/b.jpg", artefacts=copied)
 
@@ -381,7 +381,7 @@ def test_a_shifted_series_is_copied_through_the_history(tmp_path: Path) -> None:
     first, second = archiver(tmp_path, 1), archiver(tmp_path, 2)
     first.store(succeeded("1.jpg", "one"))
     first.store(succeeded("2.jpg", "two"))
-    one, two = first.read_ledger()
+    one, two = first.proven_answers
 
     second.put_copy(job("2.jpg"), one, replaced=two.artefacts)
     second.put_copy(job("3.jpg"), replace(two, artefacts=second.find_in_history(two.artefacts)))
@@ -399,11 +399,11 @@ def test_a_damaged_answer_is_not_copied(tmp_path: Path, damage: str) -> None:
     store = archiver(tmp_path)
     store.store(succeeded("a.jpg", "text"))
     store.store(succeeded("b.jpg", "other"))
-    answer, other = store.read_ledger()
+    answer, other = store.proven_answers
     path = tmp_path / answer.artefacts[0].path
     path.write_bytes(b"tex!\n") if damage == "changed" else path.unlink()
     before = files(tmp_path)
 
     assert store.put_copy(job("b.jpg"), answer, replaced=other.artefacts) == ()
     assert files(tmp_path) == before
-    assert len(list(store.read_ledger())) == 2
+    assert len(list(store.proven_answers)) == 2

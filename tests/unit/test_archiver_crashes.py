@@ -56,10 +56,10 @@ def test_torn_lines_are_passed_over(tmp_path: Path) -> None:
         (root / "metadata").mkdir(parents=True)
         (root / "metadata/results.jsonl").write_bytes(data[:cut])
         complete = [key for key, end in [("a.jpg", first - 1), ("b.jpg", len(data) - 1)] if cut >= end]
-        assert [answer.key for answer in archiver(root).read_ledger()] == complete
+        assert [answer.key for answer in archiver(root).proven_answers] == complete
 
         archiver(root).store(succeeded("c.jpg"))
-        assert [answer.key for answer in archiver(root).read_ledger()] == [*complete, "c.jpg"]
+        assert [answer.key for answer in archiver(root).proven_answers] == [*complete, "c.jpg"]
 
 
 def _line(**changes: Any) -> bytes:
@@ -111,7 +111,7 @@ def test_damaged_lines_are_passed_over(tmp_path: Path, bad: bytes, caplog: pytes
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata/results.jsonl").write_bytes(_line() + bad + b"\n" + _line(key="b.jpg"))
 
-    assert [answer.key for answer in archiver(tmp_path).read_ledger()] == ["a.jpg", "b.jpg"]
+    assert [answer.key for answer in archiver(tmp_path).proven_answers] == ["a.jpg", "b.jpg"]
     assert "1 damaged or unfinished lines" in caplog.text
 
 
@@ -122,7 +122,7 @@ def test_threads_share_one_ledger(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.store(succeeded(key, f"answer to {key}")), keys))
 
-    answers = list(store.read_ledger())
+    answers = list(store.proven_answers)
     assert sorted(answer.key for answer in answers) == sorted(keys)
     assert all(store.has_expected_hash(artefact) for answer in answers for artefact in answer.artefacts)
 
@@ -153,7 +153,7 @@ def test_an_answer_that_cannot_have_its_name_has_another(tmp_path: Path, path: s
     stored = store.store(succeeded("t/a.jpg", "text", picture()))
 
     assert [artefact.path for artefact in stored] == [f"{OTHER}.png", f"{OTHER}.txt"]
-    assert list(store.read_ledger())[-1].artefacts == stored
+    assert list(store.proven_answers)[-1].artefacts == stored
     assert all(map(store.has_expected_hash, stored))
     assert names(tmp_path, "successful") == {f"{OTHER}.png", f"{OTHER}.txt"} | ({path} & {"successful/t"})
 
@@ -188,7 +188,7 @@ def test_a_write_that_fails_at_any_step_proves_nothing(tmp_path: Path, path: str
     assert str(blocked) in str(caught.value)
     assert "the answer for t/a.jpg was lost" in str(caught.value)
     assert names(tmp_path) == {path} & {"successful/t"}
-    answers = list(store.read_ledger())
+    answers = list(store.proven_answers)
     assert answers
     assert not any(all(map(store.has_expected_hash, answer.artefacts)) for answer in answers)
 
@@ -217,7 +217,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(tmp_path: Path) -> None:
 
     store.store(succeeded("b.jpg", "x" * 3000))
     proven = [
-        answer.key for answer in store.read_ledger() if all(map(store.has_expected_hash, answer.artefacts))
+        answer.key for answer in store.proven_answers if all(map(store.has_expected_hash, answer.artefacts))
     ]
     assert proven == ["a.jpg", "b.jpg", "b.jpg"]
 

@@ -57,7 +57,7 @@ def test_a_dry_run_writes_marked_files_below_its_folder_alone(tmp_path: Path) ->
         shown.load()
     (line,) = (tmp_path / "dry-run/metadata/results.jsonl").read_bytes().splitlines()
     assert json.loads(line)["dry_run"] is True
-    assert list(store.read_ledger()) == list(archiver(tmp_path, 2).read_ledger()) == []
+    assert list(store.proven_answers) == list(archiver(tmp_path, 2).proven_answers) == []
 
 
 def test_a_dry_run_knows_the_answers_of_real_runs(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_dry_run_knows_the_answers_of_real_runs(tmp_path: Path) -> None:
     stored = real.store(succeeded("a.jpg", "text", picture()))
     dry = archiver(tmp_path, 2, dry_run=True)
 
-    assert [answer.key for answer in dry.read_ledger()] == ["a.jpg"]
+    assert [answer.key for answer in dry.proven_answers] == ["a.jpg"]
     assert all(map(dry.is_present, stored))
     assert all(map(dry.has_expected_hash, stored))
 
@@ -171,7 +171,7 @@ def test_a_fake_of_an_earlier_version_is_never_taken_for_real(tmp_path: Path) ->
     real = archiver(tmp_path, 2)
     real.store(succeeded("b.jpg", "real"))
 
-    assert [answer.key for answer in real.read_ledger()] == ["b.jpg"]
+    assert [answer.key for answer in real.proven_answers] == ["b.jpg"]
     archive = real.pack("zip")
     assert archive
     with zipfile.ZipFile(archive) as packed:

@@ -170,7 +170,7 @@ def walk_of(counts: dict[tuple[str, str, int], int]) -> Iterator[Found]:
     for (folder, suffix, size), count in counts.items():
         for number in range(count):
             name = f"{folder}/{number:05}{suffix}"
-            yield FoundImage(path=Path(name), relative=name, size_bytes=size, mtime_ns=0)
+            yield FoundImage(path=Path(name), relative=name, size_bytes=size, mtime_ns=0, ctime_ns=0, inode=0)
 
 
 MIXED = {

@@ -69,7 +69,7 @@ def test_images_come_in_one_order_folder_by_folder(tmp_path: Path) -> None:
 
 
 def test_found_image_says_where_it_lies_and_how_it_stands(tmp_path: Path) -> None:
-    """Path, size and time of change are those of the file itself."""
+    """Path, size, times and inode are those of the file itself."""
     put(tmp_path, "a/b.png")
     status = (tmp_path / "a" / "b.png").stat()
 
@@ -79,6 +79,8 @@ def test_found_image_says_where_it_lies_and_how_it_stands(tmp_path: Path) -> Non
             relative="a/b.png",
             size_bytes=len(_PNG),
             mtime_ns=status.st_mtime_ns,
+            ctime_ns=status.st_ctime_ns,
+            inode=status.st_ino,
         )
     ]
 

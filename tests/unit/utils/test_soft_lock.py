@@ -35,7 +35,7 @@ def test_one_holds_it_until_it_is_released(tmp_path: Path) -> None:
     assert try_acquire(path, me)
     assert is_held(path)
     assert not try_acquire(path, me)
-    release(path)
+    release(path, path.read_bytes())
     assert not is_held(path)
     assert try_acquire(path, me)
 

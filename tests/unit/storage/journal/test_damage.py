@@ -191,7 +191,7 @@ def test_a_newer_journal_is_left_alone(world: World) -> None:
     connection.close()
     before = world.journal_path.read_bytes()
 
-    with pytest.raises(UsageError, match=r"format 7.* up to 4.*newer version"):
+    with pytest.raises(UsageError, match=r"format 7.* up to 5.*newer version"):
         world.open(run_info(5))
     with pytest.raises(UsageError, match="format 7"):
         JournalReader.read_only(world.journal_path)

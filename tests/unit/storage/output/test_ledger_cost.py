@@ -27,11 +27,11 @@ def test_a_line_of_the_ledger_tells_its_cost(tmp_path: Path) -> None:
     document = json.loads(line)
     Draft202012Validator(schema("results")).validate(document)
     assert document["cost_usd"] == 0.033612
-    (answer,) = store.read_ledger()
+    (answer,) = store.proven_answers
     assert (answer.usage, answer.cost_usd) == (usage, None)
     del document["usage"]["image_output_tokens"], document["cost_usd"]
     (tmp_path / "metadata/results.jsonl").write_text(json.dumps(document))
-    (answer,) = store.read_ledger()
+    (answer,) = store.proven_answers
     assert answer.usage.image_output_tokens == 0
 
 
