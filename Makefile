@@ -20,7 +20,7 @@ PIP_INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check
 KEY_LINE := ^[[:space:]]*(export[[:space:]]+)?(GEMINI|GOOGLE)_API_KEY[[:space:]]*=[[:space:]]*["']?[^[:space:]"'\#]
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test attack-test bench bench-peers bench-optimizer bench-pacing bench-plan bench-startup check lint type format picture house clean
+.PHONY: help run test crash-test attack-test field-test bench bench-peers bench-optimizer bench-pacing bench-plan bench-startup check lint type format picture house clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -46,6 +46,9 @@ crash-test: $(VENV)/.dev ## kill the program at 200 random instants and at every
 
 attack-test: $(VENV)/.dev ## attack the program: kills, damage, hostile replies, images, disks, limits (15 minutes)
 	@$(IN_VENV) -m tests.attack
+
+field-test: $(VENV)/.dev ## replay cases from the field and recorded replies, which stand in ../shared or GBP_SHARED (10 minutes)
+	@$(IN_VENV) -m pytest -n 2 -rs -m field tests/e2e/test_field_cases.py tests/e2e/test_recorded_replies.py
 
 bench: $(VENV)/.dev ## compare with a bare script, the SDK's loop and the peers that are installed (an hour)
 	@$(IN_VENV) -m bench.sidebyside

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,34 @@ def test_an_untrusted_certificate(tmp_path: Path) -> None:
     reason = f"no connection to {host} (its certificate is not trusted: self-signed certificate)"
     check(tmp_path, run, status, reason=reason, cause=Cause.CERTIFICATE, code=2)
     assert "SSL_CERT_FILE" in run.stderr
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """Listen on a port whose queue is full, so that the system drops every further attempt to connect."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield int(listener.getsockname()[1])
+
+
+def test_a_connection_into_the_void(tmp_path: Path) -> None:
+    """Packets that are dropped on the way are no answer: it timed out, nothing is paid, all is left to do."""
+    make_images(tmp_path / "photos", 3)
+
+    with black_hole() as port:
+        run, status = asyncio.run(run_with_status(tmp_path, f"http://127.0.0.1:{port}"))
+
+    stats = document(tmp_path / "out", "processing_stats.json")
+    reason = f"no connection to 127.0.0.1:{port} ("
+    check(tmp_path, run, status, reason=reason, cause=Cause.NO_CONNECTION, code=75)
+    assert (stats["failed"]["total"], stats["deferred"]["total"]) == (0, 3)
+    assert "3 deferred" in " ".join(status.stdout.split())
 
 
 @pytest.mark.parametrize("status", [500, 503])
