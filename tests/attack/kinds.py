@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.attack import (
+    caps,
     corruptions,
     disks,
     hostile_replies,
@@ -129,6 +130,15 @@ KINDS = (
         play=limits.play,
         batches=36,
         few=0,
+    ),
+    Kind(
+        name="caps",
+        title="`--max-cost` under usage that is missing, wrong or late, kills, two runs at once, each its cap"
+        " (the program but for network and disk, on a virtual clock)",
+        case="run",
+        play=caps.play,
+        batches=10,
+        few=1,
     ),
     Kind(
         name="key-hunts",

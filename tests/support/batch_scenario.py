@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from prompts.edits import load
 from prompts.policy import RepairLimits
 from prompts.retry_once import RetryOnce
 from rate_limit.limiter import RateLimiter
-from tests.support.fakes import START, MaxJitter, ScriptedModel, utcnow
+from tests.support.budgets import new_budget
+from tests.support.fakes import START, MaxJitter, utcnow
 from tests.support.virtual_loop import run_virtual
 
 BASE = Prompt(text="Describe the picture")
@@ -130,10 +132,11 @@ class Scenario:
 
     folder: Path
     names: Sequence[str]
-    model: ScriptedModel
+    model: GenerativeModel
     slots: int = 1
     retries: int = 5
     rpm: float | None = None
+    max_cost: Decimal | None = None
     optimize: bool = False
     on_start: Callable[[StopSignal], None] | None = None
     outcomes: list[Outcome] = field(default_factory=list)
@@ -144,14 +147,16 @@ class Scenario:
 
     def play(self) -> "Scenario":
         """Run the batch to its end on the virtual clock."""
-        run_virtual(self._play())
+        run_virtual(self.run())
         return self
 
-    async def _play(self) -> None:
+    async def run(self) -> None:
+        """Run the batch to its end on the present loop."""
         stop = StopSignal()
         if self.on_start:
             self.on_start(stop)
-        caller = new_caller(self.model, stop, slots=self.slots, rpm=self.rpm)
+        budget = None if self.max_cost is None else new_budget(self.max_cost, stop=stop)
+        caller = new_caller(self.model, stop, slots=self.slots, rpm=self.rpm, budget=budget)
         processor = new_processor(
             caller,
             self,
