@@ -14,7 +14,7 @@ from utils.logger import reopen_log_file
 log = logging.getLogger(__name__)
 
 
-_MARGIN_S = 1.5
+_MARGIN_S = 1.0
 """Time for documents, after the grace, of a run that was cancelled; then the process leaves."""
 
 
