@@ -7,7 +7,7 @@ and 0008.
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import aiohttp
@@ -80,10 +80,29 @@ async def _raise_for_status(
     response = await handler(request)
     if response.status != 200:
         raise HttpStatusError(await _to_http_error(response))
+    if not response.url.path.endswith(":generateContent"):
+        await _hold_body(response)
     if "X-Goog-Upload-Offset" in request.headers and "X-Goog-Upload-Status" not in response.headers:
         response.close()
         raise ValueError("an upload was answered without its status")
     return response
+
+
+async def _hold_body(response: aiohttp.ClientResponse) -> None:
+    """Read a reply that the SDK will ask for, since it would read one without end.
+
+    Raises:
+        ValueError: it is longer than any reply about a file.
+    """
+    body = bytearray()
+    with ExitStack() as on_failure:
+        on_failure.callback(response.close)
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > _MAX_ERROR_BODY_BYTES:
+                raise ValueError("a reply about a file is longer than any")
+        on_failure.pop_all()
+    response._body = bytes(body)  # noqa: SLF001 - where aiohttp keeps what it has read
 
 
 async def _to_http_error(response: aiohttp.ClientResponse) -> HttpError:

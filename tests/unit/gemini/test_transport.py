@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+import gemini.client
 from errors import ApiFailure, ErrorKind
 from gemini import transport
 from gemini.client import GeminiClient
@@ -274,3 +275,26 @@ def test_importing_the_client_is_cheap() -> None:
     )
 
     assert result.stdout.strip() == "set()"
+
+
+def test_no_reply_about_a_file_fills_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would read one to its end, and this one has none."""
+    monkeypatch.setattr(gemini.client, "MAX_INLINE_BYTES", 8)
+
+    async def flood(incoming: web.Request) -> web.StreamResponse:
+        await incoming.read()
+        response = web.StreamResponse(headers={"X-Goog-Upload-URL": str(incoming.url)})
+        await response.prepare(incoming)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b" " * 2**16)
+        return response
+
+    async def call() -> Any:
+        async with asyncio.timeout(60), serve(flood) as url, client_of(url) as client:
+            return await catch_error(client.generate(request(timeout_s=600)))
+
+    failure = asyncio.run(call())
+
+    assert isinstance(failure, ApiFailure)
+    assert (failure.kind, failure.detail) == (K.NETWORK, broken_reply_failure().detail)
