@@ -256,6 +256,12 @@ def _to_path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _to_money(text: str) -> Decimal:
+    if not text.isascii():  # the same holds for Decimal
+        raise ValueError
+    return Decimal(text)
+
+
 _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
     ValueType.TEXT: str,
     ValueType.SECRET: SecretText,
@@ -264,7 +270,7 @@ _CONVERTERS: Mapping[ValueType, Callable[[str], Any]] = {
     ValueType.NUMBER: _to_number,
     ValueType.DURATION: parse_duration,
     ValueType.TIME_OF_DAY: parse_time_of_day,
-    ValueType.MONEY: Decimal,
+    ValueType.MONEY: _to_money,
     ValueType.PATH: _to_path,
     ValueType.ARCHIVE_FORMAT: ArchiveFormat,
     ValueType.VERBOSITY: Verbosity,
