@@ -12,11 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+_SECOND = 2
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +36,11 @@ class WatchedProtocol(ResponseHandler):
         super().__init__(loop)
         self._on_stray = on_stray
         self._is_request_sent = False
+        self._requests = 0
 
     def set_response_params(self, **params: Any) -> None:
         """Begin to send a request."""
+        self._requests += 1
         self._payload = None  # of the reply before, whose end says nothing about this one
         self._is_request_sent = False
         super().set_response_params(**params)
@@ -59,10 +64,34 @@ class WatchedProtocol(ResponseHandler):
             self.set_exception(aiohttp.ClientConnectionError("an answer came before its question was sent"))
             self._on_stray()
 
+    def refuse_stray_bytes(self) -> bool:
+        """Close the connection if something came on it between two requests; return whether it did."""
+        if self._requests < _SECOND or not self.holds_stray_bytes:  # TLS begins with bytes of its own
+            return False
+        self.set_exception(aiohttp.ClientConnectionError("something came that was not asked for"))
+        self.force_close()
+        self._on_stray()
+        return True
+
     @property
     def holds_stray_bytes(self) -> bool:
         """True if something came since the last reply, read or not yet read."""
         return self.should_close or (self._parser is not None and _has_unread_bytes(self.transport))
+
+
+class WatchedRequest(aiohttp.ClientRequest):
+    """A request that looks at its connection once more, right before its first byte is written.
+
+    It was taken from the pool some turns of the event loop ago. A call that is not sent costs nothing.
+    """
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: "Connection", content_length: int | None = None
+    ) -> None:
+        """Send the request, unless something came on the connection that was not asked for."""
+        protocol = conn.protocol
+        if not (isinstance(protocol, WatchedProtocol) and protocol.refuse_stray_bytes()):
+            await super().write_bytes(writer, conn, content_length)
 
 
 class Connector(aiohttp.TCPConnector):

@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import hdrs
 
 from errors import ApiFailure, ErrorKind
-from gemini.connector import Connector
+from gemini.connector import Connector, WatchedRequest
 from gemini.error_mapping import HttpError
 from gemini.reply_room import ReplyLease
 from gemini.route import HttpRoute
@@ -59,6 +59,7 @@ def open_session(route: HttpRoute, on_connected: Callable[[float], None]) -> aio
     """
     return aiohttp.ClientSession(
         connector=Connector(on_connected=on_connected, certificates=route.certificates),
+        request_class=WatchedRequest,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         proxy=route.proxy,

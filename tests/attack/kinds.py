@@ -80,7 +80,7 @@ KINDS = (
         case="reply",
         play=mutated_replies.play,
         batches=40,
-        few=0,
+        few=2,
         also_counts=frozenset({"with the program", "with its client"}),
     ),
     Kind(
@@ -89,7 +89,7 @@ KINDS = (
         case="reply",
         play=hostile_replies.play,
         batches=26,
-        few=0,
+        few=1,
     ),
     Kind(
         name="mutated-images",
@@ -129,7 +129,7 @@ KINDS = (
         case="batch",
         play=limits.play,
         batches=36,
-        few=0,
+        few=3,
     ),
     Kind(
         name="caps",
@@ -146,6 +146,6 @@ KINDS = (
         case="batch",
         play=key_hunts.play,
         batches=26,
-        few=0,
+        few=2,
     ),
 )

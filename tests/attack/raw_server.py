@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -65,34 +66,40 @@ class RawServer:
     ) -> None:
         """Stop to listen, and end what never ends."""
         self._server.close()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # a turn in which the connections are closed
 
     async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._serve(reader, writer)
+        try:
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
+                await self._serve(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                reply = self._answer(await _read_request(reader))
-                writer.write(reply.data)
+        while True:
+            reply = self._answer(await _read_request(reader))
+            writer.write(reply.data)
+            await writer.drain()
+            while reply.endless:
+                writer.write(reply.endless)
                 await writer.drain()
-                while reply.endless:
-                    writer.write(reply.endless)
-                    await writer.drain()
-                    await asyncio.sleep(reply.pause_s)
-                if reply.later:
-                    await asyncio.sleep(_LATER_S)
-                    if not _has_bytes(reader):  # else the next call is under way: no client could tell
-                        writer.write(reply.later)
-                if reply.closes:
-                    break
-        writer.close()
+                await asyncio.sleep(reply.pause_s)
+            if reply.later:
+                await asyncio.sleep(_LATER_S)
+                if _is_idle(reader, writer):  # else the next call is under way: no client could tell
+                    writer.write(reply.later)
+            if reply.closes:
+                break
 
     def _answer(self, body: bytes) -> RawReply:
         call = parse(body, _find_no_file)
@@ -115,8 +122,11 @@ def _log(call: GenerateCall, reply: RawReply, index: int) -> LoggedRequest:
     )
 
 
-def _has_bytes(reader: asyncio.StreamReader) -> bool:
-    return bool(getattr(reader, "_buffer", b""))
+def _is_idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Return whether no byte of a next call has arrived, in this process or in the kernel."""
+    connection = writer.get_extra_info("socket")
+    has_arrived = bool(getattr(reader, "_buffer", b"")) or bool(select.select([connection], [], [], 0)[0])
+    return not has_arrived
 
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
