@@ -15,7 +15,13 @@ from PIL import Image
 import gemini.client
 from gemini.client import GeminiClient
 from gemini.reply_parser import ReplyParser
-from gemini.response_body import MIN_EXTRACTED_CHARACTERS, decode_base64, extract_base64, parse_json
+from gemini.response_body import (
+    MIN_EXTRACTED_CHARACTERS,
+    check_size,
+    decode_base64,
+    extract_base64,
+    parse_json,
+)
 from models import GeneratedImage, Generation
 from tests.support.gateway import Handler, always_answer, serve
 from tests.support.gemini_harness import IMAGE_MODEL, KEY, request
@@ -185,3 +191,24 @@ def test_an_answer_that_came_in_time_is_read_however_long_it_takes(monkeypatch: 
                 return await client.generate(request(timeout_s=deadline_s))
 
     assert asyncio.run(run()).images[0].data == BIG_PNG
+
+
+@pytest.mark.parametrize(
+    ("body", "is_parsed"),
+    [
+        (b'{"a":[' + b"[]," * 1_300_000 + b"0]}", True),
+        (b'{"a":[' + b"[]," * 1_400_000 + b"0]}", False),
+        (b'{"text":"' + b"A" * 23_000_000 + b'"}', True),
+        (b'{"text":"' + b"QUJD\\n" * 3_500_000 + b'"}', True),
+        (b'{"text":"' + b"A" * 25_000_000 + b'"}', False),
+        (b'{"text":"' + b"a word " * 800_000 + b'"}', False),
+    ],
+    ids=["4 MB", "more", "base64", "base64 in lines", "more of it", "words"],
+)
+def test_what_is_parsed_is_bounded(body: bytes, *, is_parsed: bool) -> None:
+    """A text may hold a picture; what becomes objects, or is no base64, may not be as long."""
+    if is_parsed:
+        check_size(body)
+    else:
+        with pytest.raises(ValueError, match="more than any answer"):
+            check_size(body)
