@@ -60,9 +60,10 @@ bench-pacing: $(VENV)/.dev ## play the pacer and the usual clients through 20 mi
 	@$(PIP_INSTALL) -r bench/requirements.txt
 	@$(IN_VENV) -m bench.pacing
 
-bench-optimizer: $(VENV)/.dev ## play prompt repair against round robin and an oracle in hidden worlds (5 minutes)
+bench-optimizer: $(VENV)/.dev ## play prompt repair against round robin and an oracle in hidden worlds (15 minutes)
 	@$(PIP_INSTALL) -r bench/requirements.txt
 	@$(IN_VENV) -m bench.optimizer
+	@$(IN_VENV) -m bench.content
 
 bench-plan: $(VENV)/.dev ## measure --help, and runs over up to 100,000 images (20 minutes; needs 1 GB in TMPDIR)
 	@$(IN_VENV) -m bench.plan

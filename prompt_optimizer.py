@@ -14,20 +14,23 @@ from typing import assert_never
 from errors import TRANSIENT, ErrorKind
 from models import Attempt, Parameter, Prompt, Usage
 from prompts.candidates import Candidate, CandidatePool
+from prompts.clause_edits import ClauseEdits
+from prompts.clause_findings import ClauseFinding, find_guilty_words
+from prompts.clauses import PromptParts
 from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN, EditBook
+from prompts.history import Failure, FailureHistory
 from prompts.meta_prompt import UnusableAnswerError, build_meta_prompt, parse_candidate
 from prompts.policy import (
     AskAgain,
     ChangeParameter,
-    Failure,
-    FailureHistory,
     GiveUp,
     Policy,
     RepairLimits,
     Step,
     UseEdit,
 )
+from prompts.records import EditStatsRow
 from prompts.rules import CURABLE_KINDS
 from prompts.uplift import Uplift, UpliftEstimator
 
@@ -76,6 +79,8 @@ class PromptOptimizer:
         """Prompts that a model proposed."""
         self.on_request: Callable[[], None] = lambda: None
         """Called when a model should be asked for a prompt; ``next_request`` returns the request."""
+        self.clauses = self._build_clauses(edit_stats) if edits.leaves_out else None
+        """The parts of the prompt that may be left out; None for none."""
         self._policy = Policy(
             edit_stats=edit_stats,
             edits_by_kind=edits.applicable_edits(base.text, keep=keep),
@@ -84,11 +89,22 @@ class PromptOptimizer:
             limits=limits,
             rng=rng,
             candidates=candidates,
+            clauses=self.clauses,
         )
         self._uplift_estimator = UpliftEstimator()
         self.edit_stats = edit_stats
         self.outcomes_learned = 0
         """Outcomes that changed ``edit_stats`` in this run."""
+
+    def _build_clauses(self, edit_stats: EditStats) -> ClauseEdits:
+        lists = self._edits.word_lists
+        phrases = sorted({word for one in lists for word in one.words if " " in word}, key=len, reverse=True)
+        parts = PromptParts(self._base.text, keep=self._keep, phrases=phrases)
+        clauses = ClauseEdits(parts, word_lists=lists, rows=edit_stats.clause_rows)
+        for edit in self._edits.edits:
+            if text := edit.apply(self._base.text, keep=self._keep):
+                clauses.add_shortening(edit.name, text)
+        return clauses
 
     def begin_image(self) -> "OptimizedImageRepair":
         """Return the repair of one image."""
@@ -98,15 +114,30 @@ class PromptOptimizer:
         """Return what edits are worth over asking again, in this run so far."""
         return self._uplift_estimator.estimate()
 
+    def should_skip_asking_again(self, history: FailureHistory) -> bool:
+        """Return whether the plain second call of a class is left out for an image."""
+        return self._policy.should_skip_asking_again(history)
+
+    def find_guilty_words(self) -> tuple[ClauseFinding, ...]:
+        """Return the words of the prompt that cost images in this run."""
+        return tuple(find_guilty_words(self.clauses)) if self.clauses is not None else ()
+
     def choose_step(self, history: FailureHistory) -> Step:
         """Return the next step for an image."""
         return self._policy.next_step(history)
 
-    def learn(self, history: FailureHistory, step: "_CallStep", *, rescued: bool) -> None:
-        """Record the outcome of a step that was chosen for this history."""
-        if history.times_of_kind > 1:
+    def learn(
+        self,
+        history: FailureHistory,
+        step: "_CallStep",
+        *,
+        rescued: bool,
+        next_kind: ErrorKind | None = None,
+    ) -> None:
+        """Record the outcome of a step that was chosen for this history; ``next_kind`` is its failure."""
+        if history.is_repair(step.arm):
             self.outcomes_learned += 1
-        self._policy.learn(history, step.arm, rescued=rescued)
+        self._policy.learn(history, step.arm, rescued=rescued, next_kind=next_kind)
         if isinstance(step, AskAgain | UseEdit) and step.assignment is not None:
             self._uplift_estimator.add(step.assignment, rescued=rescued)
 
@@ -166,6 +197,18 @@ class PromptOptimizer:
         """Record that the model rejects requests with this parameter."""
         self._policy.disable_parameter(parameter)
 
+    def lessons(self) -> tuple[EditStatsRow, ...]:
+        """Return all that was learned, as the journal keeps it."""
+        stats, clauses = self.edit_stats, self.clauses
+        rows = list(stats.rows())
+        for kind in sorted(CURABLE_KINDS) if clauses else ():
+            rows += (
+                clauses.rows_for(kind, model=stats.model, prompt_sha256=stats.prompt_sha256)
+                if clauses
+                else ()
+            )
+        return tuple(rows)
+
     def build_prompt(self, step: "_CallStep", history: FailureHistory) -> Prompt | None:
         """Return prompt and settings of a call; None if the edit does not change this prompt."""
         parameters = self._parameters_for(step, history)
@@ -175,7 +218,7 @@ class PromptOptimizer:
             case ChangeParameter():
                 return replace(self._base, parameters=parameters)
             case UseEdit(name=name):
-                text = self._edited_text(name)
+                text = self._edited_text(name, history.kind)
                 if not text:
                     return None
                 revision = 1 + sum(arm not in _UNEDITED_ARMS for arm in history.arms)
@@ -193,7 +236,9 @@ class PromptOptimizer:
             changed.add(Parameter.MORE_OUTPUT_TOKENS)
         return tuple(sorted(parameter for parameter in changed if self._policy.accepts_parameter(parameter)))
 
-    def _edited_text(self, name: str) -> str | None:
+    def _edited_text(self, name: str, kind: ErrorKind) -> str | None:
+        if self.clauses is not None and self.clauses.is_clause_edit(name):
+            return self.clauses.edited_prompt(name, kind)
         if self.candidates.is_candidate(name):
             return self.candidates.edited_prompt(name)
         return self._edits[name].apply(self._base.text, keep=self._keep)
@@ -221,11 +266,11 @@ class OptimizedImageRepair:
 
     @property
     def should_wait_for_others(self) -> bool:
-        """Whether edits are tried next: from the second failure of a curable class on."""
+        """Whether edits are tried next: mostly from the second failure of a curable class on."""
         return (
             self._history is not None
             and self._history.kind in CURABLE_KINDS
-            and self._history.times_of_kind > 1
+            and (self._history.times_of_kind > 1 or self._optimizer.should_skip_asking_again(self._history))
         )
 
     def on_failure(self, attempts: Sequence[Attempt]) -> bool:
@@ -247,7 +292,7 @@ class OptimizedImageRepair:
         if self._history is None or self._pending_step is None:
             self._history = FailureHistory(failures=(failure,))
         else:
-            self._optimizer.learn(self._history, self._pending_step, rescued=False)
+            self._optimizer.learn(self._history, self._pending_step, rescued=False, next_kind=last.kind)
             self._history = self._history.with_failure(self._pending_step.arm, failure)
         self._pending_step = None
         self._optimizer.add_failure(self._history, last.detail)

@@ -58,7 +58,7 @@ class _Checkpointer:
         if lessons == self._saved_lessons:
             return
         # Rows are made before the thread starts: the statistics change meanwhile.
-        rows = tuple(self._optimizer.edit_stats.rows())
+        rows = tuple(self._optimizer.lessons())
         await asyncio.to_thread(self._journal.save_lessons, rows)
         self._saved_lessons = lessons
 

@@ -16,6 +16,7 @@ from errors import FatalError, StopReason, StorageError
 from gemini.model_info import PICTURE_MODEL, produces_images
 from models import RunInfo
 from prompt_optimizer import PromptOptimizer
+from prompts.clause_findings import ClauseFinding
 from prompts.picture_requests import asks_for_picture
 from prompts.uplift import Uplift
 from rate_limit.types import RateLimitStats
@@ -23,6 +24,7 @@ from reports import prompt_evolution, quota_forecast, run_report
 from reports.attempt_history import EvolutionEntry, build_evolution_entry
 from reports.documents import Example, FailureEntry, Pictures, ProcessingStats, TreeTotals
 from reports.formatting import round_dollars
+from reports.guilty_words import GuiltyWords, build_guilty_words
 from reports.prompt_evolution import ProposalEntry
 from reports.tally import MAX_EXAMPLES, PriceFunction, Tally, unknown_price
 from settings.fail_on import FailOn
@@ -95,16 +97,17 @@ class RunFinalizer:
         uplift: Uplift | None = None,
         *,
         proposals: Sequence[ProposalEntry] = (),
+        findings: Sequence[ClauseFinding] = (),
     ) -> tuple[ProcessingStats, Path | None]:
         """Write everything; return the document about the run and the archive's path, or None.
 
-        What cannot be written is logged, and becomes the reason of the run's end unless it had one.
-        ``uplift`` is the effect of edited prompts over plain retries, None if prompts were not repaired;
-        ``proposals`` are edits that a model proposed.
+        What cannot be written is logged, and becomes the end's reason unless it had one.
+        ``uplift`` is None if prompts were not repaired; ``findings`` are words that cost images.
         """
-        build_stats = partial(self._build_stats, tally, plan)
+        words = self._build_guilty_words(findings, tally)
+        build_stats = partial(self._build_stats, tally, plan, words)
         steps: tuple[Callable[[], object], ...] = (
-            lambda: self._write_evolution(tally, uplift, proposals),
+            lambda: self._write_evolution(tally, uplift, proposals, words),
             lambda: self._write_analysis(tally, plan),
             lambda: self._write_stats(build_stats(stop)),
         )
@@ -148,7 +151,9 @@ class RunFinalizer:
             return FatalError(StopReason.STORAGE, str(error))
         return None
 
-    def _build_stats(self, tally: Tally, plan: Plan, stop: FatalError | None) -> ProcessingStats:
+    def _build_stats(
+        self, tally: Tally, plan: Plan, words: tuple[GuiltyWords, ...], stop: FatalError | None
+    ) -> ProcessingStats:
         ended_at, counts = self._utcnow(), _to_plan_counts(plan)
         stats = run_report.build_processing_stats(
             run=self._run,
@@ -163,7 +168,8 @@ class RunFinalizer:
             quota=self._quota_status(ended_at, stop),
             costs=self._summarize_costs(tally),
         )
-        return replace(stats, pictures=_count_pictures(self._run, tally))
+        edited = stats.other_words and replace(stats.other_words, words_to_blame=words)
+        return replace(stats, pictures=_count_pictures(self._run, tally), other_words=edited)
 
     def _quota_status(self, ended_at: datetime, stop: FatalError | None) -> run_report.QuotaStatus:
         """Return the state of the quota; today's answers are counted only if a real run spent it."""
@@ -188,10 +194,20 @@ class RunFinalizer:
             output_tokens=usage.output_tokens,
         )
 
+    def _build_guilty_words(self, findings: Sequence[ClauseFinding], tally: Tally) -> tuple[GuiltyWords, ...]:
+        asked = tally.edit_outcomes.images_asked
+        return build_guilty_words(findings, prompt=self._run.prompt, images_asked=asked)
+
     def _write_evolution(
-        self, tally: Tally, uplift: Uplift | None, proposals: Sequence[ProposalEntry]
+        self,
+        tally: Tally,
+        uplift: Uplift | None,
+        proposals: Sequence[ProposalEntry],
+        words: Sequence[GuiltyWords],
     ) -> None:
-        head = prompt_evolution.build_prompt_evolution(self._run, tally, uplift, proposals)
+        head = prompt_evolution.build_prompt_evolution(
+            self._run, tally, uplift, proposals, words_to_blame=words
+        )
         self._archiver.write_stream("prompt_evolution", head, "images", self._iterate_evolution(tally.price))
 
     def _iterate_evolution(self, price: PriceFunction) -> Iterator[EvolutionEntry]:

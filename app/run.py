@@ -166,6 +166,7 @@ class _Run:
             context.stop.cause,
             optimizer.estimate_uplift() if optimizer else None,
             proposals=to_proposal_entries(optimizer) if optimizer else (),
+            findings=optimizer.find_guilty_words() if optimizer else (),
         )
         return await asyncio.to_thread(finalize)
 

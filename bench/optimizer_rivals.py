@@ -14,7 +14,8 @@ from functools import partial
 from bench.optimizer_world import PLAIN, Family, Image, Player, RunResult, World, play
 from errors import ErrorKind
 from prompts.edit_stats import EditStats
-from prompts.policy import AskAgain, Failure, FailureHistory, GiveUp, Policy, RepairLimits
+from prompts.history import Failure, FailureHistory
+from prompts.policy import AskAgain, GiveUp, Policy, RepairLimits
 
 MAX_CALLS = 5
 MAX_EDITS = 4

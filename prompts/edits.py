@@ -9,8 +9,8 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from errors import ErrorKind, UsageError
 from models import Parameter
 from prompts.rules import CURABLE_KINDS
 from prompts.transforms import TRANSFORMS, extract_core, replace_words
+from prompts.word_lists import WordList, read_word_list
 
 BUNDLED_FILE = Path(__file__).with_name("edits.toml")
 MAX_EDITS = 50
@@ -29,11 +30,13 @@ MAX_DOTS = 1_000
 """Dots of a line: the library takes minutes for a key of thousands of parts."""
 ASK_AGAIN = "ask_again"
 """The recorded name of a call with the user's own prompt."""
+LEAVE_OUT = "without"
+"""The arm under which all edits that leave out parts of the prompt stand in the statistics."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PLACEHOLDER = re.compile(r"\{[^{}\n]*\}")
 _KNOWN_PLACEHOLDERS = frozenset({"{prompt}", "{core}"})
-_RESERVED = frozenset({ASK_AGAIN, *Parameter})
+_RESERVED = frozenset({ASK_AGAIN, LEAVE_OUT, *Parameter})
 _FIELDS = frozenset({"name", "serves", "template", "transforms", "replace", "neutral"})
 
 
@@ -102,6 +105,10 @@ class EditBook:
     """All edits of a run, in their order."""
 
     edits: tuple[Edit, ...]
+    word_lists: tuple[WordList, ...] = ()
+    """Words that are often to blame, for each class."""
+    leaves_out: bool = True
+    """Whether parts of the prompt may be left out as well."""
 
     def __getitem__(self, name: str) -> Edit:
         """Return the edit of that name; raise KeyError if there is none."""
@@ -132,39 +139,75 @@ class EditBook:
 def load(path: Path | None = None) -> EditBook:
     """Return the bundled edits, extended by the user's file.
 
-    An edit with the name of a bundled one replaces it; ``replace_all = true`` leaves the bundled ones out.
+    An edit with the name of a bundled one replaces it; ``replace_all = true`` leaves the bundled ones out,
+    and with them the leaving out of parts, unless the file says ``leave_out = true``.
 
     Raises:
         UsageError: one sentence that names the file, the edit and what is wrong with it.
     """
-    bundled, _ = _read(BUNDLED_FILE)
+    bundled = _read(BUNDLED_FILE)
     if path is None:
-        return EditBook(edits=bundled)
-    own, replace_all = _read(path)
-    by_name = {} if replace_all else {edit.name: edit for edit in bundled}
-    by_name |= {edit.name: edit for edit in own}
+        return bundled.book
+    own = _read(path)
+    by_name = {} if own.replace_all else {edit.name: edit for edit in bundled.book.edits}
+    by_name |= {edit.name: edit for edit in own.book.edits}
     if len(by_name) > MAX_EDITS:
         raise UsageError(f"{path}: {len(by_name)} edits are more than the {MAX_EDITS} allowed")
-    return EditBook(edits=tuple(by_name.values()))
+    word_lists = () if own.replace_all else bundled.book.word_lists
+    return replace(own.book, edits=tuple(by_name.values()), word_lists=(*word_lists, *own.book.word_lists))
 
 
-def _read(path: Path) -> tuple[tuple[Edit, ...], bool]:
-    """Read the edits of one file, and whether they replace all bundled ones."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """What one file says."""
+
+    book: EditBook
+    replace_all: bool
+
+
+_SETTINGS = ("replace_all", "leave_out")
+
+
+def _read(path: Path) -> _File:
+    """Read the edits and words of one file."""
     document = _read_document(path)
-    unknown = sorted(set(document) - {"edit", "replace_all"})
+    unknown = sorted(set(document) - {"edit", "words", *_SETTINGS})
     if unknown:
-        raise UsageError(f'{path}: "{unknown[0]}" is not known; allowed are [[edit]] and replace_all')
-    replace_all, tables = document.get("replace_all", False), document.get("edit", [])
-    if not isinstance(replace_all, bool):
-        raise UsageError(f"{path}: replace_all must be true or false")
-    if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
+        raise UsageError(
+            f'{path}: "{unknown[0]}" is not known; allowed are [[edit]], [[words]], replace_all and leave_out'
+        )
+    for name in _SETTINGS:
+        if not isinstance(document.get(name, False), bool):
+            raise UsageError(f"{path}: {name} must be true or false")
+    replace_all = document.get("replace_all", False)
+    tables, lists = document.get("edit", []), document.get("words", [])
+    if not _are_tables(tables) or not (tables or lists or "leave_out" in document):
         raise UsageError(f"{path}: there is no edit in it; each begins with a line [[edit]]")
+    if not _are_tables(lists):
+        raise UsageError(f"{path}: each list of words begins with a line [[words]]")
     edits = [_EditReader(path, number, table).read() for number, table in enumerate(tables, start=1)]
     names = [edit.name for edit in edits]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f'{path}: two edits are called "{twice}"')
-    return tuple(edits), replace_all
+    book = EditBook(
+        edits=tuple(edits),
+        word_lists=tuple(_read_word_lists(path, lists)),
+        leaves_out=document.get("leave_out", not replace_all),
+    )
+    return _File(book=book, replace_all=replace_all)
+
+
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _read_word_lists(path: Path, tables: Sequence[Mapping[str, Any]]) -> Iterator[WordList]:
+    for number, table in enumerate(tables, start=1):
+        try:
+            yield read_word_list(table)
+        except ValueError as error:
+            raise UsageError(f"{path}: list {number} of words {error}") from error
 
 
 def _read_regular(path: Path) -> bytes:

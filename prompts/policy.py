@@ -8,14 +8,17 @@ with the user's own prompt in place of its first edit, drawn before any outcome 
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from errors import ErrorKind
 from models import Parameter
+from prompts.asking_again import AskingAgainRate
 from prompts.candidates import CandidatePool
+from prompts.clause_edits import ClauseChoice, ClauseEdits
 from prompts.edit_stats import EditStats
-from prompts.edits import ASK_AGAIN
+from prompts.edits import ASK_AGAIN, LEAVE_OUT
+from prompts.history import PARAMETERS, FailureHistory
 from prompts.rules import Rule, rule_for
 
 MIN_RESCUE_CHANCE = 0.025
@@ -29,63 +32,13 @@ CONTROLS_BEFORE_REDUCTION = 30
 MAX_FAILED_CHANGES = 7
 """Failures after which a parameter that cured no image of a class is not changed for it any more."""
 
-_PARAMETERS = frozenset[str](Parameter)
+WORTH_OF_LATER_TRIES = 0.7
+"""Factor on the chance that all words left out would have, where fewer are left out first to learn which."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """How one call failed, for a reason that waiting does not cure."""
-
-    kind: ErrorKind
-    reason: str = ""
-    """Raw reason of the service, such as ``IMAGE_SAFETY``; empty if unknown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureHistory:
-    """Failures of one image so far, and what each further call tried."""
-
-    failures: tuple[Failure, ...]
-    """One for each call, in order; never empty."""
-    arms: tuple[str, ...] = ()
-    """What each call after the first tried: ``ask_again``, a parameter or an edit."""
-
-    @property
-    def kind(self) -> ErrorKind:
-        """The class of the last failure."""
-        return self.failures[-1].kind
-
-    @property
-    def times_of_kind(self) -> int:
-        """Number of failures in the class of the last one."""
-        return sum(failure.kind is self.kind for failure in self.failures)
-
-    def tried_arms(self) -> tuple[str, ...]:
-        """Return the arms tried on the image since its present class became consistent."""
-        return tuple(arm for kind, arm in self._consistent_failures() if kind is self.kind)
-
-    @property
-    def is_first_repair(self) -> bool:
-        """Whether nothing was tried yet after a class became consistent."""
-        return not any(self._consistent_failures())
-
-    def _consistent_failures(self) -> Iterator[tuple[ErrorKind, str]]:
-        """Yield class and arm of each call that followed a second or later failure of its class."""
-        seen = Counter[ErrorKind]()
-        for failure, arm in zip(self.failures, self.arms, strict=False):
-            seen[failure.kind] += 1
-            if seen[failure.kind] > 1 and arm not in _PARAMETERS:
-                yield failure.kind, arm
-
-    @property
-    def has_met_filter(self) -> bool:
-        """Whether the safety filter or a ban withheld an answer once; candidates are not tried on it then."""
-        rules = [rule_for(failure.kind, failure.reason) for failure in self.failures]
-        return any(rule.is_neutral_only or not rule.is_curable for rule in rules)
-
-    def with_failure(self, arm: str, failure: Failure) -> "FailureHistory":
-        """Return the history after one more failed call."""
-        return FailureHistory(failures=(*self.failures, failure), arms=(*self.arms, arm))
+def _arm_in_statistics(arm: str) -> str:
+    """Return the arm by which an outcome is counted: all that leave words out are one."""
+    return LEAVE_OUT if ClauseEdits.is_clause_edit(arm) else arm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +124,7 @@ class Policy:
         parameters: the settings that can be changed in this run.
         limits: what the user allows; None for the defaults.
         candidates: prompts that a model proposed; None for none.
+        clauses: the parts of the prompt that may be left out; None for none.
         rng: the source of every draw; the same draws and outcomes give the same steps.
     """
 
@@ -184,6 +138,7 @@ class Policy:
         parameters: Collection[Parameter] = (),
         limits: RepairLimits | None = None,
         candidates: CandidatePool | None = None,
+        clauses: ClauseEdits | None = None,
     ) -> None:
         self._edit_stats = edit_stats
         self._edits_by_kind = edits_by_kind
@@ -191,6 +146,8 @@ class Policy:
         self._parameters = parameters
         self._limits = limits or RepairLimits()
         self._candidates = candidates or CandidatePool()
+        self._clauses = clauses
+        self._first_asks = AskingAgainRate()
         self._rng = rng
         self._control_count = 0
         self._failed_changes = Counter[tuple[ErrorKind, str]]()
@@ -206,19 +163,53 @@ class Policy:
         for parameter in rule.parameters:
             if parameter not in history.arms and self._can_change(last.kind, parameter):
                 return ChangeParameter(parameter=parameter)
-        if sum(arm not in _PARAMETERS for arm in history.arms) >= self._limits.max_calls:
+        if sum(arm not in PARAMETERS for arm in history.arms) >= self._limits.max_calls:
             return GiveUp(why="all calls for one image are made")
-        return AskAgain() if history.times_of_kind == 1 else self._choose_repair(history, rule)
+        if history.times_of_kind == 1 and not self.should_skip_asking_again(history):
+            return AskAgain()
+        return self._choose_repair(history, rule)
 
-    def learn(self, history: FailureHistory, arm: str, *, rescued: bool) -> None:
-        """Record how a step ended; ``history`` is the one it was chosen for."""
-        if arm in _PARAMETERS:
+    def should_skip_asking_again(self, history: FailureHistory) -> bool:
+        """Return whether the plain second call of a class is left out.
+
+        It is once it helped too few images of the class, and where other words were left out already.
+        """
+        if self._always_left_out(history):
+            return True
+        return self._first_asks.is_futile(history.kind) and self._limits.max_edits > 0
+
+    def learn(
+        self, history: FailureHistory, arm: str, *, rescued: bool, next_kind: ErrorKind | None = None
+    ) -> None:
+        """Record how a step ended.
+
+        Args:
+            history: the one that the step was chosen for.
+            arm: what the step tried.
+            rescued: the image was answered.
+            next_kind: the class of its failure, if it was not.
+        """
+        if arm in PARAMETERS:
             self._failed_changes[history.kind, arm] += not rescued
             if rescued:
                 self._successful_changes.add((history.kind, arm))
-        elif history.times_of_kind > 1:
+        elif not history.is_repair(arm):
+            self._first_asks.learn(history.kind, rescued=rescued)
+            self._edit_stats.add_second_call(rescued=rescued)
+        else:
             self._candidates.learn(arm, rescued=rescued)
-            self._edit_stats.learn(history.kind, history.tried_arms(), arm, rescued=rescued)
+            before = map(_arm_in_statistics, history.tried_arms())
+            self._edit_stats.learn(history.kind, before, _arm_in_statistics(arm), rescued=rescued)
+            self._learn_clauses(history, arm, rescued=rescued, next_kind=next_kind)
+
+    def _learn_clauses(
+        self, history: FailureHistory, arm: str, *, rescued: bool, next_kind: ErrorKind | None
+    ) -> None:
+        if self._clauses is None or not self._clauses.mask_of(arm):
+            return
+        cured = rescued or next_kind not in {None, history.kind}
+        failed = history.arms_that_left(history.kind)
+        self._clauses.learn(history.kind, failed, arm, cured=cured, answered=rescued)
 
     def abandon(self, step: Step) -> None:
         """Record that the outcome of a chosen step will never be known."""
@@ -252,14 +243,58 @@ class Policy:
         posterior, tried_arms = self._edit_stats.posterior(history.kind), history.tried_arms()
         # The safety filter withheld this prompt twice: a third identical call would put the account at risk.
         names = (*(() if rule.is_neutral_only else (ASK_AGAIN,)), *self._untried_edits(history, rule))
-        if not names:
+        if self._always_left_out(history):
+            # Every other prompt says the words again that were to blame for another class.
+            names = ()
+        clause = self._choose_clauses(history, rule)
+        if not names and clause is None:
             return GiveUp(why="the safety filter had its one neutral try")
         drawn = {name: posterior.draw(name, self._rng) for name in names}
-        best = max(names, key=lambda name: drawn[name])
-        chance = self._edit_stats.chance_of_any_success * posterior.chance_curable(tried_arms) * drawn[best]
+        if ASK_AGAIN in drawn and self._first_asks.is_known(history.kind):
+            # A later plain call is answered no more often than the second one.
+            drawn[ASK_AGAIN] = min(drawn[ASK_AGAIN], self._first_asks.rate(history.kind))
+        best = max(names, key=lambda name: self._worth(name, drawn[name]), default="")
+        works = self._edit_stats.chance_of_success(history.kind)
+        chance = works * posterior.chance_curable(map(_arm_in_statistics, tried_arms)) * drawn.get(best, 0.0)
+        if clause is not None and max(
+            clause.chance, WORTH_OF_LATER_TRIES * clause.chance_of_all
+        ) >= self._worth(best, chance):
+            best, chance = clause.arm, clause.chance
         if chance < self._required_chance(posterior.seen):
             return GiveUp(why="the chance of a rescue is not worth another call")
         return AskAgain() if best == ASK_AGAIN else self._try_edit(history, best)
+
+    def _worth(self, name: str, chance: float) -> float:
+        """Return a chance as far as it counts: less for an edit that leaves out much of the user's words."""
+        return chance * (1.0 - (self._clauses.share_left_out(name) if self._clauses else 0.0))
+
+    def _choose_clauses(self, history: FailureHistory, rule: Rule) -> ClauseChoice | None:
+        """Return the parts of the prompt to leave out next; None if there are none."""
+        clauses, left = self._clauses, self._limits.max_edits - history.edit_count
+        calls = self._limits.max_calls - sum(arm not in PARAMETERS for arm in history.arms)
+        if clauses is None:
+            return None
+        if rule.is_neutral_only and any(self._is_neutral(arm) for arm in history.arms):
+            return None
+        return clauses.choose(
+            history.kind,
+            history.arms_that_left(history.kind),
+            tried=history.arms,
+            always=self._always_left_out(history),
+            tries_left=min(left, calls, 1 if rule.is_neutral_only else left),
+            rng=self._rng,
+        )
+
+    def _always_left_out(self, history: FailureHistory) -> int:
+        """Return the parts without which the image failed in another class than before."""
+        mask = 0
+        for arm in history.arms_that_cured_others() if self._clauses else ():
+            mask |= self._clauses.mask_of(arm) if self._clauses else 0
+        return mask
+
+    def _is_neutral(self, arm: str) -> bool:
+        """Return whether an arm is what the safety filter gets once; words that are left out are."""
+        return arm in self._neutral_edits or (self._clauses is not None and self._clauses.is_clause_edit(arm))
 
     def _try_edit(self, history: FailureHistory, name: str) -> Step:
         """Return the edit as next step, or the control in its place if it is the image's first edit."""
@@ -272,7 +307,7 @@ class Policy:
         """Return the names of the edits that may be tried on the image now."""
         offered = self._edits_for(history.kind)
         if rule.is_neutral_only:
-            used = any(arm in self._neutral_edits for arm in history.arms)
+            used = any(self._is_neutral(arm) for arm in history.arms)
             offered = () if used else tuple(name for name in offered if name in self._neutral_edits)
         elif history.has_met_filter:
             offered = tuple(self._edits_by_kind.get(history.kind, ()))
@@ -283,8 +318,8 @@ class Policy:
 
     def _filter_allowed(self, history: FailureHistory, names: Sequence[str]) -> list[str]:
         """Return the names not yet tried on the image; none if it had ``max_edits`` edits."""
-        edits = sum(arm != ASK_AGAIN and arm not in _PARAMETERS for arm in history.arms)
-        return [name for name in names if name not in history.arms] if edits < self._limits.max_edits else []
+        is_open = history.edit_count < self._limits.max_edits
+        return [name for name in names if name not in history.arms] if is_open else []
 
     @staticmethod
     def _required_chance(seen: float) -> float:

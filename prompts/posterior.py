@@ -90,6 +90,11 @@ class ClassPosterior:
         }
         self._curable_images, self._earlier_incurable = curable, max(0.0, seen - curable)
 
+    @property
+    def has_rescue(self) -> bool:
+        """Whether an image of the class was rescued, in this run or an earlier one."""
+        return self._curable_images > 0.0
+
     def learn(self, failed_arms: Iterable[str], arm: str, *, rescued: bool) -> None:
         """Record one outcome on an image on which ``failed_arms`` had failed before."""
         self._forget()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from errors import ErrorKind, StopReason
+from reports.guilty_words import GuiltyWords
 
 Option = str | int | float | bool | None
 
@@ -212,6 +213,8 @@ class EditedPrompts:
     tried_with_settings: int
     """Images asked with the user's own prompt and changed settings of the call."""
     answered_with_settings: int
+    words_to_blame: tuple[GuiltyWords, ...]
+    """Words of the user's prompt that cost images, the most first."""
     suggestion: Suggestion | None
     see: str
     """Name of the document with the details, in the same directory."""

@@ -14,16 +14,9 @@ from reports import prompt_suggestion
 from reports.documents import Suggestion
 from reports.edit_outcomes import ArmCounts
 from reports.formatting import USD_DIGITS, round_dollars
+from reports.guilty_words import GuiltyWords
+from reports.share import Share, build_share
 from reports.tally import Tally
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """An estimate with its 95 % confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +128,8 @@ class PromptEvolution:
     uplift: UpliftSection | None
     """None if prompt optimization is off."""
     proposals: tuple[ProposalEntry, ...]
+    words_to_blame: tuple[GuiltyWords, ...]
+    """Words of the user's prompt that cost images, the most first."""
     suggestion: Suggestion | None
     """An edited prompt for the whole run; None if no edit meets the conditions."""
 
@@ -144,6 +139,8 @@ def build_prompt_evolution(
     tally: Tally,
     uplift: Uplift | None = None,
     proposals: Sequence[ProposalEntry] = (),
+    *,
+    words_to_blame: Sequence[GuiltyWords] = (),
 ) -> PromptEvolution:
     """Return the head of the document; the caller streams its list of images."""
     outcomes = tally.edit_outcomes
@@ -158,6 +155,7 @@ def build_prompt_evolution(
         calls=_build_calls(outcomes.edited),
         uplift=_build_uplift(uplift, outcomes.edited) if uplift else None,
         proposals=tuple(proposals),
+        words_to_blame=tuple(words_to_blame),
         suggestion=prompt_suggestion.find_suggestion(outcomes, calls=tally.requests),
     )
 
@@ -174,7 +172,7 @@ def _build_edit_count(arm: ArmCounts) -> EditCount:
     return EditCount(
         tried=arm.tried,
         rescued=arm.rescued,
-        share=_build_share(wilson_interval(arm.rescued, arm.tried)),
+        share=build_share(wilson_interval(arm.rescued, arm.tried)),
         calls=arm.calls,
         input_tokens=arm.usage.input_tokens,
         output_tokens=arm.usage.output_tokens,
@@ -215,7 +213,7 @@ def _build_uplift(measured: Uplift, edited_arm: ArmCounts) -> UpliftSection:
     return UpliftSection(
         edited=UpliftArm(tried=edited.tries, rescued=edited.rescues),
         asked_again=UpliftArm(tried=asked_again.tries, rescued=asked_again.rescues),
-        difference=_build_share(difference) if difference else None,
+        difference=build_share(difference) if difference else None,
         calls_per_additional_rescue=_invert(shown) if shown else None,
         cost_per_additional_rescue=_invert(shown, times=each, digits=USD_DIGITS) if shown and each else None,
     )
@@ -230,12 +228,6 @@ def _invert(difference: Interval, *, times: float = 1.0, digits: int = 2) -> Sha
         estimate=round(times / difference.estimate, digits),
         low=round(times / difference.high, digits),
         high=round(times / difference.low, digits),
-    )
-
-
-def _build_share(interval: Interval) -> Share:
-    return Share(
-        estimate=round(interval.estimate, 4), low=round(interval.low, 4), high=round(interval.high, 4)
     )
 
 

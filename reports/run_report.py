@@ -244,6 +244,7 @@ def _build_edited_prompts(tally: Tally) -> EditedPrompts | None:
         answered=outcomes.edited.rescued,
         tried_with_settings=outcomes.changed_settings.tried,
         answered_with_settings=outcomes.changed_settings.rescued,
+        words_to_blame=(),
         suggestion=prompt_suggestion.find_suggestion(outcomes, calls=tally.requests),
         see=_EVOLUTION_FILE,
     )

@@ -14,6 +14,7 @@ from reports.cost_report import summary_line as cost_line
 from reports.documents import Breakdown, ProcessingStats
 from reports.earlier_answers import qualify_answered
 from reports.formatting import WIDTH, deferral_lines, format_count, format_images, wrap_count, wrap_row
+from reports.guilty_words import format_guilty_words
 from reports.rate_limit_report import summary_line as pacing_line
 from reports.tally import NOT_TRIED
 from utils.image_discovery import PassedOverReason
@@ -158,8 +159,10 @@ def _edited_prompt_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator
 
 def _suggestion_lines(stats: ProcessingStats, paths: OutputPaths) -> Iterator[str]:
     edited = stats.other_words
+    document = f"{paths.metadata}/{edited.see}" if edited else ""
+    if edited and edited.words_to_blame:
+        yield from format_guilty_words(edited.words_to_blame, width=WIDTH, document=document)
     if edited and edited.suggestion:
-        document = f"{paths.metadata}/{edited.see}"
         yield from prompt_suggestion.format_suggestion(edited.suggestion, width=WIDTH, document=document)
 
 

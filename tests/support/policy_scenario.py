@@ -8,7 +8,8 @@ from models import Parameter
 from prompts.candidates import CandidatePool
 from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN
-from prompts.policy import Failure, FailureHistory, GiveUp, Policy, RepairLimits, Step
+from prompts.history import Failure, FailureHistory
+from prompts.policy import GiveUp, Policy, RepairLimits, Step
 from prompts.rules import CURABLE_KINDS
 
 EDITS = tuple(f"edit_{n}" for n in range(10))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,8 @@ from tests.support.fakes import START
 
 BASE = Prompt(text="Please convert this photo to anime style. Use bright colours (but not too bright)!")
 WAITED_OUT = [ErrorKind.RATE_LIMITED, ErrorKind.SERVER, ErrorKind.NETWORK, ErrorKind.TIMEOUT]
-BOOK = edits.load()
+BOOK = replace(edits.load(), leaves_out=False)
+"""The bundled edits alone; ``test_prompt_optimizer_clauses`` has those that leave words out."""
 
 
 def optimizer(
@@ -191,8 +193,9 @@ def test_all_images_of_a_run_learn_together() -> None:
         if prompt is not None:
             repair.on_success()
 
-    later = [play(ours, [ErrorKind.BLOCKED] * 2)[-1].edits for _ in range(20)]
-    assert later.count(("specific",)) >= 15
+    later = [play(ours, [ErrorKind.BLOCKED] * 2) for _ in range(20)]
+    first_edits = [next(prompt.edits for prompt in chosen if prompt.edits) for chosen in later]
+    assert first_edits.count(("specific",)) >= 15
 
 
 def test_the_control_keeps_the_users_words_and_says_so() -> None:
@@ -212,8 +215,9 @@ def test_the_uplift_compares_first_edits_with_the_control() -> None:
     for _ in range(60):
         repair, attempts = ours.begin_image(), [failed(ErrorKind.REFUSED)]
         prompt = fail_and_revise(repair, BASE, attempts)
-        attempts.append(failed(ErrorKind.REFUSED, prompt or BASE))
-        prompt = fail_and_revise(repair, BASE, attempts)
+        if prompt == BASE:  # the plain second call, which is left out once it is known to help nobody
+            attempts.append(failed(ErrorKind.REFUSED, prompt))
+            prompt = fail_and_revise(repair, BASE, attempts)
         if prompt is not None and prompt.edits:
             repair.on_success()
         elif prompt is not None:

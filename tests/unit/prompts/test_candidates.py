@@ -16,7 +16,8 @@ from prompts.candidates import (
 )
 from prompts.edit_stats import EditStats
 from prompts.edits import ASK_AGAIN
-from prompts.policy import AskAgain, Failure, FailureHistory, Policy, RepairLimits, UseEdit
+from prompts.history import Failure, FailureHistory
+from prompts.policy import AskAgain, Policy, RepairLimits, UseEdit
 from prompts.records import CandidateRow, CandidateStatus
 from prompts.rules import CURABLE_KINDS
 from tests.support.policy_scenario import (

@@ -4,7 +4,8 @@ import pytest
 
 from errors import ErrorKind
 from prompts.edit_stats import EditStats
-from prompts.policy import Failure, GiveUp
+from prompts.history import Failure
+from prompts.policy import GiveUp
 from tests.support.policy_scenario import empty_stats, failed_twice, policy, steps, teach
 
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from errors import ErrorKind
 from models import Parameter
 from prompts.edits import ASK_AGAIN, load
+from prompts.history import Failure, FailureHistory
 from prompts.policy import (
     MAX_FAILED_CHANGES,
     AskAgain,
     ChangeParameter,
-    Failure,
-    FailureHistory,
     GiveUp,
     Policy,
     RepairLimits,
