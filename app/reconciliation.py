@@ -49,3 +49,5 @@ def reconcile(journal: Journal, archiver: Archiver, *, dry_run: bool) -> None:
             added,
         )
     archiver.adopt_names(journal.image_files())
+    for key in () if dry_run else journal.outdated_reports:  # killed between an answer and its report's end
+        archiver.remove_report(key)

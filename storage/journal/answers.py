@@ -26,6 +26,12 @@ def is_in_tree(artefacts: Iterable[Artefact], check: ArtefactCheck) -> bool:
     return bool(listed) and all(map(check, listed))
 
 
+def has_failed(connection: sqlite3.Connection, key: str) -> bool:
+    """Return whether the latest outcome of an image is a failure."""
+    rows = connection.execute("SELECT 1 FROM images WHERE key = ? AND outcome = 'failed'", (key,))
+    return rows.fetchone() is not None
+
+
 def find_answers(
     connection: sqlite3.Connection,
     *,

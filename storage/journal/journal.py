@@ -16,6 +16,7 @@ from storage.journal.answers import (
     CurrentAnswer,
     find_answers,
     find_current_answers,
+    has_failed,
     import_from_history,
     is_in_tree,
 )
@@ -63,6 +64,8 @@ class Journal(LearnedRows):
         """Sentences for the user about what was found on opening."""
         self.was_rebuilt = opened.was_rebuilt
         """True if a damaged file was moved aside and this one is new."""
+        self.outdated_reports: list[str] = []
+        """Images whose last failure is older than the answer that ``import_ledger`` found."""
         self.needs_ledger = opened.needs_ledger
         """True if ``import_ledger`` should read the ledger: a new journal, or a last run that was cut off."""
 
@@ -324,7 +327,10 @@ class Journal(LearnedRows):
         is_known = current is not None and _is_same_answer(current.answer, answer)
         if is_known or not is_in_tree(answer.artefacts, has_expected_hash):
             return False
+        was_failed = has_failed(self._connection, answer.key)
         writes.write_imported_answer(self._connection, answer, current=current)
+        if was_failed and not has_failed(self._connection, answer.key):
+            self.outdated_reports.append(answer.key)
         return True
 
     def _build_predecessor(self, current: CurrentAnswer | None, counts_for: tuple[str, ...]) -> Predecessor:

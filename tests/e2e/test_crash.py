@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.checks import count_calls_by_image, find_proven
-from tests.crash.launched import Launcher
+from tests.crash.launched import NO_FAULT, Launcher
 from tests.crash.launcher import Fault as Crash
 from tests.crash.points import (
     CONCURRENT,
@@ -21,12 +21,13 @@ from tests.crash.points import (
 )
 from tests.crash.rounds import play
 from tests.emulator import Emulator, Fault, FaultPlan
-from tests.support.cli import Finished, document
+from tests.support.cli import Finished, document, files_below
 from tests.support.cli_cases import make_images
 
 pytestmark = pytest.mark.e2e
 
 INTERRUPTED = 130
+SOME_FAILED = 3
 ROUNDS = 6
 STRIDE = 17
 """The suite tests every 17th point, ``make crash-test`` every one."""
@@ -188,3 +189,25 @@ def test_a_second_interrupt_loses_no_answer_that_waits_behind_an_earlier_failure
     accounting = document(tmp_path / "out", "processing_stats.json")["accounting"]
     assert (accounting["failed"], accounting["answered"]) == (1, len(find_proven(tmp_path / "out")))
     assert accounting["answered"] >= 1
+
+
+def test_a_kill_between_an_answer_and_the_end_of_its_report_leaves_no_report(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """An image failed; the run that answers it is killed before the report goes: the next one removes it."""
+    refused = make_images(tmp_path / "photos", 3)["photo000.png"]
+    plan = FaultPlan(per_image={refused: [Fault.PROHIBITED_CONTENT]})
+    fault = Crash(act="kill", at="before storage.output.tree:OutputTree.remove_report")
+
+    async def scenario() -> list[int]:
+        async with Emulator(plan=plan, latency_s=0.01) as emulator:
+            arguments: list[str | Path] = [
+                *("--input-dir", tmp_path / "photos", "--output-dir", tmp_path / "out", "--prompt", "x"),
+                *("--api-base-url", emulator.base_url, "--retry-failed"),
+            ]
+            runs = [await launcher.run(*arguments, fault=one) for one in (NO_FAULT, fault, NO_FAULT)]
+            assert emulator.answered(refused) == 1
+            return [run.code for run in runs]
+
+    assert asyncio.run(scenario()) == [SOME_FAILED, KILLED, 0]
+    assert not files_below(tmp_path / "out" / "failed")
