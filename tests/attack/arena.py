@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,7 +102,7 @@ class Arena:
 
     def check_words(self, done: Finished) -> None:
         """Check an exit code and the streams: known, no traceback, no key."""
-        known = {code.value for code in ExitCode} | {KILLED}
+        known = {code.value for code in ExitCode} | {KILLED, -signal.SIGINT, -signal.SIGTERM}
         self.tally.note_if(done.code not in known, Harm.WRONG, f"exit code {done.code}: {done.stderr[-300:]}")
         for stream in (done.stdout, done.stderr):
             self.tally.note_if(

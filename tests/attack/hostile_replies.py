@@ -25,7 +25,7 @@ _PICTURE_PX = 16
 _MOST_MB = 300.0
 _SOME_FAILED, _LATER = 3, 75
 _FLAGS = (
-    *("--max-retries", "0", "--max-concurrent", "1", "--timeout", "2s", "--max-timeout", "2s"),
+    *("--max-retries", "0", "--max-concurrent", "1", "--timeout", "4s", "--max-timeout", "4s"),
     *("--max-wait", "5s", "--outage-patience", "30s"),
 )
 

@@ -192,7 +192,15 @@ def _damaged_coding(parts: Parts, draw: random.Random) -> RawReply:
         ]
     )
     reply = frame(replace(parts, sent=sent, headers=(*parts.headers, ("Content-Encoding", coding))))
-    return replace(reply, body=None)
+    return replace(reply, body=_unpack_whole(parts.body, sent) if coding == "gzip" else None)
+
+
+def _unpack_whole(body: bytes, packed: bytes) -> bytes | None:
+    """Return the body if all of it can be unpacked: only what checks it is cut off then."""
+    try:
+        return body if zlib.decompressobj(31).decompress(packed) == body else None
+    except zlib.error:
+        return None
 
 
 def _wrong_length(parts: Parts, draw: random.Random) -> RawReply:

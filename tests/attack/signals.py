@@ -21,7 +21,8 @@ _SLOTS = 4
 _GRACE_S = 1.0
 _MARGIN_S = 2.0
 _FIRST_S, _SECOND_S = (0.1, 1.0), (0.02, 0.6)
-_STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+_STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM}
+"""A signal in the last milliseconds ends the process itself: a shell shows the same codes."""
 _HALF = 0.5
 _WAYS = (Fault.HANG, Fault.SLOW_DRIP, Fault.UNAVAILABLE, Fault.RATE_LIMIT)
 

@@ -1,5 +1,6 @@
 """Surroundings of a launched run: environment, folder, limits, and the instant at which it is killed."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -72,7 +73,8 @@ def wait_and_signal(child: int, surroundings: Surroundings) -> End:
         signal.setitimer(signal.ITIMER_REAL, max(_SOON_S, to_send[0][0] - passed_s) if to_send else 0)
 
     def on_alarm(*_: object) -> None:
-        os.kill(child, to_send.pop(0)[1])
+        with contextlib.suppress(ProcessLookupError):  # it ends just now
+            os.kill(child, to_send.pop(0)[1])
         arm()
 
     signal.signal(signal.SIGALRM, on_alarm)
