@@ -244,6 +244,7 @@ def _run(settings: "Settings", command: str, lock: "HeldLock", deadline: "Deadli
         runner = asyncio.Runner(loop_factory=SteadyLoop)
         stack.callback(runner.close)
         try:
+            runner.get_loop()  # a signal while it is made leaves no run behind that was not begun
             task = run.run(settings, command, lock=lock, deadline=deadline, utcnow=_utcnow)
             code, line = runner.run(task)
         except LeftError as left:

@@ -36,6 +36,9 @@ class SteadyLoop(asyncio.SelectorEventLoop):
         boot_clock: seconds that go on meanwhile.
     """
 
+    _closed = True
+    """Until it is made: a signal may come in the middle of that."""
+
     def __init__(
         self,
         *,
