@@ -133,7 +133,7 @@ _MEANINGS = {
     ExitCode.NO_OUTPUT: "the answers of earlier runs are not in the output directory",
     ExitCode.BUDGET: "stopped by the budget",
     ExitCode.DEADLINE: "stopped by the time limit",
-    ExitCode.LOCKED: "another run holds the output directory, or the lock was removed during the run",
+    ExitCode.LOCKED: "another run holds the output directory, or its lock was removed",
     ExitCode.TRY_LATER: "quota, credit or outage: run again later",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C (SIGINT)",
     ExitCode.TERMINATED: "stopped by SIGTERM",

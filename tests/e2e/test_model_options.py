@@ -124,16 +124,17 @@ def test_a_cap_counts_what_goes_with_every_call(tmp_path: Path) -> None:
     """Reference images are paid with each call; the cap holds, and fewer images fit below it."""
     make_images(tmp_path / "photos", 60)
     Image.new("RGB", (800, 800), "green").save(tmp_path / "style.png")
-    cap = ("--model", WORDS, "--max-cost", "0.08", "--max-output-tokens", "1500")
-    style = ("--reference-image", tmp_path / "style.png") * 3
+    cap = ("--model", WORDS, "--max-cost", "0.05", "--max-output-tokens", "1500")
+    style = ("--reference-image", tmp_path / "style.png")
 
     seen = run_each(Emulator(), tmp_path, [*cap, *style])
 
     stats = document(tmp_path / "out", "processing_stats.json")
     spent = find_cost(stats)
-    assert 0.02 < spent <= 0.08
-    assert 3 < seen.calls[0] < 60
-    assert stats["options"]["reference_image"].count("style.png") == 3
+    assert 0.02 < spent <= 0.05
+    assert 10 < seen.calls[0] < 30  # without the reference it would be half as much again
+    assert stats["tokens"]["input"] == seen.calls[0] * (2 * 1120 + 3)
+    assert stats["options"]["reference_image"].endswith("style.png")
 
 
 def find_cost(stats: Any) -> float:

@@ -88,7 +88,8 @@ def test_threads_that_cannot_start_end_the_run_before_it_pays(tmp_path: Path, pr
     first, calls, all_calls = asyncio.run(limited_then_free(tmp_path, limits, user))
 
     assert (first.code, calls) in {(0, 8), (1, 0)}, first.stderr
-    assert (first.code == 0) == (processes == 12)
+    if processes in {1, 2, 3, 12}:  # between them it depends on how many of its threads have ended by then
+        assert (first.code == 0) == (processes == 12)
     assert first.code == 0 or "too few threads" in first.stderr.splitlines()[-1]
     assert "Traceback" not in first.stderr
     assert all_calls == 8
