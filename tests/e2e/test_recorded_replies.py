@@ -18,8 +18,21 @@ QUICK = "^fb-(googleai-basic|function-call-mixed|image-rejected$)|^is-(blob|safe
 KNOWN = {
     "fb-sse-answer": "a stream of events in place of one reply is read: the recording expects a failure",
     "fb-array-of-chunks": "a list of chunks is read as one answer: the recording expects a failure",
-    "is-400-unable-image": "an image that the service cannot read fails alone, with a remedy of its own",
-    "is-openai-shape-400": "an error in the shape of another vendor is read for what it says",
+    "is-400-unable-image": "a refusal that asks for another try gets one: the recording expects one call",
+    "is-openai-shape-400": "a refusal that asks for another try gets one: the recording expects one call",
+    **dict.fromkeys(
+        (
+            "fb-function-call-mixed",
+            "fb-vertexai-constraint-decoding-json",
+            "fb-vertexai-missing-safety-ratings",
+            "fb-vertexai-partial-usage-metadata",
+            "fb-vertexai-quote-reply",
+            "fb-vertexai-unknown-enum-safety-ratings",
+            "(run) batch-text",
+            "(run) batch-image",
+        ),
+        "tokens that a reply does not tell are counted by their lower bound: the recording expects 0",
+    ),
 }
 """Cases whose expectation is older than what the program promises, each with the reason."""
 
