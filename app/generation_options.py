@@ -1,7 +1,7 @@
 """Options of the model for a run: from the settings to what is sent, and what that takes in tokens."""
 
-import logging
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 
 from config import Settings
@@ -21,8 +21,6 @@ from processing.call_needs import TokenEstimator
 
 MAX_REFERENCE_BYTES = 7_000_000
 """Of all reference images together: they go with every call, in the request itself."""
-
-log = logging.getLogger(__name__)
 
 
 def build_options(settings: Settings) -> GenerationOptions:
@@ -85,9 +83,11 @@ def load_facts(settings: Settings) -> ModelFacts:
     return ModelCatalogue(settings.model_catalogue).facts(settings.model)
 
 
-def describe_doubts(settings: Settings, facts: ModelFacts) -> Iterator[str]:
-    """Yield a sentence for each option that the model may refuse or ignore, as far as is known."""
+def describe_doubts(settings: Settings, facts: ModelFacts, *, today: date) -> Iterator[str]:
+    """Yield a sentence for what the service may refuse, as far as is known: the model, an option of it."""
     given, model = settings.model_options, settings.model
+    if facts.retires is not None and facts.retires <= today:
+        yield f"{model} was shut down on {facts.retires}, as far as is known: --model names another"
     level = (given.thinking_level or "").lower()
     if level and facts.thinking_levels and level not in facts.thinking_levels:
         known = ", ".join(facts.thinking_levels)

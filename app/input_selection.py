@@ -136,19 +136,19 @@ class InputSelection:
         """
         groups = Counter(_group_of(item) for item in walk() if isinstance(item, FoundImage))
         wanted = _spread(groups, size, random.Random(self.filters.seed))  # noqa: S311 - a sample, no secret
-        drawn: dict[tuple[int, str, int], list[tuple[int, str]]] = {group: [] for group in wanted}
-        for item in walk():
-            if isinstance(item, FoundImage) and (group := _group_of(item)) in wanted:
-                heap = drawn[group]
-                heapq.heappush(heap, (-self._rank(item), item.relative))
-                if len(heap) > wanted[group]:
-                    heapq.heappop(heap)
-        keys = {key for heap in drawn.values() for _, key in heap}
-        for item in walk():
-            if isinstance(item, PassedOver) or item.relative in keys:
+        drawn: dict[tuple[int, str, int], list[tuple[int, int, FoundImage]]] = {group: [] for group in wanted}
+        for number, item in enumerate(walk()):
+            if isinstance(item, PassedOver):
                 yield item
-            else:
-                self.left_out += 1
+                continue
+            self.left_out += 1
+            if (group := _group_of(item)) in wanted:
+                heapq.heappush(drawn[group], (-self._rank(item), number, item))
+                if len(drawn[group]) > wanted[group]:
+                    heapq.heappop(drawn[group])
+        chosen = sorted((number, item) for heap in drawn.values() for _, number, item in heap)
+        self.left_out -= len(chosen)
+        yield from (item for _, item in chosen)
 
     def _rank(self, image: FoundImage) -> int:
         seeded = f"{self.filters.seed}:{image.relative}".encode("utf-8", "surrogatepass")

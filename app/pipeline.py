@@ -58,7 +58,7 @@ async def build_pipeline(context: RunContext, storage: Storage, limits: Limits) 
     """Return what asks about images; the model is still to be opened."""
     settings = context.settings
     options = await asyncio.to_thread(build_options, settings)
-    for doubt in describe_doubts(settings, load_facts(settings)):
+    for doubt in describe_doubts(settings, load_facts(settings), today=context.utcnow().date()):
         log.warning("%s", doubt)
     optimizer = await asyncio.to_thread(_build_prompt_optimizer, settings, storage.journal, options)
     model = _build_model(settings, limits, options)

@@ -30,7 +30,11 @@ class ClauseFinding:
 
 
 def find_guilty_words(clauses: ClauseEdits) -> Iterator[ClauseFinding]:
-    """Yield the words that are to blame, by class."""
+    """Yield the words that are to blame, by class.
+
+    Words inside others that are to blame are left out unless they were tried without these: what was
+    answered without both says nothing of the fewer words alone.
+    """
     for kind in clauses.kinds():
         blame = clauses.posterior(kind).blame()
         least = max(MIN_IMAGES, MIN_SHARE * sum(blame))
@@ -38,6 +42,9 @@ def find_guilty_words(clauses: ClauseEdits) -> Iterator[ClauseFinding]:
         together = clauses.parts.close(sum(1 << (part.number - 1) for part in guilty))
         for part in guilty:
             bit = 1 << (part.number - 1)
+            around = sum(1 << (one.number - 1) for one in guilty if one is not part and one.mask & bit)
+            if around and not clauses.count_outcomes(kind, bit, within=together & ~around)[0]:
+                continue
             tried, answered = clauses.count_outcomes(kind, bit, within=together)
             if answered >= MIN_ANSWERED:
                 yield ClauseFinding(

@@ -197,6 +197,7 @@ def test_a_sample_has_its_size_and_is_spread(size: int) -> None:
     keys = draw(size, seed=0)
 
     assert len(keys) == len(set(keys)) == min(size, 10_000)
+    assert keys == [one.relative for one in walk_of(MIXED) if one.relative in set(keys)]
     by_group = Counter((key.split("/")[0], Path(key).suffix) for key in keys)
     for (folder, suffix, _), count in MIXED.items():
         share = min(size, 10_000) * count / 10_000
